@@ -1,0 +1,53 @@
+use crate::flow::Activation;
+
+use super::block::{Column, LANES};
+use super::real::Real;
+
+/// Replaces each number by its activation. Twins: `activate` in `shaders/shared/activation_*.wgsl`.
+pub fn activate<T: Real>(activation: Activation, columns: &mut [Column<T>]) {
+    let apply = |columns: &mut [Column<T>], f: fn(T) -> T| {
+        for column in columns {
+            for value in column {
+                *value = f(*value);
+            }
+        }
+    };
+    match activation {
+        Activation::Tanh => {
+            // Not through the function pointer: this loop must vectorise.
+            for column in columns {
+                for value in column {
+                    *value = value.tanh_();
+                }
+            }
+        }
+        Activation::Relu => apply(columns, |x| x.max(T::zero())),
+        Activation::Silu => apply(columns, |x| x * x.sigmoid()),
+    }
+}
+
+/// Multiplies each gradient by the activation's slope, from what the forward pass saved: the output for tanh and
+/// relu, the input for silu. Twins: `slope` in `shaders/shared/activation_*.wgsl`.
+pub fn slope<T: Real>(activation: Activation, saved: &Column<T>, gradient: &mut Column<T>) {
+    let one = T::one();
+    match activation {
+        Activation::Tanh => {
+            for lane in 0..LANES {
+                gradient[lane] *= one - saved[lane] * saved[lane];
+            }
+        }
+        Activation::Relu => {
+            for lane in 0..LANES {
+                if saved[lane] <= T::zero() {
+                    gradient[lane] = T::zero();
+                }
+            }
+        }
+        Activation::Silu => {
+            for lane in 0..LANES {
+                let sigmoid = saved[lane].sigmoid();
+                gradient[lane] *= sigmoid * (one + saved[lane] * (one - sigmoid));
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+use crate::flow::{BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
+
+use super::real::Real;
+use super::linear::Into;
+use super::{base, coupling, linear};
+
+/// Rows that go through the flow together. Long enough for full vector registers, short enough that a small flow's
+/// activations stay in the first cache.
+pub const LANES: usize = 64;
+
+/// One number for each row of a block.
+pub type Column<T> = [T; LANES];
+
+/// The sum over rows of a * b, in sixteen running sums that the compiler keeps in vector registers.
+pub fn dot<T: Real>(a: &Column<T>, b: &Column<T>) -> T {
+    const WAYS: usize = 16;
+    let mut sums = [T::zero(); WAYS];
+    for (a, b) in a.chunks_exact(WAYS).zip(b.chunks_exact(WAYS)) {
+        for way in 0..WAYS {
+            sums[way] += a[way] * b[way];
+        }
+    }
+    sums.into_iter().sum()
+}
+
+/// The activation and gradient buffers of one block of rows, and the passes over a plan's ops.
+pub struct Block<'a, T> {
+    plan: &'a Plan,
+    buffers: Vec<Vec<Column<T>>>,
+    gradients: Vec<Vec<Column<T>>>,
+    pub log_det: Column<T>,
+    pub log_prob: Column<T>,
+}
+
+impl<'a, T: Real> Block<'a, T> {
+    pub fn new(plan: &'a Plan) -> Self {
+        let columns = |widths: &[usize]| -> Vec<Vec<Column<T>>> {
+            widths
+                .iter()
+                .map(|&width| vec![[T::zero(); LANES]; width])
+                .collect()
+        };
+        Block {
+            plan,
+            buffers: columns(&plan.widths),
+            gradients: columns(&plan.gradient_widths),
+            log_det: [T::zero(); LANES],
+            log_prob: [T::zero(); LANES],
+        }
+    }
+
+    /// A state of the flow, to fill or to read.
+    pub fn state(&mut self, buffer: BufferId) -> &mut [Column<T>] {
+        &mut self.buffers[buffer]
+    }
+
+    fn columns(&self, columns: Columns) -> &[Column<T>] {
+        &self.buffers[columns.buffer][columns.range()]
+    }
+
+    /// Data to latent, log-determinant and log-density.
+    pub fn forward(&mut self, parameters: &[T]) {
+        self.log_det = [T::zero(); LANES];
+        let plan = self.plan;
+        for op in &plan.forward {
+            match op {
+                Op::Linear(op) => self.linear(op, parameters),
+                Op::Coupling(op) => {
+                    let mut z = std::mem::take(&mut self.buffers[op.output]);
+                    let mut log_det = self.log_det;
+                    coupling::forward(
+                        op,
+                        &self.buffers[op.input],
+                        op.log_scale.map(|s| self.columns(s)),
+                        self.columns(op.shift),
+                        &mut z,
+                        &mut log_det,
+                    );
+                    self.log_det = log_det;
+                    self.buffers[op.output] = z;
+                }
+            }
+        }
+        base::log_prob(
+            &plan.base,
+            parameters,
+            &self.buffers[plan.latent()],
+            &self.log_det,
+            &mut self.log_prob,
+        );
+    }
+
+    /// Latent to data.
+    pub fn inverse(&mut self, parameters: &[T]) {
+        let plan = self.plan;
+        for op in &plan.inverse {
+            match op {
+                Op::Linear(op) => self.linear(op, parameters),
+                Op::Coupling(op) => {
+                    let mut x = std::mem::take(&mut self.buffers[op.output]);
+                    coupling::inverse(
+                        op,
+                        &self.buffers[op.input],
+                        op.log_scale.map(|s| self.columns(s)),
+                        self.columns(op.shift),
+                        &mut x,
+                    );
+                    self.buffers[op.output] = x;
+                }
+            }
+        }
+    }
+
+    fn linear(&mut self, op: &Linear, parameters: &[T]) {
+        let mut output = std::mem::take(&mut self.buffers[op.output.buffer]);
+        let mut saved =
+            (op.saved != op.output.buffer).then(|| std::mem::take(&mut self.buffers[op.saved]));
+        linear::forward(
+            &parameters[op.weight.clone()],
+            &parameters[op.bias.clone()],
+            op.activation,
+            self.columns(op.input),
+            &mut output[op.output.range()],
+            saved.as_deref_mut(),
+        );
+        self.buffers[op.output.buffer] = output;
+        if let Some(saved) = saved {
+            self.buffers[op.saved] = saved;
+        }
+    }
+
+    /// Adds to `gradient` what these rows contribute to the loss's gradient, given that of each row's log-density
+    /// (-1/N, and 0 for lanes that hold no row). Follows [`Block::forward`].
+    pub fn backward(&mut self, parameters: &[T], row_gradient: &Column<T>, gradient: &mut [T]) {
+        let plan = self.plan;
+        let latent_slot = plan.gradient_slots[plan.latent()];
+        base::backward(
+            &plan.base,
+            parameters,
+            &self.buffers[plan.latent()],
+            row_gradient,
+            &mut self.gradients[latent_slot],
+            gradient,
+        );
+        for op in plan.forward.iter().rev() {
+            match op {
+                Op::Coupling(op) => self.coupling_backward(op, row_gradient),
+                Op::Linear(op) => self.linear_backward(op, parameters, gradient),
+            }
+        }
+    }
+
+    fn coupling_backward(&mut self, op: &Coupling, row_gradient: &Column<T>) {
+        let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
+        let (x_slot, shift_slot) = (slot(op.input), slot(op.shift.buffer));
+        let scale_slot = op.log_scale.map(|s| slot(s.buffer));
+        let mut x_gradient = std::mem::take(&mut self.gradients[x_slot]);
+        let mut shift_gradient = std::mem::take(&mut self.gradients[shift_slot]);
+        let mut scale_gradient = match scale_slot {
+            Some(slot) if slot != shift_slot => std::mem::take(&mut self.gradients[slot]),
+            _ => Vec::new(),
+        };
+        // One network with two heads holds s, then t, in one buffer.
+        let (before, shift) = shift_gradient.split_at_mut(op.shift.first);
+        let scale = op.log_scale.map(|s| {
+            if scale_slot == Some(shift_slot) {
+                &mut before[s.range()]
+            } else {
+                &mut scale_gradient[s.range()]
+            }
+        });
+        coupling::backward(
+            op,
+            &self.buffers[op.input],
+            op.log_scale.map(|s| self.columns(s)),
+            &self.gradients[slot(op.output)],
+            row_gradient,
+            &mut x_gradient,
+            scale,
+            &mut shift[..op.shift.count],
+        );
+        self.gradients[x_slot] = x_gradient;
+        self.gradients[shift_slot] = shift_gradient;
+        if let Some(slot) = scale_slot
+            && slot != shift_slot
+        {
+            self.gradients[slot] = scale_gradient;
+        }
+    }
+
+    fn linear_backward(&mut self, op: &Linear, parameters: &[T], gradient: &mut [T]) {
+        let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
+        // The layout keeps a linear map's bias right behind its weight.
+        let (weight_gradient, bias_gradient) =
+            gradient[op.weight.start..op.bias.end].split_at_mut(op.weight.len());
+        linear::backward_weights(
+            self.columns(op.input),
+            &self.gradients[slot(op.output.buffer)][op.output.range()],
+            weight_gradient,
+            bias_gradient,
+        );
+        let into = match op.input_gradient {
+            InputGradient::Skip => return,
+            InputGradient::Add => Into::State,
+            InputGradient::Write { activation, saved } => Into::Hidden {
+                activation,
+                saved: &self.buffers[saved],
+            },
+        };
+        let input_slot = slot(op.input.buffer);
+        let mut input_gradient = std::mem::take(&mut self.gradients[input_slot]);
+        linear::backward_input(
+            &parameters[op.weight.clone()],
+            &self.gradients[slot(op.output.buffer)][op.output.range()],
+            &mut input_gradient[op.input.range()],
+            into,
+        );
+        self.gradients[input_slot] = input_gradient;
+    }
+}

@@ -1,0 +1,340 @@
+//! The CPU executor, generic over f32 and f64. In f64 it is the reference that every kernel is checked against, so it
+//! reads like the maths; in f32 it is what runs on a machine without a GPU.
+//!
+//! Rows go through the flow in blocks of [`LANES`]; blocks are gathered in chunks, each with a gradient of its own. How
+//! rows are cut into chunks depends on their number alone and chunks are summed in order, so the results do not
+//! depend on the number of threads.
+
+mod activation;
+mod adamw;
+mod base;
+mod block;
+mod coupling;
+mod linear;
+mod real;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::executor::{Batch, Batches, Executor, Training, check_width};
+use crate::flow::Plan;
+use crate::matrix::Matrix;
+
+use block::Block;
+pub use block::LANES;
+pub use real::Real;
+
+/// Runs a plan on all cores.
+pub struct CpuExecutor<T> {
+    plan: Plan,
+    parameters: Vec<T>,
+    session: Option<Session<T>>,
+}
+
+/// What training keeps between steps.
+struct Session<T> {
+    rows: Matrix<f32>,
+    batches: Batches,
+    training: Training,
+    step: u64,
+    gradient: Vec<T>,
+    first_moment: Vec<T>,
+    second_moment: Vec<T>,
+    chunks: Vec<Chunk<T>>,
+    rows_per_chunk: usize,
+}
+
+/// The share of one chunk of rows in a step.
+struct Chunk<T> {
+    log_prob: f64,
+    gradient: Vec<T>,
+}
+
+impl<T: Real> CpuExecutor<T> {
+    /// An executor with the given parameters, flat in the order of the plan's layout.
+    ///
+    /// # Panics
+    /// If their number is not that of the layout.
+    pub fn new(plan: Plan, parameters: &[f32]) -> Self {
+        assert_eq!(
+            parameters.len(),
+            plan.layout.len(),
+            "parameters of the layout"
+        );
+        let parameters = parameters.iter().map(|&p| T::of(f64::from(p))).collect();
+        CpuExecutor {
+            plan,
+            parameters,
+            session: None,
+        }
+    }
+
+    /// Runs `pass` on every block of `rows` rows, and writes what it returns (one slice of columns a block) to a
+    /// matrix of `columns` columns.
+    fn map_blocks(
+        &self,
+        rows: usize,
+        columns: usize,
+        pass: impl Fn(&mut Block<'_, T>, Range<usize>, &mut [block::Column<T>]) + Sync,
+    ) -> Matrix<f64> {
+        let blocks: Vec<Vec<block::Column<T>>> = (0..rows.div_ceil(LANES))
+            .into_par_iter()
+            .map_init(
+                || Block::new(&self.plan),
+                |block, index| {
+                    let mut out = vec![[T::zero(); LANES]; columns];
+                    pass(
+                        block,
+                        index * LANES..rows.min((index + 1) * LANES),
+                        &mut out,
+                    );
+                    out
+                },
+            )
+            .collect();
+        Matrix::from_fn(rows, columns, |row, column| {
+            blocks[row / LANES][column][row % LANES].f64()
+        })
+    }
+}
+
+/// Copies rows of a table into the columns of a block. Lanes beyond the last row repeat it, so that they hold nothing
+/// that the flow would not meet anyway; their results are dropped.
+fn load<T: Real>(x: &Matrix<f64>, rows: Range<usize>, columns: &mut [block::Column<T>]) {
+    for (j, column) in columns.iter_mut().enumerate() {
+        let values = &x.column(j)[rows.clone()];
+        for (lane, value) in column.iter_mut().enumerate() {
+            *value = T::of(values[lane.min(values.len() - 1)]);
+        }
+    }
+}
+
+/// Rows to a chunk. Each chunk holds a gradient: 64 of them for a small model, fewer for a large one (16 MiB
+/// altogether in f32), though 16 while that takes no more than 256 MiB, so that every core finds work.
+fn rows_per_chunk(batch: usize, parameters: usize) -> usize {
+    let within = |numbers: usize| numbers / parameters.max(1);
+    let chunks = within(1 << 22)
+        .max(within(1 << 26).min(16))
+        .clamp(4, 64);
+    batch.div_ceil(chunks).next_multiple_of(LANES)
+}
+
+impl<T: Real> Session<T> {
+    fn new(plan: &Plan, rows: Matrix<f32>, training: Training) -> Self {
+        let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
+        let parameters = plan.layout.len();
+        let rows_per_chunk = rows_per_chunk(batches.size(), parameters);
+        let zeros = || vec![T::zero(); parameters];
+        let chunks = (0..batches.size().div_ceil(rows_per_chunk))
+            .map(|_| Chunk {
+                log_prob: 0.0,
+                gradient: zeros(),
+            })
+            .collect();
+        Session {
+            rows,
+            batches,
+            training,
+            step: 0,
+            gradient: zeros(),
+            first_moment: zeros(),
+            second_moment: zeros(),
+            chunks,
+            rows_per_chunk,
+        }
+    }
+
+    /// Loss and gradient (left in `self.gradient`) on the batch of the current step.
+    fn loss_and_gradient(&mut self, plan: &Plan, parameters: &[T]) -> f64 {
+        let batch = self.batches.batch(self.step);
+        let total = batch.rows as usize;
+        let per_chunk = self.rows_per_chunk;
+        let used = total.div_ceil(per_chunk);
+        let rows = &self.rows;
+        self.chunks[..used]
+            .par_iter_mut()
+            .enumerate()
+            .for_each_init(
+                || Block::new(plan),
+                |block, (index, chunk)| {
+                    let places = index * per_chunk..total.min((index + 1) * per_chunk);
+                    chunk.run(block, rows, &batch, places, parameters);
+                },
+            );
+        let chunks = &self.chunks[..used];
+        const SPAN: usize = 4096;
+        self.gradient
+            .par_chunks_mut(SPAN)
+            .enumerate()
+            .for_each(|(span, gradient)| {
+                gradient.fill(T::zero());
+                for chunk in chunks {
+                    let part = &chunk.gradient[span * SPAN..][..gradient.len()];
+                    for (sum, &value) in gradient.iter_mut().zip(part) {
+                        *sum += value;
+                    }
+                }
+            });
+        let log_prob: f64 = chunks.iter().map(|chunk| chunk.log_prob).sum();
+        -log_prob / total as f64
+    }
+}
+
+impl<T: Real> Chunk<T> {
+    /// Forward and backward for some places of a batch.
+    fn run(
+        &mut self,
+        block: &mut Block<'_, T>,
+        rows: &Matrix<f32>,
+        batch: &Batch,
+        places: Range<usize>,
+        parameters: &[T],
+    ) {
+        self.log_prob = 0.0;
+        self.gradient.fill(T::zero());
+        let share = T::of(-1.0 / f64::from(batch.rows));
+        for first in places.clone().step_by(LANES) {
+            let valid = LANES.min(places.end - first);
+            let mut visited = [0usize; LANES];
+            for (lane, row) in visited.iter_mut().enumerate() {
+                // Lanes beyond the last row repeat it, with a gradient of zero.
+                *row = batch.row((first + lane.min(valid - 1)) as u32) as usize;
+            }
+            for (j, column) in block.state(0).iter_mut().enumerate() {
+                let values = rows.column(j);
+                for (value, &row) in column.iter_mut().zip(&visited) {
+                    *value = T::of(f64::from(values[row]));
+                }
+            }
+            block.forward(parameters);
+            let mut row_gradient = [T::zero(); LANES];
+            row_gradient[..valid].fill(share);
+            block.backward(parameters, &row_gradient, &mut self.gradient);
+            self.log_prob += block.log_prob[..valid]
+                .iter()
+                .map(|value| value.f64())
+                .sum::<f64>();
+        }
+    }
+}
+
+/// The training session, which the caller was told to start.
+fn started<S>(session: Option<S>) -> S {
+    session.expect("Executor::start comes before training")
+}
+
+impl<T: Real> Executor for CpuExecutor<T> {
+    fn describe(&self) -> String {
+        let threads = rayon::current_num_threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("CPU ({}, {threads} thread{plural})", T::NAME)
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn parameters(&mut self) -> Result<Vec<f64>> {
+        Ok(self.parameters.iter().map(|p| p.f64()).collect())
+    }
+
+    fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
+        assert_eq!(
+            parameters.len(),
+            self.parameters.len(),
+            "parameters of the layout"
+        );
+        self.parameters = parameters.iter().map(|&p| T::of(p)).collect();
+        Ok(())
+    }
+
+    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
+        check_width(&self.plan, rows.columns())?;
+        self.session = Some(Session::new(&self.plan, rows.clone(), training.clone()));
+        Ok(())
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Vec<f64>> {
+        let session = started(self.session.as_mut());
+        let mut losses = Vec::with_capacity(steps);
+        for _ in 0..steps {
+            losses.push(session.loss_and_gradient(&self.plan, &self.parameters));
+            let step = session.training.optimizer.at(session.step);
+            adamw::update(
+                &step,
+                &mut self.parameters,
+                &session.gradient,
+                &mut session.first_moment,
+                &mut session.second_moment,
+            );
+            session.step += 1;
+        }
+        Ok(losses)
+    }
+
+    fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
+        let session = started(self.session.as_mut());
+        let loss = session.loss_and_gradient(&self.plan, &self.parameters);
+        Ok((loss, session.gradient.iter().map(|g| g.f64()).collect()))
+    }
+
+    fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
+        check_width(&self.plan, x.columns())?;
+        let dims = self.plan.dims();
+        let latent = self.plan.latent();
+        let out = self.map_blocks(x.rows(), dims + 1, |block, rows, out| {
+            load(x, rows, block.state(0));
+            block.forward(&self.parameters);
+            out[..dims].copy_from_slice(block.state(latent));
+            out[dims] = block.log_det;
+        });
+        let (z, log_det) = out.values().split_at(dims * x.rows());
+        Ok((
+            Matrix::from_values(x.rows(), dims, z.to_vec()),
+            log_det.to_vec(),
+        ))
+    }
+
+    fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
+        check_width(&self.plan, z.columns())?;
+        let latent = self.plan.latent();
+        Ok(
+            self.map_blocks(z.rows(), self.plan.dims(), |block, rows, out| {
+                load(z, rows, block.state(latent));
+                block.inverse(&self.parameters);
+                out.copy_from_slice(block.state(0));
+            }),
+        )
+    }
+
+    fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
+        check_width(&self.plan, x.columns())?;
+        let out = self.map_blocks(x.rows(), 1, |block, rows, out| {
+            load(x, rows, block.state(0));
+            block.forward(&self.parameters);
+            out[0] = block.log_prob;
+        });
+        Ok(out.values().to_vec())
+    }
+
+    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
+        let latent = self.plan.latent();
+        let count = (rows.end - rows.start) as usize;
+        Ok(
+            self.map_blocks(count, self.plan.dims(), |block, places, out| {
+                let wanted = rows.start + places.start as u64..rows.start + places.end as u64;
+                base::sample(
+                    &self.plan.base,
+                    &self.parameters,
+                    seed,
+                    wanted,
+                    block.state(latent),
+                );
+                block.inverse(&self.parameters);
+                out.copy_from_slice(block.state(0));
+            }),
+        )
+    }
+}

@@ -1,0 +1,42 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What can go wrong, by whose move is next. Every message says what is wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting of the model or of training is out of range, or two settings exclude each other.
+    #[error("{0}")]
+    Spec(String),
+    /// The data cannot be used: not numbers, not finite, the wrong shape.
+    #[error("{0}")]
+    Data(String),
+    /// A model file cannot be read, or does not fit what it is used with.
+    #[error("{0}")]
+    Model(String),
+    /// No GPU answers to what was asked for.
+    #[error("{0}")]
+    NoGpu(String),
+    /// The GPU cannot hold or run this model; names the limit, what was needed and what to lower.
+    #[error("{0}")]
+    GpuLimit(String),
+    /// The GPU failed: lost, out of memory, or an error that no user can mend.
+    #[error("{0}")]
+    Gpu(String),
+    /// Training arrived at numbers that are not finite.
+    #[error("{0}")]
+    Diverged(String),
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl Error {
+    /// For `map_err`: an I/O error at a path.
+    pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Error::Io { path, source }
+    }
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;

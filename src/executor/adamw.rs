@@ -1,0 +1,39 @@
+/// Decay of the first moment.
+pub const BETA1: f64 = 0.9;
+/// Decay of the second moment.
+pub const BETA2: f64 = 0.999;
+/// Added to the root of the second moment.
+pub const EPSILON: f64 = 1e-8;
+
+/// AdamW (Loshchilov and Hutter 2019, "Decoupled weight decay regularization", algorithm 2) as optax defines it: the
+/// decay is multiplied by the learning rate and acts on every parameter, biases and base included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    pub learning_rate: f64,
+    pub weight_decay: f64,
+}
+
+/// The numbers of one AdamW step that do not depend on the parameter:
+/// `p -= learning_rate * ((m * first_correction) / (sqrt(v * second_correction) + EPSILON) + weight_decay * p)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWStep {
+    pub learning_rate: f64,
+    pub weight_decay: f64,
+    /// 1 / (1 - BETA1^t).
+    pub first_correction: f64,
+    /// 1 / (1 - BETA2^t).
+    pub second_correction: f64,
+}
+
+impl AdamW {
+    /// The numbers of step `step`, counted from 0.
+    pub fn at(&self, step: u64) -> AdamWStep {
+        let t = (step + 1) as f64;
+        AdamWStep {
+            learning_rate: self.learning_rate,
+            weight_decay: self.weight_decay,
+            first_correction: 1.0 / (1.0 - BETA1.powf(t)),
+            second_correction: 1.0 / (1.0 - BETA2.powf(t)),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+use crate::random::Shuffle;
+
+/// Which rows each step takes: all of them in their own order, or minibatches of a fresh shuffle each epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batches {
+    rows: u32,
+    size: u32,
+    seed: u64,
+}
+
+/// The rows of one step.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The batch's places in its epoch: `first..first + rows`.
+    pub first: u32,
+    /// How many rows; the last batch of an epoch may be short.
+    pub rows: u32,
+    /// The epoch's order; none where every step takes all rows.
+    pub shuffle: Option<Shuffle>,
+}
+
+impl Batches {
+    /// Batches of `size` of `rows` rows; size 0, or one that holds all rows, takes all in each step.
+    ///
+    /// # Panics
+    /// If there are no rows, or more than 2^32 - 1.
+    pub fn new(rows: usize, size: usize, seed: u64) -> Self {
+        let rows = u32::try_from(rows).expect("at most 2^32 - 1 rows");
+        assert!(rows > 0, "no rows to train on");
+        let size = match u32::try_from(size) {
+            Ok(size) if size > 0 && size < rows => size,
+            _ => rows,
+        };
+        Batches { rows, size, seed }
+    }
+
+    /// Whether every step takes all rows.
+    pub fn is_full(&self) -> bool {
+        self.size == self.rows
+    }
+
+    /// The rows of a full batch.
+    pub fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// The batch of step `step`, counted from 0.
+    pub fn batch(&self, step: u64) -> Batch {
+        let per_epoch = u64::from(self.rows.div_ceil(self.size));
+        let (epoch, place) = (step / per_epoch, (step % per_epoch) as u32);
+        let first = place * self.size;
+        Batch {
+            first,
+            rows: self.size.min(self.rows - first),
+            shuffle: (!self.is_full()).then(|| Shuffle::new(self.seed, epoch, self.rows)),
+        }
+    }
+}
+
+impl Batch {
+    /// The row of the data at place `place` of this batch.
+    pub fn row(&self, place: u32) -> u32 {
+        match &self.shuffle {
+            Some(shuffle) => shuffle.row(self.first + place),
+            None => self.first + place,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_visits_every_row_once_and_keeps_the_short_batch() {
+        let batches = Batches::new(10, 4, 1);
+        for epoch in 0..3 {
+            let mut seen = Vec::new();
+            for step in 3 * epoch..3 * epoch + 3 {
+                let batch = batches.batch(step);
+                seen.extend((0..batch.rows).map(|place| batch.row(place)));
+            }
+            assert_eq!(batches.batch(3 * epoch + 2).rows, 2);
+            seen.sort_unstable();
+            assert_eq!(seen, (0..10).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_batch_of_all_rows_keeps_their_order() {
+        for size in [0, 5, 6] {
+            let batch = Batches::new(5, size, 1).batch(3);
+            let rows: Vec<u32> = (0..batch.rows).map(|place| batch.row(place)).collect();
+            assert_eq!(rows, [0, 1, 2, 3, 4], "size {size}");
+        }
+    }
+}

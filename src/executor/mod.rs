@@ -1,0 +1,84 @@
+//! What runs a flow. Two executors stand behind one trait: [`crate::cpu`] (f64, the reference; f32, for machines
+//! without a GPU) and [`crate::gpu`]. They never see each other; what they must agree on (the batches and the
+//! optimiser's numbers) is worked out here.
+
+mod adamw;
+mod batches;
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::flow::Plan;
+use crate::matrix::Matrix;
+
+pub use adamw::{AdamW, AdamWStep, BETA1, BETA2, EPSILON};
+pub use batches::{Batch, Batches};
+
+/// How training goes, as far as an executor needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// Rows in each step; 0 takes all of them.
+    pub batch_size: usize,
+    /// Seeds the order of the rows.
+    pub seed: u64,
+    pub optimizer: AdamW,
+}
+
+/// Runs a [`Plan`]: scores, samples and trains.
+///
+/// Parameters and gradients are flat, in the order of the plan's layout. Whatever the executor computes in, what comes
+/// out is f64, and training rows are f32, so that every executor trains on the same numbers.
+pub trait Executor {
+    /// The device and the number type, for people.
+    fn describe(&self) -> String;
+
+    fn plan(&self) -> &Plan;
+
+    /// The current parameters.
+    fn parameters(&mut self) -> Result<Vec<f64>>;
+
+    /// Replaces the parameters. The optimiser's moments stay as they are; [`Executor::start`] clears them.
+    ///
+    /// # Panics
+    /// If their number is not that of the layout.
+    fn set_parameters(&mut self, parameters: &[f64]) -> Result<()>;
+
+    /// Takes the training rows, clears the optimiser's moments and goes to step 0.
+    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()>;
+
+    /// Takes `steps` optimiser steps. Returns each step's loss (nats, mean over the step's batch) before its update.
+    ///
+    /// # Panics
+    /// If training was not started.
+    fn train(&mut self, steps: usize) -> Result<Vec<f64>>;
+
+    /// The loss on the batch of the step that comes next, and its gradient with respect to every parameter. Changes
+    /// nothing.
+    ///
+    /// # Panics
+    /// If training was not started.
+    fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)>;
+
+    /// Data to latent: z, and the log-determinant of each row in nats.
+    fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)>;
+
+    /// Latent to data.
+    fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>>;
+
+    /// The log-density of each row, in nats.
+    fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>>;
+
+    /// Rows `rows` of the endless sample of `seed`. A row's numbers do not depend on which others are asked for.
+    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>>;
+}
+
+/// Refuses a table that does not have the flow's width.
+pub(crate) fn check_width(plan: &Plan, columns: usize) -> Result<()> {
+    if columns == plan.dims() {
+        return Ok(());
+    }
+    Err(Error::Data(format!(
+        "the model has {} columns, this table has {columns}",
+        plan.dims()
+    )))
+}

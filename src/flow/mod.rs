@@ -1,0 +1,12 @@
+//! What a flow is: its spec, where its parameters lie, and the ops it is lowered to. Nothing here runs anything, and
+//! nothing here knows a GPU, a file or a screen.
+
+mod initial;
+mod layout;
+mod plan;
+mod spec;
+
+pub use initial::initial_parameters;
+pub use layout::{Initial, Layout, Tensor};
+pub use plan::{BaseOp, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
+pub use spec::{Activation, Base, Conditioner, FlowSpec, MAX_PARAMETERS, Transform};

@@ -1,0 +1,186 @@
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What a flow is: plain data, checked by [`FlowSpec::validate`] before anything is built from it.
+///
+/// The flow maps data `x` (layer 0's input) to latent `z` (the last layer's output). Layer `i` is a coupling layer
+/// (Dinh et al. 2017, "Density estimation using Real NVP", eq. 7): its *active* dimensions are transformed by
+/// numbers that a conditioner computes from its *frozen* ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowSpec {
+    /// Number of columns of the data, at least 2.
+    pub dims: usize,
+    /// Number of coupling layers, at least 1.
+    pub layers: usize,
+    pub transform: Transform,
+    pub conditioner: Conditioner,
+    pub base: Base,
+}
+
+/// The elementwise map that a coupling layer applies to its active dimensions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Transform {
+    /// `z = x * exp(s) + t`. With `scale_bound` c > 0 the log-scale is `c * tanh(s / c)`; 0 leaves it as it comes.
+    Affine { scale_bound: f64 },
+    /// `z = x + t`, volume preserving (Dinh et al. 2015, "NICE", eq. 8).
+    Additive,
+}
+
+/// The function of the frozen dimensions that yields the transform's parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Conditioner {
+    /// A multilayer perceptron; no hidden layer makes it a linear map.
+    Mlp {
+        hidden: Vec<usize>,
+        activation: Activation,
+        /// One network for s and another for t, rather than one network with two heads.
+        separate: bool,
+    },
+}
+
+/// The nonlinearity after each hidden layer of an MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    Tanh,
+    Relu,
+    Silu,
+}
+
+/// The density of the latent `z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Base {
+    /// N(0, I).
+    Normal,
+    /// N(mu, diag(softplus(r))), mu and r trained.
+    TrainableNormal,
+}
+
+/// The largest number of parameters accepted: offsets into the flat parameter buffer are 32-bit on the GPU, and a
+/// flow anywhere near this size is a mistake in the configuration.
+pub const MAX_PARAMETERS: usize = 1 << 28;
+
+impl FlowSpec {
+    /// The dimensions that layer `layer` transforms: the first floor(D/2) in even layers, the others in odd ones.
+    pub fn active(&self, layer: usize) -> Range<usize> {
+        let half = self.dims / 2;
+        if layer.is_multiple_of(2) {
+            0..half
+        } else {
+            half..self.dims
+        }
+    }
+
+    /// The dimensions that layer `layer` leaves as they are and conditions on.
+    pub fn frozen(&self, layer: usize) -> Range<usize> {
+        self.active(layer + 1)
+    }
+
+    /// The networks of one layer's conditioner, by the name they bear in the model file, with their output widths
+    /// as multiples of the number of active dimensions.
+    pub fn networks(&self) -> &'static [(&'static str, usize)] {
+        let Conditioner::Mlp { separate, .. } = self.conditioner;
+        match (self.transform, separate) {
+            (Transform::Affine { .. }, true) => &[("s", 1), ("t", 1)],
+            (Transform::Affine { .. }, false) => &[("net", 2)],
+            (Transform::Additive, _) => &[("t", 1)],
+        }
+    }
+
+    /// Checks that a flow can be built from this.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] names the setting, its value and what is allowed.
+    pub fn validate(&self) -> Result<()> {
+        let fail = |message: String| Err(Error::Spec(message));
+        if self.dims < 2 {
+            return fail(format!(
+                "a coupling flow needs at least 2 columns to condition one on another; this data has {}",
+                self.dims
+            ));
+        }
+        if self.layers < 1 {
+            return fail("layers = 0: a flow needs at least 1 coupling layer".into());
+        }
+        if let Transform::Affine { scale_bound } = self.transform
+            && !(scale_bound >= 0.0 && scale_bound.is_finite())
+        {
+            return fail(format!(
+                "scale_bound = {scale_bound}: must be 0 (unbounded) or a positive number"
+            ));
+        }
+        let Conditioner::Mlp { hidden, .. } = &self.conditioner;
+        if let Some(k) = hidden.iter().position(|&width| width == 0) {
+            return fail(format!(
+                "hidden[{k}] = 0: each hidden layer needs at least 1 unit"
+            ));
+        }
+        match self.count_parameters() {
+            Some(count) if count <= MAX_PARAMETERS => Ok(()),
+            _ => fail(format!(
+                "the model has more than {MAX_PARAMETERS} parameters; lower layers or hidden"
+            )),
+        }
+    }
+
+    /// The number of parameters, without building the layout; `None` when it overflows.
+    fn count_parameters(&self) -> Option<usize> {
+        let Conditioner::Mlp { hidden, .. } = &self.conditioner;
+        // Even and odd layers differ by one dimension at most; count both kinds once.
+        let layer = |parity: usize| {
+            let active = self.active(parity).len();
+            let mut total = 0usize;
+            for (_, heads) in self.networks() {
+                let mut inputs = self.frozen(parity).len();
+                for &outputs in hidden.iter().chain([&(heads * active)]) {
+                    total = total.checked_add(inputs.checked_add(1)?.checked_mul(outputs)?)?;
+                    inputs = outputs;
+                }
+            }
+            Some(total)
+        };
+        let couplings = layer(0)?
+            .checked_mul(self.layers.div_ceil(2))?
+            .checked_add(layer(1)?.checked_mul(self.layers / 2)?)?;
+        match self.base {
+            Base::Normal => Some(couplings),
+            Base::TrainableNormal => couplings.checked_add(2 * self.dims),
+        }
+    }
+}
+
+impl fmt::Display for FlowSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transform = match self.transform {
+            Transform::Affine { scale_bound: 0.0 } => "affine".into(),
+            Transform::Affine { scale_bound } => format!("affine (log-scale within {scale_bound})"),
+            Transform::Additive => "additive".to_string(),
+        };
+        let Conditioner::Mlp {
+            hidden,
+            activation,
+            separate,
+        } = &self.conditioner;
+        let networks = match (self.transform, separate) {
+            (Transform::Additive, _) => "",
+            (_, true) => ", separate networks for s and t",
+            (_, false) => ", one network for s and t",
+        };
+        let base = match self.base {
+            Base::Normal => "normal",
+            Base::TrainableNormal => "trainable normal",
+        };
+        write!(
+            f,
+            "{} columns, {} {transform} coupling layers, MLP {hidden:?} {}{networks}, {base} base",
+            self.dims,
+            self.layers,
+            format!("{activation:?}").to_lowercase(),
+        )
+    }
+}

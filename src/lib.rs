@@ -1,0 +1,9 @@
+pub mod cpu;
+mod error;
+pub mod executor;
+pub mod flow;
+mod matrix;
+pub mod random;
+
+pub use error::{Error, Result};
+pub use matrix::Matrix;

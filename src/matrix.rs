@@ -1,0 +1,80 @@
+/// A table of numbers, column after column (feature-major): `values[column * rows + row]`. The executors keep their
+/// activations the same way, so that neighbouring rows are neighbouring lanes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Matrix<T> {
+    rows: usize,
+    columns: usize,
+    values: Vec<T>,
+}
+
+impl<T: Copy + Default> Matrix<T> {
+    /// A matrix of zeros.
+    pub fn zeros(rows: usize, columns: usize) -> Self {
+        Self::from_values(rows, columns, vec![T::default(); rows * columns])
+    }
+
+    /// From values that lie column after column.
+    ///
+    /// # Panics
+    /// If there are not `rows * columns` values.
+    pub fn from_values(rows: usize, columns: usize, values: Vec<T>) -> Self {
+        assert_eq!(values.len(), rows * columns, "values of a matrix");
+        Matrix {
+            rows,
+            columns,
+            values,
+        }
+    }
+
+    /// Each number as a function of (row, column).
+    pub fn from_fn(rows: usize, columns: usize, mut number: impl FnMut(usize, usize) -> T) -> Self {
+        let mut values = Vec::with_capacity(rows * columns);
+        for column in 0..columns {
+            values.extend((0..rows).map(|row| number(row, column)));
+        }
+        Matrix {
+            rows,
+            columns,
+            values,
+        }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// All values, column after column.
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    pub fn column(&self, column: usize) -> &[T] {
+        &self.values[column * self.rows..][..self.rows]
+    }
+
+    pub fn column_mut(&mut self, column: usize) -> &mut [T] {
+        &mut self.values[column * self.rows..][..self.rows]
+    }
+
+    pub fn get(&self, row: usize, column: usize) -> T {
+        self.column(column)[row]
+    }
+
+    /// The numbers of one row.
+    pub fn row(&self, row: usize) -> impl Iterator<Item = T> + '_ {
+        (0..self.columns).map(move |column| self.get(row, column))
+    }
+
+    /// The same table of another type of number.
+    pub fn map<U: Copy + Default>(&self, number: impl FnMut(T) -> U) -> Matrix<U> {
+        Matrix {
+            rows: self.rows,
+            columns: self.columns,
+            values: self.values.iter().copied().map(number).collect(),
+        }
+    }
+}

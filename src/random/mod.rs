@@ -1,0 +1,47 @@
+//! Random numbers as functions of (seed, purpose, place): no state, so that the noise of row i, the row visited at
+//! place j of an epoch, or parameter p never depend on batch size, device or thread count. The kernels draw the same
+//! integers (`shaders/shared/philox.wgsl`).
+
+mod normal;
+mod philox;
+mod shuffle;
+
+pub use normal::standard_normal;
+pub use philox::{Philox, philox4x32};
+pub use shuffle::{ROUNDS, Shuffle};
+
+/// What a stream of random words is for. Streams of one seed never overlap: the purpose is a counter word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Purpose {
+    /// A [`Philox`] generator used as a `rand` one.
+    Generator = 0,
+    /// Initial parameters.
+    Parameters = 1,
+    /// The base noise of a sampled row.
+    Noise = 2,
+    /// The order of the rows in an epoch.
+    Shuffle = 3,
+    /// The parameters of a built-in target.
+    Target = 4,
+    /// The rows of a built-in target, for training.
+    TargetRows = 5,
+    /// The rows of a built-in target, held out.
+    TargetHeldOut = 6,
+}
+
+/// The four random words at `(index, block)` of a purpose's stream.
+pub fn words(seed: u64, purpose: Purpose, index: u64, block: u32) -> [u32; 4] {
+    let counter = [index as u32, (index >> 32) as u32, block, purpose as u32];
+    philox4x32(counter, [seed as u32, (seed >> 32) as u32])
+}
+
+/// A word as a number in [0, 1).
+pub fn uniform(word: u32) -> f64 {
+    f64::from(word) / 4_294_967_296.0
+}
+
+/// The standard normal number of row `row`, column `column`, of a purpose's stream.
+pub fn normal_at(seed: u64, purpose: Purpose, row: u64, column: usize) -> f32 {
+    standard_normal(words(seed, purpose, row, (column / 4) as u32)[column % 4])
+}

@@ -1,0 +1,103 @@
+//! What the tests share: the table of flows that each check runs over, data for them, and comparisons.
+#![allow(dead_code)]
+
+use couplet::Matrix;
+use couplet::flow::{Activation, Base, Conditioner, FlowSpec, Transform};
+use couplet::random::{Purpose, normal_at};
+
+/// A flow of every kind. A new transform, conditioner, activation or base is a new row here.
+pub fn flows() -> Vec<(&'static str, FlowSpec)> {
+    let mlp = |hidden: &[usize], activation, separate| Conditioner::Mlp {
+        hidden: hidden.to_vec(),
+        activation,
+        separate,
+    };
+    let flow = |dims, layers, transform, conditioner, base| FlowSpec {
+        dims,
+        layers,
+        transform,
+        conditioner,
+        base,
+    };
+    let affine = Transform::Affine { scale_bound: 0.0 };
+    let bounded = Transform::Affine { scale_bound: 1.5 };
+    use Activation::{Relu, Silu, Tanh};
+    use Base::{Normal, TrainableNormal};
+    vec![
+        (
+            "reference experiment",
+            flow(4, 2, affine, mlp(&[32], Tanh, true), TrainableNormal),
+        ),
+        (
+            "two columns",
+            flow(2, 3, affine, mlp(&[8], Tanh, true), Normal),
+        ),
+        (
+            "odd D, shared, two hidden, relu",
+            flow(5, 3, affine, mlp(&[19, 11], Relu, false), TrainableNormal),
+        ),
+        (
+            "silu, separate, bounded",
+            flow(3, 4, bounded, mlp(&[7, 9, 5], Silu, true), TrainableNormal),
+        ),
+        (
+            "silu, shared",
+            flow(7, 2, affine, mlp(&[17], Silu, false), Normal),
+        ),
+        (
+            "additive",
+            flow(5, 4, Transform::Additive, mlp(&[13], Tanh, true), Normal),
+        ),
+        (
+            "linear conditioner, bounded",
+            flow(6, 2, bounded, mlp(&[], Tanh, true), TrainableNormal),
+        ),
+        (
+            "128 columns",
+            flow(128, 2, bounded, mlp(&[65], Relu, false), TrainableNormal),
+        ),
+    ]
+}
+
+/// Rows of numbers around 0, some larger than 1, the same for the same seed.
+pub fn rows(rows: usize, columns: usize, seed: u64) -> Matrix<f64> {
+    Matrix::from_fn(rows, columns, |row, column| {
+        let z = normal_at(seed, Purpose::TargetRows, row as u64, column);
+        f64::from(0.3 * column as f32 / columns as f32 + z)
+    })
+}
+
+/// As [`rows`], to train on.
+pub fn training_rows(count: usize, columns: usize, seed: u64) -> Matrix<f32> {
+    rows(count, columns, seed).map(|x| x as f32)
+}
+
+/// `|a - b|_2 / |b|_2`.
+pub fn relative_l2(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+    let difference = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));
+    let scale = norm(&mut b.iter().copied());
+    if difference == 0.0 {
+        0.0
+    } else {
+        difference / scale
+    }
+}
+
+/// The largest `|a - b| - (atol + rtol * |b|)` must not be positive. Returns the largest share of the tolerance used;
+/// a NaN anywhere is a failure.
+#[track_caller]
+pub fn assert_close(what: &str, a: &[f64], b: &[f64], atol: f64, rtol: f64) -> f64 {
+    assert_eq!(a.len(), b.len(), "{what}: lengths");
+    let mut worst = 0.0f64;
+    for (index, (&a, &b)) in a.iter().zip(b).enumerate() {
+        let share = (a - b).abs() / (atol + rtol * b.abs());
+        assert!(
+            share <= 1.0,
+            "{what}[{index}]: {a}, expected {b}: {share:.3} times the tolerance (atol {atol:e}, rtol {rtol:e})"
+        );
+        worst = worst.max(share);
+    }
+    worst
+}

@@ -1,0 +1,211 @@
+//! Rungs 1 and 2: the f64 executor against mathematics, and f32 against f64.
+
+mod common;
+
+use common::{assert_close, flows, relative_l2, rows, training_rows};
+use couplet::Matrix;
+use couplet::cpu::CpuExecutor;
+use couplet::executor::{AdamW, Executor, Training};
+use couplet::flow::{FlowSpec, Plan, initial_parameters};
+
+fn training(batch_size: usize) -> Training {
+    Training {
+        batch_size,
+        seed: 3,
+        optimizer: AdamW {
+            learning_rate: 1e-3,
+            weight_decay: 0.1,
+        },
+    }
+}
+
+fn executor<T: couplet::cpu::Real>(spec: &FlowSpec) -> CpuExecutor<T> {
+    let plan = Plan::new(spec).unwrap();
+    let parameters = initial_parameters(&plan.layout, 11);
+    CpuExecutor::new(plan, &parameters)
+}
+
+/// Every parameter's gradient against central differences. All tensors are checked before the test fails, and the
+/// table says which.
+#[test]
+fn gradients_match_central_differences() {
+    let mut failures = Vec::new();
+    for (name, spec) in flows() {
+        // 37 rows: less than a block. At 128 columns every 97th parameter keeps the test short.
+        let data = training_rows(37, spec.dims, 5);
+        let mut cpu = executor::<f64>(&spec);
+        cpu.start(&data, &training(0)).unwrap();
+        let (_, gradient) = cpu.loss_and_gradient().unwrap();
+        let parameters = cpu.parameters().unwrap();
+        let layout = cpu.plan().layout.clone();
+        let stride = if layout.len() > 5000 { 97 } else { 1 };
+        for tensor in layout.tensors() {
+            let mut worst = (0.0f64, 0, 0.0, 0.0);
+            for index in tensor.range.clone().step_by(stride) {
+                let h = 1e-5;
+                let mut at = |offset: f64| {
+                    let mut moved = parameters.clone();
+                    moved[index] += offset;
+                    cpu.set_parameters(&moved).unwrap();
+                    cpu.loss_and_gradient().unwrap().0
+                };
+                let difference = (at(h) - at(-h)) / (2.0 * h);
+                // Rounding of the loss (1e-15 * 100) / h, and h^2 times a third derivative of order 10. A relu
+                // whose kink lies within h would fail: these inputs have none.
+                let share =
+                    (gradient[index] - difference).abs() / (1e-8 + 1e-7 * difference.abs());
+                if share > worst.0 || share.is_nan() {
+                    worst = (share, index, gradient[index], difference);
+                }
+            }
+            if worst.0.is_nan() || worst.0 > 1.0 {
+                failures.push(format!(
+                    "{name}: {} parameter {}: gradient {}, difference {}",
+                    tensor.name, worst.1, worst.2, worst.3
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn inverse_of_forward_is_the_identity() {
+    for (name, spec) in flows() {
+        let mut cpu = executor::<f64>(&spec);
+        let x = rows(130, spec.dims, 8);
+        let (z, _) = cpu.forward(&x).unwrap();
+        let back = cpu.inverse(&z).unwrap();
+        assert_close(name, back.values(), x.values(), 1e-12, 1e-12);
+    }
+}
+
+/// log|det| against the determinant of the numeric Jacobian.
+#[test]
+fn log_det_is_that_of_the_jacobian() {
+    for (name, spec) in flows() {
+        let dims = spec.dims;
+        let mut cpu = executor::<f64>(&spec);
+        let x = rows(1, dims, 8);
+        let (_, log_det) = cpu.forward(&x).unwrap();
+        let h = 1e-5;
+        // Row 2j holds x + h e_j, row 2j + 1 holds x - h e_j.
+        let moved = Matrix::from_fn(2 * dims, dims, |row, column| {
+            let sign = if row % 2 == 0 { h } else { -h };
+            x.get(0, column) + if row / 2 == column { sign } else { 0.0 }
+        });
+        let (z, _) = cpu.forward(&moved).unwrap();
+        let jacobian: Vec<Vec<f64>> = (0..dims)
+            .map(|i| {
+                (0..dims)
+                    .map(|j| (z.get(2 * j, i) - z.get(2 * j + 1, i)) / (2.0 * h))
+                    .collect()
+            })
+            .collect();
+        let expected = log_abs_determinant(jacobian);
+        assert_close(name, &log_det, &[expected], 1e-7, 1e-7);
+    }
+}
+
+/// By Gaussian elimination with partial pivoting.
+fn log_abs_determinant(mut a: Vec<Vec<f64>>) -> f64 {
+    let n = a.len();
+    let mut log_det = 0.0;
+    for k in 0..n {
+        let pivot = (k..n)
+            .max_by(|&i, &j| a[i][k].abs().total_cmp(&a[j][k].abs()))
+            .unwrap();
+        a.swap(k, pivot);
+        log_det += a[k][k].abs().ln();
+        for i in k + 1..n {
+            let factor = a[i][k] / a[k][k];
+            let (upper, lower) = a.split_at_mut(i);
+            for (x, y) in lower[0][k..].iter_mut().zip(&upper[k][k..]) {
+                *x -= factor * y;
+            }
+        }
+    }
+    log_det
+}
+
+/// log_prob is base density plus log-determinant, and a 2-D density integrates to 1 after training.
+#[test]
+fn a_trained_density_integrates_to_one() {
+    let (_, spec) = flows().remove(1);
+    let mut cpu = executor::<f64>(&spec);
+    cpu.start(&training_rows(500, 2, 1), &training(0)).unwrap();
+    cpu.train(100).unwrap();
+    // The density beyond 9 standard deviations is far below the tolerance; the trapezoidal rule converges faster
+    // than any power of the step for smooth functions that vanish at the ends.
+    let (n, reach) = (400, 9.0);
+    let step = 2.0 * reach / n as f64;
+    let grid = Matrix::from_fn(n * n, 2, |row, column| {
+        let k = if column == 0 { row / n } else { row % n };
+        -reach + (k as f64 + 0.5) * step
+    });
+    let total: f64 = cpu
+        .log_prob(&grid)
+        .unwrap()
+        .iter()
+        .map(|p| p.exp() * step * step)
+        .sum();
+    assert!((total - 1.0).abs() < 1e-6, "integrates to {total}");
+}
+
+#[test]
+fn f32_follows_f64() {
+    for (name, spec) in flows() {
+        for batch_size in [0, 48] {
+            let data = training_rows(203, spec.dims, 5);
+            let (mut single, mut double) = (executor::<f32>(&spec), executor::<f64>(&spec));
+            single.start(&data, &training(batch_size)).unwrap();
+            double.start(&data, &training(batch_size)).unwrap();
+            let (loss, gradient) = single.loss_and_gradient().unwrap();
+            let (expected_loss, expected) = double.loss_and_gradient().unwrap();
+            // f32 rounds at 6e-8; a few hundred roundings a number, mostly independent.
+            assert_close(name, &[loss], &[expected_loss], 1e-6, 1e-6);
+            let error = relative_l2(&gradient, &expected);
+            assert!(error < 1e-5, "{name}: gradient off by {error:e}");
+            let losses = single.train(20).unwrap();
+            assert_close(name, &losses, &double.train(20).unwrap(), 1e-5, 1e-5);
+
+            let x = rows(70, spec.dims, 9);
+            let a = single.log_prob(&x).unwrap();
+            assert_close(name, &a, &double.log_prob(&x).unwrap(), 1e-4, 1e-5);
+            let a = single.sample(4, 3..90).unwrap();
+            let b = double.sample(4, 3..90).unwrap();
+            assert_close(name, a.values(), b.values(), 1e-4, 1e-4);
+        }
+    }
+}
+
+/// The partial sums do not depend on how many threads share the work.
+#[test]
+fn thread_count_does_not_change_the_bits() {
+    let (_, spec) = flows().remove(0);
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let mut cpu = executor::<f32>(&spec);
+            cpu.start(&training_rows(3000, 4, 1), &training(0)).unwrap();
+            cpu.train(5).unwrap();
+            cpu.parameters().unwrap()
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+/// Row i of a sample does not depend on which other rows are drawn.
+#[test]
+fn rows_of_a_sample_stand_alone() {
+    let (_, spec) = flows().remove(2);
+    let mut cpu = executor::<f32>(&spec);
+    let all = cpu.sample(7, 0..300).unwrap();
+    let some = cpu.sample(7, 100..200).unwrap();
+    for column in 0..spec.dims {
+        assert_eq!(&all.column(column)[100..200], some.column(column));
+    }
+}
