@@ -2,6 +2,7 @@ pub mod cpu;
 mod error;
 pub mod executor;
 pub mod flow;
+pub mod gpu;
 mod matrix;
 pub mod random;
 

@@ -52,8 +52,7 @@ fn gradients_match_central_differences() {
                 let difference = (at(h) - at(-h)) / (2.0 * h);
                 // Rounding of the loss (1e-15 * 100) / h, and h^2 times a third derivative of order 10. A relu
                 // whose kink lies within h would fail: these inputs have none.
-                let share =
-                    (gradient[index] - difference).abs() / (1e-8 + 1e-7 * difference.abs());
+                let share = (gradient[index] - difference).abs() / (1e-8 + 1e-7 * difference.abs());
                 if share > worst.0 || share.is_nan() {
                     worst = (share, index, gradient[index], difference);
                 }

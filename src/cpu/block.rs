@@ -1,7 +1,7 @@
 use crate::flow::{BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
 
-use super::real::Real;
 use super::linear::Into;
+use super::real::Real;
 use super::{base, coupling, linear};
 
 /// Rows that go through the flow together. Long enough for full vector registers, short enough that a small flow's

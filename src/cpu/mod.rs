@@ -115,9 +115,7 @@ fn load<T: Real>(x: &Matrix<f64>, rows: Range<usize>, columns: &mut [block::Colu
 /// altogether in f32), though 16 while that takes no more than 256 MiB, so that every core finds work.
 fn rows_per_chunk(batch: usize, parameters: usize) -> usize {
     let within = |numbers: usize| numbers / parameters.max(1);
-    let chunks = within(1 << 22)
-        .max(within(1 << 26).min(16))
-        .clamp(4, 64);
+    let chunks = within(1 << 22).max(within(1 << 26).min(16)).clamp(4, 64);
     batch.div_ceil(chunks).next_multiple_of(LANES)
 }
 

@@ -1,0 +1,26 @@
+// The rows of this step, from one segment of the data, into the flow's first state. One invocation a row. Twin:
+// `Batch::row` in src/executor/batches.rs.
+
+@group(1) @binding(0) var<uniform> op: Segment;
+@group(1) @binding(1) var<storage, read> data: array<f32>;
+@group(1) @binding(2) var<storage, read_write> x: array<f32>;
+@group(1) @binding(3) var<storage, read_write> log_det: array<f32>;
+
+@compute @workgroup_size(GROUP)
+fn gather_rows(@builtin(global_invocation_id) id: vec3<u32>) {
+    let place = id.x;
+    if place >= step.rows {
+        return;
+    }
+    log_det[place] = 0.0;
+    var source = step.first + place;
+    if step.shuffled != 0u {
+        source = shuffled_row(source);
+    }
+    if source < op.first || source >= op.first + op.rows {
+        return;
+    }
+    for (var d = 0u; d < op.dims; d++) {
+        x[d * step.stride + place] = data[d * op.rows + source - op.first];
+    }
+}

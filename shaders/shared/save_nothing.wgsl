@@ -1,0 +1,1 @@
+fn save(pre: f32, index: u32) {}

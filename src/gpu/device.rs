@@ -1,0 +1,250 @@
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// How long a submission may take before the device counts as hung. Submissions are kept well under a second; a
+/// software adapter on a busy machine may need some time for its first one.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A WebGPU adapter: a GPU as one of the machine's drivers offers it.
+pub struct Adapter {
+    adapter: wgpu::Adapter,
+    pub info: wgpu::AdapterInfo,
+    pub limits: wgpu::Limits,
+}
+
+impl Adapter {
+    /// Whether it computes on the CPU (llvmpipe, SwiftShader, WARP).
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// The kind of device, for people.
+    pub fn kind(&self) -> &'static str {
+        match self.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+            wgpu::DeviceType::VirtualGpu => "virtual GPU",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        }
+    }
+
+    /// Name, backend and kind in one line.
+    pub fn describe(&self) -> String {
+        format!(
+            "{} ({:?}, {})",
+            self.info.name,
+            self.info.backend,
+            self.kind()
+        )
+    }
+}
+
+/// The adapters of this machine, in the order in which they would be chosen: by kind, and by the order of their
+/// drivers within a kind. `WGPU_BACKEND` and `WGPU_POWER_PREF` have their usual meaning.
+pub fn adapters() -> Vec<Adapter> {
+    let instance =
+        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    let mut adapters: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends))
+        .into_iter()
+        .map(|adapter| Adapter {
+            info: adapter.get_info(),
+            limits: adapter.limits(),
+            adapter,
+        })
+        .collect();
+    let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
+    adapters.sort_by_key(|adapter| match adapter.info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 1,
+        wgpu::DeviceType::IntegratedGpu if low_power => 0,
+        wgpu::DeviceType::IntegratedGpu => 2,
+        wgpu::DeviceType::VirtualGpu => 3,
+        wgpu::DeviceType::Other => 4,
+        wgpu::DeviceType::Cpu => 5,
+    });
+    adapters
+}
+
+/// An open device and what is common to all work on it.
+pub struct Gpu {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub description: String,
+    /// The first error that no call returned.
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Opens an adapter with the WebGPU default limits, which is all that the kernels need: what runs on one adapter
+    /// runs on every one.
+    ///
+    /// # Errors
+    /// [`Error::NoGpu`] where the adapter does not reach the default limits, or refuses.
+    pub fn open(adapter: &Adapter) -> Result<Self> {
+        let request = adapter.adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("couplet"),
+            required_limits: wgpu::Limits::default(),
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(request).map_err(|error| {
+            Error::NoGpu(format!(
+                "{} cannot be opened with the WebGPU default limits: {error}",
+                adapter.describe()
+            ))
+        })?;
+        let failure = Arc::new(Mutex::new(None));
+        let note = |failure: &Arc<Mutex<Option<String>>>| {
+            let failure = failure.clone();
+            move |message: String| {
+                if let Ok(mut first) = failure.lock() {
+                    first.get_or_insert(message);
+                }
+            }
+        };
+        let (on_error, on_loss) = (note(&failure), note(&failure));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            on_error(error.to_string())
+        }));
+        device.set_device_lost_callback(move |reason, message| {
+            // Dropping the device is reported as a loss, too.
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                on_loss(format!("the device was lost: {message}"));
+            }
+        });
+        Ok(Gpu {
+            device,
+            queue,
+            description: adapter.describe(),
+            failure,
+        })
+    }
+
+    /// Fails if anything on the device has failed.
+    pub fn check(&self) -> Result<()> {
+        let failure = self
+            .failure
+            .lock()
+            .map_err(|_| Error::Gpu("an error handler of the GPU failed".into()))?;
+        match failure.as_ref() {
+            None => Ok(()),
+            Some(message) => Err(Error::Gpu(format!("{}: {message}", self.description))),
+        }
+    }
+
+    /// A storage buffer of `numbers` f32 or u32 numbers, zero.
+    pub fn buffer(&self, label: &str, numbers: usize) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: 4 * numbers.max(1) as u64,
+            usage: wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// A uniform buffer that holds one record.
+    pub fn uniform<T: bytemuck::Pod>(&self, label: &str, record: &T) -> wgpu::Buffer {
+        let bytes = bytemuck::bytes_of(record);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.queue.write_buffer(&buffer, 0, bytes);
+        buffer
+    }
+
+    /// A buffer to read `numbers` numbers back through.
+    pub fn readback(&self, numbers: usize) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: 4 * numbers.max(1) as u64,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Runs `create`, and turns a lack of device memory into an error that says what to lower.
+    pub fn allocate<T>(&self, what: &str, create: impl FnOnce() -> T) -> Result<T> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let created = create();
+        match pollster::block_on(scope.pop()) {
+            None => {
+                self.check()?;
+                Ok(created)
+            }
+            Some(error) => Err(Error::GpuLimit(format!(
+                "{} has no memory for {what}: {error}; lower batch_size or the model, or take --device cpu",
+                self.description
+            ))),
+        }
+    }
+
+    /// Submits, and waits until the device is done.
+    pub fn run(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        let index = self.queue.submit([encoder.finish()]);
+        let waited = self.device.poll(wgpu::PollType::Wait {
+            submission_index: Some(index),
+            timeout: Some(DEADLINE),
+        });
+        self.check()?;
+        waited.map(|_| ()).map_err(|error| {
+            Error::Gpu(format!(
+                "{} did not answer within {} s: {error}; lower batch_size, or take --device cpu",
+                self.description,
+                DEADLINE.as_secs()
+            ))
+        })
+    }
+
+    /// The first `numbers` numbers of a readback buffer, after the submission that filled it.
+    pub fn fetch(&self, readback: &wgpu::Buffer, numbers: usize) -> Result<Vec<f32>> {
+        if numbers == 0 {
+            return Ok(Vec::new());
+        }
+        let (sender, receiver) = mpsc::channel();
+        let range = ..4 * numbers as u64;
+        readback.map_async(wgpu::MapMode::Read, range, move |result| {
+            // The receiver is gone when the wait below timed out; nobody is left to tell.
+            let _ = sender.send(result);
+        });
+        let failed = |what: String| Error::Gpu(format!("{}: {what}", self.description));
+        self.device
+            .poll(wgpu::PollType::Wait {
+                submission_index: None,
+                timeout: Some(DEADLINE),
+            })
+            .map_err(|error| failed(format!("reading back: {error}")))?;
+        receiver
+            .recv_timeout(DEADLINE)
+            .map_err(|_| failed("reading back: no answer".into()))?
+            .map_err(|error| failed(format!("reading back: {error}")))?;
+        let numbers = {
+            let view = readback
+                .get_mapped_range(range)
+                .map_err(|error| failed(format!("reading back: {error}")))?;
+            bytemuck::pod_collect_to_vec(&view)
+        };
+        readback.unmap();
+        self.check()?;
+        Ok(numbers)
+    }
+
+    /// Copies the first `numbers` numbers of a buffer to the host.
+    pub fn read(&self, buffer: &wgpu::Buffer, numbers: usize) -> Result<Vec<f32>> {
+        let readback = self.allocate("a result", || self.readback(numbers))?;
+        let mut encoder = self.encoder();
+        encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, 4 * numbers as u64);
+        self.run(encoder)?;
+        self.fetch(&readback, numbers)
+    }
+
+    pub fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&Default::default())
+    }
+}

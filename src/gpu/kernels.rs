@@ -1,0 +1,366 @@
+use std::fmt::Write;
+
+use crate::executor::{BETA1, BETA2, EPSILON};
+use crate::flow::{Activation, Base};
+use crate::random::Purpose;
+
+use super::shader::{File, Source, record};
+
+/// Rows a group takes in kernels that give an invocation a row, and the width of a group's tree sum.
+pub const GROUP: u32 = 64;
+/// The tile of the matrix products: rows by outputs, inputs in steps of `TILE_IN`.
+pub const TILE_ROWS: u32 = 64;
+pub const TILE_OUT: u32 = 16;
+const TILE_IN: u32 = 16;
+/// The tile of the weight gradients: outputs by inputs, rows in steps of `TILE_DEPTH`.
+pub const TILE_WEIGHT: u32 = 16;
+pub const TILE_DEPTH: u32 = 32;
+
+record! {
+    /// What may change from one dispatch of a kernel to the next: the rows at hand and the optimiser's numbers. It lies
+    /// in a ring of such records, bound with a dynamic offset.
+    Step {
+        /// Rows in the activation buffers now.
+        rows: u32,
+        /// Rows that the activation buffers have room for: the distance between columns.
+        stride: u32,
+        /// Rows whose gradients are summed by one group.
+        rows_per_split: u32,
+        /// The number of parameters.
+        parameters: u32,
+        /// Place in the epoch of the first row at hand.
+        first: u32,
+        /// Whether places lead to rows through the shuffle.
+        shuffled: u32,
+        /// Rows of the data.
+        data_rows: u32,
+        half_bits: u32,
+        key0: u32,
+        key1: u32,
+        key2: u32,
+        key3: u32,
+        key4: u32,
+        key5: u32,
+        key6: u32,
+        key7: u32,
+        /// 1 / (rows of the whole batch).
+        share: f32,
+        /// Whether gradient and loss are added to those of the batch's earlier rows.
+        add: u32,
+        /// Where the loss goes.
+        slot: u32,
+        learning_rate: f32,
+        weight_decay: f32,
+        first_correction: f32,
+        second_correction: f32,
+        seed_low: u32,
+        seed_high: u32,
+        sample_row_low: u32,
+        sample_row_high: u32,
+    }
+}
+
+record! {
+    /// A linear map: its shape, its columns in the activation buffers, its place in the parameters.
+    Linear {
+        inputs: u32,
+        outputs: u32,
+        input_first: u32,
+        output_first: u32,
+        weight: u32,
+        bias: u32,
+    }
+}
+
+record! {
+    /// A coupling transform.
+    Coupling {
+        dims: u32,
+        active_first: u32,
+        active_count: u32,
+        /// Whether there is a log-scale (the affine transform).
+        scaled: u32,
+        scale_first: u32,
+        shift_first: u32,
+        scale_bound: f32,
+    }
+}
+
+record! {
+    /// The base density.
+    BaseDensity {
+        dims: u32,
+        mean: u32,
+        raw_variance: u32,
+    }
+}
+
+record! {
+    /// A run of the data's rows, in a buffer of its own.
+    Segment {
+        dims: u32,
+        first: u32,
+        rows: u32,
+    }
+}
+
+/// How a kernel uses a binding of group 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Uniform,
+    Read,
+    Write,
+}
+
+/// Every kernel, with its variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    GatherRows,
+    LinearForward(Option<Activation>),
+    /// Into a hidden layer with its activation, or (None) into a flow state.
+    LinearBackwardInput(Option<Activation>),
+    LinearBackwardWeights,
+    CouplingForward,
+    CouplingInverse,
+    CouplingBackward(Heads),
+    BaseLogProb(Base),
+    BaseBackward(Base),
+    BaseSample(Base),
+    SumLogProb,
+    SumLoss,
+    SumPartials,
+    AdamW,
+}
+
+/// Where the gradients of s and t go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Heads {
+    /// One buffer.
+    One,
+    /// One each.
+    Two,
+}
+
+macro_rules! file {
+    ($name:literal) => {
+        File {
+            name: $name,
+            text: include_str!(concat!("../../shaders/", $name)),
+        }
+    };
+}
+
+const NUMBERS: File = file!("shared/numbers.wgsl");
+const SUM: File = file!("shared/sum.wgsl");
+const COUPLING: File = file!("shared/coupling.wgsl");
+
+impl Kernel {
+    /// Every kernel in every variant, for tests that must see them all.
+    pub fn all() -> Vec<Kernel> {
+        use Activation::{Relu, Silu, Tanh};
+        let activations = [None, Some(Tanh), Some(Relu), Some(Silu)];
+        let mut all = vec![
+            Kernel::GatherRows,
+            Kernel::LinearBackwardWeights,
+            Kernel::CouplingForward,
+            Kernel::CouplingInverse,
+            Kernel::CouplingBackward(Heads::One),
+            Kernel::CouplingBackward(Heads::Two),
+            Kernel::SumLogProb,
+            Kernel::SumLoss,
+            Kernel::SumPartials,
+            Kernel::AdamW,
+        ];
+        all.extend(activations.map(Kernel::LinearForward));
+        all.extend(activations.map(Kernel::LinearBackwardInput));
+        for base in [Base::Normal, Base::TrainableNormal] {
+            all.extend([
+                Kernel::BaseLogProb(base),
+                Kernel::BaseBackward(base),
+                Kernel::BaseSample(base),
+            ]);
+        }
+        all
+    }
+
+    /// The entry point, and the name of the kernel's file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kernel::GatherRows => "gather_rows",
+            Kernel::LinearForward(_) => "linear_forward",
+            Kernel::LinearBackwardInput(_) => "linear_backward_input",
+            Kernel::LinearBackwardWeights => "linear_backward_weights",
+            Kernel::CouplingForward => "coupling_forward",
+            Kernel::CouplingInverse => "coupling_inverse",
+            Kernel::CouplingBackward(_) => "coupling_backward",
+            Kernel::BaseLogProb(_) => "base_log_prob",
+            Kernel::BaseBackward(_) => "base_backward",
+            Kernel::BaseSample(_) => "base_sample",
+            Kernel::SumLogProb => "sum_log_prob",
+            Kernel::SumLoss => "sum_loss",
+            Kernel::SumPartials => "sum_partials",
+            Kernel::AdamW => "adamw",
+        }
+    }
+
+    fn files(self) -> Vec<File> {
+        match self {
+            Kernel::GatherRows => vec![file!("shared/shuffle.wgsl"), file!("gather_rows.wgsl")],
+            Kernel::LinearForward(activation) => {
+                let save = match activation {
+                    Some(Activation::Silu) => file!("shared/save_pre.wgsl"),
+                    _ => file!("shared/save_nothing.wgsl"),
+                };
+                let mut files = activation_files(activation);
+                files.extend([save, file!("linear_forward.wgsl")]);
+                files
+            }
+            Kernel::LinearBackwardInput(activation) => {
+                let mut files = match activation {
+                    Some(_) => activation_files(activation),
+                    None => Vec::new(),
+                };
+                files.push(match activation {
+                    Some(_) => file!("shared/into_hidden.wgsl"),
+                    None => file!("shared/into_state.wgsl"),
+                });
+                files.push(file!("linear_backward_input.wgsl"));
+                files
+            }
+            Kernel::LinearBackwardWeights => vec![file!("linear_backward_weights.wgsl")],
+            Kernel::CouplingForward => vec![NUMBERS, COUPLING, file!("coupling_forward.wgsl")],
+            Kernel::CouplingInverse => vec![NUMBERS, COUPLING, file!("coupling_inverse.wgsl")],
+            Kernel::CouplingBackward(heads) => {
+                let heads = match heads {
+                    Heads::One => file!("shared/heads_one.wgsl"),
+                    Heads::Two => file!("shared/heads_two.wgsl"),
+                };
+                vec![NUMBERS, COUPLING, heads, file!("coupling_backward.wgsl")]
+            }
+            Kernel::BaseLogProb(base) => {
+                vec![NUMBERS, base_file(base), file!("base_log_prob.wgsl")]
+            }
+            Kernel::BaseBackward(base) => {
+                let partials = match base {
+                    Base::Normal => file!("shared/base_no_partials.wgsl"),
+                    Base::TrainableNormal => file!("shared/base_partials.wgsl"),
+                };
+                let kernel = file!("base_backward.wgsl");
+                vec![NUMBERS, SUM, base_file(base), partials, kernel]
+            }
+            Kernel::BaseSample(base) => vec![
+                NUMBERS,
+                file!("shared/philox.wgsl"),
+                file!("shared/normal.wgsl"),
+                base_file(base),
+                file!("base_sample.wgsl"),
+            ],
+            Kernel::SumLogProb => vec![SUM, file!("sum_log_prob.wgsl")],
+            Kernel::SumLoss => vec![SUM, file!("sum_loss.wgsl")],
+            Kernel::SumPartials => vec![file!("sum_partials.wgsl")],
+            Kernel::AdamW => vec![file!("adamw.wgsl")],
+        }
+    }
+
+    /// The bindings of group 1: number and access.
+    pub fn bindings(self) -> &'static [(u32, Access)] {
+        use Access::{Read, Uniform, Write};
+        match self {
+            Kernel::GatherRows => &[(0, Uniform), (1, Read), (2, Write), (3, Write)],
+            Kernel::LinearForward(Some(Activation::Silu)) => {
+                &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)]
+            }
+            Kernel::LinearForward(_) => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
+            Kernel::LinearBackwardInput(_) => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
+            }
+            Kernel::LinearBackwardWeights => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
+            Kernel::CouplingForward => &[
+                (0, Uniform),
+                (1, Read),
+                (2, Read),
+                (3, Read),
+                (4, Write),
+                (5, Write),
+            ],
+            Kernel::CouplingInverse => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
+            Kernel::CouplingBackward(Heads::One) => &[
+                (0, Uniform),
+                (1, Read),
+                (2, Read),
+                (3, Read),
+                (4, Write),
+                (5, Write),
+            ],
+            Kernel::CouplingBackward(Heads::Two) => &[
+                (0, Uniform),
+                (1, Read),
+                (2, Read),
+                (3, Read),
+                (4, Write),
+                (5, Write),
+                (6, Write),
+            ],
+            Kernel::BaseLogProb(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
+            Kernel::BaseBackward(Base::Normal) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
+            Kernel::BaseBackward(Base::TrainableNormal) => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
+            }
+            Kernel::BaseSample(_) => &[(0, Uniform), (1, Read), (2, Write)],
+            Kernel::SumLogProb | Kernel::SumLoss | Kernel::SumPartials => &[(1, Read), (2, Write)],
+            Kernel::AdamW => &[(1, Read), (2, Write), (3, Write), (4, Write)],
+        }
+    }
+
+    /// The whole WGSL of this kernel.
+    pub fn source(self) -> Source {
+        Source::compose(&prelude(), &self.files())
+    }
+}
+
+fn activation_files(activation: Option<Activation>) -> Vec<File> {
+    let file = match activation {
+        None => file!("shared/activation_identity.wgsl"),
+        Some(Activation::Tanh) => file!("shared/activation_tanh.wgsl"),
+        Some(Activation::Relu) => file!("shared/activation_relu.wgsl"),
+        Some(Activation::Silu) => file!("shared/activation_silu.wgsl"),
+    };
+    vec![NUMBERS, file]
+}
+
+fn base_file(base: Base) -> File {
+    match base {
+        Base::Normal => file!("shared/base_normal.wgsl"),
+        Base::TrainableNormal => file!("shared/base_trainable_normal.wgsl"),
+    }
+}
+
+/// The numbers and records that Rust and WGSL share, written from the Rust ones.
+fn prelude() -> String {
+    let mut text = String::new();
+    for (name, value) in [
+        ("GROUP", GROUP),
+        ("TILE_ROWS", TILE_ROWS),
+        ("TILE_OUT", TILE_OUT),
+        ("TILE_IN", TILE_IN),
+        ("TILE_WEIGHT", TILE_WEIGHT),
+        ("TILE_DEPTH", TILE_DEPTH),
+        ("PURPOSE_NOISE", Purpose::Noise as u32),
+    ] {
+        let _ = writeln!(text, "const {name} = {value}u;");
+    }
+    for (name, value) in [("BETA1", BETA1), ("BETA2", BETA2), ("EPSILON", EPSILON)] {
+        let _ = writeln!(text, "const {name} = {value:?};");
+    }
+    for record in [
+        Step::WGSL,
+        Linear::WGSL,
+        Coupling::WGSL,
+        BaseDensity::WGSL,
+        Segment::WGSL,
+    ] {
+        text.push_str(record);
+    }
+    text.push_str("@group(0) @binding(0) var<uniform> step: Step;\n");
+    text
+}

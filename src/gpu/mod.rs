@@ -1,0 +1,496 @@
+//! The GPU executor: hand-written WGSL kernels (`shaders/`) on wgpu, one kernel an op. Data, parameters, gradients,
+//! moments and losses stay on the device; many steps go into one submission, and losses come back together.
+//!
+//! A batch whose activations do not fit goes through in runs of rows, whose gradients are added in order. Every sum has
+//! a fixed order and there are no float atomics: the same binary on the same device with the same seed gives the same
+//! bits.
+
+mod device;
+mod kernels;
+mod pipelines;
+mod program;
+mod shader;
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::executor::{Batches, Executor, Training, check_width};
+use crate::flow::Plan;
+use crate::matrix::Matrix;
+
+pub use device::{Adapter, Gpu, adapters};
+pub use kernels::{Access, Kernel};
+pub use shader::Source;
+
+use kernels::{Segment, Step};
+use pipelines::{Pipelines, STEP_PITCH};
+use program::{Data, Dispatch, Optimizer, Program, RING, Sizes};
+
+/// Rows that go through the device together when scoring and sampling.
+const INFERENCE_ROWS: usize = 16_384;
+
+/// Losses that the device keeps between two readbacks.
+const LOSSES: usize = 1024;
+
+/// How long one submission should take: long enough to hide its cost, short enough for desktop watchdogs.
+const SUBMISSION: Duration = Duration::from_millis(75);
+
+/// Runs a plan on a GPU.
+pub struct GpuExecutor {
+    gpu: Gpu,
+    pipelines: Pipelines,
+    plan: Plan,
+    parameters: wgpu::Buffer,
+    inference: Option<Program>,
+    session: Option<Session>,
+}
+
+/// What training keeps between steps.
+struct Session {
+    program: Program,
+    optimizer: Optimizer,
+    losses_back: wgpu::Buffer,
+    batches: Batches,
+    training: Training,
+    step: u64,
+    /// Runs of rows in the next submission; follows the clock.
+    runs_per_submission: usize,
+}
+
+impl GpuExecutor {
+    /// An executor on an adapter, with the given parameters (flat, in the order of the plan's layout).
+    ///
+    /// # Errors
+    /// As [`Gpu::open`]; [`crate::Error::GpuLimit`] where the model does not fit the device's limits.
+    ///
+    /// # Panics
+    /// If the number of parameters is not that of the layout.
+    pub fn new(adapter: &Adapter, plan: Plan, parameters: &[f32]) -> Result<Self> {
+        assert_eq!(
+            parameters.len(),
+            plan.layout.len(),
+            "parameters of the layout"
+        );
+        let gpu = Gpu::open(adapter)?;
+        // Refuses what cannot run before anything is allocated.
+        Sizes::new(&plan, &gpu.device.limits(), 1, true)?;
+        let pipelines = Pipelines::new(&gpu);
+        let buffer = gpu.allocate("the parameters", || {
+            gpu.buffer("parameters", parameters.len())
+        })?;
+        gpu.queue
+            .write_buffer(&buffer, 0, bytemuck::cast_slice(parameters));
+        Ok(GpuExecutor {
+            gpu,
+            pipelines,
+            plan,
+            parameters: buffer,
+            inference: None,
+            session: None,
+        })
+    }
+
+    /// The program for scoring and sampling, made when it is first needed.
+    fn inference(&mut self) -> Result<&Program> {
+        if self.inference.is_none() {
+            let limits = self.gpu.device.limits();
+            let sizes = Sizes::new(&self.plan, &limits, INFERENCE_ROWS, false)?;
+            self.inference = Some(Program::new(
+                &self.gpu,
+                &self.pipelines,
+                &self.plan,
+                &self.parameters,
+                sizes,
+                None,
+            )?);
+        }
+        Ok(self.inference.as_ref().expect("just made"))
+    }
+
+    /// Puts runs of rows into the state `input`, runs `dispatches` on each, and copies the first columns of each of
+    /// `outputs` back: one matrix an output.
+    fn map_rows(
+        &mut self,
+        rows: usize,
+        mut fill: impl FnMut(&Gpu, &Program, Range<usize>) -> Step,
+        dispatches: impl Fn(&Program) -> Vec<&Dispatch>,
+        outputs: impl Fn(&Program) -> Vec<(&wgpu::Buffer, usize)>,
+    ) -> Result<Vec<Matrix<f64>>> {
+        self.inference()?;
+        let program = self.inference.as_ref().expect("just made");
+        let gpu = &self.gpu;
+        let stride = program.sizes.rows;
+        let outputs = outputs(program);
+        let mut matrices: Vec<Matrix<f64>> = outputs
+            .iter()
+            .map(|&(_, columns)| Matrix::zeros(rows, columns))
+            .collect();
+        let numbers: usize = outputs.iter().map(|(_, columns)| columns * stride).sum();
+        let readback = gpu.allocate("a result", || gpu.readback(numbers))?;
+        for first in (0..rows).step_by(stride) {
+            let places = first..rows.min(first + stride);
+            let mut step = fill(gpu, program, places.clone());
+            step.rows = places.len() as u32;
+            step.stride = stride as u32;
+            program.write_steps(gpu, &[step]);
+            let mut encoder = gpu.encoder();
+            encoder.clear_buffer(&program.log_det, 0, None);
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                pass.set_bind_group(0, &program.step_bindings, &[0]);
+                for dispatch in dispatches(program) {
+                    dispatch.record(&mut pass, &step);
+                }
+            }
+            let mut offset = 0;
+            for &(buffer, columns) in &outputs {
+                let bytes = 4 * (columns * stride) as u64;
+                encoder.copy_buffer_to_buffer(buffer, 0, &readback, offset, bytes);
+                offset += bytes;
+            }
+            gpu.run(encoder)?;
+            let mut values = &gpu.fetch(&readback, numbers)?[..];
+            for (matrix, &(_, columns)) in matrices.iter_mut().zip(&outputs) {
+                for column in 0..columns {
+                    let source = &values[column * stride..][..places.len()];
+                    let target = &mut matrix.column_mut(column)[places.clone()];
+                    for (target, &value) in target.iter_mut().zip(source) {
+                        *target = f64::from(value);
+                    }
+                }
+                values = &values[columns * stride..];
+            }
+        }
+        Ok(matrices)
+    }
+}
+
+/// Uploads some rows of a table into a state of the flow.
+fn upload(gpu: &Gpu, program: &Program, state: usize, x: &Matrix<f64>, rows: Range<usize>) {
+    let stride = program.sizes.rows;
+    let mut values = vec![0f32; x.columns() * stride];
+    for (j, column) in values.chunks_exact_mut(stride).enumerate() {
+        for (value, &x) in column.iter_mut().zip(&x.column(j)[rows.clone()]) {
+            *value = x as f32;
+        }
+    }
+    gpu.queue
+        .write_buffer(&program.buffers[state], 0, bytemuck::cast_slice(&values));
+}
+
+/// Uploads the training rows, cut so that every piece can be bound.
+fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
+    let limits = gpu.device.limits();
+    let binding = limits
+        .max_storage_buffer_binding_size
+        .min(limits.max_buffer_size) as usize;
+    let most = (binding / (4 * rows.columns())).max(1);
+    let mut segments = Vec::new();
+    for first in (0..rows.rows()).step_by(most) {
+        let count = most.min(rows.rows() - first);
+        let buffer = gpu.allocate("the data", || gpu.buffer("data", count * rows.columns()))?;
+        for j in 0..rows.columns() {
+            let column = &rows.column(j)[first..first + count];
+            let offset = 4 * (j * count) as u64;
+            gpu.queue
+                .write_buffer(&buffer, offset, bytemuck::cast_slice(column));
+        }
+        let record = Segment {
+            dims: rows.columns() as u32,
+            first: first as u32,
+            rows: count as u32,
+        };
+        segments.push((record, buffer));
+    }
+    gpu.check()?;
+    Ok(Data { segments })
+}
+
+impl Session {
+    fn new(
+        gpu: &Gpu,
+        pipelines: &Pipelines,
+        plan: &Plan,
+        parameters: &wgpu::Buffer,
+        rows: &Matrix<f32>,
+        training: &Training,
+    ) -> Result<Self> {
+        let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
+        let sizes = Sizes::new(plan, &gpu.device.limits(), batches.size(), true)?;
+        let data = upload_data(gpu, rows)?;
+        let count = plan.layout.len();
+        let optimizer = gpu.allocate("the optimiser's moments", || Optimizer {
+            gradient: gpu.buffer("gradient", count),
+            first_moment: gpu.buffer("first moment", count),
+            second_moment: gpu.buffer("second moment", count),
+            losses: gpu.buffer("losses", LOSSES),
+        })?;
+        let program = Program::new(
+            gpu,
+            pipelines,
+            plan,
+            parameters,
+            sizes,
+            Some((&data, &optimizer)),
+        )?;
+        Ok(Session {
+            program,
+            losses_back: gpu.readback(LOSSES),
+            optimizer,
+            batches,
+            training: training.clone(),
+            step: 0,
+            runs_per_submission: 1,
+        })
+    }
+
+    /// The runs of rows that make up step `step`; the loss goes to `slot`.
+    fn runs(&self, plan: &Plan, step: u64, slot: usize) -> Vec<Step> {
+        let batch = self.batches.batch(step);
+        let sizes = &self.program.sizes;
+        let numbers = self.training.optimizer.at(step);
+        let mut whole = Step {
+            stride: sizes.rows as u32,
+            rows_per_split: sizes.rows_per_split as u32,
+            parameters: plan.layout.len() as u32,
+            share: 1.0 / batch.rows as f32,
+            slot: slot as u32,
+            learning_rate: numbers.learning_rate as f32,
+            weight_decay: numbers.weight_decay as f32,
+            first_correction: numbers.first_correction as f32,
+            second_correction: numbers.second_correction as f32,
+            ..Step::default()
+        };
+        if let Some(shuffle) = &batch.shuffle {
+            whole.shuffled = 1;
+            whole.data_rows = shuffle.rows;
+            whole.half_bits = shuffle.half_bits;
+            [
+                whole.key0, whole.key1, whole.key2, whole.key3, whole.key4, whole.key5, whole.key6,
+                whole.key7,
+            ] = shuffle.keys;
+        }
+        (0..batch.rows)
+            .step_by(sizes.rows)
+            .map(|place| Step {
+                first: batch.first + place,
+                rows: (batch.rows - place).min(sizes.rows as u32),
+                add: u32::from(place > 0),
+                ..whole
+            })
+            .collect()
+    }
+
+    /// Submits runs of rows; after those that end a step (`last`), the update, if `update`.
+    fn submit(&self, gpu: &Gpu, runs: &[(Step, bool)], update: bool) -> Result<()> {
+        let program = &self.program;
+        let training = program
+            .training
+            .as_ref()
+            .expect("a session's program trains");
+        let records: Vec<Step> = runs.iter().map(|(step, _)| *step).collect();
+        program.write_steps(gpu, &records);
+        let mut encoder = gpu.encoder();
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for (place, (step, last)) in runs.iter().enumerate() {
+                let offset = place as u32 * STEP_PITCH as u32;
+                pass.set_bind_group(0, &program.step_bindings, &[offset]);
+                let lists = [&training.gather, &program.forward, &training.backward];
+                for dispatch in lists.into_iter().flatten() {
+                    dispatch.record(&mut pass, step);
+                }
+                if update && *last {
+                    training.update.record(&mut pass, step);
+                }
+            }
+        }
+        gpu.run(encoder)
+    }
+
+    /// Takes `steps` steps, no more than the losses' buffer holds.
+    fn train(&mut self, gpu: &Gpu, plan: &Plan, steps: usize) -> Result<Vec<f64>> {
+        let mut queue: Vec<(Step, bool)> = Vec::new();
+        let mut planned = 0;
+        while planned < steps || !queue.is_empty() {
+            while planned < steps && queue.len() < self.runs_per_submission {
+                let runs = self.runs(plan, self.step + planned as u64, planned);
+                let last = runs.len() - 1;
+                queue.extend(
+                    runs.into_iter()
+                        .enumerate()
+                        .map(|(k, run)| (run, k == last)),
+                );
+                planned += 1;
+            }
+            let count = queue.len().min(self.runs_per_submission);
+            let begin = Instant::now();
+            self.submit(gpu, &queue[..count], true)?;
+            queue.drain(..count);
+            // Towards the length wanted, at most four times longer at a time.
+            let share = SUBMISSION.as_secs_f64() / begin.elapsed().as_secs_f64().max(1e-6);
+            let wanted = count as f64 * share.min(4.0);
+            self.runs_per_submission = (wanted as usize).clamp(1, RING);
+        }
+        self.step += steps as u64;
+        self.losses(gpu, steps)
+    }
+
+    fn losses(&self, gpu: &Gpu, count: usize) -> Result<Vec<f64>> {
+        let mut encoder = gpu.encoder();
+        let bytes = 4 * count as u64;
+        encoder.copy_buffer_to_buffer(&self.optimizer.losses, 0, &self.losses_back, 0, bytes);
+        gpu.run(encoder)?;
+        Ok(widen(gpu.fetch(&self.losses_back, count)?))
+    }
+}
+
+fn widen(values: Vec<f32>) -> Vec<f64> {
+    values.into_iter().map(f64::from).collect()
+}
+
+impl Executor for GpuExecutor {
+    fn describe(&self) -> String {
+        self.gpu.description.clone()
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn parameters(&mut self) -> Result<Vec<f64>> {
+        Ok(widen(
+            self.gpu.read(&self.parameters, self.plan.layout.len())?,
+        ))
+    }
+
+    fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
+        assert_eq!(
+            parameters.len(),
+            self.plan.layout.len(),
+            "parameters of the layout"
+        );
+        let values: Vec<f32> = parameters.iter().map(|&p| p as f32).collect();
+        self.gpu
+            .queue
+            .write_buffer(&self.parameters, 0, bytemuck::cast_slice(&values));
+        self.gpu.check()
+    }
+
+    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
+        check_width(&self.plan, rows.columns())?;
+        self.session = None;
+        self.session = Some(Session::new(
+            &self.gpu,
+            &self.pipelines,
+            &self.plan,
+            &self.parameters,
+            rows,
+            training,
+        )?);
+        Ok(())
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Vec<f64>> {
+        let session = started(&mut self.session);
+        let mut losses = Vec::with_capacity(steps);
+        while losses.len() < steps {
+            let some = LOSSES.min(steps - losses.len());
+            losses.extend(session.train(&self.gpu, &self.plan, some)?);
+        }
+        Ok(losses)
+    }
+
+    fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
+        let session = started(&mut self.session);
+        let runs = session.runs(&self.plan, session.step, 0);
+        for run in runs {
+            session.submit(&self.gpu, &[(run, false)], false)?;
+        }
+        let loss = session.losses(&self.gpu, 1)?[0];
+        let gradient = self
+            .gpu
+            .read(&session.optimizer.gradient, self.plan.layout.len())?;
+        Ok((loss, widen(gradient)))
+    }
+
+    fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
+        check_width(&self.plan, x.columns())?;
+        let (data, latent, dims) = (self.plan.data(), self.plan.latent(), self.plan.dims());
+        let out = self.map_rows(
+            x.rows(),
+            |gpu, program, rows| {
+                upload(gpu, program, data, x, rows);
+                Step::default()
+            },
+            |program| program.forward.iter().collect(),
+            |program| vec![(&program.buffers[latent], dims), (&program.log_det, 1)],
+        )?;
+        let [z, log_det] = <[_; 2]>::try_from(out).expect("two outputs");
+        Ok((z, log_det.values().to_vec()))
+    }
+
+    fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
+        check_width(&self.plan, z.columns())?;
+        let (data, latent, dims) = (self.plan.data(), self.plan.latent(), self.plan.dims());
+        let out = self.map_rows(
+            z.rows(),
+            |gpu, program, rows| {
+                upload(gpu, program, latent, z, rows);
+                Step::default()
+            },
+            |program| program.inverse.iter().collect(),
+            |program| vec![(&program.buffers[data], dims)],
+        )?;
+        let [x] = <[_; 1]>::try_from(out).expect("one output");
+        Ok(x)
+    }
+
+    fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
+        check_width(&self.plan, x.columns())?;
+        let data = self.plan.data();
+        let out = self.map_rows(
+            x.rows(),
+            |gpu, program, rows| {
+                upload(gpu, program, data, x, rows);
+                Step::default()
+            },
+            |program| program.forward.iter().collect(),
+            |program| vec![(&program.log_prob, 1)],
+        )?;
+        Ok(out[0].values().to_vec())
+    }
+
+    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
+        let (data, dims) = (self.plan.data(), self.plan.dims());
+        let count = (rows.end - rows.start) as usize;
+        let out = self.map_rows(
+            count,
+            |_, _, places| {
+                let first = rows.start + places.start as u64;
+                Step {
+                    seed_low: seed as u32,
+                    seed_high: (seed >> 32) as u32,
+                    sample_row_low: first as u32,
+                    sample_row_high: (first >> 32) as u32,
+                    ..Step::default()
+                }
+            },
+            |program| {
+                let noise = std::iter::once(&program.sample);
+                noise.chain(&program.inverse).collect()
+            },
+            |program| vec![(&program.buffers[data], dims)],
+        )?;
+        let [x] = <[_; 1]>::try_from(out).expect("one output");
+        Ok(x)
+    }
+}
+
+/// The training session, which the caller was told to start.
+fn started(session: &mut Option<Session>) -> &mut Session {
+    session
+        .as_mut()
+        .expect("Executor::start comes before training")
+}

@@ -1,0 +1,128 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::rc::Rc;
+
+use crate::error::{Error, Result};
+
+use super::device::Gpu;
+use super::kernels::{Access, Kernel, Step};
+
+/// The distance between two records of the step ring: what WebGPU guarantees for dynamic offsets.
+pub const STEP_PITCH: u64 = 256;
+
+/// A compiled kernel and the shape of its bindings.
+pub struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub bindings: wgpu::BindGroupLayout,
+}
+
+/// The compiled kernels of a device, each compiled when it is first asked for.
+pub struct Pipelines {
+    /// Group 0 of every kernel: the step record.
+    pub step: wgpu::BindGroupLayout,
+    compiled: RefCell<HashMap<Kernel, Rc<Pipeline>>>,
+}
+
+impl Pipelines {
+    pub fn new(gpu: &Gpu) -> Self {
+        let step = gpu
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some("step"),
+                entries: &[wgpu::BindGroupLayoutEntry {
+                    ty: wgpu::BindingType::Buffer {
+                        ty: wgpu::BufferBindingType::Uniform,
+                        has_dynamic_offset: true,
+                        min_binding_size: NonZeroU64::new(size_of::<Step>() as u64),
+                    },
+                    ..entry(0, Access::Uniform)
+                }],
+            });
+        Pipelines {
+            step,
+            compiled: RefCell::default(),
+        }
+    }
+
+    /// The pipeline of a kernel.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] with the compiler's message, at file and line.
+    pub fn get(&self, gpu: &Gpu, kernel: Kernel) -> Result<Rc<Pipeline>> {
+        if let Some(pipeline) = self.compiled.borrow().get(&kernel) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = Rc::new(self.compile(gpu, kernel)?);
+        self.compiled.borrow_mut().insert(kernel, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn compile(&self, gpu: &Gpu, kernel: Kernel) -> Result<Pipeline> {
+        let device = &gpu.device;
+        let source = kernel.source();
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(kernel.name()),
+            source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
+        });
+        let fail = |message: String| {
+            Err(Error::Gpu(format!(
+                "{}: kernel {kernel:?} does not compile:\n{message}",
+                gpu.description
+            )))
+        };
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            let messages = pollster::block_on(module.get_compilation_info()).messages;
+            return fail(if messages.is_empty() {
+                error.to_string()
+            } else {
+                source.explain(&messages)
+            });
+        }
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let entries: Vec<_> = kernel
+            .bindings()
+            .iter()
+            .map(|&(binding, access)| entry(binding, access))
+            .collect();
+        let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(kernel.name()),
+            entries: &entries,
+        });
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(kernel.name()),
+            bind_group_layouts: &[Some(&self.step), Some(&bindings)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel.name()),
+            layout: Some(&layout),
+            module: &module,
+            entry_point: Some(kernel.name()),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(Pipeline { pipeline, bindings }),
+            Some(error) => fail(error.to_string()),
+        }
+    }
+}
+
+fn entry(binding: u32, access: Access) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty: match access {
+                Access::Uniform => wgpu::BufferBindingType::Uniform,
+                Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+            },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}

@@ -1,0 +1,116 @@
+use std::fmt::Write;
+
+/// One WGSL file, or a generated piece of one.
+#[derive(Clone, Copy, Debug)]
+pub struct File {
+    /// For messages: its path under `shaders/`.
+    pub name: &'static str,
+    pub text: &'static str,
+}
+
+/// Several files in one text, with the way back from a line of the whole to a line of a file.
+///
+/// Kernels are composed by concatenation alone: the generated prelude, the shared files a kernel needs, the kernel.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub text: String,
+    /// For each piece: its name and the line of the whole (from 0) it begins at.
+    pieces: Vec<(&'static str, usize)>,
+}
+
+impl Source {
+    pub fn compose(prelude: &str, files: &[File]) -> Self {
+        let mut source = Source {
+            text: String::new(),
+            pieces: Vec::new(),
+        };
+        source.push("generated prelude", prelude);
+        for file in files {
+            source.push(file.name, file.text);
+        }
+        source
+    }
+
+    fn push(&mut self, name: &'static str, text: &str) {
+        self.pieces.push((name, self.text.lines().count()));
+        self.text.push_str(text);
+        if !text.ends_with('\n') {
+            self.text.push('\n');
+        }
+    }
+
+    /// The file and line (from 1) of a line (from 1) of the whole.
+    pub fn locate(&self, line: u32) -> (&'static str, u32) {
+        let line = line.max(1) as usize - 1;
+        let (name, first) = self
+            .pieces
+            .iter()
+            .rev()
+            .find(|(_, first)| *first <= line)
+            .unwrap_or(&self.pieces[0]);
+        (name, (line - first + 1) as u32)
+    }
+
+    /// What a compiler said, with places in the files rather than in the whole.
+    pub fn explain(&self, messages: &[wgpu::CompilationMessage]) -> String {
+        let mut text = String::new();
+        for message in messages {
+            let place = match message.location {
+                Some(at) => {
+                    let (name, line) = self.locate(at.line_number);
+                    format!("shaders/{name}:{line}:{}", at.line_position)
+                }
+                None => "shaders".into(),
+            };
+            let _ = writeln!(text, "{place}: {}", message.message);
+        }
+        text
+    }
+}
+
+/// A uniform record with the same fields in Rust and WGSL, written once. Every field is four bytes wide, so that the
+/// two layouts agree.
+macro_rules! record {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ident,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $kind,)*
+        }
+
+        impl $name {
+            /// The WGSL declaration of this record.
+            pub const WGSL: &'static str = concat!(
+                "struct ", stringify!($name), " {\n",
+                $("    ", stringify!($field), ": ", stringify!($kind), ",\n",)*
+                "}\n",
+            );
+        }
+    };
+}
+pub(super) use record;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_lead_back_to_files() {
+        let files = [
+            File {
+                name: "a.wgsl",
+                text: "one\ntwo",
+            },
+            File {
+                name: "b.wgsl",
+                text: "three\nfour\n",
+            },
+        ];
+        let source = Source::compose("zero\n", &files);
+        assert_eq!(source.text, "zero\none\ntwo\nthree\nfour\n");
+        assert_eq!(source.locate(1), ("generated prelude", 1));
+        assert_eq!(source.locate(3), ("a.wgsl", 2));
+        assert_eq!(source.locate(4), ("b.wgsl", 1));
+    }
+}

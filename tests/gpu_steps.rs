@@ -1,0 +1,138 @@
+//! Rung 4: whole steps on the GPU against the CPU in f64, and against themselves. These tests fail where there is no
+//! adapter: they never pass by doing nothing.
+
+mod common;
+
+use common::{assert_close, flows, relative_l2, rows, training_rows};
+use couplet::cpu::CpuExecutor;
+use couplet::executor::{AdamW, Executor, Training};
+use couplet::flow::{FlowSpec, Plan, initial_parameters};
+use couplet::gpu::{Adapter, GpuExecutor, adapters};
+
+fn adapter() -> Adapter {
+    adapters()
+        .into_iter()
+        .next()
+        .expect("the GPU tests need a Vulkan, Metal or DX12 adapter; scripts/test installs one")
+}
+
+fn training(batch_size: usize) -> Training {
+    Training {
+        batch_size,
+        seed: 3,
+        optimizer: AdamW {
+            learning_rate: 1e-3,
+            weight_decay: 0.1,
+        },
+    }
+}
+
+fn pair(spec: &FlowSpec) -> (GpuExecutor, CpuExecutor<f64>) {
+    let plan = Plan::new(spec).unwrap();
+    let parameters = initial_parameters(&plan.layout, 11);
+    let gpu = GpuExecutor::new(&adapter(), plan.clone(), &parameters).unwrap();
+    (gpu, CpuExecutor::new(plan, &parameters))
+}
+
+#[test]
+fn loss_and_every_gradient_match_the_cpu() {
+    for (name, spec) in flows() {
+        for (count, batch_size) in [(1, 0), (257, 0), (257, 100)] {
+            let (mut gpu, mut cpu) = pair(&spec);
+            let data = training_rows(count, spec.dims, 5);
+            gpu.start(&data, &training(batch_size)).unwrap();
+            cpu.start(&data, &training(batch_size)).unwrap();
+            // Twice: the second must not add to what the first left.
+            gpu.loss_and_gradient().unwrap();
+            let (loss, gradient) = gpu.loss_and_gradient().unwrap();
+            let (expected_loss, expected) = cpu.loss_and_gradient().unwrap();
+            // f32 rounds at 6e-8 and WGSL's exp and log are good to some 2e-7; a few hundred of each.
+            let what = format!("{name}, {count} rows by {batch_size}");
+            assert_close(&what, &[loss], &[expected_loss], 2e-6, 2e-6);
+            for tensor in cpu.plan().layout.tensors() {
+                // A gradient is a mean over rows of numbers around 1, which may cancel: 2e-6 absolute for those.
+                let what = format!("{what}: {}", tensor.name);
+                let range = tensor.range.clone();
+                assert_close(
+                    &what,
+                    &gradient[range.clone()],
+                    &expected[range],
+                    2e-6,
+                    2e-5,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn training_follows_the_cpu() {
+    for (name, spec) in flows() {
+        for batch_size in [0, 100] {
+            let (mut gpu, mut cpu) = pair(&spec);
+            let data = training_rows(257, spec.dims, 5);
+            gpu.start(&data, &training(batch_size)).unwrap();
+            cpu.start(&data, &training(batch_size)).unwrap();
+            let losses = gpu.train(20).unwrap();
+            let expected = cpu.train(20).unwrap();
+            assert_close(name, &losses, &expected, 1e-5, 1e-5);
+            // AdamW divides by the root of the second moment: where a gradient is nearly zero its rounding decides
+            // the direction of a whole step, 1e-3; over the parameters together that stays rare.
+            let error = relative_l2(&gpu.parameters().unwrap(), &cpu.parameters().unwrap());
+            assert!(error < 1e-3, "{name}: parameters off by {error:e}");
+        }
+    }
+}
+
+#[test]
+fn scores_and_samples_match_the_cpu() {
+    for (name, spec) in flows() {
+        let (mut gpu, mut cpu) = pair(&spec);
+        let x = rows(300, spec.dims, 6);
+        let (z, log_det) = gpu.forward(&x).unwrap();
+        let (expected_z, expected_log_det) = cpu.forward(&x).unwrap();
+        assert_close(name, z.values(), expected_z.values(), 1e-5, 1e-5);
+        assert_close(name, &log_det, &expected_log_det, 1e-5, 1e-5);
+        let scores = gpu.log_prob(&x).unwrap();
+        assert_close(name, &scores, &cpu.log_prob(&x).unwrap(), 1e-5, 1e-5);
+        let back = gpu.inverse(&expected_z).unwrap();
+        assert_close(name, back.values(), x.values(), 1e-5, 1e-5);
+        // Across the point where the row's number takes a second word.
+        let wanted = (1 << 32) - 100..(1 << 32) + 100;
+        let sample = gpu.sample(4, wanted.clone()).unwrap();
+        let expected = cpu.sample(4, wanted).unwrap();
+        assert_close(name, sample.values(), expected.values(), 2e-5, 2e-5);
+    }
+}
+
+/// A run again gives the same bits, however the steps are cut into calls.
+#[test]
+fn a_rerun_gives_the_same_bits() {
+    let (_, spec) = flows().remove(2);
+    let run = |cuts: &[usize]| {
+        let (mut gpu, _) = pair(&spec);
+        gpu.start(&training_rows(1000, spec.dims, 5), &training(300))
+            .unwrap();
+        let mut losses = Vec::new();
+        for &steps in cuts {
+            losses.extend(gpu.train(steps).unwrap());
+        }
+        (losses, gpu.parameters().unwrap())
+    };
+    let first = run(&[30]);
+    assert!(first == run(&[30]) && first == run(&[1, 7, 22]));
+}
+
+/// Rows that do not fit the buffers at once go through in runs; scoring more rows than one run holds.
+#[test]
+fn long_tables_go_through_in_runs() {
+    let (_, spec) = flows().remove(1);
+    let (mut gpu, mut cpu) = pair(&spec);
+    let x = rows(40_000, spec.dims, 6);
+    let scores = gpu.log_prob(&x).unwrap();
+    let expected = cpu.log_prob(&x).unwrap();
+    assert_close("score", &scores, &expected, 1e-5, 1e-5);
+    let all = gpu.sample(4, 0..20_000).unwrap();
+    let some = gpu.sample(4, 16_000..17_000).unwrap();
+    assert_eq!(&all.column(1)[16_000..17_000], some.column(1));
+}
