@@ -129,7 +129,7 @@ impl FlowSpec {
     }
 
     /// The number of parameters, without building the layout; `None` when it overflows.
-    fn count_parameters(&self) -> Option<usize> {
+    pub fn count_parameters(&self) -> Option<usize> {
         let Conditioner::Mlp { hidden, .. } = &self.conditioner;
         // Even and odd layers differ by one dimension at most; count both kinds once.
         let layer = |parity: usize| {

@@ -1,0 +1,75 @@
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::config::ModelConfig;
+use crate::flow::Layout;
+use crate::model::Model;
+
+use super::output::print;
+use super::{Result, input};
+
+#[derive(clap::Args)]
+pub struct InfoArgs {
+    /// Model file
+    model: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &InfoArgs) -> Result<()> {
+    let model = Model::load(&args.model).map_err(input)?;
+    let layout = Layout::new(&model.spec);
+    if args.json {
+        let tensors: Vec<_> = layout
+            .tensors()
+            .iter()
+            .map(|tensor| json!({ "name": tensor.name, "shape": tensor.shape }))
+            .collect();
+        let value = json!({
+            "dims": model.spec.dims,
+            "model": ModelConfig::of(&model.spec),
+            "columns": model.columns,
+            "preprocessing": model.preprocessing,
+            "parameters": layout.len(),
+            "tensors": tensors,
+        });
+        return print(&format!("{value}\n"));
+    }
+    let mut text = format!(
+        "{}\nflow        {}\ncolumns     {}\n",
+        args.model.display(),
+        model.spec,
+        model.columns.join(", ")
+    );
+    match &model.preprocessing.standardize {
+        None => text += "data        as it comes\n",
+        Some(s) => {
+            text += "data        standardised\n";
+            for ((name, mean), deviation) in model.columns.iter().zip(&s.mean).zip(&s.deviation) {
+                text += &format!(
+                    "            {name}: mean {mean:.6e}, standard deviation {deviation:.6e}\n"
+                );
+            }
+        }
+    }
+    text += &format!("parameters  {}\n", layout.len());
+    let width = layout
+        .tensors()
+        .iter()
+        .map(|t| t.name.len())
+        .max()
+        .unwrap_or(0);
+    for tensor in layout.tensors() {
+        let values = &model.parameters[tensor.range.clone()];
+        let square = values.iter().map(|&p| f64::from(p).powi(2)).sum::<f64>();
+        text += &format!(
+            "  {:width$}  {:12}  rms {:.4}\n",
+            tensor.name,
+            format!("{:?}", tensor.shape),
+            (square / values.len() as f64).sqrt()
+        );
+    }
+    print(&text)
+}

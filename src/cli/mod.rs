@@ -1,0 +1,163 @@
+//! The command line. Data goes to standard output or `--out`; everything else goes to standard error.
+
+mod device;
+mod devices;
+mod info;
+mod output;
+mod sample;
+mod score;
+mod train;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::Error;
+use crate::executor::Executor;
+
+/// Stands between the command line and an executor; a test puts a fault there.
+pub type Wrap<'a> = &'a dyn Fn(Box<dyn Executor>) -> Box<dyn Executor>;
+
+#[derive(Parser)]
+#[command(
+    name = "couplet",
+    version,
+    about = "Train normalizing flows on any GPU; sample from them; score data with exact densities",
+    after_help = "Examples:
+  couplet train                                 the reference experiment, whose answer is known
+  couplet train stars.csv                       fit a table: writes stars.safetensors
+  couplet sample stars.safetensors -n 1000 --out new.csv
+  couplet score stars.safetensors stars.csv --out scores.csv
+  couplet train --device gpu --cpu-reference    check the GPU against the CPU, step by step
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 bad data or model file, 4 no usable GPU, 5 diverged,
+6 CPU and GPU disagree, 130 interrupted."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fit a flow to a table (CSV or NPY), or run the reference experiment
+    Train(train::TrainArgs),
+    /// Draw rows from a model
+    Sample(sample::SampleArgs),
+    /// Log-density of each row of a table under a model, in nats
+    Score(score::ScoreArgs),
+    /// Show what is in a model file
+    Info(info::InfoArgs),
+    /// List the devices that can train
+    Devices(devices::DevicesArgs),
+}
+
+/// Where to compute.
+#[derive(Args)]
+struct DeviceArgs {
+    /// auto takes a hardware GPU if there is one, else the CPU
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto, value_name = "auto|gpu|cpu", hide_possible_values = true)]
+    device: DeviceName,
+    /// A GPU by its number in `couplet devices`, or by part of its name
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DeviceName {
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+/// Where data goes.
+#[derive(Args)]
+struct OutputArgs {
+    /// File to write (.csv or .npy); standard output takes CSV
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write JSON Lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a command ends other than well.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+const USAGE: u8 = 2;
+const BAD_INPUT: u8 = 3;
+const DISAGREE: u8 = 6;
+
+impl Failure {
+    fn usage(message: impl Into<String>) -> Self {
+        Failure {
+            code: USAGE,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match &error {
+            Error::Spec(_) => USAGE,
+            Error::Data(_) | Error::Model(_) => BAD_INPUT,
+            Error::NoGpu(_) => 4,
+            Error::Diverged(_) => 5,
+            // A reader that has seen enough (`| head`) is no failure.
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => 0,
+            _ => 1,
+        };
+        Failure {
+            code,
+            message: error.to_string(),
+        }
+    }
+}
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// For `map_err` on what reads an input: a file that cannot be read is a bad input.
+fn input(error: Error) -> Failure {
+    match error {
+        Error::Io { .. } => Failure {
+            code: BAD_INPUT,
+            message: error.to_string(),
+        },
+        error => error.into(),
+    }
+}
+
+/// Runs the command line and returns its exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output with code 0, errors to standard error with code 2. Neither can be
+            // told to a closed stream.
+            let _ = error.print();
+            return error.exit_code() as u8;
+        }
+    };
+    let result = match cli.command {
+        Command::Train(args) => train::run(&args, wrap),
+        Command::Sample(args) => sample::run(&args, wrap),
+        Command::Score(args) => score::run(&args, wrap),
+        Command::Info(args) => info::run(&args),
+        Command::Devices(args) => devices::run(&args),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(failure) => {
+            if failure.code != 0 {
+                eprintln!("error: {}", failure.message);
+            }
+            failure.code
+        }
+    }
+}

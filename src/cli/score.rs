@@ -1,0 +1,79 @@
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::data::{read_table, write_csv_rows, write_npy};
+use crate::error::Error;
+use crate::matrix::Matrix;
+use crate::model::Model;
+
+use super::device::Device;
+use super::output::{Format, Sink};
+use super::{DeviceArgs, OutputArgs, Result, Wrap, input};
+
+#[derive(clap::Args)]
+pub struct ScoreArgs {
+    /// Model file
+    model: PathBuf,
+    /// Table to score (CSV or NPY), with the model's columns
+    data: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
+    let model = Model::load(&args.model).map_err(input)?;
+    let table = read_table(&args.data).map_err(input)?;
+    if table.values.columns() != model.spec.dims {
+        return Err(Error::Data(format!(
+            "{} has {} columns; the model was trained on {}: {}",
+            args.data.display(),
+            table.values.columns(),
+            model.spec.dims,
+            model.columns.join(", ")
+        ))
+        .into());
+    }
+    let (mut sink, format) = Sink::open(&args.output)?;
+    let device = Device::choose(&args.device)?;
+    let mut executor = device.executor(model.plan()?, &model.parameters, wrap)?;
+    let log_det = model.preprocessing.log_det();
+    let scores: Vec<f64> = executor
+        .log_prob(&model.preprocessing.apply(&table.values))?
+        .into_iter()
+        .map(|log_prob| log_prob + log_det)
+        .collect();
+
+    let rows = scores.len();
+    let column = Matrix::from_values(rows, 1, scores);
+    match format {
+        Format::Npy => {
+            let parts = std::iter::once(Ok(column.clone()));
+            let written = write_npy(sink.writer(), rows, 1, parts)?;
+            written.map_err(|error| sink.failed(error))?;
+        }
+        Format::Csv => sink.write(|out| {
+            writeln!(out, "log_prob")?;
+            write_csv_rows(out, &column, |value, line| {
+                line.push_str(&format!("{value:.5}"))
+            })
+        })?,
+        Format::JsonLines => sink.write(|out| {
+            for (row, &value) in column.values().iter().enumerate() {
+                // JSON has no infinity; a density that underflows is null.
+                let value = value.is_finite().then_some((value * 1e5).round() / 1e5);
+                writeln!(out, "{}", json!({ "row": row + 1, "log_prob": value }))?;
+            }
+            Ok(())
+        })?,
+    }
+    sink.finish()?;
+    let mean = column.values().iter().sum::<f64>() / rows as f64;
+    eprintln!(
+        "{rows} rows, mean log_prob {mean:.5} nats ({})",
+        executor.describe()
+    );
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! The model file: safetensors, with the spec, the column names and the preprocessing in its metadata.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use crate::flow::{FlowSpec, Layout, Plan};
+use crate::matrix::Matrix;
+
+/// The version of the metadata that this library writes and reads.
+const FORMAT_VERSION: u32 = 1;
+
+/// A trained flow with what is needed to use it on data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    pub spec: FlowSpec,
+    /// Names of the data's columns.
+    pub columns: Vec<String>,
+    pub preprocessing: Preprocessing,
+    /// Flat, in the order of the spec's [`Layout`].
+    pub parameters: Vec<f32>,
+}
+
+/// What happens to a row before the flow sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// `(x - mean) / deviation`, column by column; none leaves rows as they are.
+    pub standardize: Option<Standardize>,
+}
+
+/// Mean and standard deviation of each column of the training data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standardize {
+    pub mean: Vec<f64>,
+    pub deviation: Vec<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    format_version: u32,
+    library_version: String,
+    spec: SpecRecord,
+    columns: Vec<String>,
+    preprocessing: Preprocessing,
+}
+
+/// The spec as metadata holds it: the keys of a configuration's `[model]`, and `dims`.
+#[derive(Serialize, Deserialize)]
+struct SpecRecord {
+    dims: usize,
+    #[serde(flatten)]
+    model: ModelConfig,
+}
+
+impl Standardize {
+    /// The statistics of a table's columns.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names a column that does not vary.
+    pub fn of(values: &Matrix<f64>, names: &[String]) -> Result<Self> {
+        let rows = values.rows() as f64;
+        let (mut mean, mut deviation) = (Vec::new(), Vec::new());
+        for (j, name) in names.iter().enumerate() {
+            let column = values.column(j);
+            let m = column.iter().map(|x| x / rows).sum::<f64>();
+            let variance = column.iter().map(|x| (x - m) * (x - m) / rows).sum::<f64>();
+            let d = variance.sqrt();
+            if column.iter().all(|&x| x == column[0]) || !(d > 0.0) {
+                return Err(Error::Data(format!(
+                    "column {} (\"{name}\") is {} in every row: it has no density; remove the column",
+                    j + 1,
+                    column[0]
+                )));
+            }
+            mean.push(m);
+            deviation.push(d);
+        }
+        Ok(Standardize { mean, deviation })
+    }
+}
+
+impl Preprocessing {
+    /// Data to what the flow sees.
+    pub fn apply(&self, values: &Matrix<f64>) -> Matrix<f64> {
+        match &self.standardize {
+            None => values.clone(),
+            Some(s) => Matrix::from_fn(values.rows(), values.columns(), |row, j| {
+                (values.get(row, j) - s.mean[j]) / s.deviation[j]
+            }),
+        }
+    }
+
+    /// What the flow sees back to data.
+    pub fn undo(&self, values: &Matrix<f64>) -> Matrix<f64> {
+        match &self.standardize {
+            None => values.clone(),
+            Some(s) => Matrix::from_fn(values.rows(), values.columns(), |row, j| {
+                values.get(row, j) * s.deviation[j] + s.mean[j]
+            }),
+        }
+    }
+
+    /// The log-determinant of [`Preprocessing::apply`], in nats: what to add to the flow's log-density.
+    pub fn log_det(&self) -> f64 {
+        match &self.standardize {
+            None => 0.0,
+            Some(s) => -s.deviation.iter().map(|d| d.ln()).sum::<f64>(),
+        }
+    }
+
+    /// What the flow sees of training data, as f32.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names the first number that is too large for f32.
+    pub fn training_rows(&self, values: &Matrix<f64>, names: &[String]) -> Result<Matrix<f32>> {
+        let rows = self.apply(values).map(|x| x as f32);
+        for (j, name) in names.iter().enumerate() {
+            if let Some(row) = rows.column(j).iter().position(|x| !x.is_finite()) {
+                return Err(Error::Data(format!(
+                    "row {}, column {} (\"{name}\"): {} is too large for 32-bit numbers; rescale the column, or set \
+                     standardize = true",
+                    row + 1,
+                    j + 1,
+                    values.get(row, j)
+                )));
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Model {
+    /// The plan of the model's flow.
+    ///
+    /// # Errors
+    /// As [`FlowSpec::validate`].
+    pub fn plan(&self) -> Result<Plan> {
+        Plan::new(&self.spec)
+    }
+
+    /// Writes the model file; whoever reads the path finds the old file or the new one, whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the old file, if there was one, is untouched.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let layout = Layout::new(&self.spec);
+        let metadata = Metadata {
+            format_version: FORMAT_VERSION,
+            library_version: env!("CARGO_PKG_VERSION").into(),
+            spec: SpecRecord {
+                dims: self.spec.dims,
+                model: ModelConfig::of(&self.spec),
+            },
+            columns: self.columns.clone(),
+            preprocessing: self.preprocessing.clone(),
+        };
+        let json = serde_json::to_string(&metadata).expect("plain data serialises");
+        let bytes: Vec<u8> = self
+            .parameters
+            .iter()
+            .flat_map(|p| p.to_le_bytes())
+            .collect();
+        let tensors = layout.tensors().iter().map(|tensor| {
+            let data = &bytes[4 * tensor.range.start..4 * tensor.range.end];
+            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), data);
+            (&tensor.name, view.expect("a tensor of the layout"))
+        });
+        let metadata = HashMap::from([("couplet".to_string(), json)]);
+        let file = safetensors::serialize(tensors, Some(metadata))
+            .map_err(|error| Error::Model(format!("{}: {error}", path.display())))?;
+        write_atomically(path, &file)
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] says what is wrong with the file, and in which tensor; [`Error::Io`].
+    pub fn load(path: &Path) -> Result<Self> {
+        let bad = |message: String| Error::Model(format!("{}: {message}", path.display()));
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let tensors = deserialize(path, &bytes)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| bad(format!("not a readable safetensors file: {error}")))?;
+        let json = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get("couplet"))
+            .ok_or_else(|| {
+                bad(
+                    "the file has tensors but no \"couplet\" metadata; it can start a training run with \
+                     --init and --config, which say what the tensors are"
+                        .into(),
+                )
+            })?;
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u32,
+        }
+        let unreadable = |error: serde_json::Error| {
+            bad(format!("its couplet metadata is not readable: {error}"))
+        };
+        let version: Version = serde_json::from_str(json).map_err(unreadable)?;
+        if version.format_version != FORMAT_VERSION {
+            return Err(bad(format!(
+                "written in format version {}, and this program reads version {FORMAT_VERSION}; use the version of \
+                 couplet that wrote it, or a newer one",
+                version.format_version
+            )));
+        }
+        let metadata: Metadata = serde_json::from_str(json).map_err(unreadable)?;
+        let spec = metadata
+            .spec
+            .model
+            .spec(metadata.spec.dims)
+            .map_err(|error| {
+                bad(format!(
+                    "its metadata asks for a flow that cannot be: {error}"
+                ))
+            })?;
+        // Before a layout of that size is built.
+        if spec
+            .count_parameters()
+            .is_none_or(|count| count > bytes.len() / 4)
+        {
+            return Err(bad(format!(
+                "its metadata asks for a larger flow ({spec}) than its {} bytes hold",
+                bytes.len()
+            )));
+        }
+        let dims = spec.dims;
+        if metadata.columns.len() != dims {
+            return Err(bad(format!(
+                "its metadata names {} columns for {dims} dimensions",
+                metadata.columns.len()
+            )));
+        }
+        if let Some(s) = &metadata.preprocessing.standardize
+            && !(s.mean.len() == dims
+                && s.deviation.len() == dims
+                && s.mean.iter().all(|m| m.is_finite())
+                && s.deviation.iter().all(|d| d.is_finite() && *d > 0.0))
+        {
+            return Err(bad(
+                "its metadata standardises with numbers that are missing, not finite or not positive".into(),
+            ));
+        }
+        let parameters = read_parameters(path, &tensors, &Layout::new(&spec))?;
+        Ok(Model {
+            spec,
+            columns: metadata.columns,
+            preprocessing: metadata.preprocessing,
+            parameters,
+        })
+    }
+}
+
+/// The parameters for a layout from any safetensors file, matched by name and shape.
+///
+/// # Errors
+/// [`Error::Model`] names the tensor that is missing, of another shape or type, not finite, or unknown to the layout.
+pub fn load_parameters(path: &Path, layout: &Layout) -> Result<Vec<f32>> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    read_parameters(path, &deserialize(path, &bytes)?, layout)
+}
+
+fn deserialize<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).map_err(|error| {
+        Error::Model(format!(
+            "{}: not a readable safetensors file, or cut short: {error}",
+            path.display()
+        ))
+    })
+}
+
+fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> Result<Vec<f32>> {
+    let bad = |message: String| Err(Error::Model(format!("{}: {message}", path.display())));
+    if let Some(name) = tensors
+        .names()
+        .into_iter()
+        .find(|name| layout.tensor(name).is_none())
+    {
+        return bad(format!(
+            "tensor {name} has no place in this flow; check layers, conditioner, separate and base"
+        ));
+    }
+    let mut parameters = Vec::with_capacity(layout.len());
+    for tensor in layout.tensors() {
+        let name = &tensor.name;
+        let Ok(view) = tensors.tensor(name) else {
+            return bad(format!(
+                "tensor {name}, of shape {:?}, is missing",
+                tensor.shape
+            ));
+        };
+        if view.dtype() != Dtype::F32 {
+            return bad(format!(
+                "tensor {name} is {:?}; convert it to F32",
+                view.dtype()
+            ));
+        }
+        if view.shape() != tensor.shape {
+            return bad(format!(
+                "tensor {name} has shape {:?} where this flow has {:?}",
+                view.shape(),
+                tensor.shape
+            ));
+        }
+        for (index, bytes) in view.data().chunks_exact(4).enumerate() {
+            let value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            if !value.is_finite() {
+                return bad(format!("tensor {name} holds {value} at place {index}"));
+            }
+            parameters.push(value);
+        }
+    }
+    Ok(parameters)
+}

@@ -1,0 +1,125 @@
+//! Training: the loop over any executor, the reference experiment that it can be watched on, and the comparison of two
+//! executors step by step.
+
+mod compare;
+mod experiment;
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::executor::Executor;
+
+pub use compare::{Comparison, Finding, Verdict, compare};
+pub use experiment::{Experiment, KlEstimate};
+
+/// What is known at a logged step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct StepReport {
+    pub step: usize,
+    /// The loss on the step's batch before its update, in nats.
+    pub nll: f64,
+    /// What [`Watch::measure`] knows at this step.
+    #[serde(flatten)]
+    pub known: Known,
+}
+
+/// Measures that need a target with a known truth, or held-out rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Known {
+    /// Relative error of the mean of 1,000 samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_error: Option<f64>,
+    /// Relative error of the covariance of 1,000 samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cov_error: Option<f64>,
+    /// NLL minus the target's entropy, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kl: Option<f64>,
+    /// NLL of held-out rows, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_nll: Option<f64>,
+}
+
+/// Who watches a training run.
+pub trait Watch {
+    /// Called before the update of each logged step: what is known of the parameters at that step (`kl` follows from
+    /// the loss and [`Watch::entropy`]).
+    ///
+    /// # Errors
+    /// Those of the executor; they end the run.
+    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Known> {
+        let _ = executor;
+        Ok(Known::default())
+    }
+
+    /// The entropy of the data, where it is known, in nats: what the NLL would fall to.
+    fn entropy(&self) -> Option<f64> {
+        None
+    }
+
+    /// A logged step. An error (a log that cannot be written) ends the run.
+    ///
+    /// # Errors
+    /// Whatever should end the run.
+    fn step(&mut self, report: &StepReport) -> Result<()>;
+
+    /// `done` steps have been taken; `nll` is the loss of the last one.
+    fn progress(&mut self, done: usize, nll: f64) {
+        let _ = (done, nll);
+    }
+}
+
+/// Takes `steps` steps on an executor that was started, and reports each `log_every`-th one, from step 0.
+///
+/// # Errors
+/// [`Error::Diverged`] names the first step whose loss is not finite; otherwise those of the executor and the watch.
+pub fn run(
+    executor: &mut dyn Executor,
+    steps: usize,
+    log_every: usize,
+    watch: &mut dyn Watch,
+) -> Result<()> {
+    let mut done = 0;
+    // Steps between two signs of life: about a quarter of a second's worth.
+    let mut burst = 1;
+    while done < steps {
+        let log = done.is_multiple_of(log_every);
+        let known = if log {
+            watch.measure(executor)?
+        } else {
+            Known::default()
+        };
+        let until_log = log_every - done % log_every;
+        let count = burst.min(until_log).min(steps - done);
+        let begin = Instant::now();
+        let losses = executor.train(count)?;
+        if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
+            return Err(diverged(done + place, losses[place]));
+        }
+        if log {
+            watch.step(&StepReport {
+                step: done,
+                nll: losses[0],
+                known: Known {
+                    kl: watch.entropy().map(|entropy| losses[0] - entropy),
+                    ..known
+                },
+            })?;
+        }
+        done += count;
+        watch.progress(done, losses[count - 1]);
+        let pace = begin.elapsed().max(Duration::from_micros(1));
+        let fitting = Duration::from_millis(250).as_secs_f64() / pace.as_secs_f64();
+        burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
+    }
+    Ok(())
+}
+
+fn diverged(step: usize, loss: f64) -> Error {
+    Error::Diverged(format!(
+        "the loss at step {step} is {loss}: training diverged; lower learning_rate, set scale_bound (3 is a good \
+         start) or standardize = true"
+    ))
+}
