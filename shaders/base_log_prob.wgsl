@@ -1,24 +1,25 @@
-// log_prob = log_det + sum_d log N(z_d; mean_d, variance_d). One invocation a row. Twin: `log_prob` in src/cpu/base.rs.
+// log_prob = log_det + sum_d log N(z_d; mean_d, variance_d). One invocation takes
+// four rows. Twin: `log_prob` in src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;
 @group(1) @binding(1) var<storage, read> parameters: array<f32>;
-@group(1) @binding(2) var<storage, read> z: array<f32>;
-@group(1) @binding(3) var<storage, read> log_det: array<f32>;
-@group(1) @binding(4) var<storage, read_write> log_prob: array<f32>;
+@group(1) @binding(2) var<storage, read> z: array<vec4<f32>>;
+@group(1) @binding(3) var<storage, read> log_det: array<vec4<f32>>;
+@group(1) @binding(4) var<storage, read_write> log_prob: array<vec4<f32>>;
 
 const TAU = 6.2831855;
 
 @compute @workgroup_size(GROUP)
 fn base_log_prob(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = id.x;
-    if row >= step.rows {
+    let quad = id.x;
+    if 4u * quad >= step.rows {
         return;
     }
-    var sum = log_det[row];
+    var sum = log_det[quad];
     for (var d = 0u; d < op.dims; d++) {
         let variance = base_variance(d);
-        let offset = z[d * step.stride + row] - base_mean(d);
+        let offset = z[d * (step.stride / 4u) + quad] - base_mean(d);
         sum -= 0.5 * log(TAU * variance) + 0.5 / variance * offset * offset;
     }
-    log_prob[row] = sum;
+    log_prob[quad] = sum;
 }

@@ -1,29 +1,29 @@
 // From the gradient of z, and of the log-determinant (-1/N in each row), the gradients of x, s and t; those of s and t
-// are stored by `shared/heads_*.wgsl`. One invocation a row. Twin: `backward` in src/cpu/coupling.rs.
+// are stored by `shared/heads_*.wgsl`. One invocation takes four rows. Twin: `backward` in src/cpu/coupling.rs.
 
 @group(1) @binding(0) var<uniform> op: Coupling;
-@group(1) @binding(1) var<storage, read> x: array<f32>;
-@group(1) @binding(2) var<storage, read> log_scale: array<f32>;
-@group(1) @binding(3) var<storage, read> z_gradient: array<f32>;
-@group(1) @binding(4) var<storage, read_write> x_gradient: array<f32>;
+@group(1) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(1) @binding(2) var<storage, read> log_scale: array<vec4<f32>>;
+@group(1) @binding(3) var<storage, read> z_gradient: array<vec4<f32>>;
+@group(1) @binding(4) var<storage, read_write> x_gradient: array<vec4<f32>>;
 
 @compute @workgroup_size(GROUP)
 fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = id.x;
-    if row >= step.rows {
+    let quad = id.x;
+    if 4u * quad >= step.rows {
         return;
     }
     for (var d = 0u; d < op.dims; d++) {
-        let index = d * step.stride + row;
+        let index = at(d, quad);
         var gradient = z_gradient[index];
         if is_active(d) {
             let k = d - op.active_first;
-            store_shift_gradient((op.shift_first + k) * step.stride + row, gradient);
+            store_shift_gradient(at(op.shift_first + k, quad), gradient);
             if op.scaled != 0u {
-                let at = (op.scale_first + k) * step.stride + row;
-                let s = bounded(log_scale[at], op.scale_bound);
-                gradient *= exp(s.x);
-                store_scale_gradient(at, (gradient * x[index] - step.share) * s.y);
+                let scale_index = at(op.scale_first + k, quad);
+                let s = bounded(log_scale[scale_index], op.scale_bound);
+                gradient *= exp(s.s);
+                store_scale_gradient(scale_index, (gradient * x[index] - step.share) * s.slope);
             }
         }
         x_gradient[index] = gradient;

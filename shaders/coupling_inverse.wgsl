@@ -1,26 +1,26 @@
-// x_A = (z_A - t) * exp(-s), x_B = z_B. One invocation a row. Twin: `inverse` in src/cpu/coupling.rs.
+// x_A = (z_A - t) * exp(-s), x_B = z_B. One invocation takes four rows. Twin: `inverse` in src/cpu/coupling.rs.
 
 @group(1) @binding(0) var<uniform> op: Coupling;
-@group(1) @binding(1) var<storage, read> z: array<f32>;
-@group(1) @binding(2) var<storage, read> log_scale: array<f32>;
-@group(1) @binding(3) var<storage, read> shift: array<f32>;
-@group(1) @binding(4) var<storage, read_write> x: array<f32>;
+@group(1) @binding(1) var<storage, read> z: array<vec4<f32>>;
+@group(1) @binding(2) var<storage, read> log_scale: array<vec4<f32>>;
+@group(1) @binding(3) var<storage, read> shift: array<vec4<f32>>;
+@group(1) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
 
 @compute @workgroup_size(GROUP)
 fn coupling_inverse(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = id.x;
-    if row >= step.rows {
+    let quad = id.x;
+    if 4u * quad >= step.rows {
         return;
     }
     for (var d = 0u; d < op.dims; d++) {
-        var value = z[d * step.stride + row];
+        var value = z[at(d, quad)];
         if is_active(d) {
             let k = d - op.active_first;
-            value -= shift[(op.shift_first + k) * step.stride + row];
+            value -= shift[at(op.shift_first + k, quad)];
             if op.scaled != 0u {
-                value *= exp(-bounded(log_scale[(op.scale_first + k) * step.stride + row], op.scale_bound).x);
+                value *= exp(-bounded(log_scale[at(op.scale_first + k, quad)], op.scale_bound).s);
             }
         }
-        x[d * step.stride + row] = value;
+        x[at(d, quad)] = value;
     }
 }

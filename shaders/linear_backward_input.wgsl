@@ -2,60 +2,54 @@
 //
 // Tiled as linear_forward, with inputs and outputs changing places. Twin: `backward_input` in src/cpu/linear.rs.
 
-@group(1) @binding(0) var<uniform> op: Linear;
-@group(1) @binding(1) var<storage, read> parameters: array<f32>;
-@group(1) @binding(2) var<storage, read> output_gradient: array<f32>;
-@group(1) @binding(3) var<storage, read> saved: array<f32>;
-@group(1) @binding(4) var<storage, read_write> input_gradient: array<f32>;
+const QUADS = TILE / 4u;
+var<workgroup> gradient_tile: array<vec4<f32>, TILE_DEPTH * QUADS>;
+var<workgroup> weight_tile: array<vec4<f32>, TILE_DEPTH * QUADS>;
 
-var<workgroup> gradient_tile: array<f32, TILE_IN * TILE_ROWS>;
-var<workgroup> weight_tile: array<vec4<f32>, TILE_IN * TILE_OUT / 4u>;
-
-fn weight(o: u32, i: u32) -> f32 {
+fn weight_or_zero(o: u32, i: u32) -> f32 {
     if o < op.outputs && i < op.inputs {
-        return parameters[op.weight + o * op.inputs + i];
+        return weight(o, i);
     }
     return 0.0;
 }
 
-fn finish(sum: f32, i: u32, row: u32) {
-    if i < op.inputs && row < step.rows {
-        let index = (op.input_first + i) * step.stride + row;
-        input_gradient[index] = finished(sum, index);
-    }
-}
-
-@compute @workgroup_size(TILE_ROWS, TILE_OUT / 4u)
-fn linear_backward_input(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = group.x * TILE_ROWS + local.x;
-    let i = group.y * TILE_OUT + 4u * local.y;
-    var sum = vec4<f32>();
-    for (var first = 0u; first < op.outputs; first += TILE_IN) {
-        let depth = min(TILE_IN, op.outputs - first);
+@compute @workgroup_size(QUADS, TILE_DEPTH)
+fn linear_backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let quad = group.x * QUADS + local.x;
+    let i = group.y * TILE + 4u * local.y;
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
+    var sum2 = vec4<f32>();
+    var sum3 = vec4<f32>();
+    for (var first = 0u; first < op.outputs; first += TILE_DEPTH) {
+        // Each invocation brings four rows of one output's gradient, and that output's weights for four inputs.
+        let o = first + local.y;
+        var g = vec4<f32>();
+        if o < op.outputs && 4u * quad < step.rows {
+            g = output_gradient[at(op.output_first + o, quad)];
+        }
+        let i_brought = group.y * TILE + 4u * local.x;
+        let w = vec4(
+            weight_or_zero(o, i_brought),
+            weight_or_zero(o, i_brought + 1u),
+            weight_or_zero(o, i_brought + 2u),
+            weight_or_zero(o, i_brought + 3u),
+        );
         workgroupBarrier();
-        for (var o = local.y; o < depth; o += TILE_OUT / 4u) {
-            var value = 0.0;
-            if row < step.rows {
-                value = output_gradient[(op.output_first + first + o) * step.stride + row];
-            }
-            gradient_tile[o * TILE_ROWS + local.x] = value;
-        }
-        if lane < TILE_IN * TILE_OUT / 4u {
-            let o = first + lane / (TILE_OUT / 4u);
-            let quad = group.y * TILE_OUT + 4u * (lane % (TILE_OUT / 4u));
-            weight_tile[lane] = vec4(weight(o, quad), weight(o, quad + 1u), weight(o, quad + 2u), weight(o, quad + 3u));
-        }
+        gradient_tile[local.y * QUADS + local.x] = g;
+        weight_tile[local.y * QUADS + local.x] = w;
         workgroupBarrier();
-        for (var o = 0u; o < depth; o++) {
-            sum += weight_tile[o * (TILE_OUT / 4u) + local.y] * gradient_tile[o * TILE_ROWS + local.x];
+        for (var k = 0u; k < TILE_DEPTH; k++) {
+            let rows = gradient_tile[k * QUADS + local.x];
+            let weights = weight_tile[k * QUADS + local.y];
+            sum0 += weights.x * rows;
+            sum1 += weights.y * rows;
+            sum2 += weights.z * rows;
+            sum3 += weights.w * rows;
         }
     }
-    finish(sum.x, i, row);
-    finish(sum.y, i + 1u, row);
-    finish(sum.z, i + 2u, row);
-    finish(sum.w, i + 3u, row);
+    finish(sum0, i, quad);
+    finish(sum1, i + 1u, quad);
+    finish(sum2, i + 2u, quad);
+    finish(sum3, i + 3u, quad);
 }

@@ -1,63 +1,56 @@
 // output[o][row] = activate(bias[o] + sum_i weight[o][i] * input[i][row])
 //
-// A group makes a tile of TILE_ROWS rows by TILE_OUT outputs; each invocation four outputs of one row. Inputs pass through
-// workgroup memory TILE_IN at a time. Twin: `forward` in src/cpu/linear.rs.
+// A group makes a tile of TILE rows by TILE outputs, each invocation four by four of it in registers. Inputs and weights
+// pass through workgroup memory TILE_DEPTH inputs at a time. Twin: `forward` in src/cpu/linear.rs.
 
-@group(1) @binding(0) var<uniform> op: Linear;
-@group(1) @binding(1) var<storage, read> parameters: array<f32>;
-@group(1) @binding(2) var<storage, read> input: array<f32>;
-@group(1) @binding(4) var<storage, read_write> output: array<f32>;
+const QUADS = TILE / 4u;
+var<workgroup> input_tile: array<vec4<f32>, TILE_DEPTH * QUADS>;
+var<workgroup> weight_tile: array<vec4<f32>, TILE_DEPTH * QUADS>;
 
-var<workgroup> input_tile: array<f32, TILE_IN * TILE_ROWS>;
-var<workgroup> weight_tile: array<vec4<f32>, TILE_IN * TILE_OUT / 4u>;
-
-fn weight(o: u32, i: u32) -> f32 {
+fn weight_or_zero(o: u32, i: u32) -> f32 {
     if o < op.outputs && i < op.inputs {
-        return parameters[op.weight + o * op.inputs + i];
+        return weight(o, i);
     }
     return 0.0;
 }
 
-fn finish(sum: f32, o: u32, row: u32) {
-    if o < op.outputs && row < step.rows {
-        let pre = sum + parameters[op.bias + o];
-        let index = (op.output_first + o) * step.stride + row;
-        save(pre, index);
-        output[index] = activate(pre);
-    }
-}
-
-@compute @workgroup_size(TILE_ROWS, TILE_OUT / 4u)
-fn linear_forward(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = group.x * TILE_ROWS + local.x;
-    let o = group.y * TILE_OUT + 4u * local.y;
-    var sum = vec4<f32>();
-    for (var first = 0u; first < op.inputs; first += TILE_IN) {
-        let depth = min(TILE_IN, op.inputs - first);
-        workgroupBarrier();
-        for (var i = local.y; i < depth; i += TILE_OUT / 4u) {
-            var value = 0.0;
-            if row < step.rows {
-                value = input[(op.input_first + first + i) * step.stride + row];
-            }
-            input_tile[i * TILE_ROWS + local.x] = value;
+@compute @workgroup_size(QUADS, TILE_DEPTH)
+fn linear_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let quad = group.x * QUADS + local.x;
+    let o = group.y * TILE + 4u * local.y;
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
+    var sum2 = vec4<f32>();
+    var sum3 = vec4<f32>();
+    for (var first = 0u; first < op.inputs; first += TILE_DEPTH) {
+        // Each invocation brings four rows of one input, and that input's weights for four outputs.
+        let i = first + local.y;
+        var x = vec4<f32>();
+        if i < op.inputs && 4u * quad < step.rows {
+            x = input[at(op.input_first + i, quad)];
         }
-        if lane < TILE_IN * TILE_OUT / 4u {
-            let i = first + lane / (TILE_OUT / 4u);
-            let quad = group.y * TILE_OUT + 4u * (lane % (TILE_OUT / 4u));
-            weight_tile[lane] = vec4(weight(quad, i), weight(quad + 1u, i), weight(quad + 2u, i), weight(quad + 3u, i));
-        }
+        let o_brought = group.y * TILE + 4u * local.x;
+        let w = vec4(
+            weight_or_zero(o_brought, i),
+            weight_or_zero(o_brought + 1u, i),
+            weight_or_zero(o_brought + 2u, i),
+            weight_or_zero(o_brought + 3u, i),
+        );
         workgroupBarrier();
-        for (var i = 0u; i < depth; i++) {
-            sum += weight_tile[i * (TILE_OUT / 4u) + local.y] * input_tile[i * TILE_ROWS + local.x];
+        input_tile[local.y * QUADS + local.x] = x;
+        weight_tile[local.y * QUADS + local.x] = w;
+        workgroupBarrier();
+        for (var k = 0u; k < TILE_DEPTH; k++) {
+            let rows = input_tile[k * QUADS + local.x];
+            let weights = weight_tile[k * QUADS + local.y];
+            sum0 += weights.x * rows;
+            sum1 += weights.y * rows;
+            sum2 += weights.z * rows;
+            sum3 += weights.w * rows;
         }
     }
-    finish(sum.x, o, row);
-    finish(sum.y, o + 1u, row);
-    finish(sum.z, o + 2u, row);
-    finish(sum.w, o + 3u, row);
+    finish(sum0, o, quad);
+    finish(sum1, o + 1u, quad);
+    finish(sum2, o + 2u, quad);
+    finish(sum3, o + 3u, quad);
 }

@@ -1,3 +1,3 @@
-fn activate(pre: f32) -> f32 {
+fn activate(pre: vec4<f32>) -> vec4<f32> {
     return pre;
 }

@@ -1,7 +1,7 @@
-fn activate(pre: f32) -> f32 {
-    return max(pre, 0.0);
+fn activate(pre: vec4<f32>) -> vec4<f32> {
+    return max(pre, vec4<f32>());
 }
 
-fn slope(saved: f32) -> f32 {
-    return select(0.0, 1.0, saved > 0.0);
+fn slope(saved: vec4<f32>) -> vec4<f32> {
+    return select(vec4<f32>(), vec4(1.0), saved > vec4<f32>());
 }

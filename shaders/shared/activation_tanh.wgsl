@@ -1,7 +1,7 @@
-fn activate(pre: f32) -> f32 {
+fn activate(pre: vec4<f32>) -> vec4<f32> {
     return tanh_(pre);
 }
 
-fn slope(saved: f32) -> f32 {
+fn slope(saved: vec4<f32>) -> vec4<f32> {
     return 1.0 - saved * saved;
 }

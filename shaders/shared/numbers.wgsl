@@ -2,17 +2,17 @@
 
 /// The hyperbolic tangent as a rational function, degrees 13 and 6, off by at most 4e-7; WGSL's own may be off by
 /// 1e-5. Twin: `Real::tanh_` for f32 in src/cpu/real.rs.
-fn tanh_(value: f32) -> f32 {
-    let x = clamp(value, -7.905311, 7.905311);
+fn tanh_(value: vec4<f32>) -> vec4<f32> {
+    let x = clamp(value, vec4(-7.905311), vec4(7.905311));
     let x2 = x * x;
-    var p = -2.7607685e-16;
+    var p = vec4(-2.7607685e-16);
     p = p * x2 + 2.000188e-13;
     p = p * x2 + -8.604672e-11;
     p = p * x2 + 5.122297e-8;
     p = p * x2 + 1.4857224e-5;
     p = p * x2 + 6.372619e-4;
     p = p * x2 + 4.8935246e-3;
-    var q = 1.1982584e-6;
+    var q = vec4(1.1982584e-6);
     q = q * x2 + 1.1853471e-4;
     q = q * x2 + 2.2684346e-3;
     q = q * x2 + 4.893525e-3;
@@ -20,9 +20,9 @@ fn tanh_(value: f32) -> f32 {
 }
 
 /// 1 / (1 + exp(-x)).
-fn sigmoid(x: f32) -> f32 {
+fn sigmoid(x: vec4<f32>) -> vec4<f32> {
     // The exponent stays below what overflows: 88.
-    return 1.0 / (1.0 + exp(min(-x, 80.0)));
+    return 1.0 / (1.0 + exp(min(-x, vec4(80.0))));
 }
 
 /// log(1 + exp(x)). The logarithm near 1 is 2 artanh(y / (2 + y)) as a series, because WGSL's `log` may be off by

@@ -1,1 +1,1 @@
-fn save(pre: f32, index: u32) {}
+fn save(pre: vec4<f32>, index: u32) {}

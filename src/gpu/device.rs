@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
+use super::kernels::UNIFORM_PARAMETERS;
+
 /// How long a submission may take before the device counts as hung. Submissions are kept well under a second; a
 /// software adapter on a busy machine may need some time for its first one.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -136,12 +138,27 @@ impl Gpu {
 
     /// A storage buffer of `numbers` f32 or u32 numbers, zero.
     pub fn buffer(&self, label: &str, numbers: usize) -> wgpu::Buffer {
+        self.storage(label, numbers, wgpu::BufferUsages::empty())
+    }
+
+    /// A storage buffer for the parameters. Where a uniform binding could hold them, it is as large as one.
+    pub fn parameters(&self, numbers: usize) -> wgpu::Buffer {
+        let room = UNIFORM_PARAMETERS as usize;
+        if numbers <= room {
+            self.storage("parameters", room, wgpu::BufferUsages::UNIFORM)
+        } else {
+            self.buffer("parameters", numbers)
+        }
+    }
+
+    fn storage(&self, label: &str, numbers: usize, more: wgpu::BufferUsages) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: 4 * numbers.max(1) as u64,
             usage: wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::COPY_SRC
-                | wgpu::BufferUsages::COPY_DST,
+                | wgpu::BufferUsages::COPY_DST
+                | more,
             mapped_at_creation: false,
         })
     }

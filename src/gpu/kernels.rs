@@ -6,15 +6,14 @@ use crate::random::Purpose;
 
 use super::shader::{File, Source, record};
 
-/// Rows a group takes in kernels that give an invocation a row, and the width of a group's tree sum.
+/// Invocations of a group in kernels that have no tile, and the width of a group's tree sum.
 pub const GROUP: u32 = 64;
-/// The tile of the matrix products: rows by outputs, inputs in steps of `TILE_IN`.
-pub const TILE_ROWS: u32 = 64;
-pub const TILE_OUT: u32 = 16;
-const TILE_IN: u32 = 16;
-/// The tile of the weight gradients: outputs by inputs, rows in steps of `TILE_DEPTH`.
-pub const TILE_WEIGHT: u32 = 16;
-pub const TILE_DEPTH: u32 = 32;
+/// The tile of the matrix products: TILE by TILE numbers of the result a group, the summed dimension in steps of
+/// `TILE_DEPTH`. An invocation makes four by four of them, so that 16 products follow on 8 loads.
+pub const TILE: u32 = 64;
+pub const TILE_DEPTH: u32 = 16;
+/// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
+pub const UNIFORM_PARAMETERS: u32 = 16_384;
 
 record! {
     /// What may change from one dispatch of a kernel to the next: the rows at hand and the optimiser's numbers. It lies
@@ -22,7 +21,7 @@ record! {
     Step {
         /// Rows in the activation buffers now.
         rows: u32,
-        /// Rows that the activation buffers have room for: the distance between columns.
+        /// Rows that the activation buffers have room for: the distance between columns, a multiple of 4.
         stride: u32,
         /// Rows whose gradients are summed by one group.
         rows_per_split: u32,
@@ -116,10 +115,10 @@ pub enum Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     GatherRows,
-    LinearForward(Option<Activation>),
+    LinearForward(Option<Activation>, Form),
     /// Into a hidden layer with its activation, or (None) into a flow state.
-    LinearBackwardInput(Option<Activation>),
-    LinearBackwardWeights,
+    LinearBackwardInput(Option<Activation>, Form),
+    LinearBackwardWeights(Form),
     CouplingForward,
     CouplingInverse,
     CouplingBackward(Heads),
@@ -130,6 +129,31 @@ pub enum Kernel {
     SumLoss,
     SumPartials,
     AdamW,
+}
+
+/// How a matrix product is cut up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Tiles in workgroup memory, for wide maps.
+    Tiled,
+    /// Straight from the buffers, for maps with few inputs or outputs.
+    Narrow,
+    /// As `Narrow`, with the parameters in a uniform buffer.
+    NarrowUniform,
+}
+
+impl Form {
+    /// The form for a map of this shape in a model of so many parameters.
+    pub fn of(inputs: usize, outputs: usize, parameters: usize) -> Self {
+        // A map that leaves more than half of a tile empty is better off without.
+        if inputs.min(outputs) > TILE as usize / 2 {
+            Form::Tiled
+        } else if parameters <= UNIFORM_PARAMETERS as usize {
+            Form::NarrowUniform
+        } else {
+            Form::Narrow
+        }
+    }
 }
 
 /// Where the gradients of s and t go.
@@ -161,7 +185,8 @@ impl Kernel {
         let activations = [None, Some(Tanh), Some(Relu), Some(Silu)];
         let mut all = vec![
             Kernel::GatherRows,
-            Kernel::LinearBackwardWeights,
+            Kernel::LinearBackwardWeights(Form::Tiled),
+            Kernel::LinearBackwardWeights(Form::Narrow),
             Kernel::CouplingForward,
             Kernel::CouplingInverse,
             Kernel::CouplingBackward(Heads::One),
@@ -171,8 +196,10 @@ impl Kernel {
             Kernel::SumPartials,
             Kernel::AdamW,
         ];
-        all.extend(activations.map(Kernel::LinearForward));
-        all.extend(activations.map(Kernel::LinearBackwardInput));
+        for form in [Form::Tiled, Form::Narrow, Form::NarrowUniform] {
+            all.extend(activations.map(|activation| Kernel::LinearForward(activation, form)));
+            all.extend(activations.map(|activation| Kernel::LinearBackwardInput(activation, form)));
+        }
         for base in [Base::Normal, Base::TrainableNormal] {
             all.extend([
                 Kernel::BaseLogProb(base),
@@ -187,9 +214,12 @@ impl Kernel {
     pub fn name(self) -> &'static str {
         match self {
             Kernel::GatherRows => "gather_rows",
-            Kernel::LinearForward(_) => "linear_forward",
-            Kernel::LinearBackwardInput(_) => "linear_backward_input",
-            Kernel::LinearBackwardWeights => "linear_backward_weights",
+            Kernel::LinearForward(_, Form::Tiled) => "linear_forward",
+            Kernel::LinearForward(..) => "linear_forward_narrow",
+            Kernel::LinearBackwardInput(_, Form::Tiled) => "linear_backward_input",
+            Kernel::LinearBackwardInput(..) => "linear_backward_input_narrow",
+            Kernel::LinearBackwardWeights(Form::Tiled) => "linear_backward_weights",
+            Kernel::LinearBackwardWeights(_) => "linear_backward_weights_narrow",
             Kernel::CouplingForward => "coupling_forward",
             Kernel::CouplingInverse => "coupling_inverse",
             Kernel::CouplingBackward(_) => "coupling_backward",
@@ -206,28 +236,48 @@ impl Kernel {
     fn files(self) -> Vec<File> {
         match self {
             Kernel::GatherRows => vec![file!("shared/shuffle.wgsl"), file!("gather_rows.wgsl")],
-            Kernel::LinearForward(activation) => {
-                let save = match activation {
-                    Some(Activation::Silu) => file!("shared/save_pre.wgsl"),
-                    _ => file!("shared/save_nothing.wgsl"),
-                };
+            Kernel::LinearForward(activation, form) => {
                 let mut files = activation_files(activation);
-                files.extend([save, file!("linear_forward.wgsl")]);
+                files.extend([
+                    match activation {
+                        Some(Activation::Silu) => file!("shared/save_pre.wgsl"),
+                        _ => file!("shared/save_nothing.wgsl"),
+                    },
+                    parameter_file(form),
+                    file!("shared/linear_forward.wgsl"),
+                    match form {
+                        Form::Tiled => file!("linear_forward.wgsl"),
+                        _ => file!("linear_forward_narrow.wgsl"),
+                    },
+                ]);
                 files
             }
-            Kernel::LinearBackwardInput(activation) => {
+            Kernel::LinearBackwardInput(activation, form) => {
                 let mut files = match activation {
                     Some(_) => activation_files(activation),
                     None => Vec::new(),
                 };
-                files.push(match activation {
-                    Some(_) => file!("shared/into_hidden.wgsl"),
-                    None => file!("shared/into_state.wgsl"),
-                });
-                files.push(file!("linear_backward_input.wgsl"));
+                files.extend([
+                    match activation {
+                        Some(_) => file!("shared/into_hidden.wgsl"),
+                        None => file!("shared/into_state.wgsl"),
+                    },
+                    parameter_file(form),
+                    file!("shared/linear_backward_input.wgsl"),
+                    match form {
+                        Form::Tiled => file!("linear_backward_input.wgsl"),
+                        _ => file!("linear_backward_input_narrow.wgsl"),
+                    },
+                ]);
                 files
             }
-            Kernel::LinearBackwardWeights => vec![file!("linear_backward_weights.wgsl")],
+            Kernel::LinearBackwardWeights(form) => vec![
+                file!("shared/linear_backward_weights.wgsl"),
+                match form {
+                    Form::Tiled => file!("linear_backward_weights.wgsl"),
+                    _ => file!("linear_backward_weights_narrow.wgsl"),
+                },
+            ],
             Kernel::CouplingForward => vec![NUMBERS, COUPLING, file!("coupling_forward.wgsl")],
             Kernel::CouplingInverse => vec![NUMBERS, COUPLING, file!("coupling_inverse.wgsl")],
             Kernel::CouplingBackward(heads) => {
@@ -267,14 +317,31 @@ impl Kernel {
         use Access::{Read, Uniform, Write};
         match self {
             Kernel::GatherRows => &[(0, Uniform), (1, Read), (2, Write), (3, Write)],
-            Kernel::LinearForward(Some(Activation::Silu)) => {
-                &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)]
-            }
-            Kernel::LinearForward(_) => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
-            Kernel::LinearBackwardInput(_) => {
-                &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
-            }
-            Kernel::LinearBackwardWeights => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
+            Kernel::LinearForward(activation, form) => match (activation, form) {
+                (Some(Activation::Silu), Form::NarrowUniform) => &[
+                    (0, Uniform),
+                    (1, Uniform),
+                    (2, Read),
+                    (4, Write),
+                    (5, Write),
+                ],
+                (Some(Activation::Silu), _) => {
+                    &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)]
+                }
+                (_, Form::NarrowUniform) => &[(0, Uniform), (1, Uniform), (2, Read), (4, Write)],
+                _ => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
+            },
+            Kernel::LinearBackwardInput(_, form) => match form {
+                Form::NarrowUniform => &[
+                    (0, Uniform),
+                    (1, Uniform),
+                    (2, Read),
+                    (3, Read),
+                    (4, Write),
+                ],
+                _ => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
+            },
+            Kernel::LinearBackwardWeights(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
             Kernel::CouplingForward => &[
                 (0, Uniform),
                 (1, Read),
@@ -328,6 +395,13 @@ fn activation_files(activation: Option<Activation>) -> Vec<File> {
     vec![NUMBERS, file]
 }
 
+fn parameter_file(form: Form) -> File {
+    match form {
+        Form::NarrowUniform => file!("shared/parameters_uniform.wgsl"),
+        _ => file!("shared/parameters_storage.wgsl"),
+    }
+}
+
 fn base_file(base: Base) -> File {
     match base {
         Base::Normal => file!("shared/base_normal.wgsl"),
@@ -340,11 +414,9 @@ fn prelude() -> String {
     let mut text = String::new();
     for (name, value) in [
         ("GROUP", GROUP),
-        ("TILE_ROWS", TILE_ROWS),
-        ("TILE_OUT", TILE_OUT),
-        ("TILE_IN", TILE_IN),
-        ("TILE_WEIGHT", TILE_WEIGHT),
+        ("TILE", TILE),
         ("TILE_DEPTH", TILE_DEPTH),
+        ("UNIFORM_PARAMETERS", UNIFORM_PARAMETERS),
         ("PURPOSE_NOISE", Purpose::Noise as u32),
     ] {
         let _ = writeln!(text, "const {name} = {value}u;");

@@ -76,9 +76,7 @@ impl GpuExecutor {
         // Refuses what cannot run before anything is allocated.
         Sizes::new(&plan, &gpu.device.limits(), 1, true)?;
         let pipelines = Pipelines::new(&gpu);
-        let buffer = gpu.allocate("the parameters", || {
-            gpu.buffer("parameters", parameters.len())
-        })?;
+        let buffer = gpu.allocate("the parameters", || gpu.parameters(parameters.len()))?;
         gpu.queue
             .write_buffer(&buffer, 0, bytemuck::cast_slice(parameters));
         Ok(GpuExecutor {
@@ -493,4 +491,27 @@ fn started(session: &mut Option<Session>) -> &mut Session {
     session
         .as_mut()
         .expect("Executor::start comes before training")
+}
+impl GpuExecutor {
+    pub fn profile_tmp(&mut self) {
+        let session = self.session.as_mut().unwrap();
+        let (run,) = (session.runs(&self.plan, 0, 0)[0],);
+        let t = session.program.training.as_ref().unwrap();
+        session.program.write_steps(&self.gpu, &[run]);
+        for round in 0..2 {
+        for (what, list) in [("gather", &t.gather), ("forward", &session.program.forward), ("backward", &t.backward)] {
+            for (i, d) in list.iter().enumerate() {
+                let begin = Instant::now();
+                let mut encoder = self.gpu.encoder();
+                {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                pass.set_bind_group(0, &session.program.step_bindings, &[0]);
+                d.record(&mut pass, &run);
+                }
+                self.gpu.run(encoder).unwrap();
+                if round == 1 { eprintln!("{what} {i} {:?}: {:.2} ms", d.pipeline_name(), begin.elapsed().as_secs_f64()*1e3); }
+            }
+        }
+        }
+    }
 }

@@ -5,8 +5,7 @@ use crate::flow::{Base, BufferId, Coupling, InputGradient, Linear, Op, Plan};
 
 use super::device::Gpu;
 use super::kernels::{
-    self, BaseDensity, GROUP, Heads, Kernel, Segment, Step, TILE_DEPTH, TILE_OUT, TILE_ROWS,
-    TILE_WEIGHT,
+    self, BaseDensity, Form, GROUP, Heads, Kernel, Segment, Step, TILE, TILE_DEPTH,
 };
 use super::pipelines::{Pipeline, Pipelines, STEP_PITCH};
 
@@ -22,8 +21,10 @@ const MAX_ROWS_PER_SPLIT: usize = 32_768;
 /// How many groups a dispatch has, given the rows at hand.
 #[derive(Clone, Copy, Debug)]
 enum Grid {
-    /// `GROUP` rows a group.
+    /// An invocation for each row.
     Rows,
+    /// An invocation for each four rows, and this many groups across.
+    Quads(u32),
     /// Tiles of rows by this many tiles of columns.
     Tiles(u32),
     /// This many groups for each split of the rows.
@@ -39,7 +40,8 @@ impl Grid {
     fn groups(self, step: &Step) -> [u32; 3] {
         match self {
             Grid::Rows => [step.rows.div_ceil(GROUP), 1, 1],
-            Grid::Tiles(columns) => [step.rows.div_ceil(TILE_ROWS), columns, 1],
+            Grid::Quads(across) => [step.rows.div_ceil(4 * GROUP), across, 1],
+            Grid::Tiles(across) => [step.rows.div_ceil(TILE), across, 1],
             Grid::Splits(x, y) => [x, y, step.rows.div_ceil(step.rows_per_split)],
             Grid::Numbers(numbers) => {
                 let groups = numbers.div_ceil(GROUP);
@@ -55,9 +57,11 @@ pub struct Dispatch {
     pipeline: Rc<Pipeline>,
     bindings: wgpu::BindGroup,
     grid: Grid,
+    name: &'static str,
 }
 
 impl Dispatch {
+    pub fn pipeline_name(&self) -> &'static str { self.name }
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step) {
         let [x, y, z] = self.grid.groups(step);
         pass.set_pipeline(&self.pipeline.pipeline);
@@ -69,7 +73,7 @@ impl Dispatch {
 /// Sizes that follow from a plan, the device's limits and the rows wanted: worked out here and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {
-    /// Rows that the activation buffers hold.
+    /// Rows that the activation buffers hold, a multiple of 4.
     pub rows: usize,
     /// Rows whose gradients one group sums.
     pub rows_per_split: usize,
@@ -94,7 +98,7 @@ impl Sizes {
             )));
         }
         let outputs = plan.widths.iter().copied().max().unwrap_or(1);
-        if outputs > (TILE_OUT * MAX_GROUPS) as usize {
+        if outputs > (4 * MAX_GROUPS) as usize {
             return Err(Error::GpuLimit(format!(
                 "a hidden layer of {outputs} units needs more than {MAX_GROUPS} groups \
                  (max_compute_workgroups_per_dimension); lower hidden"
@@ -108,20 +112,23 @@ impl Sizes {
         let bytes_per_row = 4 * (plan.widths.iter().sum::<usize>() + gradients + 2);
         let most = (binding / (4 * outputs))
             .min(ACTIVATION_BUDGET / bytes_per_row)
-            .min((TILE_ROWS * MAX_GROUPS) as usize);
+            .min((GROUP * MAX_GROUPS) as usize)
+            / 4
+            * 4;
         if most == 0 {
             return Err(Error::GpuLimit(format!(
-                "one row's activations take {bytes_per_row} bytes, more than the {ACTIVATION_BUDGET} set aside; \
-                 lower hidden or layers"
+                "four rows' activations take {} bytes, more than the {ACTIVATION_BUDGET} set aside; \
+                 lower hidden or layers",
+                4 * bytes_per_row
             )));
         }
         // Runs of even length, so that the last one is not a small rest.
         let wanted = wanted.max(1);
-        let rows = wanted.div_ceil(wanted.div_ceil(most));
+        let rows = wanted.div_ceil(wanted.div_ceil(most)).next_multiple_of(4);
         // Many splits keep a GPU busy where the weights are few; few keep the partial gradients small where the
         // weights are many (2^20 numbers, or what the binding takes).
         let splits = ((1 << 20) / parameters.max(1))
-            .min(rows.div_ceil(4 * GROUP as usize))
+            .min(rows.div_ceil(16 * GROUP as usize))
             .max(rows.div_ceil(MAX_ROWS_PER_SPLIT))
             .clamp(1, (binding / (4 * parameters.max(1))).max(1));
         let rows_per_split = rows
@@ -173,6 +180,14 @@ pub struct TrainingProgram {
     pub update: Dispatch,
 }
 
+/// The grid of a matrix product with so many columns.
+fn product_grid(form: Form, columns: usize) -> Grid {
+    match form {
+        Form::Tiled => Grid::Tiles((columns as u32).div_ceil(TILE)),
+        _ => Grid::Quads((columns as u32).div_ceil(4)),
+    }
+}
+
 /// Makes dispatches of kernels from buffers.
 struct Builder<'a> {
     gpu: &'a Gpu,
@@ -212,6 +227,7 @@ impl Builder<'_> {
             pipeline,
             bindings,
             grid,
+            name: kernel.name(),
         })
     }
 
@@ -240,12 +256,13 @@ impl Builder<'_> {
         if op.saved != op.output.buffer {
             buffers.push(&self.buffers[op.saved]);
         }
-        let tiles = (op.output.count as u32).div_ceil(TILE_OUT);
-        self.dispatch(
-            Kernel::LinearForward(op.activation),
-            Grid::Tiles(tiles),
-            &buffers,
-        )
+        let form = self.form(op);
+        let kernel = Kernel::LinearForward(op.activation, form);
+        self.dispatch(kernel, product_grid(form, op.output.count), &buffers)
+    }
+
+    fn form(&self, op: &Linear) -> Form {
+        Form::of(op.input.count, op.output.count, self.plan.layout.len())
     }
 
     fn coupling_record(&self, op: &Coupling) -> wgpu::Buffer {
@@ -273,7 +290,7 @@ impl Builder<'_> {
         let (scale, shift) = self.heads(op);
         self.dispatch(
             Kernel::CouplingForward,
-            Grid::Rows,
+            Grid::Quads(1),
             &[
                 &self.coupling_record(op),
                 &self.buffers[op.input],
@@ -289,7 +306,7 @@ impl Builder<'_> {
         let (scale, shift) = self.heads(op);
         self.dispatch(
             Kernel::CouplingInverse,
-            Grid::Rows,
+            Grid::Quads(1),
             &[
                 &self.coupling_record(op),
                 &self.buffers[op.input],
@@ -322,7 +339,7 @@ impl Builder<'_> {
         }
         list.push(self.dispatch(
             Kernel::BaseLogProb(self.plan.base.kind),
-            Grid::Rows,
+            Grid::Quads(1),
             &[
                 &self.base_record(),
                 self.parameters,
@@ -417,14 +434,16 @@ impl Builder<'_> {
             match op {
                 Op::Coupling(op) => list.push(self.coupling_backward(op, &gradient_of)?),
                 Op::Linear(op) => {
-                    let tiles = |count: usize, tile: u32| (count as u32).div_ceil(tile);
+                    let form = self.form(op);
+                    let tile = match form {
+                        Form::Tiled => TILE,
+                        _ => 4,
+                    };
+                    let tiles = |count: usize| (count as u32).div_ceil(tile);
                     let output_gradient = gradient_of(op.output.buffer);
                     list.push(self.dispatch(
-                        Kernel::LinearBackwardWeights,
-                        Grid::Splits(
-                            tiles(op.input.count, TILE_WEIGHT),
-                            tiles(op.output.count, TILE_WEIGHT),
-                        ),
+                        Kernel::LinearBackwardWeights(form),
+                        Grid::Splits(tiles(op.input.count), tiles(op.output.count)),
                         &[
                             &self.linear_record(op),
                             &self.buffers[op.input.buffer],
@@ -438,8 +457,8 @@ impl Builder<'_> {
                         InputGradient::Write { activation, saved } => (Some(activation), saved),
                     };
                     list.push(self.dispatch(
-                        Kernel::LinearBackwardInput(activation),
-                        Grid::Tiles(tiles(op.input.count, TILE_OUT)),
+                        Kernel::LinearBackwardInput(activation, form),
+                        product_grid(form, op.input.count),
                         &[
                             &self.linear_record(op),
                             self.parameters,
@@ -480,7 +499,7 @@ impl Builder<'_> {
             buffers.push(gradient_of(scale));
             Heads::Two
         };
-        self.dispatch(Kernel::CouplingBackward(heads), Grid::Rows, &buffers)
+        self.dispatch(Kernel::CouplingBackward(heads), Grid::Quads(1), &buffers)
     }
 
     fn update(&self, optimizer: &Optimizer) -> Result<Dispatch> {

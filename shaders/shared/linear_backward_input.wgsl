@@ -1,0 +1,23 @@
+// What both forms of linear_backward_input share. Rows come in fours: `quad` counts four rows, and so do indices into
+// buffers.
+
+@group(1) @binding(0) var<uniform> op: Linear;
+@group(1) @binding(2) var<storage, read> output_gradient: array<vec4<f32>>;
+@group(1) @binding(3) var<storage, read> saved: array<vec4<f32>>;
+@group(1) @binding(4) var<storage, read_write> input_gradient: array<vec4<f32>>;
+
+/// The place of four rows of a column of a buffer.
+fn at(column: u32, quad: u32) -> u32 {
+    return column * (step.stride / 4u) + quad;
+}
+
+fn weight(o: u32, i: u32) -> f32 {
+    return parameter(op.weight + o * op.inputs + i);
+}
+
+fn finish(sum: vec4<f32>, i: u32, quad: u32) {
+    if i < op.inputs && 4u * quad < step.rows {
+        let index = at(op.input_first + i, quad);
+        input_gradient[index] = finished(sum, index);
+    }
+}
