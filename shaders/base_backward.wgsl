@@ -15,7 +15,13 @@ fn base_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     let inverse_variance = 1.0 / base_variance(d);
     var by_mean = 0.0;
     var by_variance = 0.0;
-    for (var row = begin + lane; row < end; row += GROUP) {
+    // The rows that fill up the last four count for nothing.
+    let filled = (end + 3u) / 4u * 4u;
+    for (var row = begin + lane; row < filled; row += GROUP) {
+        if row >= end {
+            z_gradient[d * step.stride + row] = 0.0;
+            continue;
+        }
         let scaled = (z[d * step.stride + row] - mean) * inverse_variance;
         z_gradient[d * step.stride + row] = scaled * step.share;
         by_mean -= scaled;

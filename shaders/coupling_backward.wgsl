@@ -13,6 +13,9 @@ fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
     if 4u * quad >= step.rows {
         return;
     }
+    // The rows that fill up the last four count for nothing.
+    let rows = vec4(4u * quad) + vec4(0u, 1u, 2u, 3u);
+    let share = select(vec4<f32>(), vec4(step.share), rows < vec4(step.rows));
     for (var d = 0u; d < op.dims; d++) {
         let index = at(d, quad);
         var gradient = z_gradient[index];
@@ -23,7 +26,7 @@ fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
                 let scale_index = at(op.scale_first + k, quad);
                 let s = bounded(log_scale[scale_index], op.scale_bound);
                 gradient *= exp(s.s);
-                store_scale_gradient(scale_index, (gradient * x[index] - step.share) * s.slope);
+                store_scale_gradient(scale_index, (gradient * x[index] - share) * s.slope);
             }
         }
         x_gradient[index] = gradient;

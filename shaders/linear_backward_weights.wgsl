@@ -28,8 +28,12 @@ fn linear_backward_weights(
         // Each invocation brings four rows of one input and of one output's gradient.
         let column = lane / (TILE_DEPTH / 4u);
         let row = 4u * (lane % (TILE_DEPTH / 4u));
-        let x = input_rows(group.x * TILE + column, (first + row) / 4u);
-        let g = gradient_rows(group.y * TILE + column, (first + row) / 4u);
+        var x = vec4<f32>();
+        var g = vec4<f32>();
+        if first + row < end {
+            x = input_rows(group.x * TILE + column, (first + row) / 4u);
+            g = gradient_rows(group.y * TILE + column, (first + row) / 4u);
+        }
         workgroupBarrier();
         for (var k = 0u; k < 4u; k++) {
             input_tile[(row + k) * TILE + column] = x[k];

@@ -12,6 +12,8 @@ mod matrix;
 pub mod model;
 pub mod random;
 pub mod train;
+#[cfg(test)]
+mod twins;
 
 pub use error::{Error, Result};
 pub use matrix::Matrix;

@@ -70,7 +70,7 @@ impl Standardize {
             let m = column.iter().map(|x| x / rows).sum::<f64>();
             let variance = column.iter().map(|x| (x - m) * (x - m) / rows).sum::<f64>();
             let d = variance.sqrt();
-            if column.iter().all(|&x| x == column[0]) || !(d > 0.0) {
+            if d == 0.0 || column.iter().all(|&x| x == column[0]) {
                 return Err(Error::Data(format!(
                     "column {} (\"{name}\") is {} in every row: it has no density; remove the column",
                     j + 1,

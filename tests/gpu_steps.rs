@@ -136,3 +136,45 @@ fn long_tables_go_through_in_runs() {
     let some = gpu.sample(4, 16_000..17_000).unwrap();
     assert_eq!(&all.column(1)[16_000..17_000], some.column(1));
 }
+
+/// A device whose bindings hold little: batch, data and scores go through in several pieces, with the same result.
+#[test]
+fn a_batch_that_does_not_fit_goes_through_in_runs() {
+    let limits = wgpu::Limits {
+        // 1,820 rows of the widest layer (9), 5,461 rows of 3 columns.
+        max_storage_buffer_binding_size: 1 << 16,
+        ..wgpu::Limits::default()
+    };
+    let executor = |spec: &FlowSpec| {
+        let plan = Plan::new(spec).unwrap();
+        let parameters = initial_parameters(&plan.layout, 11);
+        let gpu = GpuExecutor::with_limits(&adapter(), plan.clone(), &parameters, limits.clone());
+        (gpu, CpuExecutor::<f64>::new(plan, &parameters))
+    };
+    let (name, spec) = flows().remove(3);
+    let (gpu, mut cpu) = executor(&spec);
+    let mut gpu = gpu.unwrap();
+    let data = training_rows(6001, spec.dims, 5);
+    for batch_size in [0, 4001] {
+        gpu.start(&data, &training(batch_size)).unwrap();
+        cpu.start(&data, &training(batch_size)).unwrap();
+        let (loss, gradient) = gpu.loss_and_gradient().unwrap();
+        let (expected_loss, expected) = cpu.loss_and_gradient().unwrap();
+        assert_close(name, &[loss], &[expected_loss], 2e-6, 2e-6);
+        let error = relative_l2(&gradient, &expected);
+        assert!(error < 1e-5, "gradient off by {error:e}");
+        let losses = gpu.train(5).unwrap();
+        assert_close(name, &losses, &cpu.train(5).unwrap(), 1e-5, 1e-5);
+    }
+
+    // Parameters that cannot be bound are refused, with the limit and what to lower.
+    let (_, large) = flows().remove(7);
+    let message = executor(&large)
+        .0
+        .err()
+        .expect("too many parameters")
+        .to_string();
+    for part in ["max_storage_buffer_binding_size", "65536", "lower"] {
+        assert!(message.contains(part), "{message}");
+    }
+}

@@ -6,11 +6,11 @@
 //! depend on the number of threads.
 
 mod activation;
-mod adamw;
-mod base;
-mod block;
-mod coupling;
-mod linear;
+pub(crate) mod adamw;
+pub(crate) mod base;
+pub(crate) mod block;
+pub(crate) mod coupling;
+pub(crate) mod linear;
 mod real;
 
 use std::ops::Range;

@@ -80,20 +80,19 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens an adapter with the WebGPU default limits, which is all that the kernels need: what runs on one adapter
-    /// runs on every one.
+    /// Opens an adapter with these limits, and no more.
     ///
     /// # Errors
-    /// [`Error::NoGpu`] where the adapter does not reach the default limits, or refuses.
-    pub fn open(adapter: &Adapter) -> Result<Self> {
+    /// [`Error::NoGpu`] where the adapter does not reach the limits, or refuses.
+    pub fn open(adapter: &Adapter, limits: wgpu::Limits) -> Result<Self> {
         let request = adapter.adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("couplet"),
-            required_limits: wgpu::Limits::default(),
+            required_limits: limits,
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request).map_err(|error| {
             Error::NoGpu(format!(
-                "{} cannot be opened with the WebGPU default limits: {error}",
+                "{} cannot be opened with the limits that the kernels need (the WebGPU defaults): {error}",
                 adapter.describe()
             ))
         })?;

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use crate::executor::{BETA1, BETA2, EPSILON};
+use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON};
 use crate::flow::{Activation, Base};
 use crate::random::Purpose;
 
@@ -56,6 +56,30 @@ record! {
         seed_high: u32,
         sample_row_low: u32,
         sample_row_high: u32,
+    }
+}
+
+impl Step {
+    /// The rows of a batch, from place `place` of it on.
+    pub fn visit(&mut self, batch: &Batch, place: u32) {
+        self.first = batch.first + place;
+        if let Some(shuffle) = &batch.shuffle {
+            self.shuffled = 1;
+            self.data_rows = shuffle.rows;
+            self.half_bits = shuffle.half_bits;
+            [
+                self.key0, self.key1, self.key2, self.key3, self.key4, self.key5, self.key6,
+                self.key7,
+            ] = shuffle.keys;
+        }
+    }
+
+    /// The numbers of an optimiser step.
+    pub fn optimize(&mut self, numbers: &AdamWStep) {
+        self.learning_rate = numbers.learning_rate as f32;
+        self.weight_decay = numbers.weight_decay as f32;
+        self.first_correction = numbers.first_correction as f32;
+        self.second_correction = numbers.second_correction as f32;
     }
 }
 
@@ -332,13 +356,9 @@ impl Kernel {
                 _ => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
             },
             Kernel::LinearBackwardInput(_, form) => match form {
-                Form::NarrowUniform => &[
-                    (0, Uniform),
-                    (1, Uniform),
-                    (2, Read),
-                    (3, Read),
-                    (4, Write),
-                ],
+                Form::NarrowUniform => {
+                    &[(0, Uniform), (1, Uniform), (2, Read), (3, Read), (4, Write)]
+                }
                 _ => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
             },
             Kernel::LinearBackwardWeights(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],

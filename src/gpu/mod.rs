@@ -6,9 +6,9 @@
 //! bits.
 
 mod device;
-mod kernels;
-mod pipelines;
-mod program;
+pub(crate) mod kernels;
+pub(crate) mod pipelines;
+pub(crate) mod program;
 mod shader;
 
 use std::ops::Range;
@@ -59,7 +59,9 @@ struct Session {
 }
 
 impl GpuExecutor {
-    /// An executor on an adapter, with the given parameters (flat, in the order of the plan's layout).
+    /// An executor on an adapter, with the given parameters (flat, in the order of the plan's layout). The device is
+    /// opened with the WebGPU default limits, which is all that the kernels need: what runs on one adapter runs on every
+    /// one.
     ///
     /// # Errors
     /// As [`Gpu::open`]; [`crate::Error::GpuLimit`] where the model does not fit the device's limits.
@@ -67,12 +69,28 @@ impl GpuExecutor {
     /// # Panics
     /// If the number of parameters is not that of the layout.
     pub fn new(adapter: &Adapter, plan: Plan, parameters: &[f32]) -> Result<Self> {
+        Self::with_limits(adapter, plan, parameters, wgpu::Limits::default())
+    }
+
+    /// As [`GpuExecutor::new`], with other limits. Smaller bindings make batches and data go through in more pieces.
+    ///
+    /// # Errors
+    /// As [`GpuExecutor::new`].
+    ///
+    /// # Panics
+    /// As [`GpuExecutor::new`].
+    pub fn with_limits(
+        adapter: &Adapter,
+        plan: Plan,
+        parameters: &[f32],
+        limits: wgpu::Limits,
+    ) -> Result<Self> {
         assert_eq!(
             parameters.len(),
             plan.layout.len(),
             "parameters of the layout"
         );
-        let gpu = Gpu::open(adapter)?;
+        let gpu = Gpu::open(adapter, limits)?;
         // Refuses what cannot run before anything is allocated.
         Sizes::new(&plan, &gpu.device.limits(), 1, true)?;
         let pipelines = Pipelines::new(&gpu);
@@ -247,35 +265,25 @@ impl Session {
     fn runs(&self, plan: &Plan, step: u64, slot: usize) -> Vec<Step> {
         let batch = self.batches.batch(step);
         let sizes = &self.program.sizes;
-        let numbers = self.training.optimizer.at(step);
         let mut whole = Step {
             stride: sizes.rows as u32,
             rows_per_split: sizes.rows_per_split as u32,
             parameters: plan.layout.len() as u32,
             share: 1.0 / batch.rows as f32,
             slot: slot as u32,
-            learning_rate: numbers.learning_rate as f32,
-            weight_decay: numbers.weight_decay as f32,
-            first_correction: numbers.first_correction as f32,
-            second_correction: numbers.second_correction as f32,
             ..Step::default()
         };
-        if let Some(shuffle) = &batch.shuffle {
-            whole.shuffled = 1;
-            whole.data_rows = shuffle.rows;
-            whole.half_bits = shuffle.half_bits;
-            [
-                whole.key0, whole.key1, whole.key2, whole.key3, whole.key4, whole.key5, whole.key6,
-                whole.key7,
-            ] = shuffle.keys;
-        }
+        whole.optimize(&self.training.optimizer.at(step));
         (0..batch.rows)
             .step_by(sizes.rows)
-            .map(|place| Step {
-                first: batch.first + place,
-                rows: (batch.rows - place).min(sizes.rows as u32),
-                add: u32::from(place > 0),
-                ..whole
+            .map(|place| {
+                let mut run = Step {
+                    rows: (batch.rows - place).min(sizes.rows as u32),
+                    add: u32::from(place > 0),
+                    ..whole
+                };
+                run.visit(&batch, place);
+                run
             })
             .collect()
     }
@@ -491,27 +499,4 @@ fn started(session: &mut Option<Session>) -> &mut Session {
     session
         .as_mut()
         .expect("Executor::start comes before training")
-}
-impl GpuExecutor {
-    pub fn profile_tmp(&mut self) {
-        let session = self.session.as_mut().unwrap();
-        let (run,) = (session.runs(&self.plan, 0, 0)[0],);
-        let t = session.program.training.as_ref().unwrap();
-        session.program.write_steps(&self.gpu, &[run]);
-        for round in 0..2 {
-        for (what, list) in [("gather", &t.gather), ("forward", &session.program.forward), ("backward", &t.backward)] {
-            for (i, d) in list.iter().enumerate() {
-                let begin = Instant::now();
-                let mut encoder = self.gpu.encoder();
-                {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.set_bind_group(0, &session.program.step_bindings, &[0]);
-                d.record(&mut pass, &run);
-                }
-                self.gpu.run(encoder).unwrap();
-                if round == 1 { eprintln!("{what} {i} {:?}: {:.2} ms", d.pipeline_name(), begin.elapsed().as_secs_f64()*1e3); }
-            }
-        }
-        }
-    }
 }

@@ -57,11 +57,9 @@ pub struct Dispatch {
     pipeline: Rc<Pipeline>,
     bindings: wgpu::BindGroup,
     grid: Grid,
-    name: &'static str,
 }
 
 impl Dispatch {
-    pub fn pipeline_name(&self) -> &'static str { self.name }
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step) {
         let [x, y, z] = self.grid.groups(step);
         pass.set_pipeline(&self.pipeline.pipeline);
@@ -189,12 +187,13 @@ fn product_grid(form: Form, columns: usize) -> Grid {
 }
 
 /// Makes dispatches of kernels from buffers.
-struct Builder<'a> {
-    gpu: &'a Gpu,
-    pipelines: &'a Pipelines,
-    plan: &'a Plan,
-    parameters: &'a wgpu::Buffer,
-    buffers: &'a [wgpu::Buffer],
+pub struct Builder<'a> {
+    pub gpu: &'a Gpu,
+    pub pipelines: &'a Pipelines,
+    pub plan: &'a Plan,
+    pub parameters: &'a wgpu::Buffer,
+    /// The plan's activation buffers.
+    pub buffers: &'a [wgpu::Buffer],
 }
 
 impl Builder<'_> {
@@ -227,7 +226,6 @@ impl Builder<'_> {
             pipeline,
             bindings,
             grid,
-            name: kernel.name(),
         })
     }
 
@@ -245,7 +243,11 @@ impl Builder<'_> {
         )
     }
 
-    fn linear_forward(&self, op: &Linear) -> Result<Dispatch> {
+    fn form(&self, op: &Linear) -> Form {
+        Form::of(op.input.count, op.output.count, self.plan.layout.len())
+    }
+
+    pub fn linear_forward(&self, op: &Linear, form: Form) -> Result<Dispatch> {
         let record = self.linear_record(op);
         let mut buffers = vec![
             &record,
@@ -256,13 +258,60 @@ impl Builder<'_> {
         if op.saved != op.output.buffer {
             buffers.push(&self.buffers[op.saved]);
         }
-        let form = self.form(op);
         let kernel = Kernel::LinearForward(op.activation, form);
         self.dispatch(kernel, product_grid(form, op.output.count), &buffers)
     }
 
-    fn form(&self, op: &Linear) -> Form {
-        Form::of(op.input.count, op.output.count, self.plan.layout.len())
+    pub fn linear_backward_weights(
+        &self,
+        op: &Linear,
+        form: Form,
+        output_gradient: &wgpu::Buffer,
+        partials: &wgpu::Buffer,
+    ) -> Result<Dispatch> {
+        let tile = match form {
+            Form::Tiled => TILE,
+            _ => 4,
+        };
+        let tiles = |count: usize| (count as u32).div_ceil(tile);
+        self.dispatch(
+            Kernel::LinearBackwardWeights(form),
+            Grid::Splits(tiles(op.input.count), tiles(op.output.count)),
+            &[
+                &self.linear_record(op),
+                &self.buffers[op.input.buffer],
+                output_gradient,
+                partials,
+            ],
+        )
+    }
+
+    /// None where nobody needs the input's gradient.
+    pub fn linear_backward_input(
+        &self,
+        op: &Linear,
+        form: Form,
+        output_gradient: &wgpu::Buffer,
+        input_gradient: &wgpu::Buffer,
+    ) -> Result<Option<Dispatch>> {
+        let (activation, saved) = match op.input_gradient {
+            InputGradient::Skip => return Ok(None),
+            // Nothing is read through `saved` then.
+            InputGradient::Add => (None, op.input.buffer),
+            InputGradient::Write { activation, saved } => (Some(activation), saved),
+        };
+        let dispatch = self.dispatch(
+            Kernel::LinearBackwardInput(activation, form),
+            product_grid(form, op.input.count),
+            &[
+                &self.linear_record(op),
+                self.parameters,
+                output_gradient,
+                &self.buffers[saved],
+                input_gradient,
+            ],
+        )?;
+        Ok(Some(dispatch))
     }
 
     fn coupling_record(&self, op: &Coupling) -> wgpu::Buffer {
@@ -286,7 +335,7 @@ impl Builder<'_> {
         (op.log_scale.map_or(shift, |s| s.buffer), shift)
     }
 
-    fn coupling_forward(&self, op: &Coupling, log_det: &wgpu::Buffer) -> Result<Dispatch> {
+    pub fn coupling_forward(&self, op: &Coupling, log_det: &wgpu::Buffer) -> Result<Dispatch> {
         let (scale, shift) = self.heads(op);
         self.dispatch(
             Kernel::CouplingForward,
@@ -302,7 +351,7 @@ impl Builder<'_> {
         )
     }
 
-    fn coupling_inverse(&self, op: &Coupling) -> Result<Dispatch> {
+    pub fn coupling_inverse(&self, op: &Coupling) -> Result<Dispatch> {
         let (scale, shift) = self.heads(op);
         self.dispatch(
             Kernel::CouplingInverse,
@@ -333,11 +382,20 @@ impl Builder<'_> {
         let mut list = Vec::new();
         for op in &self.plan.forward {
             list.push(match op {
-                Op::Linear(op) => self.linear_forward(op)?,
+                Op::Linear(op) => self.linear_forward(op, self.form(op))?,
                 Op::Coupling(op) => self.coupling_forward(op, log_det)?,
             });
         }
-        list.push(self.dispatch(
+        list.push(self.base_log_prob(log_det, log_prob)?);
+        Ok(list)
+    }
+
+    pub fn base_log_prob(
+        &self,
+        log_det: &wgpu::Buffer,
+        log_prob: &wgpu::Buffer,
+    ) -> Result<Dispatch> {
+        self.dispatch(
             Kernel::BaseLogProb(self.plan.base.kind),
             Grid::Quads(1),
             &[
@@ -347,8 +405,25 @@ impl Builder<'_> {
                 log_det,
                 log_prob,
             ],
-        )?);
-        Ok(list)
+        )
+    }
+
+    pub fn base_backward(
+        &self,
+        z_gradient: &wgpu::Buffer,
+        partials: &wgpu::Buffer,
+    ) -> Result<Dispatch> {
+        let record = self.base_record();
+        let latent = &self.buffers[self.plan.latent()];
+        let mut buffers = vec![&record, self.parameters, latent, z_gradient];
+        if self.plan.base.kind == Base::TrainableNormal {
+            buffers.push(partials);
+        }
+        self.dispatch(
+            Kernel::BaseBackward(self.plan.base.kind),
+            Grid::Splits(self.plan.dims() as u32, 1),
+            &buffers,
+        )
     }
 
     fn inverse(&self) -> Result<Vec<Dispatch>> {
@@ -356,13 +431,13 @@ impl Builder<'_> {
             .inverse
             .iter()
             .map(|op| match op {
-                Op::Linear(op) => self.linear_forward(op),
+                Op::Linear(op) => self.linear_forward(op, self.form(op)),
                 Op::Coupling(op) => self.coupling_inverse(op),
             })
             .collect()
     }
 
-    fn sample(&self) -> Result<Dispatch> {
+    pub fn sample(&self) -> Result<Dispatch> {
         self.dispatch(
             Kernel::BaseSample(self.plan.base.kind),
             Grid::Rows,
@@ -374,7 +449,7 @@ impl Builder<'_> {
         )
     }
 
-    fn gather(&self, data: &Data, log_det: &wgpu::Buffer) -> Result<Vec<Dispatch>> {
+    pub fn gather(&self, data: &Data, log_det: &wgpu::Buffer) -> Result<Vec<Dispatch>> {
         data.segments
             .iter()
             .map(|(record, buffer)| {
@@ -403,82 +478,55 @@ impl Builder<'_> {
             .gpu
             .buffer("partial gradients", splits * plan.layout.len());
         let loss_partials = self.gpu.buffer("partial losses", splits);
-        let latent = plan.latent();
-
         let mut list = vec![
-            self.dispatch(
-                Kernel::SumLogProb,
-                Grid::Splits(1, 1),
-                &[log_prob, &loss_partials],
-            )?,
-            self.dispatch(
-                Kernel::SumLoss,
-                Grid::Numbers(1),
-                &[&loss_partials, &optimizer.losses],
-            )?,
+            self.sum_log_prob(log_prob, &loss_partials)?,
+            self.sum_loss(&loss_partials, &optimizer.losses)?,
+            self.base_backward(gradient_of(plan.latent()), &partials)?,
         ];
-        let record = self.base_record();
-        let mut buffers = vec![
-            &record,
-            self.parameters,
-            &self.buffers[latent],
-            gradient_of(latent),
-        ];
-        if plan.base.kind == Base::TrainableNormal {
-            buffers.push(&partials);
-        }
-        let grid = Grid::Splits(plan.dims() as u32, 1);
-        list.push(self.dispatch(Kernel::BaseBackward(plan.base.kind), grid, &buffers)?);
-
         for op in plan.forward.iter().rev() {
             match op {
                 Op::Coupling(op) => list.push(self.coupling_backward(op, &gradient_of)?),
                 Op::Linear(op) => {
                     let form = self.form(op);
-                    let tile = match form {
-                        Form::Tiled => TILE,
-                        _ => 4,
-                    };
-                    let tiles = |count: usize| (count as u32).div_ceil(tile);
-                    let output_gradient = gradient_of(op.output.buffer);
-                    list.push(self.dispatch(
-                        Kernel::LinearBackwardWeights(form),
-                        Grid::Splits(tiles(op.input.count), tiles(op.output.count)),
-                        &[
-                            &self.linear_record(op),
-                            &self.buffers[op.input.buffer],
-                            output_gradient,
-                            &partials,
-                        ],
-                    )?);
-                    let (activation, saved) = match op.input_gradient {
-                        InputGradient::Skip => continue,
-                        InputGradient::Add => (None, op.input.buffer),
-                        InputGradient::Write { activation, saved } => (Some(activation), saved),
-                    };
-                    list.push(self.dispatch(
-                        Kernel::LinearBackwardInput(activation, form),
-                        product_grid(form, op.input.count),
-                        &[
-                            &self.linear_record(op),
-                            self.parameters,
-                            output_gradient,
-                            &self.buffers[saved],
-                            gradient_of(op.input.buffer),
-                        ],
-                    )?);
+                    let (output, input) =
+                        (gradient_of(op.output.buffer), gradient_of(op.input.buffer));
+                    list.push(self.linear_backward_weights(op, form, output, &partials)?);
+                    list.extend(self.linear_backward_input(op, form, output, input)?);
                 }
             }
         }
-        list.push(self.dispatch(
-            Kernel::SumPartials,
-            Grid::Numbers(plan.layout.len() as u32),
-            &[&partials, &optimizer.gradient],
-        )?);
+        list.push(self.sum_partials(&partials, &optimizer.gradient)?);
         Ok(list)
     }
 
-    fn coupling_backward<'b>(
+    pub fn sum_log_prob(
+        &self,
+        log_prob: &wgpu::Buffer,
+        loss_partials: &wgpu::Buffer,
+    ) -> Result<Dispatch> {
+        let grid = Grid::Splits(1, 1);
+        self.dispatch(Kernel::SumLogProb, grid, &[log_prob, loss_partials])
+    }
+
+    pub fn sum_loss(
+        &self,
+        loss_partials: &wgpu::Buffer,
+        losses: &wgpu::Buffer,
+    ) -> Result<Dispatch> {
+        let grid = Grid::Numbers(1);
+        self.dispatch(Kernel::SumLoss, grid, &[loss_partials, losses])
+    }
+
+    pub fn sum_partials(
+        &self,
+        partials: &wgpu::Buffer,
+        gradient: &wgpu::Buffer,
+    ) -> Result<Dispatch> {
+        let grid = Grid::Numbers(self.plan.layout.len() as u32);
+        self.dispatch(Kernel::SumPartials, grid, &[partials, gradient])
+    }
+
+    pub fn coupling_backward<'b>(
         &self,
         op: &Coupling,
         gradient_of: &impl Fn(BufferId) -> &'b wgpu::Buffer,
@@ -502,7 +550,7 @@ impl Builder<'_> {
         self.dispatch(Kernel::CouplingBackward(heads), Grid::Quads(1), &buffers)
     }
 
-    fn update(&self, optimizer: &Optimizer) -> Result<Dispatch> {
+    pub fn update(&self, optimizer: &Optimizer) -> Result<Dispatch> {
         self.dispatch(
             Kernel::AdamW,
             Grid::Numbers(self.plan.layout.len() as u32),
