@@ -1,0 +1,237 @@
+//! Rung 5: flows trained by JAX and optax in f64 (tests/fixtures/make.py), followed step by step on the CPU and on the
+//! GPU.
+
+mod common;
+
+use std::path::Path;
+
+use common::{assert_close, relative_l2};
+use couplet::Matrix;
+use couplet::config::ModelConfig;
+use couplet::cpu::CpuExecutor;
+use couplet::executor::{AdamW, Executor, Training};
+use couplet::flow::{Layout, Plan};
+use couplet::gpu::{GpuExecutor, adapters};
+use safetensors::tensor::{Dtype, SafeTensors};
+use serde::Deserialize;
+
+const FIXTURES: [&str; 4] = ["reference", "odd_shared_relu", "additive", "bounded_silu"];
+
+#[derive(Deserialize)]
+struct Settings {
+    model: ModelConfig,
+    steps: usize,
+    every: usize,
+    learning_rate: f64,
+    weight_decay: f64,
+}
+
+struct Fixture {
+    settings: Settings,
+    plan: Plan,
+    bytes: Vec<u8>,
+}
+
+impl Fixture {
+    fn read(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/fixtures/{name}.safetensors"));
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let json = &header.metadata().as_ref().unwrap()["settings"];
+        let settings: Settings = serde_json::from_str(json).unwrap();
+        let dims = SafeTensors::deserialize(&bytes)
+            .unwrap()
+            .tensor("rows")
+            .unwrap()
+            .shape()[1];
+        let plan = Plan::new(&settings.model.spec(dims).unwrap()).unwrap();
+        Fixture {
+            settings,
+            plan,
+            bytes,
+        }
+    }
+
+    fn numbers(&self, name: &str) -> Vec<f64> {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let view = tensors
+            .tensor(name)
+            .unwrap_or_else(|_| panic!("no tensor {name}"));
+        match view.dtype() {
+            Dtype::F32 => view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
+                .collect(),
+            Dtype::F64 => view
+                .data()
+                .chunks_exact(8)
+                .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+                .collect(),
+            kind => panic!("{name} is {kind:?}"),
+        }
+    }
+
+    /// The tensors of a group, in the order of the layout.
+    fn flat(&self, group: &str) -> Vec<f64> {
+        let names = self.plan.layout.tensors().iter();
+        names
+            .flat_map(|tensor| self.numbers(&format!("{group}/{}", tensor.name)))
+            .collect()
+    }
+
+    fn matrix(&self, name: &str) -> Matrix<f64> {
+        let (values, dims) = (self.numbers(name), self.plan.dims());
+        Matrix::from_fn(values.len() / dims, dims, |i, j| values[i * dims + j])
+    }
+
+    fn start(&self) -> Vec<f32> {
+        self.flat("start").into_iter().map(|p| p as f32).collect()
+    }
+
+    fn training(&self) -> Training {
+        Training {
+            batch_size: 0,
+            seed: 0,
+            optimizer: AdamW {
+                learning_rate: self.settings.learning_rate,
+                weight_decay: self.settings.weight_decay,
+            },
+        }
+    }
+}
+
+/// How close an executor must come: relative tolerances of losses, of each gradient (L2), of parameters (L2), and of
+/// samples and scores.
+struct Tolerances {
+    loss: f64,
+    gradient: f64,
+    parameters: f64,
+    output: f64,
+}
+
+fn follow(name: &str, fixture: &Fixture, executor: &mut dyn Executor, tolerances: &Tolerances) {
+    let rows = fixture.matrix("rows");
+    executor
+        .start(&rows.map(|x| x as f32), &fixture.training())
+        .unwrap();
+    let losses = fixture.numbers("losses");
+    let layout: Layout = fixture.plan.layout.clone();
+    let every = fixture.settings.every;
+    for step in (0..=fixture.settings.steps).step_by(every) {
+        let (loss, gradient) = executor.loss_and_gradient().unwrap();
+        let what = format!("{name}, step {step}");
+        assert_close(&what, &[loss], &losses[step..=step], 0.0, tolerances.loss);
+        let expected = fixture.flat(&format!("gradient/{step}"));
+        for tensor in layout.tensors() {
+            let range = tensor.range.clone();
+            let error = relative_l2(&gradient[range.clone()], &expected[range]);
+            assert!(
+                error < tolerances.gradient,
+                "{what}: gradient of {} off by {error:e}",
+                tensor.name
+            );
+        }
+        if step < fixture.settings.steps {
+            let taken = executor.train(every).unwrap();
+            let expected = &losses[step..step + every];
+            assert_close(&what, &taken, expected, 0.0, tolerances.loss);
+        }
+    }
+    let parameters = executor.parameters().unwrap();
+    let error = relative_l2(&parameters, &fixture.flat("end"));
+    assert!(
+        error < tolerances.parameters,
+        "{name}: parameters off by {error:e}"
+    );
+    let tolerance = tolerances.output;
+    let samples = executor.inverse(&fixture.matrix("z")).unwrap();
+    let expected = fixture.matrix("samples");
+    assert_close(
+        name,
+        samples.values(),
+        expected.values(),
+        tolerance,
+        tolerance,
+    );
+    let scores = executor.log_prob(&rows).unwrap();
+    assert_close(
+        name,
+        &scores,
+        &fixture.numbers("log_prob"),
+        tolerance,
+        tolerance,
+    );
+}
+
+/// Both are f64: what remains is the order of sums.
+const F64: Tolerances = Tolerances {
+    loss: 1e-9,
+    gradient: 1e-9,
+    parameters: 1e-9,
+    output: 1e-9,
+};
+
+/// Fifty steps of f32 rounding, which AdamW makes up to some 1e-5 of the parameters.
+const F32: Tolerances = Tolerances {
+    loss: 1e-5,
+    gradient: 1e-3,
+    parameters: 1e-3,
+    output: 1e-3,
+};
+
+#[test]
+fn the_cpu_in_f64_follows_jax() {
+    for name in FIXTURES {
+        let fixture = Fixture::read(name);
+        let mut cpu = CpuExecutor::<f64>::new(fixture.plan.clone(), &fixture.start());
+        follow(name, &fixture, &mut cpu, &F64);
+    }
+}
+
+#[test]
+fn the_cpu_in_f32_follows_jax() {
+    for name in FIXTURES {
+        let fixture = Fixture::read(name);
+        let mut cpu = CpuExecutor::<f32>::new(fixture.plan.clone(), &fixture.start());
+        follow(name, &fixture, &mut cpu, &F32);
+    }
+}
+
+#[test]
+fn the_gpu_follows_jax() {
+    let adapter = adapters()
+        .into_iter()
+        .next()
+        .expect("the GPU tests need an adapter; scripts/test installs one");
+    for name in FIXTURES {
+        let fixture = Fixture::read(name);
+        let plan = fixture.plan.clone();
+        let mut gpu = GpuExecutor::new(&adapter, plan, &fixture.start()).unwrap();
+        follow(name, &fixture, &mut gpu, &F32);
+    }
+}
+
+/// The comparison can fail: a decay that is off by a thousandth.
+#[test]
+#[should_panic(expected = "off by")]
+fn a_wrong_fixture_is_noticed() {
+    let fixture = Fixture::read("additive");
+    let mut wrong = fixture.training();
+    wrong.optimizer.weight_decay += 1e-4;
+    let mut cpu = CpuExecutor::<f64>::new(fixture.plan.clone(), &fixture.start());
+    let fixture = Fixture {
+        settings: Settings {
+            weight_decay: wrong.optimizer.weight_decay,
+            ..fixture.settings
+        },
+        ..fixture
+    };
+    let loose = Tolerances {
+        loss: 1.0,
+        output: 1.0,
+        ..F64
+    };
+    follow("additive", &fixture, &mut cpu, &loose);
+}
