@@ -19,6 +19,13 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`], where the folder does not exist or cannot be written.
     pub fn create(path: &Path) -> Result<Self> {
+        if !folder(path).is_dir() {
+            let message = "its folder does not exist; create it, or name another file";
+            return Err(Error::io(path)(io::Error::new(
+                io::ErrorKind::NotFound,
+                message,
+            )));
+        }
         let mut builder = tempfile::Builder::new();
         builder.prefix(".couplet-").suffix(".tmp");
         #[cfg(unix)]

@@ -168,6 +168,21 @@ fn check_columns(
     }
 }
 
+/// The rows that fill up the last four must have gradient zero: sums do not mask them.
+fn check_filling(what: &str, bench: &Bench, gradient: &wgpu::Buffer, lanes: &Lanes) {
+    let got = bench
+        .gpu
+        .read(gradient, lanes.columns * lanes.stride)
+        .unwrap();
+    for (k, &value) in got.iter().enumerate() {
+        let (column, row) = (k / lanes.stride, k % lanes.stride);
+        if (lanes.rows..lanes.rows.next_multiple_of(4)).contains(&row) && value.to_bits() != POISON
+        {
+            assert_eq!(value, 0.0, "{what}: column {column}, filling row {row}");
+        }
+    }
+}
+
 /// Sums of up to some hundred products of numbers around 1, rounded at 6e-8 each: 1e-5 leaves a factor of a few.
 fn close(what: &str, got: f32, expected: f64) {
     let error = (f64::from(got) - expected).abs();
@@ -646,6 +661,10 @@ fn coupling_forward_inverse_and_backward() {
                     0,
                     &heads,
                 );
+                for buffer in op.log_scale.iter().chain([&op.shift]).map(|c| c.buffer) {
+                    check_filling(&what, &bench, gradient_of(buffer), &head_lanes);
+                }
+                check_filling(&what, &bench, gradient_of(op.input), &x_lanes);
             }
         }
     }
@@ -731,6 +750,7 @@ fn base_log_prob_backward_and_sample() {
                     })
                     .collect();
                 check_columns(&what, &bench, &z_gradient, &z, 0, &expected);
+                check_filling(&what, &bench, &z_gradient, &z);
                 let got = bench.gpu.read(&partials, (splits + 1) * count).unwrap();
                 for (p, &expected) in expected_parameters.iter().enumerate() {
                     let at = |split: usize| got[split * count + p];

@@ -167,18 +167,18 @@ fn follow(name: &str, fixture: &Fixture, executor: &mut dyn Executor, tolerances
 
 /// Both are f64: what remains is the order of sums.
 const F64: Tolerances = Tolerances {
-    loss: 1e-9,
-    gradient: 1e-9,
-    parameters: 1e-9,
-    output: 1e-9,
+    loss: 1e-12,
+    gradient: 1e-10,
+    parameters: 1e-11,
+    output: 1e-10,
 };
 
-/// Fifty steps of f32 rounding, which AdamW makes up to some 1e-5 of the parameters.
+/// Fifty steps of f32 rounding. The gradient of a single bias is a sum over rows that nearly cancels: 5e-4 was met.
 const F32: Tolerances = Tolerances {
-    loss: 1e-5,
+    loss: 2e-6,
     gradient: 1e-3,
-    parameters: 1e-3,
-    output: 1e-3,
+    parameters: 1e-4,
+    output: 1e-4,
 };
 
 #[test]

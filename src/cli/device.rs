@@ -7,7 +7,17 @@ use crate::gpu::{Adapter, GpuExecutor, adapters};
 use super::{DeviceArgs, DeviceName, Failure, Result, Wrap};
 
 /// What to say where there is no adapter at all.
-pub const NO_ADAPTER: &str = "no GPU driver was found. Install the driver of your GPU's maker with its Vulkan part \
+pub fn no_adapter() -> String {
+    match std::env::var("WGPU_BACKEND") {
+        Ok(backend) if !backend.is_empty() => format!(
+            "no adapter of the backend that WGPU_BACKEND={backend} asks for (vulkan, metal and dx12 are known here); \
+             unset it, or take --device cpu"
+        ),
+        _ => NO_DRIVER.into(),
+    }
+}
+
+const NO_DRIVER: &str = "no GPU driver was found. Install the driver of your GPU's maker with its Vulkan part \
     (on Debian or Ubuntu mesa-vulkan-drivers for AMD and Intel, nvidia-driver for NVIDIA); mesa-vulkan-drivers also \
     brings llvmpipe, a software adapter for trying things out. Or take --device cpu";
 
@@ -35,7 +45,7 @@ impl Device {
             (_, Some((name, origin))) => Ok(Self::gpu(named(adapters(), &name, origin)?)),
             (DeviceName::Gpu, None) => match adapters().into_iter().next() {
                 Some(adapter) => Ok(Self::gpu(adapter)),
-                None => Err(Error::NoGpu(NO_ADAPTER.into()).into()),
+                None => Err(Error::NoGpu(no_adapter()).into()),
             },
             (DeviceName::Auto, None) => {
                 match adapters()
@@ -92,7 +102,7 @@ fn named(adapters: Vec<Adapter>, name: &str, origin: &str) -> Result<Adapter> {
         .collect();
     match place.and_then(|place| adapters.into_iter().nth(place)) {
         Some(adapter) => Ok(adapter),
-        None if known.is_empty() => Err(Error::NoGpu(NO_ADAPTER.into()).into()),
+        None if known.is_empty() => Err(Error::NoGpu(no_adapter()).into()),
         None => Err(Error::NoGpu(format!(
             "{origin} {name}: no such adapter; there is {}",
             known.join(", ")

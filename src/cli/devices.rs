@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::gpu::{Adapter, adapters};
 
 use super::Result;
-use super::device::NO_ADAPTER;
+use super::device::no_adapter;
 use super::output::print;
 
 #[derive(clap::Args)]
@@ -41,7 +41,9 @@ pub fn run(args: &DevicesArgs) -> Result<()> {
     text += &format!("cpu  the CPU executor, f32, {threads} threads\n\n");
     text += match adapters.iter().find(|adapter| !adapter.is_software()) {
         Some(adapter) => format!("--device auto takes {}\n", adapter.info.name),
-        None if adapters.is_empty() => format!("--device auto takes the CPU: {NO_ADAPTER}\n"),
+        None if adapters.is_empty() => {
+            format!("--device auto takes the CPU: {}\n", no_adapter())
+        }
         None => "--device auto takes the CPU: every adapter here is a software one\n".into(),
     }
     .as_str();

@@ -71,7 +71,8 @@ pub trait Watch {
     }
 }
 
-/// Takes `steps` steps on an executor that was started, and reports each `log_every`-th one, from step 0.
+/// Takes `steps` steps on an executor that was started, and reports step 0, each `log_every`-th one, and the state after
+/// the last.
 ///
 /// # Errors
 /// [`Error::Diverged`] names the first step whose loss is not finite; otherwise those of the executor and the watch.
@@ -85,11 +86,11 @@ pub fn run(
     // Steps between two signs of life: about a quarter of a second's worth.
     let mut burst = 1;
     while done < steps {
-        let log = done.is_multiple_of(log_every);
-        let known = if log {
-            watch.measure(executor)?
+        let logged = done.is_multiple_of(log_every);
+        let known = if logged {
+            Some(watch.measure(executor)?)
         } else {
-            Known::default()
+            None
         };
         let until_log = log_every - done % log_every;
         let count = burst.min(until_log).min(steps - done);
@@ -98,15 +99,8 @@ pub fn run(
         if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
             return Err(diverged(done + place, losses[place]));
         }
-        if log {
-            watch.step(&StepReport {
-                step: done,
-                nll: losses[0],
-                known: Known {
-                    kl: watch.entropy().map(|entropy| losses[0] - entropy),
-                    ..known
-                },
-            })?;
+        if let Some(known) = known {
+            report(watch, done, losses[0], known)?;
         }
         done += count;
         watch.progress(done, losses[count - 1]);
@@ -114,7 +108,18 @@ pub fn run(
         let fitting = Duration::from_millis(250).as_secs_f64() / pace.as_secs_f64();
         burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
     }
-    Ok(())
+    let known = watch.measure(executor)?;
+    let (nll, _) = executor.loss_and_gradient()?;
+    if !nll.is_finite() {
+        return Err(diverged(steps, nll));
+    }
+    report(watch, steps, nll, known)
+}
+
+fn report(watch: &mut dyn Watch, step: usize, nll: f64, known: Known) -> Result<()> {
+    let kl = watch.entropy().map(|entropy| nll - entropy);
+    let known = Known { kl, ..known };
+    watch.step(&StepReport { step, nll, known })
 }
 
 fn diverged(step: usize, loss: f64) -> Error {
