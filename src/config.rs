@@ -136,9 +136,9 @@ impl Config {
                 ..ModelConfig::default()
             },
             train: TrainConfig {
-                steps: 3000,
+                steps: 2000,
                 batch_size: 512,
-                learning_rate: 2e-3,
+                learning_rate: 1e-3,
                 weight_decay: 1e-4,
                 ..TrainConfig::default()
             },
@@ -153,7 +153,14 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         toml::from_str(&text).map_err(|error| {
-            Error::Spec(format!("{}: {}", path.display(), error.to_string().trim()))
+            let line = error
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            Error::Spec(format!(
+                "{}: line {line}: {}",
+                path.display(),
+                error.message()
+            ))
         })
     }
 

@@ -239,6 +239,10 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         reference.start(&run.rows, &training)?;
         let offset = -run.model.preprocessing.log_det();
         eprintln!(
+            "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
+             10 at most, after which the reference continues from the device's"
+        );
+        eprintln!(
             "{:>7} {:>12} {:>12} {:>13} {:>10} {:>14} {:>10}",
             "step",
             "device NLL",
@@ -368,9 +372,9 @@ fn report_comparison(at: &Comparison, offset: f64, log: &mut Log) -> Result<(), 
         "{:>7} {device_nll:>12.6} {reference_nll:>12.6} {:>13.2e} {:>10.2e} {:>15.2e} {:>10.2e}",
         at.step,
         at.gradient.largest,
-        at.gradient.relative_l2,
+        at.gradient.relative_l2(),
         at.parameters.largest,
-        at.parameters.relative_l2
+        at.parameters.relative_l2()
     );
     log.line(&json!({
         "event": "step",
@@ -378,9 +382,9 @@ fn report_comparison(at: &Comparison, offset: f64, log: &mut Log) -> Result<(), 
         "nll": device_nll,
         "reference_nll": reference_nll,
         "gradient_largest": at.gradient.largest,
-        "gradient_relative_l2": at.gradient.relative_l2,
+        "gradient_relative_l2": at.gradient.relative_l2(),
         "parameters_largest": at.parameters.largest,
-        "parameters_relative_l2": at.parameters.relative_l2,
+        "parameters_relative_l2": at.parameters.relative_l2(),
     }))
 }
 

@@ -18,7 +18,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::executor::{Batch, Batches, Executor, Training, check_width};
+use crate::executor::{Batch, Batches, Executor, Training, TrainingState, check_width};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
@@ -218,6 +218,15 @@ impl<T: Real> Chunk<T> {
     }
 }
 
+fn widen<T: Real>(values: &[T]) -> Vec<f64> {
+    values.iter().map(|value| value.f64()).collect()
+}
+
+fn narrow<T: Real>(values: &[f64], length: usize) -> Vec<T> {
+    assert_eq!(values.len(), length, "numbers of the layout");
+    values.iter().map(|&value| T::of(value)).collect()
+}
+
 /// The training session, which the caller was told to start.
 fn started<S>(session: Option<S>) -> S {
     session.expect("Executor::start comes before training")
@@ -235,16 +244,11 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 
     fn parameters(&mut self) -> Result<Vec<f64>> {
-        Ok(self.parameters.iter().map(|p| p.f64()).collect())
+        Ok(widen(&self.parameters))
     }
 
     fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
-        assert_eq!(
-            parameters.len(),
-            self.parameters.len(),
-            "parameters of the layout"
-        );
-        self.parameters = parameters.iter().map(|&p| T::of(p)).collect();
+        self.parameters = narrow(parameters, self.plan.layout.len());
         Ok(())
     }
 
@@ -275,7 +279,26 @@ impl<T: Real> Executor for CpuExecutor<T> {
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
         let session = started(self.session.as_mut());
         let loss = session.loss_and_gradient(&self.plan, &self.parameters);
-        Ok((loss, session.gradient.iter().map(|g| g.f64()).collect()))
+        Ok((loss, widen(&session.gradient)))
+    }
+
+    fn state(&mut self) -> Result<TrainingState> {
+        let session = started(self.session.as_mut());
+        Ok(TrainingState {
+            step: session.step,
+            parameters: widen(&self.parameters),
+            first_moment: widen(&session.first_moment),
+            second_moment: widen(&session.second_moment),
+        })
+    }
+
+    fn set_state(&mut self, state: &TrainingState) -> Result<()> {
+        self.set_parameters(&state.parameters)?;
+        let session = started(self.session.as_mut());
+        session.step = state.step;
+        session.first_moment = narrow(&state.first_moment, self.plan.layout.len());
+        session.second_moment = narrow(&state.second_moment, self.plan.layout.len());
+        Ok(())
     }
 
     fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {

@@ -24,6 +24,16 @@ pub struct Training {
     pub optimizer: AdamW,
 }
 
+/// Where training stands: all that the next step depends on, beside the rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingState {
+    /// Steps taken.
+    pub step: u64,
+    pub parameters: Vec<f64>,
+    pub first_moment: Vec<f64>,
+    pub second_moment: Vec<f64>,
+}
+
 /// Runs a [`Plan`]: scores, samples and trains.
 ///
 /// Parameters and gradients are flat, in the order of the plan's layout. Whatever the executor computes in, what comes
@@ -58,6 +68,18 @@ pub trait Executor {
     /// # Panics
     /// If training was not started.
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)>;
+
+    /// Where training stands. Setting it again, on this executor or on another, continues from there.
+    ///
+    /// # Panics
+    /// If training was not started.
+    fn state(&mut self) -> Result<TrainingState>;
+
+    /// Goes to where a training run stood.
+    ///
+    /// # Panics
+    /// If training was not started, or the state is that of another layout.
+    fn set_state(&mut self, state: &TrainingState) -> Result<()>;
 
     /// Data to latent: z, and the log-determinant of each row in nats.
     fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)>;

@@ -6,16 +6,18 @@
 //! bits.
 
 mod device;
+pub(crate) mod dispatch;
 pub(crate) mod kernels;
 pub(crate) mod pipelines;
 pub(crate) mod program;
 mod shader;
+pub(crate) mod sizes;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::executor::{Batches, Executor, Training, check_width};
+use crate::executor::{Batches, Executor, Training, TrainingState, check_width};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
@@ -23,9 +25,11 @@ pub use device::{Adapter, Gpu, adapters};
 pub use kernels::{Access, Kernel};
 pub use shader::Source;
 
+use dispatch::{Data, Dispatch, Optimizer};
 use kernels::{Segment, Step};
 use pipelines::{Pipelines, STEP_PITCH};
-use program::{Data, Dispatch, Optimizer, Program, RING, Sizes};
+use program::{Program, RING};
+use sizes::Sizes;
 
 /// Rows that go through the device together when scoring and sampling.
 const INFERENCE_ROWS: usize = 16_384;
@@ -105,6 +109,20 @@ impl GpuExecutor {
             inference: None,
             session: None,
         })
+    }
+
+    /// Replaces the content of a buffer that lies as the layout does.
+    fn write(&self, buffer: &wgpu::Buffer, values: &[f64]) -> Result<()> {
+        assert_eq!(
+            values.len(),
+            self.plan.layout.len(),
+            "numbers of the layout"
+        );
+        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        self.gpu
+            .queue
+            .write_buffer(buffer, 0, bytemuck::cast_slice(&values));
+        self.gpu.check()
     }
 
     /// The program for scoring and sampling, made when it is first needed.
@@ -372,16 +390,7 @@ impl Executor for GpuExecutor {
     }
 
     fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
-        assert_eq!(
-            parameters.len(),
-            self.plan.layout.len(),
-            "parameters of the layout"
-        );
-        let values: Vec<f32> = parameters.iter().map(|&p| p as f32).collect();
-        self.gpu
-            .queue
-            .write_buffer(&self.parameters, 0, bytemuck::cast_slice(&values));
-        self.gpu.check()
+        self.write(&self.parameters, parameters)
     }
 
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
@@ -419,6 +428,28 @@ impl Executor for GpuExecutor {
             .gpu
             .read(&session.optimizer.gradient, self.plan.layout.len())?;
         Ok((loss, widen(gradient)))
+    }
+
+    fn state(&mut self) -> Result<TrainingState> {
+        let parameters = self.parameters()?;
+        let session = started(&mut self.session);
+        let count = self.plan.layout.len();
+        let moments = &session.optimizer;
+        Ok(TrainingState {
+            step: session.step,
+            parameters,
+            first_moment: widen(self.gpu.read(&moments.first_moment, count)?),
+            second_moment: widen(self.gpu.read(&moments.second_moment, count)?),
+        })
+    }
+
+    fn set_state(&mut self, state: &TrainingState) -> Result<()> {
+        started(&mut self.session).step = state.step;
+        let moments = &started(&mut self.session).optimizer;
+        let (first, second) = (moments.first_moment.clone(), moments.second_moment.clone());
+        self.write(&self.parameters, &state.parameters)?;
+        self.write(&first, &state.first_moment)?;
+        self.write(&second, &state.second_moment)
     }
 
     fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {

@@ -11,7 +11,7 @@ pub struct Comparison {
     pub reference_nll: f64,
     /// Gradients, both at the device's parameters: the kernels alone.
     pub gradient: Difference,
-    /// Parameters, after each went its own way.
+    /// Parameters, after each went its own way since they were last made equal.
     pub parameters: Difference,
 }
 
@@ -20,8 +20,10 @@ pub struct Comparison {
 pub struct Difference {
     /// The largest difference of two numbers.
     pub largest: f64,
-    /// `|a - b|_2 / |b|_2`.
-    pub relative_l2: f64,
+    /// `|a - b|_2`.
+    pub l2: f64,
+    /// `|b|_2`.
+    pub scale: f64,
 }
 
 impl Difference {
@@ -34,14 +36,19 @@ impl Difference {
             difference += gap * gap;
             scale += b * b;
         }
-        let relative_l2 = if difference == 0.0 {
-            0.0
-        } else {
-            (difference / scale).sqrt()
-        };
         Difference {
             largest,
-            relative_l2,
+            l2: difference.sqrt(),
+            scale: scale.sqrt(),
+        }
+    }
+
+    /// `|a - b|_2 / |b|_2`; 0 where a and b are equal.
+    pub fn relative_l2(&self) -> f64 {
+        if self.l2 == 0.0 {
+            0.0
+        } else {
+            self.l2 / self.scale
         }
     }
 }
@@ -76,10 +83,16 @@ impl Verdict {
     }
 }
 
+/// Steps that device and reference train apart before they are compared and the reference is put where the device is.
+/// Rounding differences grow exponentially in training (minibatches, relu: ten-thousandfold in fifty steps was met, where the loss spikes), so two
+/// correct runs part for good; over this stretch they must not.
+const STRETCH: usize = 10;
+
 /// Trains a device and the f64 reference side by side. Both were started from the same parameters on the same rows.
 ///
-/// `report` is called at step 0, each `log_every`-th step and after the last one. At the end both sample with the
-/// device's parameters and the same noise, and score those samples.
+/// They are compared at step 0, at each logged step, at most 10 steps apart, and after the last one; then the
+/// reference takes over the device's parameters and moments. `report` is called at step 0, each `log_every`-th step and
+/// after the last one. At the end both sample with the device's parameters and the same noise, and score those samples.
 ///
 /// # Errors
 /// Those of the executors and of `report`.
@@ -95,29 +108,35 @@ pub fn compare(
     let mut done = 0;
     loop {
         let at_step = at(device, reference, done)?;
-        report(&at_step)?;
+        if done.is_multiple_of(log_every) || done == steps {
+            report(&at_step)?;
+        }
         let gap = (at_step.device_nll - at_step.reference_nll).abs();
         nll = larger(nll, gap / at_step.reference_nll.abs().max(1.0));
-        gradient = larger(gradient, at_step.gradient.relative_l2);
-        parameters = larger(parameters, at_step.parameters.relative_l2);
+        gradient = larger(
+            gradient,
+            at_step.gradient.l2 / at_step.gradient.scale.max(0.1),
+        );
+        parameters = larger(parameters, at_step.parameters.relative_l2());
         if done == steps {
             break;
         }
-        let count = (log_every - done % log_every).min(steps - done);
+        let count = (log_every - done % log_every)
+            .min(STRETCH)
+            .min(steps - done);
         device.train(count)?;
         reference.train(count)?;
         done += count;
     }
 
-    let own = device.parameters()?;
-    reference.set_parameters(&own)?;
     let samples = device.sample(seed, 0..1000)?;
     let expected = reference.sample(seed, 0..1000)?;
     let sample = largest_in_deviations(&samples, &expected);
-    let scores = Difference::between(
-        &device.log_prob(&expected)?,
-        &reference.log_prob(&expected)?,
-    );
+    let mut scores = 0.0;
+    let reference_scores = reference.log_prob(&expected)?;
+    for (a, b) in device.log_prob(&expected)?.iter().zip(reference_scores) {
+        scores = larger(scores, (a - b).abs() / b.abs().max(1.0));
+    }
 
     let finding = |what, worst, tolerance, reason| Finding {
         what,
@@ -131,18 +150,18 @@ pub fn compare(
                 "NLL, relative to max(1, |NLL|)",
                 nll,
                 1e-4,
-                "rounding of a mean over rows is 1e-6 at most; the rest leaves room for parameters that drift",
+                "rounding of a mean over rows is 1e-6 at most; the rest is for parameters that drifted since the last comparison",
             ),
             finding(
-                "gradient, relative L2, at the same parameters",
+                "gradient, L2 relative to max(0.1, |gradient|), at the same parameters",
                 gradient,
                 1e-3,
-                "single rounding errors are 1e-7; near an optimum the rows cancel and the sum is small",
+                "single rounding errors are 1e-7; near an optimum the rows' large gradients cancel",
             ),
             finding(
-                "parameters, relative L2",
+                "parameters, relative L2, over a stretch of training",
                 parameters,
-                2e-2,
+                1e-3,
                 "AdamW turns the sign of a nearly zero gradient into a whole step, so rounding grows with the steps",
             ),
             finding(
@@ -152,28 +171,29 @@ pub fn compare(
                 "a few hundred roundings of 1e-7, stretched by the inverse's scales",
             ),
             finding(
-                "log_prob of the samples in nats, at the same parameters",
-                scores.largest,
+                "log_prob of the samples, relative to max(1, |log_prob|), at the same parameters",
+                scores,
                 1e-4,
-                "a few hundred roundings of 1e-7 of numbers up to 100",
+                "a few hundred roundings of 1e-7, stretched by the flow's scales",
             ),
         ],
     })
 }
 
+/// Compares, and puts the reference where the device is.
 fn at(device: &mut dyn Executor, reference: &mut dyn Executor, step: usize) -> Result<Comparison> {
     let (device_nll, device_gradient) = device.loss_and_gradient()?;
     let (reference_nll, _) = reference.loss_and_gradient()?;
-    let (own, theirs) = (device.parameters()?, reference.parameters()?);
-    reference.set_parameters(&own)?;
+    let theirs = reference.parameters()?;
+    let state = device.state()?;
+    reference.set_state(&state)?;
     let (_, gradient) = reference.loss_and_gradient()?;
-    reference.set_parameters(&theirs)?;
     Ok(Comparison {
         step,
         device_nll,
         reference_nll,
         gradient: Difference::between(&device_gradient, &gradient),
-        parameters: Difference::between(&own, &theirs),
+        parameters: Difference::between(&state.parameters, &theirs),
     })
 }
 

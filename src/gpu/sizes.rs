@@ -1,0 +1,85 @@
+use crate::error::{Error, Result};
+use crate::flow::Plan;
+
+use super::dispatch::MAX_GROUPS;
+use super::kernels::{GROUP, TILE_DEPTH};
+
+/// What activations and gradients may take on the device, in bytes; a batch that needs more goes through in parts.
+const ACTIVATION_BUDGET: usize = 1 << 30;
+
+/// llvmpipe ends every loop of an invocation after 65,535 iterations; the weight gradients take about 1.1 a row.
+const MAX_ROWS_PER_SPLIT: usize = 32_768;
+/// Sizes that follow from a plan, the device's limits and the rows wanted: worked out here and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sizes {
+    /// Rows that the activation buffers hold, a multiple of 4.
+    pub rows: usize,
+    /// Rows whose gradients one group sums.
+    pub rows_per_split: usize,
+    pub splits: usize,
+}
+
+impl Sizes {
+    /// Sizes for runs of up to `wanted` rows, or fewer where limits say so.
+    ///
+    /// # Errors
+    /// [`Error::GpuLimit`] names the limit, what was needed and what to lower.
+    pub fn new(plan: &Plan, limits: &wgpu::Limits, wanted: usize, training: bool) -> Result<Self> {
+        let parameters = plan.layout.len();
+        let binding = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size) as usize;
+        if 4 * parameters > binding {
+            return Err(Error::GpuLimit(format!(
+                "the {parameters} parameters take {} bytes, and this adapter binds at most {binding} at once \
+                 (max_storage_buffer_binding_size); lower hidden or layers, or take --device cpu",
+                4 * parameters
+            )));
+        }
+        let outputs = plan.widths.iter().copied().max().unwrap_or(1);
+        if outputs > (4 * MAX_GROUPS) as usize {
+            return Err(Error::GpuLimit(format!(
+                "a hidden layer of {outputs} units needs more than {MAX_GROUPS} groups \
+                 (max_compute_workgroups_per_dimension); lower hidden"
+            )));
+        }
+        let gradients: usize = if training {
+            plan.gradient_widths.iter().sum()
+        } else {
+            0
+        };
+        let bytes_per_row = 4 * (plan.widths.iter().sum::<usize>() + gradients + 2);
+        let most = (binding / (4 * outputs))
+            .min(ACTIVATION_BUDGET / bytes_per_row)
+            .min((GROUP * MAX_GROUPS) as usize)
+            / 4
+            * 4;
+        if most == 0 {
+            return Err(Error::GpuLimit(format!(
+                "four rows' activations take {} bytes, more than the {ACTIVATION_BUDGET} set aside; \
+                 lower hidden or layers",
+                4 * bytes_per_row
+            )));
+        }
+        // Runs of even length, so that the last one is not a small rest.
+        let wanted = wanted.max(1);
+        let rows = wanted.div_ceil(wanted.div_ceil(most)).next_multiple_of(4);
+        // Many splits keep a GPU busy where the weights are few; few keep the partial gradients small where the
+        // weights are many (2^20 numbers, or what the binding takes).
+        let splits = ((1 << 20) / parameters.max(1))
+            .min(rows.div_ceil(16 * GROUP as usize))
+            .max(rows.div_ceil(MAX_ROWS_PER_SPLIT))
+            .clamp(1, (binding / (4 * parameters.max(1))).max(1));
+        let rows_per_split = rows
+            .div_ceil(splits)
+            .next_multiple_of(TILE_DEPTH as usize)
+            .min(MAX_ROWS_PER_SPLIT);
+        // Where even that many splits would not bind, fewer rows at a time.
+        let rows = rows.min(splits * rows_per_split);
+        Ok(Sizes {
+            rows,
+            rows_per_split,
+            splits: rows.div_ceil(rows_per_split),
+        })
+    }
+}

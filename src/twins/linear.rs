@@ -1,0 +1,248 @@
+use super::*;
+
+use crate::cpu::linear;
+use crate::flow::{Columns, InputGradient, Linear};
+use crate::gpu::dispatch::Builder;
+use crate::gpu::kernels::Form;
+
+const SHAPES: [(usize, usize); 8] = [
+    (1, 1),
+    (2, 32),
+    (32, 2),
+    (3, 5),
+    (7, 19),
+    (63, 64),
+    (65, 33),
+    (130, 129),
+];
+
+/// A linear map whose input starts at column 2 of buffer 0, and whose parameters start at 3.
+fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> Linear {
+    let weight = 3..3 + inputs * outputs;
+    Linear {
+        input: Columns {
+            buffer: 0,
+            first: 2,
+            count: inputs,
+        },
+        output: Columns {
+            buffer: 1,
+            first: 1,
+            count: outputs,
+        },
+        bias: weight.end..weight.end + outputs,
+        weight,
+        activation,
+        saved: match activation {
+            Some(Activation::Silu) => 2,
+            _ => 1,
+        },
+        input_gradient: InputGradient::Add,
+    }
+}
+
+fn forms(parameters: usize) -> Vec<Form> {
+    let mut forms = vec![Form::Tiled, Form::Narrow];
+    if parameters <= crate::gpu::kernels::UNIFORM_PARAMETERS as usize {
+        forms.push(Form::NarrowUniform);
+    }
+    forms
+}
+
+#[test]
+fn linear_forward() {
+    let bench = Bench::new();
+    let plan = plan(2, Transform::Additive, true, Base::Normal);
+    let activations = [
+        None,
+        Some(Activation::Tanh),
+        Some(Activation::Relu),
+        Some(Activation::Silu),
+    ];
+    for (k, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
+        let activation = activations[k % 4];
+        for activation in [activation, None] {
+            let op = linear_op(inputs, outputs, activation);
+            let values = numbers(op.bias.end, 1);
+            let wide = widen(&values);
+            for rows in ROWS {
+                let input = Lanes::new(rows, inputs + 3, 2);
+                let output = Lanes::new(rows, outputs + 2, 0);
+                let (expected, expected_saved): (Vec<_>, Vec<_>) = starts(rows)
+                    .map(|first| {
+                        let mut out = vec![[0.0; LANES]; outputs];
+                        let mut saved = out.clone();
+                        linear::forward(
+                            &wide[op.weight.clone()],
+                            &wide[op.bias.clone()],
+                            activation,
+                            &input.block(first)[op.input.range()],
+                            &mut out,
+                            Some(&mut saved),
+                        );
+                        (out, saved)
+                    })
+                    .unzip();
+                for form in forms(values.len()) {
+                    let what =
+                        format!("{inputs} to {outputs}, {activation:?}, {form:?}, {rows} rows");
+                    let parameters = bench.parameters(&values);
+                    let size = output.columns * output.stride;
+                    let buffers = [
+                        bench.filled(&input.flat()),
+                        bench.poisoned(size),
+                        bench.poisoned(size),
+                    ];
+                    let builder = Builder {
+                        gpu: &bench.gpu,
+                        pipelines: &bench.pipelines,
+                        plan: &plan,
+                        parameters: &parameters,
+                        buffers: &buffers,
+                    };
+                    let dispatch = builder.linear_forward(&op, form).unwrap();
+                    let step = Step {
+                        rows: rows as u32,
+                        stride: input.stride as u32,
+                        ..Step::default()
+                    };
+                    bench.run(&dispatch, step);
+                    check_columns(&what, &bench, &buffers[1], &output, 1, &expected);
+                    if op.saved == 2 {
+                        check_columns(&what, &bench, &buffers[2], &output, 1, &expected_saved);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn linear_backward() {
+    let bench = Bench::new();
+    let plan = plan(2, Transform::Additive, true, Base::Normal);
+    let activations = [
+        None,
+        Some(Activation::Tanh),
+        Some(Activation::Relu),
+        Some(Activation::Silu),
+    ];
+    for (k, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
+        let mut op = linear_op(inputs, outputs, None);
+        // What the input's own activation saved: the input itself will do.
+        op.input_gradient = match activations[k % 4] {
+            None => InputGradient::Add,
+            Some(activation) => InputGradient::Write {
+                activation,
+                saved: 0,
+            },
+        };
+        let values = numbers(op.bias.end, 1);
+        let wide = widen(&values);
+        for rows in ROWS {
+            let input = Lanes::new(rows, inputs + 3, 2);
+            let gradient = Lanes::new(rows, outputs + 2, 3).zero_filled();
+            let before = Lanes::new(rows, inputs + 3, 4);
+            let mut expected_weights = vec![0.0; op.bias.end];
+            let expected_input: Vec<Vec<Column<f64>>> = starts(rows)
+                .map(|first| {
+                    let (x, g) = (input.block(first), gradient.block(first));
+                    let g = &g[op.output.range()];
+                    let (weights, bias) =
+                        expected_weights[op.weight.start..].split_at_mut(op.weight.len());
+                    linear::backward_weights(&x[op.input.range()], g, weights, bias);
+                    let mut out = before.block(first)[op.input.range()].to_vec();
+                    let into = match op.input_gradient {
+                        InputGradient::Write { activation, .. } => linear::Into::Hidden {
+                            activation,
+                            saved: &x[op.input.range()],
+                        },
+                        _ => linear::Into::State,
+                    };
+                    linear::backward_input(&wide[op.weight.clone()], g, &mut out, into);
+                    out
+                })
+                .collect();
+            for form in forms(values.len()) {
+                let what = format!(
+                    "{inputs} to {outputs}, {:?}, {form:?}, {rows} rows",
+                    op.input_gradient
+                );
+                let parameters = bench.parameters(&values);
+                let buffers = [bench.filled(&input.flat())];
+                let builder = Builder {
+                    gpu: &bench.gpu,
+                    pipelines: &bench.pipelines,
+                    plan: &plan,
+                    parameters: &parameters,
+                    buffers: &buffers,
+                };
+                let output_gradient = bench.filled(&gradient.flat());
+                // Splits of 48 rows: several, and the last one short.
+                let splits = rows.div_ceil(48);
+                let step = Step {
+                    rows: rows as u32,
+                    stride: input.stride as u32,
+                    rows_per_split: 48,
+                    parameters: op.bias.end as u32,
+                    ..Step::default()
+                };
+                let partials = bench.poisoned((splits + 1) * op.bias.end);
+                let dispatch = builder
+                    .linear_backward_weights(&op, form, &output_gradient, &partials)
+                    .unwrap();
+                bench.run(&dispatch, step);
+                let got = bench
+                    .gpu
+                    .read(&partials, (splits + 1) * op.bias.end)
+                    .unwrap();
+                for (p, &expected) in expected_weights.iter().enumerate() {
+                    let at = |split: usize| got[split * op.bias.end + p];
+                    if p < op.weight.start {
+                        assert_eq!(at(0).to_bits(), POISON, "{what}: wrote before its weights");
+                    } else {
+                        let sum = (0..splits).map(|s| f64::from(at(s))).sum::<f64>();
+                        close(&format!("{what}: gradient {p}"), sum as f32, expected);
+                    }
+                    assert_eq!(at(splits).to_bits(), POISON, "{what}: a split too many");
+                }
+
+                // Added to a state; but a hidden layer's gradient is written, whatever was there.
+                let size = before.columns * before.stride;
+                let input_gradient = match op.input_gradient {
+                    InputGradient::Add => bench.filled(&before.flat()),
+                    _ => bench.poisoned(size),
+                };
+                // The slope is read where the gradient goes: `saved` must lie alike.
+                let dispatch = builder
+                    .linear_backward_input(&op, form, &output_gradient, &input_gradient)
+                    .unwrap()
+                    .expect("an input with a gradient");
+                bench.run(&dispatch, step);
+                if op.input_gradient == InputGradient::Add {
+                    let got = bench.gpu.read(&input_gradient, size).unwrap();
+                    for (k, value) in got.into_iter().enumerate() {
+                        let (column, row) = (k / before.stride, k % before.stride);
+                        if op.input.range().contains(&column) && row < rows {
+                            let expected =
+                                expected_input[row / LANES][column - op.input.first][row % LANES];
+                            close(
+                                &format!("{what}: column {column}, row {row}"),
+                                value,
+                                expected,
+                            );
+                        } else if !op.input.range().contains(&column) {
+                            assert_eq!(
+                                value,
+                                before.number(column, row),
+                                "{what}: column {column}"
+                            );
+                        }
+                    }
+                } else {
+                    check_columns(&what, &bench, &input_gradient, &before, 2, &expected_input);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Rung 3: each kernel alone against its CPU twin in f64. Every buffer is poisoned first, and whatever a kernel should
+//! not write must still be poison afterwards. Sizes are 1, a prime, and each side of a tile.
+
+mod base;
+mod coupling;
+mod linear;
+mod steps;
+
+use crate::cpu::block::{Column, LANES};
+use crate::flow::{Activation, Base, Conditioner, FlowSpec, Plan, Transform};
+use crate::gpu::dispatch::Dispatch;
+use crate::gpu::kernels::Step;
+use crate::gpu::pipelines::Pipelines;
+use crate::gpu::{Gpu, adapters};
+use crate::random::{Purpose, normal_at};
+
+const ROWS: [usize; 7] = [1, 61, 63, 64, 65, 256, 257];
+/// A NaN with a payload, as bits: what was never written.
+const POISON: u32 = 0x7FC0_DEAD;
+
+/// A device and its kernels.
+struct Bench {
+    gpu: Gpu,
+    pipelines: Pipelines,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let adapter = adapters()
+            .into_iter()
+            .next()
+            .expect("the kernel tests need a GPU adapter; scripts/test installs one");
+        let gpu = Gpu::open(&adapter, wgpu::Limits::default()).unwrap();
+        let pipelines = Pipelines::new(&gpu);
+        Bench { gpu, pipelines }
+    }
+
+    fn poisoned(&self, numbers: usize) -> wgpu::Buffer {
+        let buffer = self.gpu.buffer("poisoned", numbers);
+        let bits = vec![POISON; numbers];
+        self.gpu
+            .queue
+            .write_buffer(&buffer, 0, bytemuck::cast_slice(&bits));
+        buffer
+    }
+
+    fn filled(&self, numbers: &[f32]) -> wgpu::Buffer {
+        let buffer = self.gpu.buffer("filled", numbers.len());
+        self.gpu
+            .queue
+            .write_buffer(&buffer, 0, bytemuck::cast_slice(numbers));
+        buffer
+    }
+
+    fn parameters(&self, numbers: &[f32]) -> wgpu::Buffer {
+        let buffer = self.gpu.parameters(numbers.len());
+        self.gpu
+            .queue
+            .write_buffer(&buffer, 0, bytemuck::cast_slice(numbers));
+        buffer
+    }
+
+    /// Runs one dispatch with a step record.
+    fn run(&self, dispatch: &Dispatch, step: Step) {
+        let record = self.gpu.uniform("step", &step);
+        let bindings = self
+            .gpu
+            .device
+            .create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &self.pipelines.step,
+                entries: &[wgpu::BindGroupEntry {
+                    binding: 0,
+                    resource: record.as_entire_binding(),
+                }],
+            });
+        let mut encoder = self.gpu.encoder();
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_bind_group(0, &bindings, &[0]);
+            dispatch.record(&mut pass, &step);
+        }
+        self.gpu.run(encoder).unwrap();
+    }
+}
+
+/// Some columns of numbers, as a buffer of `stride` rows a column holds them. Rows beyond the last repeat it.
+struct Lanes {
+    rows: usize,
+    stride: usize,
+    columns: usize,
+    seed: u64,
+    /// What the rows beyond the last hold: the last row again, or zero.
+    repeats: bool,
+}
+
+impl Lanes {
+    fn new(rows: usize, columns: usize, seed: u64) -> Self {
+        Lanes {
+            rows,
+            stride: (rows + 5).next_multiple_of(4),
+            columns,
+            seed,
+            repeats: true,
+        }
+    }
+
+    fn zero_filled(self) -> Self {
+        Lanes {
+            repeats: false,
+            ..self
+        }
+    }
+
+    fn number(&self, column: usize, row: usize) -> f32 {
+        if row >= self.rows && !self.repeats {
+            return 0.0;
+        }
+        let row = row.min(self.rows - 1) as u64;
+        normal_at(self.seed, Purpose::TargetRows, row, column)
+    }
+
+    fn flat(&self) -> Vec<f32> {
+        (0..self.columns * self.stride)
+            .map(|k| self.number(k / self.stride, k % self.stride))
+            .collect()
+    }
+
+    /// The block of rows that begins at `first`, in f64.
+    fn block(&self, first: usize) -> Vec<Column<f64>> {
+        (0..self.columns)
+            .map(|j| std::array::from_fn(|lane| f64::from(self.number(j, first + lane))))
+            .collect()
+    }
+}
+
+/// Compares columns `first..` of a buffer with expected blocks, and everything else in it with poison.
+fn check_columns(
+    what: &str,
+    bench: &Bench,
+    buffer: &wgpu::Buffer,
+    lanes: &Lanes,
+    first: usize,
+    expected: &[Vec<Column<f64>>],
+) {
+    let got = bench
+        .gpu
+        .read(buffer, lanes.columns * lanes.stride)
+        .unwrap();
+    let count = expected[0].len();
+    for (k, &value) in got.iter().enumerate() {
+        let (column, row) = (k / lanes.stride, k % lanes.stride);
+        if column < first || column >= first + count || row >= lanes.rows.next_multiple_of(4) {
+            assert_eq!(
+                value.to_bits(),
+                POISON,
+                "{what}: wrote to column {column}, row {row}"
+            );
+        } else if row < lanes.rows {
+            let expected = expected[row / LANES][column - first][row % LANES];
+            close(
+                &format!("{what}: column {column}, row {row}"),
+                value,
+                expected,
+            );
+        }
+    }
+}
+
+/// The rows that fill up the last four must have gradient zero: sums do not mask them.
+fn check_filling(what: &str, bench: &Bench, gradient: &wgpu::Buffer, lanes: &Lanes) {
+    let got = bench
+        .gpu
+        .read(gradient, lanes.columns * lanes.stride)
+        .unwrap();
+    for (k, &value) in got.iter().enumerate() {
+        let (column, row) = (k / lanes.stride, k % lanes.stride);
+        if (lanes.rows..lanes.rows.next_multiple_of(4)).contains(&row) && value.to_bits() != POISON
+        {
+            assert_eq!(value, 0.0, "{what}: column {column}, filling row {row}");
+        }
+    }
+}
+
+/// Sums of up to some hundred products of numbers around 1, rounded at 6e-8 each: 1e-5 leaves a factor of a few.
+fn close(what: &str, got: f32, expected: f64) {
+    let error = (f64::from(got) - expected).abs();
+    assert!(
+        error <= 1e-5 + 1e-5 * expected.abs(),
+        "{what}: {got}, expected {expected}"
+    );
+}
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    (0..count)
+        .map(|k| 0.3 * normal_at(seed, Purpose::Target, k as u64, 0))
+        .collect()
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+fn starts(rows: usize) -> impl Iterator<Item = usize> {
+    (0..rows).step_by(LANES)
+}
+
+fn plan(dims: usize, transform: Transform, separate: bool, base: Base) -> Plan {
+    Plan::new(&FlowSpec {
+        dims,
+        layers: 2,
+        transform,
+        conditioner: Conditioner::Mlp {
+            hidden: vec![5],
+            activation: Activation::Tanh,
+            separate,
+        },
+        base,
+    })
+    .unwrap()
+}
+
+/// The comparison above can fail: a number that is off by a little more than the tolerance, or not a number.
+#[test]
+fn the_comparison_can_fail() {
+    for wrong in [1.0 + 3e-5, f32::NAN, f32::INFINITY] {
+        assert!(std::panic::catch_unwind(|| close("", wrong, 1.0)).is_err());
+    }
+}

@@ -1,0 +1,188 @@
+use super::*;
+
+use crate::cpu::adamw;
+use crate::executor::{AdamW, Batches};
+use crate::gpu::dispatch::{Builder, Data, Optimizer};
+use crate::gpu::kernels::Segment;
+use crate::gpu::program::Program;
+use crate::gpu::sizes::Sizes;
+use crate::matrix::Matrix;
+
+/// The rows that a step visits, with and without a shuffle, from data in two segments.
+#[test]
+fn gather_rows() {
+    let bench = Bench::new();
+    let plan = plan(3, Transform::Additive, true, Base::Normal);
+    let total = 157;
+    let data = Matrix::from_fn(total, 3, |row, column| (10 * row + column) as f32);
+    let segment = |first: usize, rows: usize| {
+        let values: Vec<f32> = (0..3)
+            .flat_map(|j| data.column(j)[first..first + rows].to_vec())
+            .collect();
+        let record = Segment {
+            dims: 3,
+            first: first as u32,
+            rows: rows as u32,
+        };
+        (record, bench.filled(&values))
+    };
+    let segments = Data {
+        segments: vec![segment(0, 100), segment(100, 57)],
+    };
+    for size in [0, 1, 64, 101] {
+        for number in [0, 1, 5] {
+            let batch = Batches::new(total, size, 3).batch(number);
+            let stride = total.next_multiple_of(4) + 4;
+            let buffers = [bench.poisoned(3 * stride)];
+            let log_det = bench.poisoned(stride);
+            let parameters = bench.parameters(&[0.0]);
+            let builder = Builder {
+                gpu: &bench.gpu,
+                pipelines: &bench.pipelines,
+                plan: &plan,
+                parameters: &parameters,
+                buffers: &buffers,
+            };
+            let mut step = Step {
+                rows: batch.rows,
+                stride: stride as u32,
+                ..Step::default()
+            };
+            step.visit(&batch, 0);
+            for dispatch in builder.gather(&segments, &log_det).unwrap() {
+                bench.run(&dispatch, step);
+            }
+            let got = bench.gpu.read(&buffers[0], 3 * stride).unwrap();
+            let zeros = bench.gpu.read(&log_det, stride).unwrap();
+            let filled = batch.rows.next_multiple_of(4);
+            for (k, value) in got.into_iter().enumerate() {
+                let (column, place) = (k / stride, (k % stride) as u32);
+                if place < filled {
+                    let row = batch.row(place.min(batch.rows - 1)) as usize;
+                    assert_eq!(value, data.get(row, column), "size {size}, place {place}");
+                    assert_eq!(zeros[place as usize].to_bits(), 0);
+                } else {
+                    assert_eq!(value.to_bits(), POISON);
+                }
+            }
+        }
+    }
+}
+
+/// Loss, sum of the splits, and AdamW over three steps.
+#[test]
+fn sums_and_adamw() {
+    let bench = Bench::new();
+    for (dims, rows) in [(2, 1usize), (2, 61), (9, 257), (40, 64)] {
+        let plan = plan(dims, Transform::Additive, true, Base::TrainableNormal);
+        let count = plan.layout.len();
+        let start = numbers(count, 1);
+        let parameters = bench.parameters(&start);
+        let builder = Builder {
+            gpu: &bench.gpu,
+            pipelines: &bench.pipelines,
+            plan: &plan,
+            parameters: &parameters,
+            buffers: &[],
+        };
+        let splits = rows.div_ceil(48);
+        let shares = Lanes::new(splits, count, 8);
+        let partials: Vec<f32> = (0..splits * count)
+            .map(|k| shares.number(k % count, k / count))
+            .collect();
+        let log_prob = Lanes::new(rows, 1, 9);
+        let optimizer = Optimizer {
+            gradient: bench.poisoned(count),
+            first_moment: bench.filled(&vec![0.0; count]),
+            second_moment: bench.filled(&vec![0.0; count]),
+            losses: bench.poisoned(5),
+        };
+        let loss_partials = bench.poisoned(splits);
+        let partial_buffer = bench.filled(&partials);
+        let log_probs = bench.filled(&log_prob.flat());
+        let (mut p, mut m, mut v) = (widen(&start), vec![0.0; count], vec![0.0; count]);
+        let settings = AdamW {
+            learning_rate: 1e-2,
+            weight_decay: 0.1,
+        };
+        for number in 0..3u32 {
+            let at = settings.at(u64::from(number));
+            let mut step = Step {
+                rows: rows as u32,
+                stride: log_prob.stride as u32,
+                rows_per_split: 48,
+                parameters: count as u32,
+                share: 1.0 / rows as f32,
+                slot: number + 1,
+                ..Step::default()
+            };
+            step.optimize(&at);
+            // The second run of a batch adds to the first.
+            for add in [0, 1] {
+                step.add = add;
+                let list = [
+                    builder.sum_log_prob(&log_probs, &loss_partials),
+                    builder.sum_loss(&loss_partials, &optimizer.losses),
+                    builder.sum_partials(&partial_buffer, &optimizer.gradient),
+                ];
+                for dispatch in list {
+                    bench.run(&dispatch.unwrap(), step);
+                }
+            }
+            bench.run(&builder.update(&optimizer).unwrap(), step);
+            let gradient: Vec<f64> = (0..count)
+                .map(|k| {
+                    2.0 * (0..splits)
+                        .map(|s| f64::from(partials[s * count + k]))
+                        .sum::<f64>()
+                })
+                .collect();
+            adamw::update(&at, &mut p, &gradient, &mut m, &mut v);
+            let got = bench.gpu.read(&optimizer.gradient, count).unwrap();
+            for (k, (&got, expected)) in got.iter().zip(gradient).enumerate() {
+                close(&format!("gradient {k}"), got, expected);
+            }
+        }
+        let got = bench.gpu.read(&parameters, count).unwrap();
+        for (k, (&got, &expected)) in got.iter().zip(&p).enumerate() {
+            close(&format!("parameter {k}"), got, expected);
+        }
+        let losses = bench.gpu.read(&optimizer.losses, 5).unwrap();
+        let expected = -2.0
+            * (0..rows)
+                .map(|row| f64::from(log_prob.number(0, row)))
+                .sum::<f64>();
+        assert_eq!([losses[0].to_bits(), losses[4].to_bits()], [POISON; 2]);
+        for &loss in &losses[1..4] {
+            close("loss", loss, expected / rows as f64);
+        }
+    }
+}
+
+/// Sizes follow the limits, and say what does not fit.
+#[test]
+fn sizes_follow_limits() {
+    let plan = plan(4, Transform::Additive, true, Base::TrainableNormal);
+    let limits = wgpu::Limits::default();
+    for wanted in [1, 5, 1000, 50_000, 10_000_000, 4_000_000_000] {
+        let sizes = Sizes::new(&plan, &limits, wanted, true).unwrap();
+        let binding = limits.max_storage_buffer_binding_size as usize;
+        assert!(sizes.rows.is_multiple_of(4) && sizes.rows_per_split.is_multiple_of(16));
+        assert!(sizes.splits * sizes.rows_per_split >= sizes.rows);
+        assert!(4 * sizes.splits * plan.layout.len() <= binding);
+        assert!(4 * sizes.rows * 5 <= binding && sizes.rows <= 64 * 65_535);
+    }
+    // A program can be made at each side of a split.
+    let bench = Bench::new();
+    let parameters = bench.parameters(&numbers(plan.layout.len(), 1));
+    let sizes = Sizes::new(&plan, &limits, 1, false).unwrap();
+    Program::new(
+        &bench.gpu,
+        &bench.pipelines,
+        &plan,
+        &parameters,
+        sizes,
+        None,
+    )
+    .unwrap();
+}

@@ -1,0 +1,507 @@
+//! The command line as a user meets it: what it writes, what it prints, its exit codes.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::rc::Rc;
+
+use couplet::executor::{Executor, Training, TrainingState};
+use couplet::flow::Plan;
+use couplet::{Matrix, Result};
+
+/// Runs the command in a folder.
+fn couplet(folder: &Path, args: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_couplet"))
+        .args(args.split_whitespace())
+        .current_dir(folder)
+        .env_remove("WGPU_ADAPTER_NAME")
+        .env_remove("WGPU_BACKEND")
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Runs a command that must do well.
+#[track_caller]
+fn well(folder: &Path, args: &str) -> Output {
+    let output = couplet(folder, args);
+    assert!(output.status.success(), "{args}: {}", stderr(&output));
+    output
+}
+
+/// Runs a command that must end with `code` and one line on standard error that holds each of `parts`.
+#[track_caller]
+fn refused(folder: &Path, args: &str, code: i32, parts: &[&str]) {
+    let output = couplet(folder, args);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{args}: {text}");
+    let errors: Vec<&str> = text.lines().filter(|l| l.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{args}: {text}");
+    assert!(!text.contains("panicked"), "{args}: {text}");
+    for part in parts {
+        assert!(errors[0].contains(part), "{args}: no {part:?} in {text}");
+    }
+}
+
+/// A table of two columns that depend on each other, with a header.
+fn table(folder: &Path, name: &str, rows: usize, change: impl Fn(usize, &mut Vec<String>)) {
+    let mut text = "height,weight\n".to_string();
+    for row in 1..=rows {
+        let angle = row as f64 * 0.7;
+        let (x, y) = (
+            angle.sin() + 0.1 * (row % 7) as f64,
+            angle.cos() * 20.0 + 100.0,
+        );
+        let mut fields = vec![x.to_string(), y.to_string()];
+        change(row, &mut fields);
+        text += &(fields.join(",") + "\n");
+    }
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+#[test]
+fn bad_input_is_named_and_nothing_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let file = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    table(folder, "good.csv", 60, |_, _| {});
+    let replaced = |name: &str, with: &'static str| {
+        table(folder, name, 60, move |row, fields| {
+            if row == 7 {
+                fields[1] = with.into();
+            }
+        });
+    };
+    replaced("word.csv", "tall");
+    replaced("nan.csv", "NaN");
+    replaced("infinity.csv", "-inf");
+    replaced("missing.csv", "");
+    replaced("huge.csv", "1e300");
+    table(folder, "short.csv", 60, |row, fields| {
+        if row == 7 {
+            fields.pop();
+        }
+    });
+    file("empty.csv", "");
+    file("header.csv", "a,b\n");
+    file("one.csv", "a\n1\n2\n3\n");
+    file("constant.csv", "a,b\n1,5\n2,5\n3,5\n");
+    file("three.csv", "a,b,c\n1,5,2\n2,4,1\n");
+    file("binary.csv", "a,b\n1,\u{1}\n");
+    std::fs::write(folder.join("latin1.csv"), b"a,b\n1,\xff\xfe\n").unwrap();
+    file("short.npy", "\u{93}NUMPY");
+    file("bad.toml", "[model]\nlayer = 3\n");
+    file("spline.toml", "[model]\ntransform = \"spline\"\n");
+    well(folder, "train good.csv --device cpu --steps 5");
+    let model = std::fs::read(folder.join("good.safetensors")).unwrap();
+    std::fs::write(folder.join("half.safetensors"), &model[..model.len() / 2]).unwrap();
+    std::fs::write(folder.join("nothing.safetensors"), "").unwrap();
+
+    let bad =
+        |args: &str, parts: &[&str]| refused(folder, &format!("{args} --device cpu"), 3, parts);
+    bad(
+        "train word.csv",
+        &["row 7", "line 8", "column 2", "weight", "\"tall\""],
+    );
+    bad("train nan.csv", &["row 7", "weight", "not a finite number"]);
+    bad(
+        "train infinity.csv",
+        &["row 7", "weight", "not a finite number"],
+    );
+    bad("train missing.csv", &["row 7", "weight", "empty"]);
+    bad(
+        "train huge.csv --standardize false",
+        &["row 7", "weight", "too large"],
+    );
+    bad("train short.csv", &["row 7", "line 8", "1 fields", "2"]);
+    bad("train empty.csv", &["empty"]);
+    bad("train header.csv", &["no rows"]);
+    bad("train one.csv", &["1 column", "at least 2"]);
+    bad("train constant.csv", &["column 2", "\"b\"", "every row"]);
+    bad("train binary.csv", &["row 1", "not a number"]);
+    bad("train latin1.csv", &["line 2", "UTF-8"]);
+    bad("train short.npy", &["NPY"]);
+    bad("train nosuch.csv", &["nosuch.csv"]);
+    bad(
+        "train good.csv --init half.safetensors",
+        &["half.safetensors"],
+    );
+    bad("score half.safetensors good.csv", &["cut short"]);
+    bad("score nothing.safetensors good.csv", &["not a readable"]);
+    bad(
+        "score good.safetensors three.csv",
+        &["3 columns", "2", "height, weight"],
+    );
+    bad("sample nosuch.safetensors", &["nosuch.safetensors"]);
+
+    let usage = |args: &str, parts: &[&str]| refused(folder, args, 2, parts);
+    usage("train good.csv --steps 0", &["steps = 0", "at least 1"]);
+    usage(
+        "train good.csv --learning-rate -1",
+        &["learning_rate = -1", "positive"],
+    );
+    usage("train good.csv --layers 0", &["layers = 0"]);
+    usage("train good.csv --hidden 8,0", &["hidden[1] = 0"]);
+    usage("train good.csv --scale-bound=-2", &["scale_bound = -2"]);
+    usage("train good.csv --config bad.toml", &["bad.toml", "layer"]);
+    usage(
+        "train good.csv --config spline.toml",
+        &["spline", "not built"],
+    );
+    usage("train good.csv --config nosuch.toml", &["nosuch.toml"]);
+    usage("train good.csv --device cpu --adapter 0", &["--adapter"]);
+    usage(
+        "train good.csv --layers 1000000 --hidden 100000",
+        &["parameters", "lower"],
+    );
+    usage(
+        "sample good.safetensors --out rows.xlsx",
+        &[".xlsx", ".csv"],
+    );
+
+    refused(
+        folder,
+        "train good.csv --adapter nosuch",
+        4,
+        &["nosuch", "no such adapter"],
+    );
+    refused(folder, "train good.csv --adapter 99", 4, &["99"]);
+    refused(
+        folder,
+        "train good.csv --device cpu --out no/such/m.safetensors",
+        1,
+        &["folder"],
+    );
+    refused(
+        folder,
+        "sample good.safetensors --device cpu --out no/such.csv",
+        1,
+        &["folder"],
+    );
+    let diverging =
+        "train good.csv --device cpu --standardize false --scale-bound 0 --learning-rate 1e3";
+    refused(folder, diverging, 5, &["step", "learning_rate"]);
+    // The model that was there is there still, and no temporary files are left.
+    assert_eq!(
+        std::fs::read(folder.join("good.safetensors")).unwrap(),
+        model
+    );
+    let left = std::fs::read_dir(folder).unwrap();
+    let left: Vec<_> = left.map(|e| e.unwrap().file_name()).collect();
+    assert!(
+        left.iter()
+            .all(|name| !name.to_string_lossy().ends_with(".tmp")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn without_an_adapter_a_gpu_is_refused_and_auto_takes_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    table(folder.path(), "good.csv", 60, |_, _| {});
+    let run = |args: &str, variable: &str, value: &str| {
+        Command::new(env!("CARGO_BIN_EXE_couplet"))
+            .args(args.split_whitespace())
+            .current_dir(folder.path())
+            .env(variable, value)
+            .output()
+            .unwrap()
+    };
+    // No backend of that name: no adapters.
+    let output = run(
+        "train good.csv --steps 2 --device gpu",
+        "WGPU_BACKEND",
+        "none",
+    );
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    let output = run("train good.csv --steps 2", "WGPU_BACKEND", "none");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("using the CPU"));
+    let output = run("train good.csv --steps 2", "WGPU_ADAPTER_NAME", "nosuch");
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(stderr(&output).contains("WGPU_ADAPTER_NAME nosuch"));
+    for (variable, value) in [("WGPU_BACKEND", "?!"), ("WGPU_POWER_PREF", "much")] {
+        let output = run("devices", variable, value);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "good.csv", 700, |_, _| {});
+    for device in ["cpu", "gpu"] {
+        let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+        let train = |out: &str, seed: u64| {
+            well(
+                folder,
+                &format!("train good.csv --steps 30 --device {device} --out {out} --seed {seed}"),
+            );
+            read(out)
+        };
+        let first = train("a.safetensors", 1);
+        assert!(first == train("b.safetensors", 1), "{device}: other bytes");
+        assert!(
+            first != train("c.safetensors", 2),
+            "{device}: the seed does nothing"
+        );
+
+        let few = stdout(&well(
+            folder,
+            &format!("sample a.safetensors -n 1000 --device {device}"),
+        ));
+        let many = stdout(&well(
+            folder,
+            &format!("sample a.safetensors -n 70000 --device {device}"),
+        ));
+        assert_eq!(few.lines().count(), 1001);
+        assert!(many.starts_with(&few), "{device}: the first rows differ");
+    }
+}
+
+/// Reads a CSV of numbers with a header.
+fn numbers(path: &Path) -> Vec<Vec<f64>> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .skip(1)
+        .map(|line| {
+            line.split(',')
+                .map(|field| field.parse().unwrap())
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn cpu_and_gpu_agree_on_samples_and_scores_and_the_density_integrates_to_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "good.csv", 400, |_, _| {});
+    well(folder, "train good.csv --steps 300 --device cpu");
+    // A grid far beyond the data: heights around 0, weights around 100 with deviation 14.
+    let (n, x, y) = (300, 6.0, 120.0);
+    let mut grid = "height,weight\n".to_string();
+    for i in 0..n {
+        for j in 0..n {
+            let at = |k: usize, reach: f64| -reach + (k as f64 + 0.5) * 2.0 * reach / n as f64;
+            grid += &format!("{},{}\n", at(i, x) + 0.3, at(j, y) + 100.0);
+        }
+    }
+    std::fs::write(folder.join("grid.csv"), grid).unwrap();
+    let mut scores = Vec::new();
+    for device in ["cpu", "gpu"] {
+        let name = format!("{device}.csv");
+        well(
+            folder,
+            &format!("score good.safetensors grid.csv --device {device} --out {name}"),
+        );
+        let column = numbers(&folder.join(&name)).concat();
+        let cell = (2.0 * x / n as f64) * (2.0 * y / n as f64);
+        let total: f64 = column.iter().map(|p| p.exp() * cell).sum();
+        assert!(
+            (total - 1.0).abs() < 1e-3,
+            "{device}: integrates to {total}"
+        );
+        scores.push(column);
+    }
+    for (cpu, gpu) in scores[0].iter().zip(&scores[1]) {
+        // Scores far out are large; where the data is, they are around -5.
+        assert!((cpu - gpu).abs() < 1e-4 * cpu.abs().max(1.0), "{cpu} {gpu}");
+    }
+    let mut samples = Vec::new();
+    for device in ["cpu", "gpu"] {
+        let name = format!("{device}_rows.csv");
+        well(
+            folder,
+            &format!("sample good.safetensors -n 2000 --device {device} --out {name}"),
+        );
+        samples.push(numbers(&folder.join(&name)));
+    }
+    for (cpu, gpu) in samples[0].iter().zip(&samples[1]) {
+        for ((cpu, gpu), deviation) in cpu.iter().zip(gpu).zip([0.75, 14.0]) {
+            assert!((cpu - gpu).abs() < 1e-4 * deviation, "{cpu} {gpu}");
+        }
+    }
+}
+
+/// CSV and NPY hold the same numbers, so they make the same model; samples come back as they went.
+#[test]
+fn npy_goes_in_and_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "good.csv", 100, |_, _| {});
+    let rows = numbers(&folder.join("good.csv"));
+    let matrix = Matrix::from_fn(100, 2, |row, column| rows[row][column]);
+    let mut bytes = Vec::new();
+    couplet::data::write_npy(&mut bytes, 100, 2, std::iter::once(Ok(matrix)))
+        .unwrap()
+        .unwrap();
+    std::fs::write(folder.join("same.npy"), bytes).unwrap();
+    well(
+        folder,
+        "train good.csv --steps 5 --device cpu --out a.safetensors",
+    );
+    well(
+        folder,
+        "train same.npy --steps 5 --device cpu --out b.safetensors",
+    );
+    let sample = |model: &str, out: &str| {
+        well(
+            folder,
+            &format!("sample {model} -n 50 --device cpu --out {out}"),
+        );
+    };
+    sample("a.safetensors", "a.csv");
+    sample("b.safetensors", "b.csv");
+    sample("a.safetensors", "a.npy");
+    assert_eq!(
+        numbers(&folder.join("a.csv")),
+        numbers(&folder.join("b.csv"))
+    );
+    let back = couplet::data::read_table(&folder.join("a.npy")).unwrap();
+    let csv = numbers(&folder.join("a.csv"));
+    for (row, expected) in csv.iter().enumerate() {
+        assert_eq!(&back.values.row(row).collect::<Vec<_>>(), expected);
+    }
+    // A promise that the file cannot keep.
+    let npy = std::fs::read(folder.join("same.npy")).unwrap();
+    std::fs::write(folder.join("cut.npy"), &npy[..npy.len() - 9]).unwrap();
+    refused(folder, "train cut.npy --device cpu", 3, &["cut.npy"]);
+}
+
+/// The reference experiment: its table, its log, its summary; a start from its own tensors.
+#[test]
+fn the_reference_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let output = well(
+        folder,
+        "train --device cpu --steps 120 --log-every 50 --log log.jsonl --json --seed 3",
+    );
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |value: &serde_json::Value, key: &str| value[key].as_f64().unwrap();
+    let gap = number(&summary, "nll") - number(&summary, "entropy") - number(&summary, "kl");
+    assert!(gap.abs() < 1e-9);
+    // The held-out estimate has no noise of the entropy, 0.007 here, which the training one has.
+    let gap = number(&summary, "kl") - number(&summary, "kl_held_out");
+    assert!(gap.abs() < 0.04, "{summary}");
+    let text = stderr(&output);
+    for word in ["final NLL", "entropy", "KL divergence"] {
+        assert!(text.contains(word), "{text}");
+    }
+    let log = std::fs::read_to_string(folder.join("log.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let steps: Vec<u64> = lines
+        .iter()
+        .filter_map(|line| line["step"].as_u64())
+        .collect();
+    assert_eq!(steps, [0, 50, 100, 120]);
+    for line in &lines[..4] {
+        assert_eq!(line["event"], "step");
+        let kl = number(line, "nll") - number(&summary, "entropy");
+        assert!((number(line, "kl") - kl).abs() < 1e-9);
+        assert!(number(line, "mean_error") >= 0.0 && number(line, "cov_error") >= 0.0);
+    }
+    assert!(number(&lines[3], "nll") < number(&lines[0], "nll") - 1.0);
+
+    // The file alone, and its tensors with a configuration, both start where it ended.
+    std::fs::write(folder.join("empty.toml"), "").unwrap();
+    for flags in ["", " --config empty.toml"] {
+        let args = format!(
+            "train --device cpu --steps 1 --log again.jsonl --seed 3 --init experiment.safetensors --out b.safetensors{flags}"
+        );
+        well(folder, &args);
+        let log = std::fs::read_to_string(folder.join("again.jsonl")).unwrap();
+        let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        // The parameters went through f32, as they were.
+        let gap = number(&first, "nll") - number(&lines[3], "nll");
+        assert!(gap.abs() < 1e-6, "{gap}");
+    }
+}
+
+/// An executor with a fault: one gradient number is off.
+struct Faulty {
+    inner: Box<dyn Executor>,
+    met: Rc<Cell<bool>>,
+}
+
+impl Executor for Faulty {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+    fn plan(&self) -> &Plan {
+        self.inner.plan()
+    }
+    fn parameters(&mut self) -> Result<Vec<f64>> {
+        self.inner.parameters()
+    }
+    fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
+        self.inner.set_parameters(parameters)
+    }
+    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
+        self.inner.start(rows, training)
+    }
+    fn train(&mut self, steps: usize) -> Result<Vec<f64>> {
+        self.inner.train(steps)
+    }
+    fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
+        let (loss, mut gradient) = self.inner.loss_and_gradient()?;
+        let place = gradient.len() / 2;
+        gradient[place] += 0.1;
+        self.met.set(true);
+        Ok((loss, gradient))
+    }
+    fn state(&mut self) -> Result<TrainingState> {
+        self.inner.state()
+    }
+    fn set_state(&mut self, state: &TrainingState) -> Result<()> {
+        self.inner.set_state(state)
+    }
+    fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
+        self.inner.forward(x)
+    }
+    fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
+        self.inner.inverse(z)
+    }
+    fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
+        self.inner.log_prob(x)
+    }
+    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
+        self.inner.sample(seed, rows)
+    }
+}
+
+#[test]
+fn one_wrong_gpu_number_is_exit_code_6() {
+    let folder = tempfile::tempdir().unwrap();
+    table(folder.path(), "good.csv", 300, |_, _| {});
+    let path = |name: &str| folder.path().join(name).into_os_string();
+    let args = || -> Vec<OsString> {
+        let words =
+            "couplet train --device gpu --cpu-reference --steps 20 --batch-size 128 --log-every 10";
+        let mut args: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
+        args.extend([path("good.csv"), "--out".into(), path("m.safetensors")]);
+        args
+    };
+    let met = Rc::new(Cell::new(false));
+    let code = couplet::cli::run(args(), &|inner| {
+        let met = met.clone();
+        Box::new(Faulty { inner, met })
+    });
+    assert!(met.get());
+    assert_eq!(code, 6);
+    assert_eq!(couplet::cli::run(args(), &|inner| inner), 0);
+}
