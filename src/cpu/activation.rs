@@ -1,6 +1,6 @@
 use crate::flow::Activation;
 
-use super::block::{Column, LANES};
+use super::lanes::{Column, LANES};
 use super::real::Real;
 
 /// Replaces each number by its activation. Twins: `activate` in `shaders/shared/activation_*.wgsl`.

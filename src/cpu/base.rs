@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::flow::{Base, BaseOp};
 use crate::random::{Purpose, normal_at};
 
-use super::block::{Column, LANES, dot};
+use super::lanes::{Column, LANES, dot};
 use super::real::Real;
 
 /// Mean and variance of one dimension of the base.

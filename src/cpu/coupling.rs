@@ -1,6 +1,6 @@
 use crate::flow::Coupling;
 
-use super::block::{Column, LANES};
+use super::lanes::{Column, LANES};
 use super::real::Real;
 
 /// The bounded log-scale `c * tanh(s / c)` and its slope with respect to s; c = 0 leaves s as it is. Twin:

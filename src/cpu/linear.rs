@@ -1,7 +1,7 @@
 use crate::flow::Activation;
 
 use super::activation::{activate, slope};
-use super::block::{Column, LANES, dot};
+use super::lanes::{Column, LANES, dot};
 use super::real::Real;
 
 /// `output[o] = activate(bias[o] + sum_i weight[o][i] * input[i])`; `saved`, where there is one, keeps what went into

@@ -8,8 +8,9 @@
 mod activation;
 pub(crate) mod adamw;
 pub(crate) mod base;
-pub(crate) mod block;
+mod block;
 pub(crate) mod coupling;
+pub(crate) mod lanes;
 pub(crate) mod linear;
 mod real;
 
@@ -23,7 +24,8 @@ use crate::flow::Plan;
 use crate::matrix::Matrix;
 
 use block::Block;
-pub use block::LANES;
+use lanes::Column;
+pub use lanes::LANES;
 pub use real::Real;
 
 /// Runs a plan on all cores.
@@ -77,9 +79,9 @@ impl<T: Real> CpuExecutor<T> {
         &self,
         rows: usize,
         columns: usize,
-        pass: impl Fn(&mut Block<'_, T>, Range<usize>, &mut [block::Column<T>]) + Sync,
+        pass: impl Fn(&mut Block<'_, T>, Range<usize>, &mut [Column<T>]) + Sync,
     ) -> Matrix<f64> {
-        let blocks: Vec<Vec<block::Column<T>>> = (0..rows.div_ceil(LANES))
+        let blocks: Vec<Vec<Column<T>>> = (0..rows.div_ceil(LANES))
             .into_par_iter()
             .map_init(
                 || Block::new(&self.plan),
@@ -102,7 +104,7 @@ impl<T: Real> CpuExecutor<T> {
 
 /// Copies rows of a table into the columns of a block. Lanes beyond the last row repeat it, so that they hold nothing
 /// that the flow would not meet anyway; their results are dropped.
-fn load<T: Real>(x: &Matrix<f64>, rows: Range<usize>, columns: &mut [block::Column<T>]) {
+fn load<T: Real>(x: &Matrix<f64>, rows: Range<usize>, columns: &mut [Column<T>]) {
     for (j, column) in columns.iter_mut().enumerate() {
         let values = &x.column(j)[rows.clone()];
         for (lane, value) in column.iter_mut().enumerate() {

@@ -6,7 +6,7 @@ mod coupling;
 mod linear;
 mod steps;
 
-use crate::cpu::block::{Column, LANES};
+use crate::cpu::lanes::{Column, LANES};
 use crate::flow::{Activation, Base, Conditioner, FlowSpec, Plan, Transform};
 use crate::gpu::dispatch::Dispatch;
 use crate::gpu::kernels::Step;
