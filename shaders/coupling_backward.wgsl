@@ -25,7 +25,7 @@ fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
             if op.scaled != 0u {
                 let scale_index = at(op.scale_first + k, quad);
                 let s = bounded(log_scale[scale_index], op.scale_bound);
-                gradient *= exp(s.s);
+                gradient *= exp(s.value);
                 store_scale_gradient(scale_index, (gradient * x[index] - share) * s.slope);
             }
         }

@@ -20,7 +20,7 @@ fn coupling_forward(@builtin(global_invocation_id) id: vec3<u32>) {
         if is_active(d) {
             let k = d - op.active_first;
             if op.scaled != 0u {
-                let s = bounded(log_scale[at(op.scale_first + k, quad)], op.scale_bound).s;
+                let s = bounded(log_scale[at(op.scale_first + k, quad)], op.scale_bound).value;
                 value *= exp(s);
                 gain += s;
             }

@@ -18,7 +18,7 @@ fn coupling_inverse(@builtin(global_invocation_id) id: vec3<u32>) {
             let k = d - op.active_first;
             value -= shift[at(op.shift_first + k, quad)];
             if op.scaled != 0u {
-                value *= exp(-bounded(log_scale[at(op.scale_first + k, quad)], op.scale_bound).s);
+                value *= exp(-bounded(log_scale[at(op.scale_first + k, quad)], op.scale_bound).value);
             }
         }
         x[at(d, quad)] = value;

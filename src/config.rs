@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::flow::{Activation, Base, Conditioner, FlowSpec, Transform};
+use crate::flow::{Activation, Base, Conditioner, Family, FlowSpec, Transform};
 
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -220,13 +220,20 @@ impl ModelConfig {
             TransformName::Additive => Transform::Additive,
             TransformName::Spline => return later("transform", "\"spline\"".into()),
         };
+        let polynomial = |family| Conditioner::Polynomial {
+            family,
+            degree: self.degree,
+            total_degree: self.total_degree,
+            input_bound: self.input_bound,
+        };
         let conditioner = match self.conditioner {
             ConditionerName::Mlp => Conditioner::Mlp {
                 hidden: self.hidden.clone(),
                 activation: self.activation,
                 separate: self.separate,
             },
-            name => return later("conditioner", format!("\"{name:?}\"").to_lowercase()),
+            ConditionerName::Hermite => polynomial(Family::Hermite),
+            ConditionerName::Legendre => polynomial(Family::Legendre),
         };
         let base = match self.base {
             BaseName::Normal => Base::Normal,
@@ -247,28 +254,47 @@ impl ModelConfig {
 
     /// The configuration that yields a spec.
     pub fn of(spec: &FlowSpec) -> Self {
-        let Conditioner::Mlp {
-            hidden,
-            activation,
-            separate,
-        } = &spec.conditioner;
         let (transform, scale_bound) = match spec.transform {
             Transform::Affine { scale_bound } => (TransformName::Affine, scale_bound),
             Transform::Additive => (TransformName::Additive, 0.0),
         };
+        let config = match &spec.conditioner {
+            Conditioner::Mlp {
+                hidden,
+                activation,
+                separate,
+            } => ModelConfig {
+                conditioner: ConditionerName::Mlp,
+                hidden: hidden.clone(),
+                activation: *activation,
+                separate: *separate,
+                ..ModelConfig::default()
+            },
+            &Conditioner::Polynomial {
+                family,
+                degree,
+                total_degree,
+                input_bound,
+            } => ModelConfig {
+                conditioner: match family {
+                    Family::Hermite => ConditionerName::Hermite,
+                    Family::Legendre => ConditionerName::Legendre,
+                },
+                degree,
+                total_degree,
+                input_bound,
+                ..ModelConfig::default()
+            },
+        };
         ModelConfig {
             layers: spec.layers,
             transform,
-            conditioner: ConditionerName::Mlp,
-            hidden: hidden.clone(),
-            activation: *activation,
-            separate: *separate,
             base: match spec.base {
                 Base::Normal => BaseName::Normal,
                 Base::TrainableNormal => BaseName::TrainableNormal,
             },
             scale_bound,
-            ..ModelConfig::default()
+            ..config
         }
     }
 }

@@ -15,7 +15,14 @@ use couplet::gpu::{GpuExecutor, adapters};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-const FIXTURES: [&str; 4] = ["reference", "odd_shared_relu", "additive", "bounded_silu"];
+const FIXTURES: [&str; 6] = [
+    "reference",
+    "odd_shared_relu",
+    "additive",
+    "bounded_silu",
+    "hermite",
+    "legendre",
+];
 
 #[derive(Deserialize)]
 struct Settings {

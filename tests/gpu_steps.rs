@@ -168,7 +168,7 @@ fn a_batch_that_does_not_fit_goes_through_in_runs() {
     }
 
     // Parameters that cannot be bound are refused, with the limit and what to lower.
-    let (_, large) = flows().remove(7);
+    let (_, large) = flows().pop().unwrap();
     let message = executor(&large)
         .0
         .err()

@@ -24,12 +24,12 @@ fn gradient_rows(o: u32, quad: u32) -> vec4<f32> {
 
 fn store_weight(split: u32, o: u32, i: u32, sum: f32) {
     if o < op.outputs && i < op.inputs {
-        partials[split * step.parameters + op.weight + o * op.inputs + i] = sum;
+        partials[split * step.parameters + op.weight + o * op.by_output + i * op.by_input] = sum;
     }
 }
 
 fn store_bias(split: u32, o: u32, sum: f32) {
-    if o < op.outputs {
+    if o < op.outputs && op.biased != 0u {
         partials[split * step.parameters + op.bias + o] = sum;
     }
 }

@@ -1,9 +1,9 @@
-use crate::flow::{BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
+use crate::flow::{Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
 
 use super::lanes::{Column, LANES};
 use super::linear::Into;
 use super::real::Real;
-use super::{base, coupling, linear};
+use super::{base, basis, coupling, linear};
 
 /// The activation and gradient buffers of one block of rows, and the passes over a plan's ops.
 pub struct Block<'a, T> {
@@ -46,6 +46,7 @@ impl<'a, T: Real> Block<'a, T> {
         let plan = self.plan;
         for op in &plan.forward {
             match op {
+                Op::Basis(op) => self.basis(op),
                 Op::Linear(op) => self.linear(op, parameters),
                 Op::Coupling(op) => {
                     let mut z = std::mem::take(&mut self.buffers[op.output]);
@@ -77,6 +78,7 @@ impl<'a, T: Real> Block<'a, T> {
         let plan = self.plan;
         for op in &plan.inverse {
             match op {
+                Op::Basis(op) => self.basis(op),
                 Op::Linear(op) => self.linear(op, parameters),
                 Op::Coupling(op) => {
                     let mut x = std::mem::take(&mut self.buffers[op.output]);
@@ -98,9 +100,8 @@ impl<'a, T: Real> Block<'a, T> {
         let mut saved =
             (op.saved != op.output.buffer).then(|| std::mem::take(&mut self.buffers[op.saved]));
         linear::forward(
-            &parameters[op.weight.clone()],
-            &parameters[op.bias.clone()],
-            op.activation,
+            op,
+            parameters,
             self.columns(op.input),
             &mut output[op.output.range()],
             saved.as_deref_mut(),
@@ -109,6 +110,28 @@ impl<'a, T: Real> Block<'a, T> {
         if let Some(saved) = saved {
             self.buffers[op.saved] = saved;
         }
+    }
+
+    fn basis(&mut self, op: &Basis) {
+        let mut output = std::mem::take(&mut self.buffers[op.output.buffer]);
+        basis::forward(op, self.columns(op.input), &mut output);
+        self.buffers[op.output.buffer] = output;
+    }
+
+    fn basis_backward(&mut self, op: &Basis) {
+        if op.input_gradient == InputGradient::Skip {
+            return;
+        }
+        let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
+        let input_slot = slot(op.input.buffer);
+        let mut input_gradient = std::mem::take(&mut self.gradients[input_slot]);
+        basis::backward(
+            op,
+            self.columns(op.input),
+            &self.gradients[slot(op.output.buffer)],
+            &mut input_gradient[op.input.range()],
+        );
+        self.gradients[input_slot] = input_gradient;
     }
 
     /// Adds to `gradient` what these rows contribute to the loss's gradient, given that of each row's log-density
@@ -128,6 +151,7 @@ impl<'a, T: Real> Block<'a, T> {
             match op {
                 Op::Coupling(op) => self.coupling_backward(op, row_gradient),
                 Op::Linear(op) => self.linear_backward(op, parameters, gradient),
+                Op::Basis(op) => self.basis_backward(op),
             }
         }
     }
@@ -172,19 +196,17 @@ impl<'a, T: Real> Block<'a, T> {
 
     fn linear_backward(&mut self, op: &Linear, parameters: &[T], gradient: &mut [T]) {
         let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
-        // The layout keeps a linear map's bias right behind its weight.
-        let (weight_gradient, bias_gradient) =
-            gradient[op.weight.start..op.bias.end].split_at_mut(op.weight.len());
         linear::backward_weights(
+            op,
             self.columns(op.input),
             &self.gradients[slot(op.output.buffer)][op.output.range()],
-            weight_gradient,
-            bias_gradient,
+            gradient,
         );
         let into = match op.input_gradient {
             InputGradient::Skip => return,
-            InputGradient::Add => Into::State,
-            InputGradient::Write { activation, saved } => Into::Hidden {
+            InputGradient::Add => Into::Add,
+            InputGradient::Write => Into::Write,
+            InputGradient::Through { activation, saved } => Into::Hidden {
                 activation,
                 saved: &self.buffers[saved],
             },
@@ -192,7 +214,8 @@ impl<'a, T: Real> Block<'a, T> {
         let input_slot = slot(op.input.buffer);
         let mut input_gradient = std::mem::take(&mut self.gradients[input_slot]);
         linear::backward_input(
-            &parameters[op.weight.clone()],
+            op,
+            parameters,
             &self.gradients[slot(op.output.buffer)][op.output.range()],
             &mut input_gradient[op.input.range()],
             into,

@@ -4,8 +4,8 @@ use super::lanes::{Column, LANES};
 use super::real::Real;
 
 /// The bounded log-scale `c * tanh(s / c)` and its slope with respect to s; c = 0 leaves s as it is. Twin:
-/// `bounded` in `shaders/shared/coupling.wgsl`.
-fn bounded<T: Real>(s: T, bound: f64) -> (T, T) {
+/// `bounded` in `shaders/shared/bounded.wgsl`.
+pub fn bounded<T: Real>(s: T, bound: f64) -> (T, T) {
     if bound == 0.0 {
         return (s, T::one());
     }

@@ -1,4 +1,4 @@
-use crate::flow::Activation;
+use crate::flow::{Activation, Linear};
 
 use super::activation::{activate, slope};
 use super::lanes::{Column, LANES, dot};
@@ -7,20 +7,19 @@ use super::real::Real;
 /// `output[o] = activate(bias[o] + sum_i weight[o][i] * input[i])`; `saved`, where there is one, keeps what went into
 /// the activation. Twin: `shaders/linear_forward.wgsl`.
 pub fn forward<T: Real>(
-    weight: &[T],
-    bias: &[T],
-    activation: Option<Activation>,
+    op: &Linear,
+    parameters: &[T],
     input: &[Column<T>],
     output: &mut [Column<T>],
     saved: Option<&mut [Column<T>]>,
 ) {
-    for ((weights, &bias), output) in weight
-        .chunks_exact(input.len())
-        .zip(bias)
-        .zip(output.iter_mut())
-    {
-        let mut sum = [bias; LANES];
-        for (&weight, input) in weights.iter().zip(input) {
+    let weight = &parameters[op.weight.clone()];
+    let bias = &parameters[op.bias.clone()];
+    let (by_output, by_input) = op.weight_strides();
+    for (o, output) in output.iter_mut().enumerate() {
+        let mut sum = [bias.get(o).copied().unwrap_or(T::zero()); LANES];
+        for (i, input) in input.iter().enumerate() {
+            let weight = weight[o * by_output + i * by_input];
             for lane in 0..LANES {
                 sum[lane] += weight * input[lane];
             }
@@ -30,30 +29,33 @@ pub fn forward<T: Real>(
     if let Some(saved) = saved {
         saved.copy_from_slice(output);
     }
-    if let Some(activation) = activation {
+    if let Some(activation) = op.activation {
         activate(activation, output);
     }
 }
 
-/// `input_gradient[i] (+)= sum_o weight[o][i] * output_gradient[o]`, added or written as `add` says; written ones are
-/// multiplied by the slope of the activation that made the input. Twin: `shaders/linear_backward_input.wgsl`.
+/// `input_gradient[i] (+)= sum_o weight[o][i] * output_gradient[o]`, added, written, or written times the slope of the
+/// activation that made the input. Twin: `shaders/linear_backward_input.wgsl`.
 pub fn backward_input<T: Real>(
-    weight: &[T],
+    op: &Linear,
+    parameters: &[T],
     output_gradient: &[Column<T>],
     input_gradient: &mut [Column<T>],
     into: Into<'_, T>,
 ) {
-    let inputs = input_gradient.len();
+    let weight = &parameters[op.weight.clone()];
+    let (by_output, by_input) = op.weight_strides();
     for (i, gradient) in input_gradient.iter_mut().enumerate() {
         let mut sum = [T::zero(); LANES];
         for (o, output) in output_gradient.iter().enumerate() {
-            let weight = weight[o * inputs + i];
+            let weight = weight[o * by_output + i * by_input];
             for lane in 0..LANES {
                 sum[lane] += weight * output[lane];
             }
         }
         match into {
-            Into::State => {
+            Into::Write => *gradient = sum,
+            Into::Add => {
                 for lane in 0..LANES {
                     gradient[lane] += sum[lane];
                 }
@@ -69,8 +71,10 @@ pub fn backward_input<T: Real>(
 /// What the input of a linear map is, for its backward pass.
 #[derive(Clone, Copy)]
 pub enum Into<'a, T> {
-    /// A flow state: gradients add up.
-    State,
+    /// Something with no earlier user in the backward pass.
+    Write,
+    /// Something with earlier users: gradients add up.
+    Add,
     /// A hidden layer with its activation.
     Hidden {
         activation: Activation,
@@ -81,20 +85,19 @@ pub enum Into<'a, T> {
 /// `weight_gradient[o][i] += sum_rows output_gradient[o] * input[i]`, `bias_gradient[o] += sum_rows
 /// output_gradient[o]`. Twin: `shaders/linear_backward_weights.wgsl`.
 pub fn backward_weights<T: Real>(
+    op: &Linear,
     input: &[Column<T>],
     output_gradient: &[Column<T>],
-    weight_gradient: &mut [T],
-    bias_gradient: &mut [T],
+    gradient: &mut [T],
 ) {
-    let ones = [T::one(); LANES];
-    for ((gradient, weights), bias) in output_gradient
-        .iter()
-        .zip(weight_gradient.chunks_exact_mut(input.len()))
-        .zip(bias_gradient)
-    {
-        for (weight, input) in weights.iter_mut().zip(input) {
-            *weight += dot(gradient, input);
+    let (by_output, by_input) = op.weight_strides();
+    for (o, output) in output_gradient.iter().enumerate() {
+        for (i, input) in input.iter().enumerate() {
+            gradient[op.weight.start + o * by_output + i * by_input] += dot(output, input);
         }
-        *bias += dot(gradient, &ones);
+    }
+    let ones = [T::one(); LANES];
+    for (bias, output) in op.bias.clone().zip(output_gradient) {
+        gradient[bias] += dot(output, &ones);
     }
 }

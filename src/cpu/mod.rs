@@ -8,6 +8,7 @@
 mod activation;
 pub(crate) mod adamw;
 pub(crate) mod base;
+pub(crate) mod basis;
 mod block;
 pub(crate) mod coupling;
 pub(crate) mod lanes;

@@ -1,5 +1,6 @@
 use std::ops::Range;
 
+use super::polynomial::count_terms;
 use super::spec::{Base, Conditioner, FlowSpec};
 
 /// One named tensor and its place in the flat parameter buffer.
@@ -19,6 +20,10 @@ pub struct Tensor {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initial {
     Zero,
+    /// Normal around 0.
+    Normal {
+        deviation: f64,
+    },
     /// Uniform in [low, high).
     Uniform {
         low: f64,
@@ -45,9 +50,25 @@ impl Layout {
         };
         for layer in 0..spec.layers {
             let active = spec.active(layer).len();
-            let Conditioner::Mlp { hidden, .. } = &spec.conditioner;
+            let frozen = spec.frozen(layer).len();
             for (network, heads) in spec.networks() {
-                let mut inputs = spec.frozen(layer).len();
+                let hidden = match &spec.conditioner {
+                    Conditioner::Mlp { hidden, .. } => hidden,
+                    &Conditioner::Polynomial {
+                        degree,
+                        total_degree,
+                        ..
+                    } => {
+                        let terms = count_terms(frozen, degree, total_degree);
+                        layout.push(
+                            coefficients_name(layer, network),
+                            vec![terms, active],
+                            Initial::Normal { deviation: 0.1 },
+                        );
+                        continue;
+                    }
+                };
+                let mut inputs = frozen;
                 for (k, &outputs) in hidden.iter().chain([&(heads * active)]).enumerate() {
                     // As PyTorch's Linear and Equinox's: weights and biases uniform within 1/sqrt(inputs).
                     let bound = 1.0 / (inputs as f64).sqrt();
@@ -122,4 +143,9 @@ impl Layout {
 /// The stem of the names of one linear map's weight and bias.
 pub(super) fn linear_name(layer: usize, network: &str, k: usize) -> String {
     format!("layers.{layer}.{network}.{k}")
+}
+
+/// The name of one network's polynomial coefficients.
+pub(super) fn coefficients_name(layer: usize, network: &str) -> String {
+    format!("layers.{layer}.{network}.coefficients")
 }

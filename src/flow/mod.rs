@@ -4,9 +4,11 @@
 mod initial;
 mod layout;
 mod plan;
+mod polynomial;
 mod spec;
 
 pub use initial::initial_parameters;
 pub use layout::{Initial, Layout, Tensor};
-pub use plan::{BaseOp, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
+pub use plan::{BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
+pub use polynomial::{Family, Term, count_terms, max_terms, terms};
 pub use spec::{Activation, Base, Conditioner, FlowSpec, MAX_PARAMETERS, Transform};

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
-use super::layout::{Layout, linear_name};
+use super::layout::{Layout, coefficients_name, linear_name};
+use super::polynomial::{Family, Term, terms};
 use super::spec::{Activation, Base, Conditioner, FlowSpec, Transform};
 
 /// A numbered activation buffer: `width` columns of one number per row of the batch.
@@ -45,8 +46,21 @@ pub struct Plan {
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
+    Basis(Basis),
     Linear(Linear),
     Coupling(Coupling),
+}
+
+/// `output[m]` = the product over the factors (d, n) of term m of `p_n(u_d)`, where `u` is the input, bounded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Basis {
+    pub input: Columns,
+    pub output: Columns,
+    pub family: Family,
+    pub terms: Vec<Term>,
+    /// c > 0 makes the input c * tanh(x / c); 0 leaves it.
+    pub input_bound: f64,
+    pub input_gradient: InputGradient,
 }
 
 /// `output = activate(weight * input + bias)`.
@@ -54,8 +68,11 @@ pub enum Op {
 pub struct Linear {
     pub input: Columns,
     pub output: Columns,
-    /// The weight's place in the parameters, [outputs, inputs] row-major.
+    /// The weight's place in the parameters.
     pub weight: Range<usize>,
+    /// Whether the weight lies as [inputs, outputs] (a polynomial's coefficients) rather than [outputs, inputs].
+    pub transposed: bool,
+    /// Empty where there is no bias; else right behind the weight.
     pub bias: Range<usize>,
     /// None after a network's last linear map.
     pub activation: Option<Activation>,
@@ -70,13 +87,26 @@ pub struct Linear {
 pub enum InputGradient {
     /// Nobody needs it: the input is the data.
     Skip,
-    /// The input is a flow state, which has other users: add to what they left.
+    /// The input has other users, which come earlier in the backward pass: add to what they left.
     Add,
+    /// The input has no earlier user: write.
+    Write,
     /// The input is a hidden layer: write, times the slope of that layer's activation, found in `saved`.
-    Write {
+    Through {
         activation: Activation,
         saved: BufferId,
     },
+}
+
+impl Linear {
+    /// How far apart in the parameters are the weights of neighbouring outputs, and of neighbouring inputs.
+    pub fn weight_strides(&self) -> (usize, usize) {
+        if self.transposed {
+            (1, self.output.count)
+        } else {
+            (self.input.count, 1)
+        }
+    }
 }
 
 /// The coupling transform of one layer. Forward: active columns of `input` become `x * exp(s) + t` in `output`, the
@@ -186,6 +216,10 @@ fn reading_from(op: Op, from: BufferId, to: BufferId) -> Op {
             }
             Op::Linear(linear)
         }
+        Op::Basis(mut basis) => {
+            basis.input.buffer = to;
+            Op::Basis(basis)
+        }
         Op::Coupling(_) => op,
     }
 }
@@ -206,9 +240,19 @@ impl Lowering<'_> {
         let mut outputs = Vec::new();
         // The same place in each layer takes the same gradient buffer; the two states have the first two.
         let mut slot = 2;
-        for &(network, heads) in self.spec.networks() {
-            let output = self.mlp(layer, network, heads * active.len(), &mut slot, &mut ops);
-            outputs.push(output);
+        let features = match self.spec.conditioner {
+            Conditioner::Mlp { .. } => None,
+            Conditioner::Polynomial { .. } => Some(self.basis(layer, &mut slot, &mut ops)),
+        };
+        for (k, &(network, heads)) in self.spec.networks().iter().enumerate() {
+            let heads = heads * active.len();
+            outputs.push(match features {
+                None => self.mlp(layer, network, heads, &mut slot, &mut ops),
+                Some(features) => {
+                    let last = k + 1 == self.spec.networks().len();
+                    self.coefficients(layer, network, features, heads, last, &mut slot, &mut ops)
+                }
+            });
         }
         let part = |columns: Columns, k: usize| Columns {
             first: k * active.len(),
@@ -246,17 +290,11 @@ impl Lowering<'_> {
     ) -> Columns {
         let Conditioner::Mlp {
             hidden, activation, ..
-        } = &self.spec.conditioner;
-        let frozen = self.spec.frozen(layer);
-        let mut input = Columns {
-            buffer: layer,
-            first: frozen.start,
-            count: frozen.len(),
+        } = &self.spec.conditioner
+        else {
+            unreachable!("called for MLPs alone")
         };
-        let mut input_gradient = match layer {
-            0 => InputGradient::Skip,
-            _ => InputGradient::Add,
-        };
+        let (mut input, mut input_gradient) = self.frozen(layer);
         for (k, &outputs) in hidden.iter().chain([&heads]).enumerate() {
             let name = linear_name(layer, network, k);
             let output = self.buffer(outputs, slot);
@@ -274,17 +312,97 @@ impl Lowering<'_> {
                 input,
                 output: whole,
                 weight: self.layout.range(&format!("{name}.weight")),
+                transposed: false,
                 bias: self.layout.range(&format!("{name}.bias")),
                 activation,
                 saved,
                 input_gradient,
             }));
             if let Some(activation) = activation {
-                input_gradient = InputGradient::Write { activation, saved };
+                input_gradient = InputGradient::Through { activation, saved };
             }
             input = whole;
         }
         input
+    }
+
+    /// The columns that a layer conditions on, and what becomes of their gradient.
+    fn frozen(&self, layer: usize) -> (Columns, InputGradient) {
+        let frozen = self.spec.frozen(layer);
+        let columns = Columns {
+            buffer: layer,
+            first: frozen.start,
+            count: frozen.len(),
+        };
+        match layer {
+            0 => (columns, InputGradient::Skip),
+            _ => (columns, InputGradient::Add),
+        }
+    }
+
+    /// The polynomials of the layer's frozen columns, which s and t share.
+    fn basis(&mut self, layer: usize, slot: &mut usize, ops: &mut Vec<Op>) -> Columns {
+        let Conditioner::Polynomial {
+            family,
+            degree,
+            total_degree,
+            input_bound,
+        } = self.spec.conditioner
+        else {
+            unreachable!("called for polynomials alone")
+        };
+        let (input, input_gradient) = self.frozen(layer);
+        let terms = terms(input.count, degree, total_degree);
+        let output = Columns {
+            buffer: self.buffer(terms.len(), slot),
+            first: 0,
+            count: terms.len(),
+        };
+        ops.push(Op::Basis(Basis {
+            input,
+            output,
+            family,
+            terms,
+            input_bound,
+            input_gradient,
+        }));
+        output
+    }
+
+    /// The linear map of the polynomials to one of s and t. The last one comes first in the backward pass.
+    #[allow(clippy::too_many_arguments)]
+    fn coefficients(
+        &mut self,
+        layer: usize,
+        network: &str,
+        features: Columns,
+        outputs: usize,
+        last: bool,
+        slot: &mut usize,
+        ops: &mut Vec<Op>,
+    ) -> Columns {
+        let weight = self.layout.range(&coefficients_name(layer, network));
+        let output = Columns {
+            buffer: self.buffer(outputs, slot),
+            first: 0,
+            count: outputs,
+        };
+        ops.push(Op::Linear(Linear {
+            input: features,
+            output,
+            bias: weight.end..weight.end,
+            weight,
+            transposed: true,
+            activation: None,
+            saved: output.buffer,
+            // The first layer's polynomials are of the data, whose gradient nobody needs.
+            input_gradient: match (layer, last) {
+                (0, _) => InputGradient::Skip,
+                (_, true) => InputGradient::Write,
+                (_, false) => InputGradient::Add,
+            },
+        }));
+        output
     }
 
     /// A new activation buffer and the gradient buffer that goes with its place in the layer.

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+use super::polynomial::{Family, count_terms, max_terms};
+
 /// What a flow is: plain data, checked by [`FlowSpec::validate`] before anything is built from it.
 ///
 /// The flow maps data `x` (layer 0's input) to latent `z` (the last layer's output). Layer `i` is a coupling layer
@@ -39,6 +41,15 @@ pub enum Conditioner {
         activation: Activation,
         /// One network for s and another for t, rather than one network with two heads.
         separate: bool,
+    },
+    /// A linear map of orthonormal polynomials of the frozen dimensions: tensor products with each degree at most `degree`
+    /// and their sum at most `total_degree`. s and t have coefficients of their own.
+    Polynomial {
+        family: Family,
+        degree: usize,
+        total_degree: usize,
+        /// c > 0 makes the input `c * tanh(x / c)`, so that no row can send the polynomials to infinity; 0 leaves it.
+        input_bound: f64,
     },
 }
 
@@ -84,7 +95,10 @@ impl FlowSpec {
     /// The networks of one layer's conditioner, by the name they bear in the model file, with their output widths
     /// as multiples of the number of active dimensions.
     pub fn networks(&self) -> &'static [(&'static str, usize)] {
-        let Conditioner::Mlp { separate, .. } = self.conditioner;
+        let separate = match self.conditioner {
+            Conditioner::Mlp { separate, .. } => separate,
+            Conditioner::Polynomial { .. } => true,
+        };
         match (self.transform, separate) {
             (Transform::Affine { .. }, true) => &[("s", 1), ("t", 1)],
             (Transform::Affine { .. }, false) => &[("net", 2)],
@@ -114,11 +128,42 @@ impl FlowSpec {
                 "scale_bound = {scale_bound}: must be 0 (unbounded) or a positive number"
             ));
         }
-        let Conditioner::Mlp { hidden, .. } = &self.conditioner;
-        if let Some(k) = hidden.iter().position(|&width| width == 0) {
-            return fail(format!(
-                "hidden[{k}] = 0: each hidden layer needs at least 1 unit"
-            ));
+        match &self.conditioner {
+            Conditioner::Mlp { hidden, .. } => {
+                if let Some(k) = hidden.iter().position(|&width| width == 0) {
+                    return fail(format!(
+                        "hidden[{k}] = 0: each hidden layer needs at least 1 unit"
+                    ));
+                }
+            }
+            &Conditioner::Polynomial {
+                degree,
+                total_degree,
+                input_bound,
+                ..
+            } => {
+                if !(input_bound >= 0.0 && input_bound.is_finite()) {
+                    return fail(format!(
+                        "input_bound = {input_bound}: must be 0 (unbounded) or a positive number"
+                    ));
+                }
+                // The larger of the two halves.
+                let frozen = self.dims.div_ceil(2);
+                let (count, most) = (
+                    count_terms(frozen, degree, total_degree),
+                    max_terms(frozen, total_degree),
+                );
+                if count > most {
+                    let count = match count {
+                        usize::MAX => "more than can be counted".to_string(),
+                        count => count.to_string(),
+                    };
+                    return fail(format!(
+                        "degree {degree} and total_degree {total_degree} over {frozen} frozen columns make {count} \
+                         polynomials, and {most} are allowed; lower total_degree, or take conditioner = \"mlp\""
+                    ));
+                }
+            }
         }
         match self.count_parameters() {
             Some(count) if count <= MAX_PARAMETERS => Ok(()),
@@ -130,16 +175,29 @@ impl FlowSpec {
 
     /// The number of parameters, without building the layout; `None` when it overflows.
     pub fn count_parameters(&self) -> Option<usize> {
-        let Conditioner::Mlp { hidden, .. } = &self.conditioner;
         // Even and odd layers differ by one dimension at most; count both kinds once.
         let layer = |parity: usize| {
             let active = self.active(parity).len();
+            let frozen = self.frozen(parity).len();
             let mut total = 0usize;
             for (_, heads) in self.networks() {
-                let mut inputs = self.frozen(parity).len();
-                for &outputs in hidden.iter().chain([&(heads * active)]) {
-                    total = total.checked_add(inputs.checked_add(1)?.checked_mul(outputs)?)?;
-                    inputs = outputs;
+                match &self.conditioner {
+                    Conditioner::Mlp { hidden, .. } => {
+                        let mut inputs = frozen;
+                        for &outputs in hidden.iter().chain([&(heads * active)]) {
+                            let numbers = inputs.checked_add(1)?.checked_mul(outputs)?;
+                            total = total.checked_add(numbers)?;
+                            inputs = outputs;
+                        }
+                    }
+                    &Conditioner::Polynomial {
+                        degree,
+                        total_degree,
+                        ..
+                    } => {
+                        let terms = count_terms(frozen, degree, total_degree);
+                        total = total.checked_add(terms.checked_mul(active)?)?;
+                    }
                 }
             }
             Some(total)
@@ -161,15 +219,32 @@ impl fmt::Display for FlowSpec {
             Transform::Affine { scale_bound } => format!("affine (log-scale within {scale_bound})"),
             Transform::Additive => "additive".to_string(),
         };
-        let Conditioner::Mlp {
-            hidden,
-            activation,
-            separate,
-        } = &self.conditioner;
-        let networks = match (self.transform, separate) {
-            (Transform::Additive, _) => "",
-            (_, true) => ", separate networks for s and t",
-            (_, false) => ", one network for s and t",
+        let conditioner = match &self.conditioner {
+            Conditioner::Mlp {
+                hidden,
+                activation,
+                separate,
+            } => {
+                let activation = format!("{activation:?}").to_lowercase();
+                let networks = match (self.transform, separate) {
+                    (Transform::Additive, _) => "",
+                    (_, true) => ", separate networks for s and t",
+                    (_, false) => ", one network for s and t",
+                };
+                format!("MLP {hidden:?} {activation}{networks}")
+            }
+            Conditioner::Polynomial {
+                family,
+                degree,
+                total_degree,
+                input_bound,
+            } => {
+                let bound = match input_bound {
+                    0.0 => String::new(),
+                    bound => format!(", input within {bound}"),
+                };
+                format!("{family:?} polynomials of degree {degree}, total {total_degree}{bound}")
+            }
         };
         let base = match self.base {
             Base::Normal => "normal",
@@ -177,10 +252,8 @@ impl fmt::Display for FlowSpec {
         };
         write!(
             f,
-            "{} columns, {} {transform} coupling layers, MLP {hidden:?} {}{networks}, {base} base",
-            self.dims,
-            self.layers,
-            format!("{activation:?}").to_lowercase(),
+            "{} columns, {} {transform} coupling layers, {conditioner}, {base} base",
+            self.dims, self.layers,
         )
     }
 }

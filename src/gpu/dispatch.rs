@@ -1,10 +1,10 @@
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::flow::{Base, BufferId, Coupling, InputGradient, Linear, Plan};
+use crate::flow::{Base, Basis, BufferId, Coupling, InputGradient, Linear, Plan};
 
 use super::device::Gpu;
-use super::kernels::{self, BaseDensity, Form, GROUP, Heads, Kernel, Segment, Step, TILE};
+use super::kernels::{self, BaseDensity, Form, GROUP, Heads, Into, Kernel, Segment, Step, TILE};
 use super::pipelines::{Pipeline, Pipelines};
 
 /// How many groups a dispatch has, given the rows at hand.
@@ -119,6 +119,7 @@ impl Builder<'_> {
     }
 
     fn linear_record(&self, op: &Linear) -> wgpu::Buffer {
+        let (by_output, by_input) = op.weight_strides();
         self.gpu.uniform(
             "linear",
             &kernels::Linear {
@@ -127,7 +128,10 @@ impl Builder<'_> {
                 input_first: op.input.first as u32,
                 output_first: op.output.first as u32,
                 weight: op.weight.start as u32,
+                by_output: by_output as u32,
+                by_input: by_input as u32,
                 bias: op.bias.start as u32,
+                biased: (!op.bias.is_empty()).into(),
             },
         )
     }
@@ -183,20 +187,91 @@ impl Builder<'_> {
         output_gradient: &wgpu::Buffer,
         input_gradient: &wgpu::Buffer,
     ) -> Result<Option<Dispatch>> {
-        let (activation, saved) = match op.input_gradient {
+        let (into, saved) = match op.input_gradient {
             InputGradient::Skip => return Ok(None),
-            // Nothing is read through `saved` then.
-            InputGradient::Add => (None, op.input.buffer),
-            InputGradient::Write { activation, saved } => (Some(activation), saved),
+            // Nothing is read through `saved` by these two.
+            InputGradient::Add => (Into::Add, op.input.buffer),
+            InputGradient::Write => (Into::Write, op.input.buffer),
+            InputGradient::Through { activation, saved } => (Into::Through(activation), saved),
         };
         let dispatch = self.dispatch(
-            Kernel::LinearBackwardInput(activation, form),
+            Kernel::LinearBackwardInput(into, form),
             product_grid(form, op.input.count),
             &[
                 &self.linear_record(op),
                 self.parameters,
                 output_gradient,
                 &self.buffers[saved],
+                input_gradient,
+            ],
+        )?;
+        Ok(Some(dispatch))
+    }
+
+    /// The record of a basis, and the table of its terms as `shaders/shared/basis.wgsl` reads it.
+    fn basis_tables(&self, op: &Basis) -> (wgpu::Buffer, wgpu::Buffer) {
+        let pitch = 1 + op.terms.iter().map(Vec::len).max().unwrap_or(0);
+        let mut table = vec![0u32; pitch * op.terms.len()];
+        for (row, term) in table.chunks_exact_mut(pitch).zip(&op.terms) {
+            row[0] = term.len() as u32;
+            for (entry, &(d, n)) in row[1..].iter_mut().zip(term) {
+                *entry = (d << 16 | n) as u32;
+            }
+        }
+        let dimensions = table.len();
+        let mut lists: Vec<u32> = Vec::new();
+        for d in 0..=op.input.count {
+            table.push((dimensions + op.input.count + 1 + lists.len()) as u32);
+            let with_d = op.terms.iter().enumerate();
+            let with_d = with_d.filter(|(_, term)| term.iter().any(|&(e, _)| e == d));
+            lists.extend(with_d.map(|(m, _)| m as u32));
+        }
+        table.extend(lists);
+        let record = kernels::Basis {
+            input_first: op.input.first as u32,
+            pitch: pitch as u32,
+            dimensions: dimensions as u32,
+            input_bound: op.input_bound as f32,
+        };
+        let buffer = self.gpu.buffer("terms", table.len());
+        let bytes = bytemuck::cast_slice(&table);
+        self.gpu.queue.write_buffer(&buffer, 0, bytes);
+        (self.gpu.uniform("basis", &record), buffer)
+    }
+
+    pub fn basis_forward(&self, op: &Basis) -> Result<Dispatch> {
+        let (record, terms) = self.basis_tables(op);
+        self.dispatch(
+            Kernel::BasisForward(op.family),
+            Grid::Quads(op.terms.len() as u32),
+            &[
+                &record,
+                &terms,
+                &self.buffers[op.input.buffer],
+                &self.buffers[op.output.buffer],
+            ],
+        )
+    }
+
+    /// None where nobody needs the input's gradient.
+    pub fn basis_backward(
+        &self,
+        op: &Basis,
+        output_gradient: &wgpu::Buffer,
+        input_gradient: &wgpu::Buffer,
+    ) -> Result<Option<Dispatch>> {
+        if op.input_gradient == InputGradient::Skip {
+            return Ok(None);
+        }
+        let (record, terms) = self.basis_tables(op);
+        let dispatch = self.dispatch(
+            Kernel::BasisBackward(op.family),
+            Grid::Quads(op.input.count as u32),
+            &[
+                &record,
+                &terms,
+                &self.buffers[op.input.buffer],
+                output_gradient,
                 input_gradient,
             ],
         )?;

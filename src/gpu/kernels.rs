@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON};
-use crate::flow::{Activation, Base};
+use crate::flow::{Activation, Base, Family};
 use crate::random::Purpose;
 
 use super::shader::{File, Source, record};
@@ -91,7 +91,24 @@ record! {
         input_first: u32,
         output_first: u32,
         weight: u32,
+        /// How far apart are the weights of neighbouring outputs, and of neighbouring inputs.
+        by_output: u32,
+        by_input: u32,
         bias: u32,
+        /// Whether there is a bias.
+        biased: u32,
+    }
+}
+
+record! {
+    /// A polynomial basis.
+    Basis {
+        input_first: u32,
+        /// The distance between two terms in their table.
+        pitch: u32,
+        /// Where the lists by dimension begin in the table.
+        dimensions: u32,
+        input_bound: f32,
     }
 }
 
@@ -140,9 +157,10 @@ pub enum Access {
 pub enum Kernel {
     GatherRows,
     LinearForward(Option<Activation>, Form),
-    /// Into a hidden layer with its activation, or (None) into a flow state.
-    LinearBackwardInput(Option<Activation>, Form),
+    LinearBackwardInput(Into, Form),
     LinearBackwardWeights(Form),
+    BasisForward(Family),
+    BasisBackward(Family),
     CouplingForward,
     CouplingInverse,
     CouplingBackward(Heads),
@@ -153,6 +171,15 @@ pub enum Kernel {
     SumLoss,
     SumPartials,
     AdamW,
+}
+
+/// What becomes of the gradient of a linear map's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Into {
+    Add,
+    Write,
+    /// Times the slope of the activation that made the input.
+    Through(Activation),
 }
 
 /// How a matrix product is cut up.
@@ -200,13 +227,22 @@ macro_rules! file {
 
 const NUMBERS: File = file!("shared/numbers.wgsl");
 const SUM: File = file!("shared/sum.wgsl");
+const BOUNDED: File = file!("shared/bounded.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
+const BASIS: File = file!("shared/basis.wgsl");
 
 impl Kernel {
     /// Every kernel in every variant, for tests that must see them all.
     pub fn all() -> Vec<Kernel> {
         use Activation::{Relu, Silu, Tanh};
         let activations = [None, Some(Tanh), Some(Relu), Some(Silu)];
+        let intos = [
+            Into::Add,
+            Into::Write,
+            Into::Through(Tanh),
+            Into::Through(Relu),
+            Into::Through(Silu),
+        ];
         let mut all = vec![
             Kernel::GatherRows,
             Kernel::LinearBackwardWeights(Form::Tiled),
@@ -222,7 +258,10 @@ impl Kernel {
         ];
         for form in [Form::Tiled, Form::Narrow, Form::NarrowUniform] {
             all.extend(activations.map(|activation| Kernel::LinearForward(activation, form)));
-            all.extend(activations.map(|activation| Kernel::LinearBackwardInput(activation, form)));
+            all.extend(intos.map(|into| Kernel::LinearBackwardInput(into, form)));
+        }
+        for family in [Family::Hermite, Family::Legendre] {
+            all.extend([Kernel::BasisForward(family), Kernel::BasisBackward(family)]);
         }
         for base in [Base::Normal, Base::TrainableNormal] {
             all.extend([
@@ -244,6 +283,8 @@ impl Kernel {
             Kernel::LinearBackwardInput(..) => "linear_backward_input_narrow",
             Kernel::LinearBackwardWeights(Form::Tiled) => "linear_backward_weights",
             Kernel::LinearBackwardWeights(_) => "linear_backward_weights_narrow",
+            Kernel::BasisForward(_) => "basis_forward",
+            Kernel::BasisBackward(_) => "basis_backward",
             Kernel::CouplingForward => "coupling_forward",
             Kernel::CouplingInverse => "coupling_inverse",
             Kernel::CouplingBackward(_) => "coupling_backward",
@@ -276,16 +317,17 @@ impl Kernel {
                 ]);
                 files
             }
-            Kernel::LinearBackwardInput(activation, form) => {
-                let mut files = match activation {
-                    Some(_) => activation_files(activation),
-                    None => Vec::new(),
+            Kernel::LinearBackwardInput(into, form) => {
+                let mut files = match into {
+                    Into::Add => vec![file!("shared/into_add.wgsl")],
+                    Into::Write => vec![file!("shared/into_write.wgsl")],
+                    Into::Through(activation) => {
+                        let mut files = activation_files(Some(activation));
+                        files.push(file!("shared/into_through.wgsl"));
+                        files
+                    }
                 };
                 files.extend([
-                    match activation {
-                        Some(_) => file!("shared/into_hidden.wgsl"),
-                        None => file!("shared/into_state.wgsl"),
-                    },
                     parameter_file(form),
                     file!("shared/linear_backward_input.wgsl"),
                     match form {
@@ -295,6 +337,20 @@ impl Kernel {
                 ]);
                 files
             }
+            Kernel::BasisForward(family) => vec![
+                NUMBERS,
+                BOUNDED,
+                BASIS,
+                basis_file(family),
+                file!("basis_forward.wgsl"),
+            ],
+            Kernel::BasisBackward(family) => vec![
+                NUMBERS,
+                BOUNDED,
+                BASIS,
+                basis_file(family),
+                file!("basis_backward.wgsl"),
+            ],
             Kernel::LinearBackwardWeights(form) => vec![
                 file!("shared/linear_backward_weights.wgsl"),
                 match form {
@@ -302,14 +358,19 @@ impl Kernel {
                     _ => file!("linear_backward_weights_narrow.wgsl"),
                 },
             ],
-            Kernel::CouplingForward => vec![NUMBERS, COUPLING, file!("coupling_forward.wgsl")],
-            Kernel::CouplingInverse => vec![NUMBERS, COUPLING, file!("coupling_inverse.wgsl")],
+            Kernel::CouplingForward => {
+                vec![NUMBERS, BOUNDED, COUPLING, file!("coupling_forward.wgsl")]
+            }
+            Kernel::CouplingInverse => {
+                vec![NUMBERS, BOUNDED, COUPLING, file!("coupling_inverse.wgsl")]
+            }
             Kernel::CouplingBackward(heads) => {
                 let heads = match heads {
                     Heads::One => file!("shared/heads_one.wgsl"),
                     Heads::Two => file!("shared/heads_two.wgsl"),
                 };
-                vec![NUMBERS, COUPLING, heads, file!("coupling_backward.wgsl")]
+                let kernel = file!("coupling_backward.wgsl");
+                vec![NUMBERS, BOUNDED, COUPLING, heads, kernel]
             }
             Kernel::BaseLogProb(base) => {
                 vec![NUMBERS, base_file(base), file!("base_log_prob.wgsl")]
@@ -362,6 +423,10 @@ impl Kernel {
                 _ => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
             },
             Kernel::LinearBackwardWeights(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
+            Kernel::BasisForward(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
+            Kernel::BasisBackward(_) => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
+            }
             Kernel::CouplingForward => &[
                 (0, Uniform),
                 (1, Read),
@@ -422,6 +487,13 @@ fn parameter_file(form: Form) -> File {
     }
 }
 
+fn basis_file(family: Family) -> File {
+    match family {
+        Family::Hermite => file!("shared/basis_hermite.wgsl"),
+        Family::Legendre => file!("shared/basis_legendre.wgsl"),
+    }
+}
+
 fn base_file(base: Base) -> File {
     match base {
         Base::Normal => file!("shared/base_normal.wgsl"),
@@ -447,6 +519,7 @@ fn prelude() -> String {
     for record in [
         Step::WGSL,
         Linear::WGSL,
+        Basis::WGSL,
         Coupling::WGSL,
         BaseDensity::WGSL,
         Segment::WGSL,

@@ -131,6 +131,7 @@ impl Builder<'_> {
         let mut list = Vec::new();
         for op in &self.plan.forward {
             list.push(match op {
+                Op::Basis(op) => self.basis_forward(op)?,
                 Op::Linear(op) => self.linear_forward(op, self.form(op))?,
                 Op::Coupling(op) => self.coupling_forward(op, log_det)?,
             });
@@ -144,6 +145,7 @@ impl Builder<'_> {
             .inverse
             .iter()
             .map(|op| match op {
+                Op::Basis(op) => self.basis_forward(op),
                 Op::Linear(op) => self.linear_forward(op, self.form(op)),
                 Op::Coupling(op) => self.coupling_inverse(op),
             })
@@ -172,6 +174,11 @@ impl Builder<'_> {
         for op in plan.forward.iter().rev() {
             match op {
                 Op::Coupling(op) => list.push(self.coupling_backward(op, &gradient_of)?),
+                Op::Basis(op) => {
+                    let output = gradient_of(op.output.buffer);
+                    let input = gradient_of(op.input.buffer);
+                    list.extend(self.basis_backward(op, output, input)?);
+                }
                 Op::Linear(op) => {
                     let form = self.form(op);
                     let (output, input) =

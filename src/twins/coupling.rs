@@ -9,7 +9,7 @@ fn coupling_of(plan: &Plan, layer: usize) -> &Coupling {
         .iter()
         .filter_map(|op| match op {
             Op::Coupling(op) => Some(op),
-            Op::Linear(_) => None,
+            _ => None,
         })
         .nth(layer)
         .expect("a coupling a layer")

@@ -16,6 +16,15 @@ const SHAPES: [(usize, usize); 8] = [
     (130, 129),
 ];
 
+/// As polynomials have them: the weight transposed, and no bias.
+fn coefficients(op: Linear) -> Linear {
+    Linear {
+        transposed: true,
+        bias: op.weight.end..op.weight.end,
+        ..op
+    }
+}
+
 /// A linear map whose input starts at column 2 of buffer 0, and whose parameters start at 3.
 fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> Linear {
     let weight = 3..3 + inputs * outputs;
@@ -32,6 +41,7 @@ fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> L
         },
         bias: weight.end..weight.end + outputs,
         weight,
+        transposed: false,
         activation,
         saved: match activation {
             Some(Activation::Silu) => 2,
@@ -60,9 +70,9 @@ fn linear_forward() {
         Some(Activation::Silu),
     ];
     for (k, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
-        let activation = activations[k % 4];
-        for activation in [activation, None] {
-            let op = linear_op(inputs, outputs, activation);
+        let activated = linear_op(inputs, outputs, activations[k % 4]);
+        for op in [activated, coefficients(linear_op(inputs, outputs, None))] {
+            let activation = op.activation;
             let values = numbers(op.bias.end, 1);
             let wide = widen(&values);
             for rows in ROWS {
@@ -73,9 +83,8 @@ fn linear_forward() {
                         let mut out = vec![[0.0; LANES]; outputs];
                         let mut saved = out.clone();
                         linear::forward(
-                            &wide[op.weight.clone()],
-                            &wide[op.bias.clone()],
-                            activation,
+                            &op,
+                            &wide,
                             &input.block(first)[op.input.range()],
                             &mut out,
                             Some(&mut saved),
@@ -132,11 +141,15 @@ fn linear_backward() {
         // What the input's own activation saved: the input itself will do.
         op.input_gradient = match activations[k % 4] {
             None => InputGradient::Add,
-            Some(activation) => InputGradient::Write {
+            Some(activation) => InputGradient::Through {
                 activation,
                 saved: 0,
             },
         };
+        if k % 3 == 2 {
+            op = coefficients(op);
+            op.input_gradient = InputGradient::Write;
+        }
         let values = numbers(op.bias.end, 1);
         let wide = widen(&values);
         for rows in ROWS {
@@ -148,18 +161,17 @@ fn linear_backward() {
                 .map(|first| {
                     let (x, g) = (input.block(first), gradient.block(first));
                     let g = &g[op.output.range()];
-                    let (weights, bias) =
-                        expected_weights[op.weight.start..].split_at_mut(op.weight.len());
-                    linear::backward_weights(&x[op.input.range()], g, weights, bias);
+                    linear::backward_weights(&op, &x[op.input.range()], g, &mut expected_weights);
                     let mut out = before.block(first)[op.input.range()].to_vec();
                     let into = match op.input_gradient {
-                        InputGradient::Write { activation, .. } => linear::Into::Hidden {
+                        InputGradient::Through { activation, .. } => linear::Into::Hidden {
                             activation,
                             saved: &x[op.input.range()],
                         },
-                        _ => linear::Into::State,
+                        InputGradient::Write => linear::Into::Write,
+                        _ => linear::Into::Add,
                     };
-                    linear::backward_input(&wide[op.weight.clone()], g, &mut out, into);
+                    linear::backward_input(&op, &wide, g, &mut out, into);
                     out
                 })
                 .collect();

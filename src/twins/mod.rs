@@ -2,6 +2,7 @@
 //! not write must still be poison afterwards. Sizes are 1, a prime, and each side of a tile.
 
 mod base;
+mod basis;
 mod coupling;
 mod linear;
 mod steps;
@@ -184,9 +185,14 @@ fn check_filling(what: &str, bench: &Bench, gradient: &wgpu::Buffer, lanes: &Lan
 
 /// Sums of up to some hundred products of numbers around 1, rounded at 6e-8 each: 1e-5 leaves a factor of a few.
 fn close(what: &str, got: f32, expected: f64) {
+    close_within(what, got, expected, 1.0);
+}
+
+/// As [`close`], for sums of numbers around `scale`.
+fn close_within(what: &str, got: f32, expected: f64, scale: f64) {
     let error = (f64::from(got) - expected).abs();
     assert!(
-        error <= 1e-5 + 1e-5 * expected.abs(),
+        error <= 1e-5 * scale + 1e-5 * expected.abs(),
         "{what}: {got}, expected {expected}"
     );
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use couplet::Matrix;
-use couplet::flow::{Activation, Base, Conditioner, FlowSpec, Transform};
+use couplet::flow::{Activation, Base, Conditioner, Family, FlowSpec, Transform};
 use couplet::random::{Purpose, normal_at};
 
 /// A flow of every kind. A new transform, conditioner, activation or base is a new row here.
@@ -11,6 +11,12 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
         hidden: hidden.to_vec(),
         activation,
         separate,
+    };
+    let polynomial = |family, degree, total_degree, input_bound| Conditioner::Polynomial {
+        family,
+        degree,
+        total_degree,
+        input_bound,
     };
     let flow = |dims, layers, transform, conditioner, base| FlowSpec {
         dims,
@@ -51,6 +57,36 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
         (
             "linear conditioner, bounded",
             flow(6, 2, bounded, mlp(&[], Tanh, true), TrainableNormal),
+        ),
+        (
+            "hermite, bounded input",
+            flow(
+                5,
+                3,
+                bounded,
+                polynomial(Family::Hermite, 3, 3, 3.0),
+                TrainableNormal,
+            ),
+        ),
+        (
+            "legendre, additive",
+            flow(
+                4,
+                3,
+                Transform::Additive,
+                polynomial(Family::Legendre, 2, 4, 1.0),
+                Normal,
+            ),
+        ),
+        (
+            "hermite of high degree",
+            flow(
+                3,
+                2,
+                bounded,
+                polynomial(Family::Hermite, 8, 8, 2.0),
+                TrainableNormal,
+            ),
         ),
         (
             "128 columns",

@@ -1,4 +1,4 @@
-// The input is a flow state, which has other users: gradients add up.
+// The input has earlier users in the backward pass: gradients add up.
 fn finished(sum: vec4<f32>, index: u32) -> vec4<f32> {
     return input_gradient[index] + sum;
 }

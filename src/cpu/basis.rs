@@ -1,0 +1,144 @@
+use crate::flow::{Basis, Family};
+
+use super::coupling::bounded;
+use super::lanes::{Column, LANES};
+use super::real::Real;
+
+/// Value and slope at x of the orthonormal polynomial of degree n. Twins: `polynomial` in
+/// `shaders/shared/basis_*.wgsl`.
+fn polynomial<T: Real>(family: Family, n: usize, x: T) -> (T, T) {
+    let (mut before, mut value) = (T::zero(), T::one());
+    let (mut slope_before, mut slope) = (T::zero(), T::zero());
+    for k in 0..n {
+        let k_ = T::of(k as f64);
+        let next = T::of((k + 1) as f64);
+        let (new, new_slope) = match family {
+            // sqrt(k + 1) h_{k+1} = x h_k - sqrt(k) h_{k-1};  h'_{k+1} = sqrt(k + 1) h_k
+            Family::Hermite => (
+                (x * value - k_.sqrt() * before) / next.sqrt(),
+                next.sqrt() * value,
+            ),
+            // (k + 1) P_{k+1} = (2k + 1) x P_k - k P_{k-1};  P'_{k+1} = P'_{k-1} + (2k + 1) P_k
+            Family::Legendre => (
+                ((k_ + next) * x * value - k_ * before) / next,
+                slope_before + (k_ + next) * value,
+            ),
+        };
+        (before, value) = (value, new);
+        (slope_before, slope) = (slope, new_slope);
+    }
+    match family {
+        Family::Hermite => (value, slope),
+        Family::Legendre => {
+            let norm = T::of((2 * n + 1) as f64).sqrt();
+            (norm * value, norm * slope)
+        }
+    }
+}
+
+/// `output[m] = product over the factors (d, n) of term m of p_n(u_d)`, with u the bounded input. Twin:
+/// `shaders/basis_forward.wgsl`.
+pub fn forward<T: Real>(op: &Basis, input: &[Column<T>], output: &mut [Column<T>]) {
+    for (term, output) in op.terms.iter().zip(output) {
+        *output = [T::one(); LANES];
+        for &(d, n) in term {
+            for lane in 0..LANES {
+                let (u, _) = bounded(input[d][lane], op.input_bound);
+                output[lane] *= polynomial(op.family, n, u).0;
+            }
+        }
+    }
+}
+
+/// `input_gradient[d] += sum over the terms m with a factor in d of output_gradient[m] * d output[m] / d input[d]`. Twin:
+/// `shaders/basis_backward.wgsl`.
+pub fn backward<T: Real>(
+    op: &Basis,
+    input: &[Column<T>],
+    output_gradient: &[Column<T>],
+    input_gradient: &mut [Column<T>],
+) {
+    for (term, gradient) in op.terms.iter().zip(output_gradient) {
+        for &(d, _) in term {
+            for lane in 0..LANES {
+                let mut product = gradient[lane];
+                for &(e, n) in term {
+                    let (u, bound_slope) = bounded(input[e][lane], op.input_bound);
+                    let (value, slope) = polynomial(op.family, n, u);
+                    product *= if e == d { slope * bound_slope } else { value };
+                }
+                input_gradient[d][lane] += product;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Known values: He_4 = x^4 - 6x^2 + 3 over sqrt(4!), P_3 = (5x^3 - 3x) / 2 times sqrt(7).
+    #[test]
+    fn known_polynomials() {
+        let x = 0.7f64;
+        let (value, slope) = polynomial(Family::Hermite, 4, x);
+        let norm = 24f64.sqrt();
+        assert!((value - (x.powi(4) - 6.0 * x * x + 3.0) / norm).abs() < 1e-14);
+        assert!((slope - (4.0 * x.powi(3) - 12.0 * x) / norm).abs() < 1e-14);
+        let (value, slope) = polynomial(Family::Legendre, 3, x);
+        let norm = 7f64.sqrt();
+        assert!((value - norm * (5.0 * x.powi(3) - 3.0 * x) / 2.0).abs() < 1e-14);
+        assert!((slope - norm * (15.0 * x * x - 3.0) / 2.0).abs() < 1e-14);
+    }
+
+    /// The Gram matrix is the identity, by Gauss quadrature that is exact for these degrees. Legendre's nodes are found
+    /// by Newton's method; Hermite's density is integrated by the trapezoidal rule, which converges faster than any
+    /// power for a function that vanishes at both ends.
+    #[test]
+    fn the_bases_are_orthonormal() {
+        let degrees = 0..=9;
+        for family in [Family::Hermite, Family::Legendre] {
+            let (nodes, weights): (Vec<f64>, Vec<f64>) = match family {
+                Family::Hermite => {
+                    let (n, reach) = (4000, 14.0);
+                    let step = 2.0 * reach / n as f64;
+                    (0..=n)
+                        .map(|k| {
+                            let x = -reach + step * k as f64;
+                            let density = (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
+                            (x, step * density)
+                        })
+                        .unzip()
+                }
+                Family::Legendre => {
+                    let n = 12usize;
+                    (0..n)
+                        .map(|k| {
+                            let angle = std::f64::consts::PI * (k as f64 + 0.75) / (n as f64 + 0.5);
+                            let mut x = angle.cos();
+                            let norm = ((2 * n + 1) as f64).sqrt();
+                            for _ in 0..50 {
+                                let (value, slope) = polynomial(family, n, x);
+                                x -= value / slope;
+                            }
+                            let slope = polynomial(family, n, x).1 / norm;
+                            // Half of the usual weight: the density is 1/2.
+                            (x, 1.0 / ((1.0 - x * x) * slope * slope))
+                        })
+                        .unzip()
+                }
+            };
+            for i in degrees.clone() {
+                for j in degrees.clone() {
+                    let sum: f64 = nodes
+                        .iter()
+                        .zip(&weights)
+                        .map(|(&x, w)| w * polynomial(family, i, x).0 * polynomial(family, j, x).0)
+                        .sum();
+                    let expected = f64::from(u8::from(i == j));
+                    assert!((sum - expected).abs() < 1e-12, "{family:?} {i} {j}: {sum}");
+                }
+            }
+        }
+    }
+}
