@@ -11,10 +11,10 @@ fn base_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     let d = group.x;
     let begin = group.z * step.rows_per_split;
     let end = min(begin + step.rows_per_split, step.rows);
-    let mean = base_mean(d);
-    let inverse_variance = 1.0 / base_variance(d);
-    var by_mean = 0.0;
-    var by_variance = 0.0;
+    let location = base_location(d);
+    let spread = base_spread(d);
+    var by_location = 0.0;
+    var by_spread = 0.0;
     // The rows that fill up the last four count for nothing.
     let filled = (end + 3u) / 4u * 4u;
     for (var row = begin + lane; row < filled; row += GROUP) {
@@ -22,14 +22,15 @@ fn base_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             z_gradient[d * step.stride + row] = 0.0;
             continue;
         }
-        let scaled = (z[d * step.stride + row] - mean) * inverse_variance;
-        z_gradient[d * step.stride + row] = scaled * step.share;
-        by_mean -= scaled;
-        by_variance -= 0.5 * (scaled * scaled - inverse_variance);
+        // The loss is minus the mean of log_prob.
+        let score = scores(z[d * step.stride + row], location, spread);
+        z_gradient[d * step.stride + row] = -score.x * step.share;
+        by_location += score.x;
+        by_spread -= score.y;
     }
-    let mean_sum = group_sum(lane, by_mean) * step.share;
-    let variance_sum = group_sum(lane, by_variance) * step.share;
+    let location_sum = group_sum(lane, by_location) * step.share;
+    let spread_sum = group_sum(lane, by_spread) * step.share;
     if lane == 0u {
-        store_base_partials(d, group.z * step.parameters, mean_sum, variance_sum);
+        store_base_partials(d, group.z * step.parameters, location_sum, spread_sum);
     }
 }

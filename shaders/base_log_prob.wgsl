@@ -1,4 +1,4 @@
-// log_prob = log_det + sum_d log N(z_d; mean_d, variance_d). One invocation takes
+// log_prob = log_det + sum_d log p(z_d). One invocation takes
 // four rows. Twin: `log_prob` in src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;
@@ -6,8 +6,6 @@
 @group(1) @binding(2) var<storage, read> z: array<vec4<f32>>;
 @group(1) @binding(3) var<storage, read> log_det: array<vec4<f32>>;
 @group(1) @binding(4) var<storage, read_write> log_prob: array<vec4<f32>>;
-
-const TAU = 6.2831855;
 
 @compute @workgroup_size(GROUP)
 fn base_log_prob(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -17,9 +15,7 @@ fn base_log_prob(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     var sum = log_det[quad];
     for (var d = 0u; d < op.dims; d++) {
-        let variance = base_variance(d);
-        let offset = z[d * (step.stride / 4u) + quad] - base_mean(d);
-        sum -= 0.5 * log(TAU * variance) + 0.5 / variance * offset * offset;
+        sum += log_density(z[d * (step.stride / 4u) + quad], base_location(d), base_spread(d));
     }
     log_prob[quad] = sum;
 }

@@ -1,4 +1,4 @@
-// The base noise of rows step.sample_row..: z = mean + sqrt(variance) * normal. One invocation a row. Twin: `sample` in
+// The base noise of rows step.sample_row..: a draw from each dimension's density. One invocation a row. Twin: `sample` in
 // src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;
@@ -19,7 +19,6 @@ fn base_sample(@builtin(global_invocation_id) id: vec3<u32>) {
         if d % 4u == 0u {
             words = philox4x32(vec4(low, high, d / 4u, PURPOSE_NOISE), vec2(step.seed_low, step.seed_high));
         }
-        let noise = standard_normal(words[d % 4u]);
-        z[d * step.stride + row] = base_mean(d) + sqrt(base_variance(d)) * noise;
+        z[d * step.stride + row] = draw(words[d % 4u], base_location(d), base_spread(d));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::flow::{Activation, Base, Conditioner, Family, FlowSpec, Transform};
+use crate::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Transform};
 
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -208,17 +208,16 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Spec`] where a part is not built yet, and as [`FlowSpec::validate`].
     pub fn spec(&self, dims: usize) -> Result<FlowSpec> {
-        let later = |key: &str, value: String| {
-            Err(Error::Spec(format!(
-                "{key} = {value} is not built yet in this version"
-            )))
-        };
         let transform = match self.transform {
             TransformName::Affine => Transform::Affine {
                 scale_bound: self.scale_bound,
             },
             TransformName::Additive => Transform::Additive,
-            TransformName::Spline => return later("transform", "\"spline\"".into()),
+            TransformName::Spline => {
+                return Err(Error::Spec(
+                    "transform = \"spline\" is not built yet in this version".into(),
+                ));
+            }
         };
         let polynomial = |family| Conditioner::Polynomial {
             family,
@@ -236,10 +235,10 @@ impl ModelConfig {
             ConditionerName::Legendre => polynomial(Family::Legendre),
         };
         let base = match self.base {
-            BaseName::Normal => Base::Normal,
-            BaseName::TrainableNormal => Base::TrainableNormal,
-            BaseName::Logistic => return later("base", "\"logistic\"".into()),
-            BaseName::TrainableLogistic => return later("base", "\"trainable-logistic\"".into()),
+            BaseName::Normal => Base::new(Density::Normal, false),
+            BaseName::TrainableNormal => Base::new(Density::Normal, true),
+            BaseName::Logistic => Base::new(Density::Logistic, false),
+            BaseName::TrainableLogistic => Base::new(Density::Logistic, true),
         };
         let spec = FlowSpec {
             dims,
@@ -289,9 +288,11 @@ impl ModelConfig {
         ModelConfig {
             layers: spec.layers,
             transform,
-            base: match spec.base {
-                Base::Normal => BaseName::Normal,
-                Base::TrainableNormal => BaseName::TrainableNormal,
+            base: match (spec.base.density, spec.base.trained) {
+                (Density::Normal, false) => BaseName::Normal,
+                (Density::Normal, true) => BaseName::TrainableNormal,
+                (Density::Logistic, false) => BaseName::Logistic,
+                (Density::Logistic, true) => BaseName::TrainableLogistic,
             },
             scale_bound,
             ..config

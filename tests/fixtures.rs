@@ -15,13 +15,15 @@ use couplet::gpu::{GpuExecutor, adapters};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-const FIXTURES: [&str; 6] = [
+const FIXTURES: [&str; 8] = [
     "reference",
     "odd_shared_relu",
     "additive",
     "bounded_silu",
     "hermite",
     "legendre",
+    "logistic",
+    "trainable_logistic",
 ];
 
 #[derive(Deserialize)]

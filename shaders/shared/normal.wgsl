@@ -23,3 +23,10 @@ fn standard_normal(word: u32) -> f32 {
     }
     return select(magnitude, -magnitude, word >> 31u == 1u);
 }
+
+/// A standard logistic number from one random word. Twin: `standard_logistic` in src/random/normal.rs.
+fn standard_logistic(word: u32) -> f32 {
+    let p = (f32(word & 0x7FFFFFFFu) + 0.5) * 2.3283064e-10;
+    let magnitude = log((1.0 - p) / p);
+    return select(magnitude, -magnitude, word >> 31u == 1u);
+}

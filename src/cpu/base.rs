@@ -1,24 +1,71 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-use crate::flow::{Base, BaseOp};
-use crate::random::{Purpose, normal_at};
+use crate::flow::{BaseOp, Density};
+use crate::random::{Purpose, words};
 
 use super::lanes::{Column, LANES, dot};
 use super::real::Real;
 
-/// Mean and variance of one dimension of the base.
-fn moments<T: Real>(op: &BaseOp, parameters: &[T], d: usize) -> (T, T) {
-    match op.kind {
-        Base::Normal => (T::zero(), T::one()),
-        Base::TrainableNormal => (
-            parameters[op.mean.start + d],
-            parameters[op.raw_variance.start + d].softplus(),
-        ),
+/// Location and spread of one dimension of the base.
+fn place<T: Real>(op: &BaseOp, parameters: &[T], d: usize) -> (T, T) {
+    if op.kind.trained {
+        (
+            parameters[op.location.start + d],
+            parameters[op.raw_spread.start + d].softplus(),
+        )
+    } else {
+        (T::zero(), T::one())
     }
 }
 
-/// `log_prob = log_det + sum_d log N(z_d; mean_d, variance_d)`. Twin: `shaders/base_log_prob.wgsl`.
+/// log p(z). Twins: `log_density` in `shaders/shared/density_*.wgsl`.
+fn log_density<T: Real>(density: Density, z: T, location: T, spread: T) -> T {
+    let half = T::of(0.5);
+    let offset = z - location;
+    match density {
+        Density::Normal => -half * (T::of(TAU) * spread).ln() - half / spread * offset * offset,
+        Density::Logistic => {
+            // exp(-u) / (1 + exp(-u))^2 is even in u; from its lighter side nothing overflows.
+            let u = (offset / spread).abs();
+            -u - T::of(2.0) * (-u).exp().ln_1p() - spread.ln()
+        }
+    }
+}
+
+/// The derivatives of log p(z) by z and by the spread; that by the location is minus the first. Twins: `scores` in
+/// `shaders/shared/density_*.wgsl`.
+fn scores<T: Real>(density: Density, z: T, location: T, spread: T) -> (T, T) {
+    match density {
+        Density::Normal => {
+            let inverse = spread.recip();
+            let scaled = (z - location) * inverse;
+            (-scaled, T::of(0.5) * (scaled * scaled - inverse))
+        }
+        Density::Logistic => {
+            let inverse = spread.recip();
+            let u = (z - location) * inverse;
+            let tanh = (T::of(0.5) * u).tanh_();
+            (-tanh * inverse, (u * tanh - T::one()) * inverse)
+        }
+    }
+}
+
+/// A number from one random word. Twins: `draw` in `shaders/shared/density_*.wgsl`.
+fn draw<T: Real>(density: Density, word: u32, location: T, spread: T) -> T {
+    match density {
+        Density::Normal => {
+            let noise = crate::random::standard_normal(word);
+            location + spread.sqrt() * T::of(f64::from(noise))
+        }
+        Density::Logistic => {
+            let noise = crate::random::standard_logistic(word);
+            location + spread * T::of(f64::from(noise))
+        }
+    }
+}
+
+/// `log_prob = log_det + sum_d log p(z_d)`. Twin: `shaders/base_log_prob.wgsl`.
 pub fn log_prob<T: Real>(
     op: &BaseOp,
     parameters: &[T],
@@ -27,14 +74,10 @@ pub fn log_prob<T: Real>(
     log_prob: &mut Column<T>,
 ) {
     *log_prob = *log_det;
-    let half = T::of(0.5);
     for (d, z) in z.iter().enumerate() {
-        let (mean, variance) = moments(op, parameters, d);
-        let constant = half * (T::of(TAU) * variance).ln();
-        let precision = half / variance;
+        let (location, spread) = place(op, parameters, d);
         for lane in 0..LANES {
-            let offset = z[lane] - mean;
-            log_prob[lane] -= constant + precision * offset * offset;
+            log_prob[lane] += log_density(op.kind.density, z[lane], location, spread);
         }
     }
 }
@@ -49,23 +92,19 @@ pub fn backward<T: Real>(
     z_gradient: &mut [Column<T>],
     gradient: &mut [T],
 ) {
-    let half = T::of(0.5);
     for (d, z) in z.iter().enumerate() {
-        let (mean, variance) = moments(op, parameters, d);
-        let precision = variance.recip();
-        let mut by_mean = [T::zero(); LANES];
-        let mut by_variance = [T::zero(); LANES];
+        let (location, spread) = place(op, parameters, d);
+        let mut by_z = [T::zero(); LANES];
+        let mut by_spread = [T::zero(); LANES];
         for lane in 0..LANES {
-            let scaled = (z[lane] - mean) * precision;
-            by_mean[lane] = scaled;
-            by_variance[lane] = half * (scaled * scaled - precision);
-            z_gradient[d][lane] = -scaled * log_prob_gradient[lane];
+            (by_z[lane], by_spread[lane]) = scores(op.kind.density, z[lane], location, spread);
+            z_gradient[d][lane] = by_z[lane] * log_prob_gradient[lane];
         }
-        if op.kind == Base::TrainableNormal {
-            gradient[op.mean.start + d] += dot(&by_mean, log_prob_gradient);
+        if op.kind.trained {
+            gradient[op.location.start + d] -= dot(&by_z, log_prob_gradient);
             // d softplus(r) / dr = sigmoid(r)
-            let raw = op.raw_variance.start + d;
-            gradient[raw] += dot(&by_variance, log_prob_gradient) * parameters[raw].sigmoid();
+            let raw = op.raw_spread.start + d;
+            gradient[raw] += dot(&by_spread, log_prob_gradient) * parameters[raw].sigmoid();
         }
     }
 }
@@ -79,11 +118,37 @@ pub fn sample<T: Real>(
     z: &mut [Column<T>],
 ) {
     for (d, z) in z.iter_mut().enumerate() {
-        let (mean, variance) = moments(op, parameters, d);
-        let deviation = variance.sqrt();
+        let (location, spread) = place(op, parameters, d);
         for (z, row) in z.iter_mut().zip(rows.clone()) {
-            let noise = normal_at(seed, Purpose::Noise, row, d);
-            *z = mean + deviation * T::of(f64::from(noise));
+            let word = words(seed, Purpose::Noise, row, (d / 4) as u32)[d % 4];
+            *z = draw(op.kind.density, word, location, spread);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand spreads from the centre nothing overflows, in f32 either.
+    #[test]
+    fn the_tails_are_finite() {
+        for density in [Density::Normal, Density::Logistic] {
+            for spread in [1e-3f32, 1.0, 1e3] {
+                for side in [-1e4f32, 1e4] {
+                    let z = side * spread;
+                    let value = log_density(density, z, 0.0, spread);
+                    let (by_z, by_spread) = scores(density, z, 0.0, spread);
+                    assert!(value.is_finite() && by_z.is_finite() && by_spread.is_finite());
+                    assert!(value < -1e3 && by_z * side < 0.0);
+                }
+            }
+        }
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-12 * b.abs();
+        assert!(close(
+            log_density(Density::Logistic, 0.0, 0.0, 1.0),
+            -(4f64.ln())
+        ));
+        assert!(close(log_density(Density::Logistic, -1e4, 0.0, 1.0), -1e4));
     }
 }

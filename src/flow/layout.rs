@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::polynomial::count_terms;
-use super::spec::{Base, Conditioner, FlowSpec};
+use super::spec::{Conditioner, FlowSpec};
 
 /// One named tensor and its place in the flat parameter buffer.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,19 +83,14 @@ impl Layout {
                 }
             }
         }
-        match spec.base {
-            Base::Normal => {}
-            Base::TrainableNormal => {
-                layout.push("base.mean".into(), vec![spec.dims], Initial::Zero);
-                layout.push(
-                    "base.raw_variance".into(),
-                    vec![spec.dims],
-                    Initial::Uniform {
-                        low: 0.0,
-                        high: 1.0,
-                    },
-                );
-            }
+        if spec.base.trained {
+            let [location, raw_spread] = spec.base.tensor_names();
+            layout.push(location.into(), vec![spec.dims], Initial::Zero);
+            let unit = Initial::Uniform {
+                low: 0.0,
+                high: 1.0,
+            };
+            layout.push(raw_spread.into(), vec![spec.dims], unit);
         }
         layout
     }

@@ -11,4 +11,4 @@ pub use initial::initial_parameters;
 pub use layout::{Initial, Layout, Tensor};
 pub use plan::{BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
 pub use polynomial::{Family, Term, count_terms, max_terms, terms};
-pub use spec::{Activation, Base, Conditioner, FlowSpec, MAX_PARAMETERS, Transform};
+pub use spec::{Activation, Base, Conditioner, Density, FlowSpec, MAX_PARAMETERS, Transform};

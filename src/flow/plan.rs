@@ -129,10 +129,10 @@ pub struct Coupling {
 pub struct BaseOp {
     pub kind: Base,
     pub latent: BufferId,
-    /// Place of the mean in the parameters; empty where it is fixed.
-    pub mean: Range<usize>,
-    /// Place of the raw variance in the parameters; empty where it is fixed.
-    pub raw_variance: Range<usize>,
+    /// Place of the location in the parameters; empty where it is fixed.
+    pub location: Range<usize>,
+    /// Place of the raw spread in the parameters; empty where it is fixed.
+    pub raw_spread: Range<usize>,
 }
 
 impl Plan {
@@ -170,17 +170,20 @@ impl Plan {
             forward.extend(ops);
             forward.push(Op::Coupling(coupling));
         }
-        let base_range = |name: &str| match spec.base {
-            Base::Normal => 0..0,
-            Base::TrainableNormal => layout.range(name),
-        };
+        let [location, raw_spread] = spec.base.tensor_names().map(|name| {
+            if spec.base.trained {
+                layout.range(name)
+            } else {
+                0..0
+            }
+        });
         Ok(Plan {
             spec: spec.clone(),
             base: BaseOp {
                 kind: spec.base,
                 latent: spec.layers,
-                mean: base_range("base.mean"),
-                raw_variance: base_range("base.raw_variance"),
+                location,
+                raw_spread,
             },
             widths: lowering.widths,
             gradient_slots: lowering.gradient_slots,

@@ -62,14 +62,43 @@ pub enum Activation {
     Silu,
 }
 
-/// The density of the latent `z`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Base {
-    /// N(0, I).
+/// The density of the latent `z`: independent dimensions, standard or with a trained location and spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Base {
+    pub density: Density,
+    /// Whether location and raw spread r are trained; the spread is softplus(r).
+    pub trained: bool,
+}
+
+/// The density of one dimension of the base, at location 0 and spread 1 where it is not trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Density {
+    /// N(location, spread): the spread is the variance.
     Normal,
-    /// N(mu, diag(softplus(r))), mu and r trained.
-    TrainableNormal,
+    /// The logistic distribution; the spread is its scale.
+    Logistic,
+}
+
+impl Base {
+    /// Every base.
+    pub const ALL: [Base; 4] = [
+        Base::new(Density::Normal, false),
+        Base::new(Density::Normal, true),
+        Base::new(Density::Logistic, false),
+        Base::new(Density::Logistic, true),
+    ];
+
+    pub const fn new(density: Density, trained: bool) -> Self {
+        Base { density, trained }
+    }
+
+    /// The names that location and raw spread bear in a model file.
+    pub fn tensor_names(&self) -> [&'static str; 2] {
+        match self.density {
+            Density::Normal => ["base.mean", "base.raw_variance"],
+            Density::Logistic => ["base.location", "base.raw_scale"],
+        }
+    }
 }
 
 /// The largest number of parameters accepted: offsets into the flat parameter buffer are 32-bit on the GPU, and a
@@ -205,10 +234,7 @@ impl FlowSpec {
         let couplings = layer(0)?
             .checked_mul(self.layers.div_ceil(2))?
             .checked_add(layer(1)?.checked_mul(self.layers / 2)?)?;
-        match self.base {
-            Base::Normal => Some(couplings),
-            Base::TrainableNormal => couplings.checked_add(2 * self.dims),
-        }
+        couplings.checked_add(if self.base.trained { 2 * self.dims } else { 0 })
     }
 }
 
@@ -246,10 +272,8 @@ impl fmt::Display for FlowSpec {
                 format!("{family:?} polynomials of degree {degree}, total {total_degree}{bound}")
             }
         };
-        let base = match self.base {
-            Base::Normal => "normal",
-            Base::TrainableNormal => "trainable normal",
-        };
+        let trained = if self.base.trained { "trainable " } else { "" };
+        let base = format!("{trained}{:?}", self.base.density).to_lowercase();
         write!(
             f,
             "{} columns, {} {transform} coupling layers, {conditioner}, {base} base",

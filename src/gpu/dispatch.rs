@@ -1,7 +1,7 @@
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::flow::{Base, Basis, BufferId, Coupling, InputGradient, Linear, Plan};
+use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan};
 
 use super::device::Gpu;
 use super::kernels::{self, BaseDensity, Form, GROUP, Heads, Into, Kernel, Segment, Step, TILE};
@@ -335,8 +335,8 @@ impl Builder<'_> {
             "base",
             &BaseDensity {
                 dims: self.plan.dims() as u32,
-                mean: self.plan.base.mean.start as u32,
-                raw_variance: self.plan.base.raw_variance.start as u32,
+                location: self.plan.base.location.start as u32,
+                raw_spread: self.plan.base.raw_spread.start as u32,
             },
         )
     }
@@ -367,7 +367,7 @@ impl Builder<'_> {
         let record = self.base_record();
         let latent = &self.buffers[self.plan.latent()];
         let mut buffers = vec![&record, self.parameters, latent, z_gradient];
-        if self.plan.base.kind == Base::TrainableNormal {
+        if self.plan.base.kind.trained {
             buffers.push(partials);
         }
         self.dispatch(

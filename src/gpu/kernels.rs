@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON};
-use crate::flow::{Activation, Base, Family};
+use crate::flow::{Activation, Base, Density, Family};
 use crate::random::Purpose;
 
 use super::shader::{File, Source, record};
@@ -130,8 +130,8 @@ record! {
     /// The base density.
     BaseDensity {
         dims: u32,
-        mean: u32,
-        raw_variance: u32,
+        location: u32,
+        raw_spread: u32,
     }
 }
 
@@ -263,7 +263,7 @@ impl Kernel {
         for family in [Family::Hermite, Family::Legendre] {
             all.extend([Kernel::BasisForward(family), Kernel::BasisBackward(family)]);
         }
-        for base in [Base::Normal, Base::TrainableNormal] {
+        for base in Base::ALL {
             all.extend([
                 Kernel::BaseLogProb(base),
                 Kernel::BaseBackward(base),
@@ -373,23 +373,25 @@ impl Kernel {
                 vec![NUMBERS, BOUNDED, COUPLING, heads, kernel]
             }
             Kernel::BaseLogProb(base) => {
-                vec![NUMBERS, base_file(base), file!("base_log_prob.wgsl")]
+                let mut files = base_files(base);
+                files.push(file!("base_log_prob.wgsl"));
+                files
             }
             Kernel::BaseBackward(base) => {
-                let partials = match base {
-                    Base::Normal => file!("shared/base_no_partials.wgsl"),
-                    Base::TrainableNormal => file!("shared/base_partials.wgsl"),
-                };
-                let kernel = file!("base_backward.wgsl");
-                vec![NUMBERS, SUM, base_file(base), partials, kernel]
+                let mut files = base_files(base);
+                files.push(if base.trained {
+                    file!("shared/base_partials.wgsl")
+                } else {
+                    file!("shared/base_no_partials.wgsl")
+                });
+                files.extend([SUM, file!("base_backward.wgsl")]);
+                files
             }
-            Kernel::BaseSample(base) => vec![
-                NUMBERS,
-                file!("shared/philox.wgsl"),
-                file!("shared/normal.wgsl"),
-                base_file(base),
-                file!("base_sample.wgsl"),
-            ],
+            Kernel::BaseSample(base) => {
+                let mut files = base_files(base);
+                files.extend([file!("shared/philox.wgsl"), file!("base_sample.wgsl")]);
+                files
+            }
             Kernel::SumLogProb => vec![SUM, file!("sum_log_prob.wgsl")],
             Kernel::SumLoss => vec![SUM, file!("sum_loss.wgsl")],
             Kernel::SumPartials => vec![file!("sum_partials.wgsl")],
@@ -454,10 +456,10 @@ impl Kernel {
                 (6, Write),
             ],
             Kernel::BaseLogProb(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
-            Kernel::BaseBackward(Base::Normal) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
-            Kernel::BaseBackward(Base::TrainableNormal) => {
+            Kernel::BaseBackward(base) if base.trained => {
                 &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
             }
+            Kernel::BaseBackward(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
             Kernel::BaseSample(_) => &[(0, Uniform), (1, Read), (2, Write)],
             Kernel::SumLogProb | Kernel::SumLoss | Kernel::SumPartials => &[(1, Read), (2, Write)],
             Kernel::AdamW => &[(1, Read), (2, Write), (3, Write), (4, Write)],
@@ -494,11 +496,20 @@ fn basis_file(family: Family) -> File {
     }
 }
 
-fn base_file(base: Base) -> File {
-    match base {
-        Base::Normal => file!("shared/base_normal.wgsl"),
-        Base::TrainableNormal => file!("shared/base_trainable_normal.wgsl"),
-    }
+fn base_files(base: Base) -> Vec<File> {
+    vec![
+        NUMBERS,
+        file!("shared/normal.wgsl"),
+        if base.trained {
+            file!("shared/base_trained.wgsl")
+        } else {
+            file!("shared/base_fixed.wgsl")
+        },
+        match base.density {
+            Density::Normal => file!("shared/density_normal.wgsl"),
+            Density::Logistic => file!("shared/density_logistic.wgsl"),
+        },
+    ]
 }
 
 /// The numbers and records that Rust and WGSL share, written from the Rust ones.

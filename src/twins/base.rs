@@ -6,13 +6,13 @@ use crate::gpu::dispatch::Builder;
 #[test]
 fn base_log_prob_backward_and_sample() {
     let bench = Bench::new();
-    for kind in [Base::Normal, Base::TrainableNormal] {
+    for kind in Base::ALL {
         for dims in [2, 7, 65] {
             let plan = plan(dims, Transform::Additive, true, kind);
             let count = plan.layout.len();
             let mut values = numbers(count, 1);
             // Small and large variances too.
-            for (k, p) in plan.base.raw_variance.clone().enumerate() {
+            for (k, p) in plan.base.raw_spread.clone().enumerate() {
                 values[p] = [-9.0, -2.0, 0.0, 1.0, 12.0][k % 5];
             }
             let wide = widen(&values);
@@ -87,7 +87,7 @@ fn base_log_prob_backward_and_sample() {
                 let got = bench.gpu.read(&partials, (splits + 1) * count).unwrap();
                 for (p, &expected) in expected_parameters.iter().enumerate() {
                     let at = |split: usize| got[split * count + p];
-                    if plan.base.mean.contains(&p) || plan.base.raw_variance.contains(&p) {
+                    if plan.base.location.contains(&p) || plan.base.raw_spread.contains(&p) {
                         let sum = (0..splits).map(|s| f64::from(at(s))).sum::<f64>();
                         close(&format!("{what}: gradient {p}"), sum as f32, expected);
                     } else {

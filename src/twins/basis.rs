@@ -7,7 +7,7 @@ use crate::gpu::dispatch::Builder;
 #[test]
 fn basis_forward_and_backward() {
     let bench = Bench::new();
-    let plan = plan(2, Transform::Additive, true, Base::Normal);
+    let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
     let parameters = bench.parameters(&[0.0]);
     // Columns, degree, total degree, bound.
     let cases = [

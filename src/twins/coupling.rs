@@ -27,7 +27,7 @@ fn coupling_forward_inverse_and_backward() {
         (Transform::Additive, true),
     ] {
         for (dims, layer) in [(2, 0), (5, 0), (5, 1), (31, 1)] {
-            let plan = plan(dims, transform, separate, Base::Normal);
+            let plan = plan(dims, transform, separate, Base::ALL[0]);
             let op = coupling_of(&plan, layer);
             let inverse_op = plan.inverse.iter().find_map(|inverse| match inverse {
                 Op::Coupling(inverse) if inverse.layer == layer => Some(inverse),

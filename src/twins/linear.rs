@@ -62,7 +62,7 @@ fn forms(parameters: usize) -> Vec<Form> {
 #[test]
 fn linear_forward() {
     let bench = Bench::new();
-    let plan = plan(2, Transform::Additive, true, Base::Normal);
+    let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
     let activations = [
         None,
         Some(Activation::Tanh),
@@ -129,7 +129,7 @@ fn linear_forward() {
 #[test]
 fn linear_backward() {
     let bench = Bench::new();
-    let plan = plan(2, Transform::Additive, true, Base::Normal);
+    let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
     let activations = [
         None,
         Some(Activation::Tanh),

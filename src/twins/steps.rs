@@ -12,7 +12,7 @@ use crate::matrix::Matrix;
 #[test]
 fn gather_rows() {
     let bench = Bench::new();
-    let plan = plan(3, Transform::Additive, true, Base::Normal);
+    let plan = plan(3, Transform::Additive, true, Base::ALL[0]);
     let total = 157;
     let data = Matrix::from_fn(total, 3, |row, column| (10 * row + column) as f32);
     let segment = |first: usize, rows: usize| {
@@ -74,7 +74,7 @@ fn gather_rows() {
 fn sums_and_adamw() {
     let bench = Bench::new();
     for (dims, rows) in [(2, 1usize), (2, 61), (9, 257), (40, 64)] {
-        let plan = plan(dims, Transform::Additive, true, Base::TrainableNormal);
+        let plan = plan(dims, Transform::Additive, true, Base::ALL[1]);
         let count = plan.layout.len();
         let start = numbers(count, 1);
         let parameters = bench.parameters(&start);
@@ -162,7 +162,7 @@ fn sums_and_adamw() {
 /// Sizes follow the limits, and say what does not fit.
 #[test]
 fn sizes_follow_limits() {
-    let plan = plan(4, Transform::Additive, true, Base::TrainableNormal);
+    let plan = plan(4, Transform::Additive, true, Base::ALL[1]);
     let limits = wgpu::Limits::default();
     for wanted in [1, 5, 1000, 50_000, 10_000_000, 4_000_000_000] {
         let sizes = Sizes::new(&plan, &limits, wanted, true).unwrap();

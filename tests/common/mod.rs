@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use couplet::Matrix;
-use couplet::flow::{Activation, Base, Conditioner, Family, FlowSpec, Transform};
+use couplet::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Transform};
 use couplet::random::{Purpose, normal_at};
 
 /// A flow of every kind. A new transform, conditioner, activation or base is a new row here.
@@ -28,35 +28,38 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
     let affine = Transform::Affine { scale_bound: 0.0 };
     let bounded = Transform::Affine { scale_bound: 1.5 };
     use Activation::{Relu, Silu, Tanh};
-    use Base::{Normal, TrainableNormal};
+    const NORMAL: Base = Base::new(Density::Normal, false);
+    const TRAINED_NORMAL: Base = Base::new(Density::Normal, true);
+    const LOGISTIC: Base = Base::new(Density::Logistic, false);
+    const TRAINED_LOGISTIC: Base = Base::new(Density::Logistic, true);
     vec![
         (
             "reference experiment",
-            flow(4, 2, affine, mlp(&[32], Tanh, true), TrainableNormal),
+            flow(4, 2, affine, mlp(&[32], Tanh, true), TRAINED_NORMAL),
         ),
         (
             "two columns",
-            flow(2, 3, affine, mlp(&[8], Tanh, true), Normal),
+            flow(2, 3, affine, mlp(&[8], Tanh, true), NORMAL),
         ),
         (
             "odd D, shared, two hidden, relu",
-            flow(5, 3, affine, mlp(&[19, 11], Relu, false), TrainableNormal),
+            flow(5, 3, affine, mlp(&[19, 11], Relu, false), TRAINED_NORMAL),
         ),
         (
             "silu, separate, bounded",
-            flow(3, 4, bounded, mlp(&[7, 9, 5], Silu, true), TrainableNormal),
+            flow(3, 4, bounded, mlp(&[7, 9, 5], Silu, true), TRAINED_NORMAL),
         ),
         (
             "silu, shared",
-            flow(7, 2, affine, mlp(&[17], Silu, false), Normal),
+            flow(7, 2, affine, mlp(&[17], Silu, false), NORMAL),
         ),
         (
             "additive",
-            flow(5, 4, Transform::Additive, mlp(&[13], Tanh, true), Normal),
+            flow(5, 4, Transform::Additive, mlp(&[13], Tanh, true), NORMAL),
         ),
         (
             "linear conditioner, bounded",
-            flow(6, 2, bounded, mlp(&[], Tanh, true), TrainableNormal),
+            flow(6, 2, bounded, mlp(&[], Tanh, true), TRAINED_NORMAL),
         ),
         (
             "hermite, bounded input",
@@ -65,7 +68,7 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
                 3,
                 bounded,
                 polynomial(Family::Hermite, 3, 3, 3.0),
-                TrainableNormal,
+                TRAINED_NORMAL,
             ),
         ),
         (
@@ -75,7 +78,7 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
                 3,
                 Transform::Additive,
                 polynomial(Family::Legendre, 2, 4, 1.0),
-                Normal,
+                NORMAL,
             ),
         ),
         (
@@ -85,12 +88,20 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
                 2,
                 bounded,
                 polynomial(Family::Hermite, 8, 8, 2.0),
-                TrainableNormal,
+                TRAINED_NORMAL,
             ),
         ),
         (
+            "logistic",
+            flow(3, 2, affine, mlp(&[6], Tanh, true), LOGISTIC),
+        ),
+        (
+            "trained logistic",
+            flow(5, 3, bounded, mlp(&[9], Silu, false), TRAINED_LOGISTIC),
+        ),
+        (
             "128 columns",
-            flow(128, 2, bounded, mlp(&[65], Relu, false), TrainableNormal),
+            flow(128, 2, bounded, mlp(&[65], Relu, false), TRAINED_NORMAL),
         ),
     ]
 }
