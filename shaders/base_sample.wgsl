@@ -1,4 +1,4 @@
-// The base noise of rows step.sample_row..: a draw from each dimension's density. One invocation a row. Twin: `sample` in
+// The base noise of the rows from sample_row on: a draw from each dimension's density. One invocation a row. Twin: `sample` in
 // src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;

@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use tempfile::NamedTempFile;
 
@@ -11,6 +12,41 @@ use crate::error::{Error, Result};
 pub struct AtomicFile {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
+    _unfinished: Unfinished,
+}
+
+/// The temporary files that exist now.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Keeps a temporary file in the list while it is written.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn new(path: &Path) -> Self {
+        if let Ok(mut list) = UNFINISHED.lock() {
+            list.push(path.to_owned());
+        }
+        Unfinished(path.to_owned())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Ok(mut list) = UNFINISHED.lock() {
+            list.retain(|path| *path != self.0);
+        }
+    }
+}
+
+/// Removes every temporary file, for a process that is about to end in the middle of things.
+#[cfg(feature = "cli")]
+pub fn discard_unfinished() {
+    if let Ok(list) = UNFINISHED.lock() {
+        for path in list.iter() {
+            // It may be gone already; there is nobody left to tell.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 impl AtomicFile {
@@ -26,6 +62,13 @@ impl AtomicFile {
                 message,
             )));
         }
+        if path.is_dir() || path.file_name().is_none() {
+            let message = "this is a folder; name a file in it";
+            return Err(Error::io(path)(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                message,
+            )));
+        }
         let mut builder = tempfile::Builder::new();
         builder.prefix(".couplet-").suffix(".tmp");
         #[cfg(unix)]
@@ -37,6 +80,7 @@ impl AtomicFile {
         let file = builder.tempfile_in(folder(path)).map_err(Error::io(path))?;
         Ok(AtomicFile {
             path: path.to_owned(),
+            _unfinished: Unfinished::new(file.path()),
             file: BufWriter::new(file),
         })
     }

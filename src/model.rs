@@ -64,18 +64,34 @@ impl Standardize {
     /// [`Error::Data`] names a column that does not vary.
     pub fn of(values: &Matrix<f64>, names: &[String]) -> Result<Self> {
         let rows = values.rows() as f64;
+        if values.rows() == 1 {
+            return Err(Error::Data(
+                "the table has 1 row: nothing varies in it; more rows are needed".into(),
+            ));
+        }
         let (mut mean, mut deviation) = (Vec::new(), Vec::new());
         for (j, name) in names.iter().enumerate() {
             let column = values.column(j);
+            let refuse = |why: String| {
+                let place = format!("column {} (\"{name}\")", j + 1);
+                Err(Error::Data(format!("{place} {why}")))
+            };
+            if column.iter().all(|&x| x == column[0]) {
+                let value = column[0];
+                return refuse(format!(
+                    "is {value:?} in every row: it has no density; remove the column"
+                ));
+            }
             let m = column.iter().map(|x| x / rows).sum::<f64>();
-            let variance = column.iter().map(|x| (x - m) * (x - m) / rows).sum::<f64>();
-            let d = variance.sqrt();
-            if d == 0.0 || column.iter().all(|&x| x == column[0]) {
-                return Err(Error::Data(format!(
-                    "column {} (\"{name}\") is {} in every row: it has no density; remove the column",
-                    j + 1,
-                    column[0]
-                )));
+            let d = column
+                .iter()
+                .map(|x| (x - m) * (x - m) / rows)
+                .sum::<f64>()
+                .sqrt();
+            if !m.is_finite() || !d.is_normal() {
+                return refuse(format!(
+                    "has mean {m:e} and standard deviation {d:e}, beyond what 64-bit numbers can square; rescale it"
+                ));
             }
             mean.push(m);
             deviation.push(d);

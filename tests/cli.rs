@@ -96,6 +96,14 @@ fn bad_input_is_named_and_nothing_panics() {
     file("one.csv", "a\n1\n2\n3\n");
     file("constant.csv", "a,b\n1,5\n2,5\n3,5\n");
     file("three.csv", "a,b,c\n1,5,2\n2,4,1\n");
+    file("huge2.csv", "a,b\n1e200,2\n-1e200,4\n3,5\n");
+    file("tiny.csv", "a,b\n1e-300,2\n2e-300,4\n3e-300,5\n");
+    file("row.csv", "a,b\n1,2\n");
+    file("mixed.csv", "1.0,2x\n1,2\n3,4\n5,5\n");
+    file("twice.csv", "a,a\n1,2\n3,4\n5,7\n");
+    file("last.csv", "a,b\n1,2\n3,4\n5,x");
+    file("quote.csv", "a,b\n1,2\n\"3,4\n5,6\n");
+    file("other.csv", "height,length\n1,2\n");
     file("binary.csv", "a,b\n1,\u{1}\n");
     std::fs::write(folder.join("latin1.csv"), b"a,b\n1,\xff\xfe\n").unwrap();
     file("short.npy", "\u{93}NUMPY");
@@ -122,13 +130,23 @@ fn bad_input_is_named_and_nothing_panics() {
         "train huge.csv --standardize false",
         &["row 7", "weight", "too large"],
     );
-    bad("train short.csv", &["row 7", "line 8", "1 fields", "2"]);
+    bad("train short.csv", &["row 7", "line 8", "1 field ", "2"]);
     bad("train empty.csv", &["empty"]);
     bad("train header.csv", &["no rows"]);
     bad("train one.csv", &["1 column", "at least 2"]);
     bad("train constant.csv", &["column 2", "\"b\"", "every row"]);
     bad("train binary.csv", &["row 1", "not a number"]);
     bad("train latin1.csv", &["line 2", "UTF-8"]);
+    bad("train huge2.csv", &["column 1", "standard deviation"]);
+    bad("train tiny.csv", &["column 1", "standard deviation"]);
+    bad("train row.csv", &["1 row"]);
+    bad(
+        "train mixed.csv",
+        &["line 1", "\"2x\" is not a number", "header"],
+    );
+    bad("train twice.csv", &["columns 1 and 2", "\"a\""]);
+    bad("train last.csv", &["line 4 (row 3)", "\"x\""]);
+    bad("train quote.csv", &["row 2", "quote"]);
     bad("train short.npy", &["NPY"]);
     bad("train nosuch.csv", &["nosuch.csv"]);
     bad(
@@ -140,6 +158,14 @@ fn bad_input_is_named_and_nothing_panics() {
     bad(
         "score good.safetensors three.csv",
         &["3 columns", "2", "height, weight"],
+    );
+    bad(
+        "score good.safetensors other.csv",
+        &["\"weight\"", "height, length"],
+    );
+    bad(
+        "train three.csv --init good.safetensors",
+        &["2 columns", "3"],
     );
     bad("sample nosuch.safetensors", &["nosuch.safetensors"]);
 
@@ -163,6 +189,11 @@ fn bad_input_is_named_and_nothing_panics() {
         "train good.csv --layers 1000000 --hidden 100000",
         &["parameters", "lower"],
     );
+    usage("train good.csv --out good.csv", &["overwrite", "DATA"]);
+    usage("train good.csv --log ./good.csv", &["overwrite", "DATA"]);
+    usage("train good.csv --log a.x --out a.x", &["same file"]);
+    usage("sample good.safetensors --out rows.npy --json", &["--json"]);
+    usage("sample good.safetensors -n 18446744073709551615", &["rows"]);
     usage(
         "sample good.safetensors --out rows.xlsx",
         &[".xlsx", ".csv"],
@@ -190,6 +221,10 @@ fn bad_input_is_named_and_nothing_panics() {
     let diverging =
         "train good.csv --device cpu --standardize false --scale-bound 0 --learning-rate 1e3";
     refused(folder, diverging, 5, &["step", "learning_rate"]);
+    let nowhere = "train good.csv --device cpu --log no/such.jsonl";
+    refused(folder, nowhere, 1, &["folder"]);
+    let here = "train good.csv --device cpu --out .";
+    refused(folder, here, 1, &["this is a folder"]);
     // The model that was there is there still, and no temporary files are left.
     assert_eq!(
         std::fs::read(folder.join("good.safetensors")).unwrap(),
@@ -228,7 +263,7 @@ fn without_an_adapter_a_gpu_is_refused_and_auto_takes_the_cpu() {
     assert!(stderr(&output).contains("using the CPU"));
     let output = run("train good.csv --steps 2", "WGPU_ADAPTER_NAME", "nosuch");
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-    assert!(stderr(&output).contains("WGPU_ADAPTER_NAME nosuch"));
+    assert!(stderr(&output).contains("WGPU_ADAPTER_NAME=nosuch"));
     for (variable, value) in [("WGPU_BACKEND", "?!"), ("WGPU_POWER_PREF", "much")] {
         let output = run("devices", variable, value);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -430,6 +465,91 @@ fn the_reference_experiment() {
         let gap = number(&first, "nll") - number(&lines[3], "nll");
         assert!(gap.abs() < 1e-6, "{gap}");
     }
+}
+
+/// Columns are found by name, whatever their order, and separated as people separate them.
+#[test]
+fn columns_are_matched_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "good.csv", 60, |_, _| {});
+    well(folder, "train good.csv --steps 5 --device cpu");
+    let rows = numbers(&folder.join("good.csv"));
+    let mut swapped = "weight;height\n".to_string();
+    for row in &rows {
+        swapped += &format!("{};{}\r\n\n", row[1], row[0]);
+    }
+    std::fs::write(folder.join("swapped.csv"), swapped).unwrap();
+    let score = |data: &str| {
+        let args = format!("score good.safetensors {data} --device cpu");
+        stdout(&well(folder, &args))
+    };
+    assert_eq!(score("good.csv"), score("swapped.csv"));
+}
+
+/// A start from a standardised model goes on in its units, with a configuration or without.
+#[test]
+fn a_start_from_a_model_keeps_its_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "good.csv", 200, |_, _| {});
+    let nll = |args: &str| {
+        let output = well(folder, &format!("{args} --device cpu --json"));
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        summary["nll"].as_f64().unwrap()
+    };
+    let first = nll("train good.csv --steps 200");
+    let model = "[model]\nlayers = 6\nhidden = [64]\nseparate = false\nbase = \"normal\"\nscale_bound = 3.0\n";
+    std::fs::write(folder.join("same.toml"), model).unwrap();
+    for flags in ["", "--config same.toml"] {
+        let again = nll(&format!(
+            "train good.csv --steps 1 --learning-rate 1e-9 --init good.safetensors --out b.safetensors {flags}"
+        ));
+        assert!(
+            (again - first).abs() < 0.05,
+            "{flags}: {first}, then {again}"
+        );
+    }
+}
+
+/// Nobody listening on standard error is no reason to stop; an interrupt leaves nothing half written.
+#[cfg(unix)]
+#[test]
+fn a_closed_terminal_and_an_interrupt() {
+    use std::process::Stdio;
+    let folder = tempfile::tempdir().unwrap();
+    table(folder.path(), "good.csv", 60, |_, _| {});
+    let command = |args: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_couplet"));
+        command
+            .args(args.split_whitespace())
+            .current_dir(folder.path());
+        command
+    };
+    let mut child = command("train good.csv --steps 200 --device cpu --log-every 1")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    let before = files();
+    let mut child = command("sample good.safetensors -n 900000000 --device cpu --out many.csv")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while files() == before && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(files(), before, "a file was left behind");
 }
 
 /// An executor with a fault: one gradient number is off.

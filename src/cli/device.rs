@@ -31,11 +31,11 @@ impl Device {
     /// Chooses as the flags say, and tells the user what they should know of the choice.
     pub fn choose(args: &DeviceArgs) -> Result<Self> {
         let wanted = match &args.adapter {
-            Some(name) => Some((name.clone(), "--adapter")),
+            Some(name) => Some((name.clone(), "--adapter ")),
             None => std::env::var("WGPU_ADAPTER_NAME")
                 .ok()
                 .filter(|name| !name.is_empty())
-                .map(|name| (name, "WGPU_ADAPTER_NAME")),
+                .map(|name| (name, "WGPU_ADAPTER_NAME=")),
         };
         match (args.device, wanted) {
             (DeviceName::Cpu, _) if args.adapter.is_some() => Err(Failure::usage(
@@ -54,7 +54,7 @@ impl Device {
                 {
                     Some(adapter) => Ok(Self::gpu(adapter)),
                     None => {
-                        eprintln!("note: no hardware GPU found; using the CPU");
+                        say!("note: no hardware GPU found; using the CPU");
                         Ok(Device::Cpu)
                     }
                 }
@@ -64,7 +64,7 @@ impl Device {
 
     fn gpu(adapter: Adapter) -> Self {
         if adapter.is_software() {
-            eprintln!(
+            say!(
                 "warning: {} computes on the CPU; --device cpu does the same work faster",
                 adapter.describe()
             );
@@ -104,7 +104,7 @@ fn named(adapters: Vec<Adapter>, name: &str, origin: &str) -> Result<Adapter> {
         Some(adapter) => Ok(adapter),
         None if known.is_empty() => Err(Error::NoGpu(no_adapter()).into()),
         None => Err(Error::NoGpu(format!(
-            "{origin} {name}: no such adapter; there is {}",
+            "{origin}{name}: no such adapter; there is {}",
             known.join(", ")
         ))
         .into()),

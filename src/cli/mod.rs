@@ -1,5 +1,13 @@
 //! The command line. Data goes to standard output or `--out`; everything else goes to standard error.
 
+/// `eprintln!` without its panic: a message that nobody can receive must not end the work.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod device;
 mod devices;
 mod info;
@@ -144,6 +152,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
             return error.exit_code() as u8;
         }
     };
+    // A second call in one process (tests) finds the handler in place.
+    let _ = ctrlc::set_handler(|| {
+        crate::files::discard_unfinished();
+        say!("\ninterrupted: nothing was written");
+        std::process::exit(130);
+    });
     let result = match cli.command {
         Command::Train(args) => train::run(&args, wrap),
         Command::Sample(args) => sample::run(&args, wrap),
@@ -155,7 +169,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
         Ok(()) => 0,
         Err(failure) => {
             if failure.code != 0 {
-                eprintln!("error: {}", failure.message);
+                say!("error: {}", failure.message);
             }
             failure.code
         }

@@ -37,6 +37,11 @@ impl Sink {
     /// Opens what the flags name, before any work is done for it.
     pub fn open(args: &OutputArgs) -> Result<(Self, Format)> {
         let format = match args.out.as_deref().and_then(Path::extension) {
+            Some(extension) if args.json && extension.eq_ignore_ascii_case("npy") => {
+                return Err(Failure::usage(
+                    "--json writes text; name another file than .npy",
+                ));
+            }
             _ if args.json => Format::JsonLines,
             None => Format::Csv,
             Some(extension) if extension.eq_ignore_ascii_case("csv") => Format::Csv,

@@ -9,7 +9,7 @@ use crate::model::Model;
 
 use super::device::Device;
 use super::output::{Format, Sink, csv_field, rounded};
-use super::{DeviceArgs, OutputArgs, Result, Wrap, input};
+use super::{DeviceArgs, Failure, OutputArgs, Result, Wrap, input};
 
 #[derive(clap::Args)]
 pub struct SampleArgs {
@@ -32,6 +32,13 @@ const ROWS: u64 = 1 << 16;
 
 pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
     let model = Model::load(&args.model).map_err(input)?;
+    let most = isize::MAX as u64 / (8 * model.spec.dims as u64);
+    if args.rows > most {
+        return Err(Failure::usage(format!(
+            "-n {}: more rows than any file could hold",
+            args.rows
+        )));
+    }
     let (mut sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device)?;
     let mut executor = device.executor(model.plan()?, &model.parameters, wrap)?;

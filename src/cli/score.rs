@@ -9,7 +9,7 @@ use crate::model::Model;
 
 use super::device::Device;
 use super::output::{Format, Sink};
-use super::{DeviceArgs, OutputArgs, Result, Wrap, input};
+use super::{DeviceArgs, Failure, OutputArgs, Result, Wrap, input};
 
 #[derive(clap::Args)]
 pub struct ScoreArgs {
@@ -26,16 +26,10 @@ pub struct ScoreArgs {
 pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     let model = Model::load(&args.model).map_err(input)?;
     let table = read_table(&args.data).map_err(input)?;
-    if table.values.columns() != model.spec.dims {
-        return Err(Error::Data(format!(
-            "{} has {} columns; the model was trained on {}: {}",
-            args.data.display(),
-            table.values.columns(),
-            model.spec.dims,
-            model.columns.join(", ")
-        ))
-        .into());
-    }
+    let table = table.in_order_of(&model.columns).map_err(|error| {
+        let message = format!("{}: {error}", args.data.display());
+        Failure::from(Error::Data(message))
+    })?;
     let (mut sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device)?;
     let mut executor = device.executor(model.plan()?, &model.parameters, wrap)?;
@@ -71,7 +65,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     }
     sink.finish()?;
     let mean = column.values().iter().sum::<f64>() / rows as f64;
-    eprintln!(
+    say!(
         "{rows} rows, mean log_prob {mean:.5} nats ({})",
         executor.describe()
     );

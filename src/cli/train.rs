@@ -1,9 +1,10 @@
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::config::{Config, ModelConfig};
@@ -12,7 +13,7 @@ use crate::data::{Table, read_table};
 use crate::error::Error;
 use crate::executor::{AdamW, Executor, Training};
 use crate::files::AtomicFile;
-use crate::flow::{Plan, initial_parameters};
+use crate::flow::{Layout, Plan, initial_parameters};
 use crate::matrix::Matrix;
 use crate::model::{Model, Preprocessing, Standardize, load_parameters};
 use crate::train::{self, Comparison, Experiment, Known, StepReport, Verdict, Watch};
@@ -99,28 +100,6 @@ impl Settings {
     }
 }
 
-/// What there is to learn from.
-enum Source {
-    Experiment(Box<Experiment>),
-    Table(Table),
-}
-
-impl Source {
-    fn columns(&self) -> Vec<String> {
-        match self {
-            Source::Experiment(experiment) => experiment.columns(),
-            Source::Table(table) => table.columns.clone(),
-        }
-    }
-
-    fn values(&self) -> Matrix<f64> {
-        match self {
-            Source::Experiment(experiment) => experiment.rows.map(f64::from),
-            Source::Table(table) => table.values.clone(),
-        }
-    }
-}
-
 /// A run, resolved: everything that flags, configuration and files say, checked before any work begins.
 struct Run {
     config: Config,
@@ -128,6 +107,25 @@ struct Run {
     rows: Matrix<f32>,
     experiment: Option<Box<Experiment>>,
     out: PathBuf,
+}
+
+/// What `--init` brings.
+enum Init {
+    /// A model file, which says itself what it is.
+    Model(Box<Model>),
+    /// Tensors alone; the configuration says what they are.
+    Tensors,
+}
+
+impl Init {
+    fn read(path: &Path, with_config: bool) -> Result<Self> {
+        match Model::load(path) {
+            Ok(model) => Ok(Init::Model(Box::new(model))),
+            // With a configuration, whatever is wrong is found when the tensors are matched.
+            Err(_) if with_config => Ok(Init::Tensors),
+            Err(error) => Err(input(error)),
+        }
+    }
 }
 
 impl Run {
@@ -140,23 +138,37 @@ impl Run {
             (None, None) => Config::default(),
             (None, Some(_)) => Config::for_data(),
         };
-        // A model file says itself what it is; a file of tensors alone needs a configuration.
         let init = match &args.init {
-            Some(path) if args.config.is_none() => {
-                let model = Model::load(path).map_err(input)?;
-                config.model = ModelConfig::of(&model.spec);
-                Some(model)
-            }
-            _ => None,
+            Some(path) => Some(Init::read(path, args.config.is_some())?),
+            None => None,
         };
+        if let (Some(Init::Model(model)), None) = (&init, &args.config) {
+            config.model = ModelConfig::of(&model.spec);
+        }
         args.settings.apply(&mut config);
         config.validate()?;
+        let out = args.out.clone().unwrap_or_else(|| match &args.data {
+            Some(path) => Path::new(path.file_stem().unwrap_or("model".as_ref()))
+                .with_extension("safetensors"),
+            None => "experiment.safetensors".into(),
+        });
+        refuse_to_overwrite_inputs(args, &out)?;
 
-        let source = match &args.data {
-            None => Source::Experiment(Box::new(Experiment::new(config.train.seed))),
-            Some(path) => Source::Table(read_table(path).map_err(input)?),
+        let (experiment, table) = match &args.data {
+            None => {
+                let experiment = Box::new(Experiment::new(config.train.seed));
+                let table = Table {
+                    columns: experiment.columns(),
+                    named: false,
+                    values: experiment.rows.map(f64::from),
+                };
+                (Some(experiment), table)
+            }
+            Some(path) => (None, read_table(path).map_err(input)?),
         };
-        let (columns, values) = (source.columns(), source.values());
+        let Table {
+            columns, values, ..
+        } = table;
         if values.columns() < 2 {
             return Err(Error::Data(
                 "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into(),
@@ -164,9 +176,22 @@ impl Run {
             .into());
         }
         let spec = config.model.spec(values.columns())?;
-        let preprocessing = match init {
-            Some(init) if init.spec.dims == spec.dims && args.settings.standardize.is_none() => {
-                init.preprocessing
+        let preprocessing = match &init {
+            // The parameters belong to the units that they were trained in.
+            Some(Init::Model(model)) => {
+                if model.spec.dims != spec.dims {
+                    return Err(Error::Model(format!(
+                        "the model that --init names has {} columns; this table has {}",
+                        model.spec.dims, spec.dims
+                    ))
+                    .into());
+                }
+                if config.data.standardize != model.preprocessing.standardize.is_some() {
+                    say!(
+                        "note: columns are standardised, or not, as in the model that --init names"
+                    );
+                }
+                model.preprocessing.clone()
             }
             _ if config.data.standardize => Preprocessing {
                 standardize: Some(Standardize::of(&values, &columns)?),
@@ -175,15 +200,15 @@ impl Run {
         };
         let rows = preprocessing.training_rows(&values, &columns)?;
         let plan = Plan::new(&spec)?;
-        let parameters = match &args.init {
-            Some(path) => load_parameters(path, &plan.layout).map_err(input)?,
+        let parameters = match init {
             None => initial_parameters(&plan.layout, config.train.seed),
+            Some(Init::Model(model)) if Layout::new(&model.spec) == plan.layout => model.parameters,
+            // By name and shape, or with a message that says which tensor does not fit.
+            Some(Init::Model(_) | Init::Tensors) => {
+                let path = args.init.as_deref().expect("read from there");
+                load_parameters(path, &plan.layout).map_err(input)?
+            }
         };
-        let out = args.out.clone().unwrap_or_else(|| match &args.data {
-            Some(path) => Path::new(path.file_stem().unwrap_or("model".as_ref()))
-                .with_extension("safetensors"),
-            None => "experiment.safetensors".into(),
-        });
         // A folder that cannot be written is better known before the training than after it.
         drop(AtomicFile::create(&out)?);
         Ok(Run {
@@ -195,10 +220,7 @@ impl Run {
                 parameters,
             },
             rows,
-            experiment: match source {
-                Source::Experiment(experiment) => Some(experiment),
-                Source::Table(_) => None,
-            },
+            experiment,
             out,
         })
     }
@@ -216,15 +238,44 @@ impl Run {
     }
 }
 
+/// Data, configuration and log are nobody's output.
+fn refuse_to_overwrite_inputs(args: &TrainArgs, out: &Path) -> Result<()> {
+    let same = |a: &Path, b: &Path| {
+        a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+    };
+    let inputs = [("DATA", &args.data), ("--config", &args.config)];
+    for (flag, output) in [("--out", Some(out)), ("--log", args.log.as_deref())] {
+        for (name, input) in inputs {
+            if let (Some(output), Some(input)) = (output, input)
+                && same(output, input)
+            {
+                return Err(Failure::usage(format!(
+                    "{flag} {}: this is {name}, which it would overwrite; name another file",
+                    output.display()
+                )));
+            }
+        }
+    }
+    match (&args.log, &args.init) {
+        (Some(log), _) if same(log, out) => Err(Failure::usage(
+            "--log and --out name the same file; name two",
+        )),
+        (Some(log), Some(init)) if same(log, init) => Err(Failure::usage(
+            "--log would overwrite the file that --init names; name another",
+        )),
+        _ => Ok(()),
+    }
+}
+
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut run = Run::resolve(args)?;
-    let mut log = Log::create(args.log.as_deref())?;
     let device = Device::choose(&args.device)?;
+    let mut log = Log::create(args.log.as_deref())?;
     let plan = run.model.plan()?;
     let mut executor = device.executor(plan.clone(), &run.model.parameters, wrap)?;
     let training = run.training();
-    eprintln!("{}", run.model.spec);
-    eprintln!(
+    say!("{}", run.model.spec);
+    say!(
         "{} rows, {} parameters, on {}",
         run.rows.rows(),
         plan.layout.len(),
@@ -234,15 +285,16 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     executor.start(&run.rows, &training)?;
     let steps = run.config.train.steps;
     let log_every = args.log_every as usize;
+    let mut in_steps = None;
     let verdict = if args.cpu_reference {
         let mut reference = CpuExecutor::<f64>::new(plan, &run.model.parameters);
         reference.start(&run.rows, &training)?;
         let offset = -run.model.preprocessing.log_det();
-        eprintln!(
+        say!(
             "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
              10 at most, after which the reference continues from the device's"
         );
-        eprintln!(
+        say!(
             "{:>7} {:>12} {:>12} {:>13} {:>10} {:>14} {:>10}",
             "step",
             "device NLL",
@@ -265,7 +317,12 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     } else {
         let mut screen = Screen::new(&run, &mut log);
         screen.header();
-        train::run(executor.as_mut(), steps, log_every, &mut screen)?;
+        in_steps = Some(train::run(
+            executor.as_mut(),
+            steps,
+            log_every,
+            &mut screen,
+        )?);
         screen.finish();
         None
     };
@@ -289,9 +346,9 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         ))
         .into());
     }
-    let mut summary = summarize(&run, executor.as_mut(), seconds)?;
+    let mut summary = summarize(&run, executor.as_mut(), seconds, in_steps)?;
     run.model.save(&run.out)?;
-    eprintln!("model written to {}", run.out.display());
+    say!("model written to {}", run.out.display());
     if let Some(verdict) = &verdict {
         summary["agrees"] = json!(verdict.agrees());
     }
@@ -310,11 +367,23 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
 }
 
 /// Prints how good the model is, and returns the same for machines.
-fn summarize(run: &Run, executor: &mut dyn Executor, seconds: f64) -> Result<Value> {
+fn summarize(
+    run: &Run,
+    executor: &mut dyn Executor,
+    seconds: f64,
+    in_steps: Option<Duration>,
+) -> Result<Value> {
     let rows = run.rows.map(f64::from);
     let log_prob = executor.log_prob(&rows)?;
     let log_det = run.model.preprocessing.log_det();
     let nll = -log_prob.iter().sum::<f64>() / log_prob.len() as f64 - log_det;
+    if !nll.is_finite() {
+        return Err(Error::Diverged(format!(
+            "the NLL over all rows is {nll} after the last step: training diverged; lower learning_rate, or set \
+             scale_bound (3 is a good start). No model was written"
+        ))
+        .into());
+    }
     let mut summary = json!({
         "event": "done",
         "steps": run.config.train.steps,
@@ -323,8 +392,8 @@ fn summarize(run: &Run, executor: &mut dyn Executor, seconds: f64) -> Result<Val
         "nll": nll,
         "model": run.out.to_string_lossy(),
     });
-    eprintln!();
-    eprintln!(
+    say!();
+    say!(
         "final NLL       {nll:.4} nats, over all {} rows",
         rows.rows()
     );
@@ -332,16 +401,16 @@ fn summarize(run: &Run, executor: &mut dyn Executor, seconds: f64) -> Result<Val
         let known = measure(experiment, &run.model, executor)?;
         let entropy = experiment.target.entropy();
         let kl = experiment.kl(executor, &run.model.preprocessing)?;
-        eprintln!("entropy         {entropy:.4} nats, exact: no model can do better");
-        eprintln!("KL divergence   {:.4} nats = NLL - entropy", nll - entropy);
-        eprintln!(
+        say!("entropy         {entropy:.4} nats, exact: no model can do better");
+        say!("KL divergence   {:.4} nats = NLL - entropy", nll - entropy);
+        say!(
             "                {:.4} +- {:.4} on {} rows that training never saw",
-            kl.mean, kl.standard_error, kl.rows
+            kl.mean,
+            kl.standard_error,
+            kl.rows
         );
         if let (Some(mean), Some(cov)) = (known.mean_error, known.cov_error) {
-            eprintln!(
-                "sample errors   mean {mean:.4}, covariance {cov:.4} (relative, 1,000 samples)"
-            );
+            say!("sample errors   mean {mean:.4}, covariance {cov:.4} (relative, 1,000 samples)");
             summary["mean_error"] = json!(mean);
             summary["cov_error"] = json!(cov);
         }
@@ -350,11 +419,13 @@ fn summarize(run: &Run, executor: &mut dyn Executor, seconds: f64) -> Result<Val
         summary["kl_held_out"] = json!(kl.mean);
         summary["kl_standard_error"] = json!(kl.standard_error);
     }
-    let steps = run.config.train.steps as f64;
-    eprintln!(
-        "time            {seconds:.1} s, {:.2} ms a step",
-        1e3 * seconds / steps
-    );
+    let mut time = format!("time            {seconds:.1} s");
+    if let Some(in_steps) = in_steps {
+        let each = 1e3 * in_steps.as_secs_f64() / run.config.train.steps as f64;
+        time += &format!(", {each:.2} ms a step");
+        summary["ms_per_step"] = json!((each * 1e3).round() / 1e3);
+    }
+    say!("{time}");
     Ok(summary)
 }
 
@@ -368,7 +439,7 @@ fn measure(
 
 fn report_comparison(at: &Comparison, offset: f64, log: &mut Log) -> Result<(), Error> {
     let (device_nll, reference_nll) = (at.device_nll + offset, at.reference_nll + offset);
-    eprintln!(
+    say!(
         "{:>7} {device_nll:>12.6} {reference_nll:>12.6} {:>13.2e} {:>10.2e} {:>15.2e} {:>10.2e}",
         at.step,
         at.gradient.largest,
@@ -389,21 +460,23 @@ fn report_comparison(at: &Comparison, offset: f64, log: &mut Log) -> Result<(), 
 }
 
 fn print_verdict(verdict: &Verdict) {
-    eprintln!("\nlargest differences over the whole run");
+    say!("\nlargest differences over the whole run");
     for finding in &verdict.findings {
         let sign = if finding.holds() { "ok  " } else { "FAIL" };
-        eprintln!(
+        say!(
             "{sign} {:.2e} of {:.0e} allowed: {}",
-            finding.worst, finding.tolerance, finding.what
+            finding.worst,
+            finding.tolerance,
+            finding.what
         );
-        eprintln!("     ({})", finding.reason);
+        say!("     ({})", finding.reason);
     }
     let word = if verdict.agrees() {
         "agree"
     } else {
         "DISAGREE"
     };
-    eprintln!("verdict: the device and the CPU in f64 {word}");
+    say!("verdict: the device and the CPU in f64 {word}");
 }
 
 /// The log file of a run, if one was asked for.
@@ -416,6 +489,8 @@ impl Log {
         let file = match path {
             None => None,
             Some(path) => {
+                // As for a model: a folder that does not exist is named as such.
+                drop(AtomicFile::create(path)?);
                 let file = File::create(path).map_err(Error::io(path))?;
                 Some((BufWriter::new(file), path.to_owned()))
             }
@@ -453,19 +528,31 @@ struct Screen<'a> {
     bar: Option<ProgressBar>,
     /// What standardising adds to the NLL, to have it in the units of the data.
     offset: f64,
+    /// NLL of the first and of the latest logged step.
+    ends: Option<(f64, f64)>,
 }
 
 impl<'a> Screen<'a> {
     fn new(run: &'a Run, log: &'a mut Log) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(
-                "{bar:24} {pos}/{len} steps, {per_sec}, NLL {msg}, {eta} left",
+                "{bar:24} {pos}/{len} steps, {rate}, NLL {msg}, {eta} left",
             );
-            ProgressBar::new(run.config.train.steps as u64)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            ProgressBar::new(run.config.train.steps as u64).with_style(
+                style
+                    .unwrap_or_else(|_| ProgressStyle::default_bar())
+                    .with_key(
+                        "rate",
+                        |state: &ProgressState, text: &mut dyn fmt::Write| {
+                            // Nowhere to report to if the bar's own buffer fails.
+                            let _ = write!(text, "{:.1} steps/s", state.per_sec());
+                        },
+                    ),
+            )
         });
         Screen {
             offset: -run.model.preprocessing.log_det(),
+            ends: None,
             run,
             log,
             bar,
@@ -475,7 +562,7 @@ impl<'a> Screen<'a> {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => say!("{text}"),
         }
     }
 
@@ -490,6 +577,13 @@ impl<'a> Screen<'a> {
     fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
+        }
+        if let Some((first, last)) = self.ends
+            && last > first
+        {
+            say!(
+                "warning: the NLL ended above where it began; lower learning_rate, or set scale_bound"
+            );
         }
     }
 }
@@ -512,6 +606,8 @@ impl Watch for Screen<'_> {
             nll: report.nll + self.offset,
             ..*report
         };
+        let first = self.ends.map_or(report.nll, |(first, _)| first);
+        self.ends = Some((first, report.nll));
         let mut line = format!("{:>7} {:>12.4}", report.step, report.nll);
         for known in [
             report.known.kl,

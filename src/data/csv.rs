@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -7,10 +7,26 @@ use crate::matrix::Matrix;
 
 use super::{Table, default_names};
 
-/// Reads a CSV file. Its first line is a header if any of its fields is not a number.
+/// The separator of a file: whichever of comma, semicolon and tab its first line has most of.
+fn separator(path: &Path) -> Result<u8> {
+    let mut line = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    BufReader::new(file)
+        .take(1 << 16)
+        .read_until(b'\n', &mut line)
+        .map_err(Error::io(path))?;
+    let count = |separator: &u8| line.iter().filter(|byte| *byte == separator).count();
+    // The last of equals wins: the comma.
+    let candidates = [b'\t', b';', b','];
+    Ok(candidates.into_iter().max_by_key(count).unwrap_or(b','))
+}
+
+/// Reads a CSV file. Its first line is a header if none of its fields is a number.
 pub(super) fn read(path: &Path) -> Result<Table> {
+    let separator = separator(path)?;
     let file = File::open(path).map_err(Error::io(path))?;
     let mut reader = ::csv::ReaderBuilder::new()
+        .delimiter(separator)
         .has_headers(false)
         .flexible(true)
         .trim(::csv::Trim::All)
@@ -38,18 +54,23 @@ pub(super) fn read(path: &Path) -> Result<Table> {
         let is_first = names.is_none() && columns.is_empty();
         if is_first {
             columns = vec![Vec::new(); record.len()];
-            if record.iter().any(|field| field.parse::<f64>().is_err()) {
+            let texts = record.iter().filter(|field| field.parse::<f64>().is_err());
+            if texts.count() == record.len() && !record.iter().all(str::is_empty) {
                 names = Some(record.iter().map(str::to_owned).collect());
                 continue;
             }
         }
-        // The position of a record is where the reader stood before it, which may be on a blank line.
-        let line = reader.position().line().saturating_sub(1).max(1);
+        // A record begins where the reader stood before it, which may be on a blank line, and ends on the line before
+        // the one where the reader stands now, unless the file ends without a line end.
+        let began = record.position().map_or(1, ::csv::Position::line);
+        let line = began.max(reader.position().line().saturating_sub(1));
         let row = columns[0].len() + 1;
         if record.len() != columns.len() {
             return Err(bad(format!(
-                "line {line} (row {row}) has {} fields where {} were expected",
+                "line {line} (row {row}) has {} {} where {} were expected; look for a missing or extra separator, or \
+                 a quote that is not closed",
                 record.len(),
+                if record.len() == 1 { "field" } else { "fields" },
                 columns.len()
             )));
         }
@@ -73,7 +94,18 @@ pub(super) fn read(path: &Path) -> Result<Table> {
                         place()
                     )));
                 }
-                Err(_) => return Err(bad(format!("{}: \"{field}\" is not a number", place()))),
+                Err(_) => {
+                    let header = if row == 1 && names.is_none() {
+                        " (a header's fields would all be names)"
+                    } else {
+                        ""
+                    };
+                    let shown: String = field.chars().take(40).collect();
+                    return Err(bad(format!(
+                        "{}: {shown:?} is not a number{header}",
+                        place()
+                    )));
+                }
             }
         }
     }
@@ -83,6 +115,7 @@ pub(super) fn read(path: &Path) -> Result<Table> {
     let rows = columns[0].len();
     let width = columns.len();
     Ok(Table {
+        named: names.is_some(),
         columns: names.unwrap_or_else(|| default_names(width)),
         values: Matrix::from_values(rows, width, columns.concat()),
     })

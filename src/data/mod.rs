@@ -18,7 +18,58 @@ pub use target::Gaussian;
 pub struct Table {
     /// From the file's header, or x0, x1, ... where it has none.
     pub columns: Vec<String>,
+    /// Whether the names come from the file.
+    pub named: bool,
     pub values: Matrix<f64>,
+}
+
+impl Table {
+    /// The table with its columns in the order of these names. Where either side has no names of its own, order decides.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names what is missing or too much.
+    pub fn in_order_of(self, names: &[String]) -> Result<Self> {
+        let width = names.len();
+        if self.columns.len() != width {
+            return Err(Error::Data(format!(
+                "the table has {} columns; the model was trained on {width}: {}",
+                self.columns.len(),
+                list(names)
+            )));
+        }
+        if !self.named || names == default_names(width) || self.columns == names {
+            return Ok(self);
+        }
+        let mut order = Vec::with_capacity(width);
+        for name in names {
+            match self.columns.iter().position(|column| column == name) {
+                Some(place) => order.push(place),
+                None => {
+                    return Err(Error::Data(format!(
+                        "the table has no column \"{name}\"; it has {}, and the model was trained on {}",
+                        list(&self.columns),
+                        list(names)
+                    )));
+                }
+            }
+        }
+        let values = &self.values;
+        Ok(Table {
+            columns: names.to_vec(),
+            named: true,
+            values: Matrix::from_fn(values.rows(), width, |row, j| values.get(row, order[j])),
+        })
+    }
+}
+
+/// Names for a message: the first few of many.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// The names that columns without names are given.
@@ -51,6 +102,16 @@ pub fn read_table(path: &Path) -> Result<Table> {
             "{}: the table has no rows",
             path.display()
         )));
+    }
+    for (j, name) in table.columns.iter().enumerate() {
+        if let Some(i) = table.columns[..j].iter().position(|other| other == name) {
+            return Err(Error::Data(format!(
+                "{}: columns {} and {} are both named \"{name}\"; rename one",
+                path.display(),
+                i + 1,
+                j + 1
+            )));
+        }
     }
     Ok(table)
 }

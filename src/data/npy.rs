@@ -22,15 +22,24 @@ pub(super) fn read(path: &Path) -> Result<Table> {
             "the array has shape {shape:?}; a table has two dimensions: rows and columns"
         )));
     };
+    let kind = npy.dtype().descr();
+    let width = match npy.dtype() {
+        npyz::DType::Plain(plain) if ["<f8", ">f8"].contains(&plain.to_string().as_str()) => 8,
+        npyz::DType::Plain(plain) if ["<f4", ">f4"].contains(&plain.to_string().as_str()) => 4,
+        _ => {
+            return Err(bad(format!(
+                "the array's type is {kind}; convert it to float32 or float64"
+            )));
+        }
+    };
     // A header may promise more than the file holds; believe the file before anything is allocated.
     let promised = rows.checked_mul(columns);
-    if promised.is_none_or(|count| count.checked_mul(4).is_none_or(|bytes| bytes > length)) {
+    if promised.is_none_or(|count| count.checked_mul(width).is_none_or(|bytes| bytes > length)) {
         return Err(bad(format!(
             "the header promises {rows} x {columns} numbers, more than the file's {length} bytes can hold"
         )));
     }
     let order = npy.order();
-    let kind = npy.dtype().descr();
     let truncated = |error: io::Error| bad(format!("the file ends early: {error}"));
     let values: Vec<f64> = match npy.try_data::<f64>() {
         Ok(data) => data.collect::<io::Result<_>>().map_err(truncated)?,
@@ -65,6 +74,7 @@ pub(super) fn read(path: &Path) -> Result<Table> {
     };
     Ok(Table {
         columns: default_names(columns),
+        named: false,
         values,
     })
 }

@@ -197,7 +197,7 @@ impl FlowSpec {
         match self.count_parameters() {
             Some(count) if count <= MAX_PARAMETERS => Ok(()),
             _ => fail(format!(
-                "the model has more than {MAX_PARAMETERS} parameters; lower layers or hidden"
+                "the model has more than {MAX_PARAMETERS} parameters; lower layers or hidden, or take fewer columns"
             )),
         }
     }
@@ -257,7 +257,11 @@ impl fmt::Display for FlowSpec {
                     (_, true) => ", separate networks for s and t",
                     (_, false) => ", one network for s and t",
                 };
-                format!("MLP {hidden:?} {activation}{networks}")
+                let widths = match hidden.len() {
+                    0..=8 => format!("{hidden:?}"),
+                    many => format!("of {many} hidden layers"),
+                };
+                format!("MLP {widths} {activation}{networks}")
             }
             Conditioner::Polynomial {
                 family,

@@ -47,9 +47,13 @@ impl Adapter {
 /// The adapters of this machine, in the order in which they would be chosen: by kind, and by the order of their
 /// drivers within a kind. `WGPU_BACKEND` and `WGPU_POWER_PREF` have their usual meaning.
 pub fn adapters() -> Vec<Adapter> {
-    let instance =
-        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    // Set to nothing means not set.
+    if std::env::var("WGPU_BACKEND").is_ok_and(|backend| backend.is_empty()) {
+        descriptor.backends = wgpu::Backends::all();
+    }
+    let backends = descriptor.backends;
+    let instance = wgpu::Instance::new(descriptor);
     let mut adapters: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends))
         .into_iter()
         .map(|adapter| Adapter {

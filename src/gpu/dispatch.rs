@@ -56,6 +56,7 @@ impl Dispatch {
         pass.dispatch_workgroups(x, y, z);
     }
 }
+
 /// What training keeps on the device beside the activations.
 pub struct Optimizer {
     pub gradient: wgpu::Buffer,
@@ -63,10 +64,12 @@ pub struct Optimizer {
     pub second_moment: wgpu::Buffer,
     pub losses: wgpu::Buffer,
 }
+
 /// The rows to train on, in as many buffers as the binding limit asks for.
 pub struct Data {
     pub segments: Vec<(Segment, wgpu::Buffer)>,
 }
+
 /// The grid of a matrix product with so many columns.
 fn product_grid(form: Form, columns: usize) -> Grid {
     match form {

@@ -9,6 +9,7 @@ use super::sizes::Sizes;
 
 /// Records in the step ring: how many runs of rows one submission may hold.
 pub const RING: usize = 256;
+
 /// A plan made ready on a device: its buffers, and its ops as lists of dispatches.
 pub struct Program {
     pub sizes: Sizes,
@@ -35,6 +36,7 @@ pub struct TrainingProgram {
     pub backward: Vec<Dispatch>,
     pub update: Dispatch,
 }
+
 impl Program {
     /// A program for scoring and sampling, and for training where `training` brings data and optimiser.
     pub fn new(

@@ -9,6 +9,7 @@ const ACTIVATION_BUDGET: usize = 1 << 30;
 
 /// llvmpipe ends every loop of an invocation after 65,535 iterations; the weight gradients take about 1.1 a row.
 const MAX_ROWS_PER_SPLIT: usize = 32_768;
+
 /// Sizes that follow from a plan, the device's limits and the rows wanted: worked out here and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {

@@ -31,8 +31,7 @@ impl Difference {
         let (mut largest, mut difference, mut scale) = (0.0f64, 0.0, 0.0);
         for (a, b) in a.iter().zip(b) {
             let gap = (a - b).abs();
-            // f64::max would pass over a NaN.
-            largest = if gap.is_nan() { gap } else { largest.max(gap) };
+            largest = larger(largest, gap);
             difference += gap * gap;
             scale += b * b;
         }
@@ -108,6 +107,7 @@ pub fn compare(
     let mut done = 0;
     loop {
         let at_step = at(device, reference, done)?;
+        super::check_losses(done, &[at_step.device_nll])?;
         if done.is_multiple_of(log_every) || done == steps {
             report(&at_step)?;
         }
@@ -124,7 +124,7 @@ pub fn compare(
         let count = (log_every - done % log_every)
             .min(STRETCH)
             .min(steps - done);
-        device.train(count)?;
+        super::check_losses(done, &device.train(count)?)?;
         reference.train(count)?;
         done += count;
     }

@@ -72,7 +72,7 @@ pub trait Watch {
 }
 
 /// Takes `steps` steps on an executor that was started, and reports step 0, each `log_every`-th one, and the state after
-/// the last.
+/// the last. Returns the time spent in the steps alone.
 ///
 /// # Errors
 /// [`Error::Diverged`] names the first step whose loss is not finite; otherwise those of the executor and the watch.
@@ -81,8 +81,9 @@ pub fn run(
     steps: usize,
     log_every: usize,
     watch: &mut dyn Watch,
-) -> Result<()> {
+) -> Result<Duration> {
     let mut done = 0;
+    let mut in_steps = Duration::ZERO;
     // Steps between two signs of life: about a quarter of a second's worth.
     let mut burst = 1;
     while done < steps {
@@ -96,24 +97,22 @@ pub fn run(
         let count = burst.min(until_log).min(steps - done);
         let begin = Instant::now();
         let losses = executor.train(count)?;
-        if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
-            return Err(diverged(done + place, losses[place]));
-        }
+        let pace = begin.elapsed().max(Duration::from_micros(1));
+        in_steps += pace;
+        check_losses(done, &losses)?;
         if let Some(known) = known {
             report(watch, done, losses[0], known)?;
         }
         done += count;
         watch.progress(done, losses[count - 1]);
-        let pace = begin.elapsed().max(Duration::from_micros(1));
         let fitting = Duration::from_millis(250).as_secs_f64() / pace.as_secs_f64();
         burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
     }
     let known = watch.measure(executor)?;
     let (nll, _) = executor.loss_and_gradient()?;
-    if !nll.is_finite() {
-        return Err(diverged(steps, nll));
-    }
-    report(watch, steps, nll, known)
+    check_losses(steps, &[nll])?;
+    report(watch, steps, nll, known)?;
+    Ok(in_steps)
 }
 
 fn report(watch: &mut dyn Watch, step: usize, nll: f64, known: Known) -> Result<()> {
@@ -122,9 +121,15 @@ fn report(watch: &mut dyn Watch, step: usize, nll: f64, known: Known) -> Result<
     watch.step(&StepReport { step, nll, known })
 }
 
-fn diverged(step: usize, loss: f64) -> Error {
-    Error::Diverged(format!(
-        "the loss at step {step} is {loss}: training diverged; lower learning_rate, set scale_bound (3 is a good \
-         start) or standardize = true"
-    ))
+/// Refuses losses that are not finite; `first` is the step of the first of them.
+fn check_losses(first: usize, losses: &[f64]) -> Result<()> {
+    match losses.iter().position(|loss| !loss.is_finite()) {
+        None => Ok(()),
+        Some(place) => Err(Error::Diverged(format!(
+            "the loss at step {} is {}: training diverged; lower learning_rate, set scale_bound (3 is a good start) or \
+             standardize = true",
+            first + place,
+            losses[place]
+        ))),
+    }
 }
