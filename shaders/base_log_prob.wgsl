@@ -1,5 +1,5 @@
-// log_prob = log_det + sum_d log p(z_d). One invocation takes
-// four rows. Twin: `log_prob` in src/cpu/base.rs.
+// log_prob = log_det + sum_d log p(z_d). One invocation takes four rows.
+// Twin: `log_prob` in src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;
 @group(1) @binding(1) var<storage, read> parameters: array<f32>;

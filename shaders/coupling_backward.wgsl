@@ -13,21 +13,21 @@ fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
     if 4u * quad >= step.rows {
         return;
     }
+    for (var k = 0u; k < op.dims - op.active_count; k++) {
+        x_gradient[at(frozen(k), quad)] = z_gradient[at(frozen(k), quad)];
+    }
     // The rows that fill up the last four count for nothing.
     let rows = vec4(4u * quad) + vec4(0u, 1u, 2u, 3u);
     let share = select(vec4<f32>(), vec4(step.share), rows < vec4(step.rows));
-    for (var d = 0u; d < op.dims; d++) {
-        let index = at(d, quad);
+    for (var k = 0u; k < op.active_count; k++) {
+        let index = at(op.active_first + k, quad);
         var gradient = z_gradient[index];
-        if is_active(d) {
-            let k = d - op.active_first;
-            store_shift_gradient(at(op.shift_first + k, quad), gradient);
-            if op.scaled != 0u {
-                let scale_index = at(op.scale_first + k, quad);
-                let s = bounded(log_scale[scale_index], op.scale_bound);
-                gradient *= exp(s.value);
-                store_scale_gradient(scale_index, (gradient * x[index] - share) * s.slope);
-            }
+        store_shift_gradient(at(op.shift_first + k, quad), gradient);
+        if op.scaled != 0u {
+            let scale_index = at(op.scale_first + k, quad);
+            let s = bounded(log_scale[scale_index], op.scale_bound);
+            gradient *= exp(s.value);
+            store_scale_gradient(scale_index, (gradient * x[index] - share) * s.slope);
         }
         x_gradient[index] = gradient;
     }

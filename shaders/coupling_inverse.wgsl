@@ -12,15 +12,15 @@ fn coupling_inverse(@builtin(global_invocation_id) id: vec3<u32>) {
     if 4u * quad >= step.rows {
         return;
     }
-    for (var d = 0u; d < op.dims; d++) {
-        var value = z[at(d, quad)];
-        if is_active(d) {
-            let k = d - op.active_first;
-            value -= shift[at(op.shift_first + k, quad)];
-            if op.scaled != 0u {
-                value *= exp(-bounded(log_scale[at(op.scale_first + k, quad)], op.scale_bound).value);
-            }
+    for (var k = 0u; k < op.dims - op.active_count; k++) {
+        x[at(frozen(k), quad)] = z[at(frozen(k), quad)];
+    }
+    for (var k = 0u; k < op.active_count; k++) {
+        let index = at(op.active_first + k, quad);
+        var value = z[index] - shift[at(op.shift_first + k, quad)];
+        if op.scaled != 0u {
+            value *= exp(-bounded(log_scale[at(op.scale_first + k, quad)], op.scale_bound).value);
         }
-        x[at(d, quad)] = value;
+        x[index] = value;
     }
 }

@@ -3,6 +3,7 @@ fn at(column: u32, quad: u32) -> u32 {
     return column * (step.stride / 4u) + quad;
 }
 
-fn is_active(d: u32) -> bool {
-    return d >= op.active_first && d < op.active_first + op.active_count;
+/// The k-th of the dimensions that are left as they are: those before and behind the active ones.
+fn frozen(k: u32) -> u32 {
+    return select(k + op.active_count, k, k < op.active_first);
 }
