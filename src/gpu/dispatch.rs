@@ -4,7 +4,9 @@ use crate::error::Result;
 use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan};
 
 use super::device::Gpu;
-use super::kernels::{self, BaseDensity, Form, GROUP, Heads, Into, Kernel, Segment, Step, TILE};
+use super::kernels::{
+    self, BaseDensity, Form, GROUP, Heads, Into, Kernel, Segment, Step, TILE, WeightForm,
+};
 use super::pipelines::{Pipeline, Pipelines};
 
 /// How many groups a dispatch has, given the rows at hand.
@@ -161,18 +163,21 @@ impl Builder<'_> {
     pub fn linear_backward_weights(
         &self,
         op: &Linear,
-        form: Form,
+        form: WeightForm,
         output_gradient: &wgpu::Buffer,
         partials: &wgpu::Buffer,
     ) -> Result<Dispatch> {
-        let tile = match form {
-            Form::Tiled => TILE,
-            _ => 4,
+        let tiles = |count: usize, tile: u32| (count as u32).div_ceil(tile);
+        let (inputs, outputs) = (op.input.count, op.output.count);
+        let grid = match form {
+            WeightForm::Tiled => Grid::Splits(tiles(inputs, TILE), tiles(outputs, TILE)),
+            WeightForm::Narrow => Grid::Splits(tiles(inputs, 4), tiles(outputs, 4)),
+            WeightForm::PairInputs => Grid::Splits(tiles(outputs, 8), 1),
+            WeightForm::PairOutputs => Grid::Splits(tiles(inputs, 8), 1),
         };
-        let tiles = |count: usize| (count as u32).div_ceil(tile);
         self.dispatch(
             Kernel::LinearBackwardWeights(form),
-            Grid::Splits(tiles(op.input.count), tiles(op.output.count)),
+            grid,
             &[
                 &self.linear_record(op),
                 &self.buffers[op.input.buffer],

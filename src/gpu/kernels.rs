@@ -158,7 +158,7 @@ pub enum Kernel {
     GatherRows,
     LinearForward(Option<Activation>, Form),
     LinearBackwardInput(Into, Form),
-    LinearBackwardWeights(Form),
+    LinearBackwardWeights(WeightForm),
     BasisForward(Family),
     BasisBackward(Family),
     CouplingForward,
@@ -207,6 +207,36 @@ impl Form {
     }
 }
 
+/// How the weight gradients are cut up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightForm {
+    /// Tiles in workgroup memory, for wide maps.
+    Tiled,
+    /// Four by four a group, for maps with few inputs or outputs.
+    Narrow,
+    /// At most two inputs.
+    PairInputs,
+    /// At most two outputs.
+    PairOutputs,
+}
+
+impl WeightForm {
+    /// Every form that can make the weight gradients of a map of this shape, the best one first.
+    pub fn of(inputs: usize, outputs: usize) -> Vec<Self> {
+        let mut forms = vec![WeightForm::Narrow, WeightForm::Tiled];
+        if inputs.min(outputs) > TILE as usize / 2 {
+            forms.reverse();
+        }
+        if outputs <= 2 {
+            forms.insert(0, WeightForm::PairOutputs);
+        }
+        if inputs <= 2 {
+            forms.insert(0, WeightForm::PairInputs);
+        }
+        forms
+    }
+}
+
 /// Where the gradients of s and t go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Heads {
@@ -245,8 +275,10 @@ impl Kernel {
         ];
         let mut all = vec![
             Kernel::GatherRows,
-            Kernel::LinearBackwardWeights(Form::Tiled),
-            Kernel::LinearBackwardWeights(Form::Narrow),
+            Kernel::LinearBackwardWeights(WeightForm::Tiled),
+            Kernel::LinearBackwardWeights(WeightForm::Narrow),
+            Kernel::LinearBackwardWeights(WeightForm::PairInputs),
+            Kernel::LinearBackwardWeights(WeightForm::PairOutputs),
             Kernel::CouplingForward,
             Kernel::CouplingInverse,
             Kernel::CouplingBackward(Heads::One),
@@ -281,8 +313,11 @@ impl Kernel {
             Kernel::LinearForward(..) => "linear_forward_narrow",
             Kernel::LinearBackwardInput(_, Form::Tiled) => "linear_backward_input",
             Kernel::LinearBackwardInput(..) => "linear_backward_input_narrow",
-            Kernel::LinearBackwardWeights(Form::Tiled) => "linear_backward_weights",
-            Kernel::LinearBackwardWeights(_) => "linear_backward_weights_narrow",
+            Kernel::LinearBackwardWeights(form) => match form {
+                WeightForm::Tiled => "linear_backward_weights",
+                WeightForm::Narrow => "linear_backward_weights_narrow",
+                _ => "linear_backward_weights_pair",
+            },
             Kernel::BasisForward(_) => "basis_forward",
             Kernel::BasisBackward(_) => "basis_backward",
             Kernel::CouplingForward => "coupling_forward",
@@ -351,13 +386,22 @@ impl Kernel {
                 basis_file(family),
                 file!("basis_backward.wgsl"),
             ],
-            Kernel::LinearBackwardWeights(form) => vec![
-                file!("shared/linear_backward_weights.wgsl"),
-                match form {
-                    Form::Tiled => file!("linear_backward_weights.wgsl"),
-                    _ => file!("linear_backward_weights_narrow.wgsl"),
-                },
-            ],
+            Kernel::LinearBackwardWeights(form) => {
+                let mut files = vec![file!("shared/linear_backward_weights.wgsl")];
+                files.extend(match form {
+                    WeightForm::Tiled => vec![file!("linear_backward_weights.wgsl")],
+                    WeightForm::Narrow => vec![file!("linear_backward_weights_narrow.wgsl")],
+                    WeightForm::PairInputs => vec![
+                        file!("shared/pair_inputs.wgsl"),
+                        file!("linear_backward_weights_pair.wgsl"),
+                    ],
+                    WeightForm::PairOutputs => vec![
+                        file!("shared/pair_outputs.wgsl"),
+                        file!("linear_backward_weights_pair.wgsl"),
+                    ],
+                });
+                files
+            }
             Kernel::CouplingForward => {
                 vec![NUMBERS, BOUNDED, COUPLING, file!("coupling_forward.wgsl")]
             }

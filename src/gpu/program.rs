@@ -3,7 +3,7 @@ use crate::flow::{BufferId, Op, Plan};
 
 use super::device::Gpu;
 use super::dispatch::{Builder, Data, Dispatch, Optimizer};
-use super::kernels::Step;
+use super::kernels::{Step, WeightForm};
 use super::pipelines::{Pipelines, STEP_PITCH};
 use super::sizes::Sizes;
 
@@ -185,7 +185,8 @@ impl Builder<'_> {
                     let form = self.form(op);
                     let (output, input) =
                         (gradient_of(op.output.buffer), gradient_of(op.input.buffer));
-                    list.push(self.linear_backward_weights(op, form, output, &partials)?);
+                    let weight_form = WeightForm::of(op.input.count, op.output.count)[0];
+                    list.push(self.linear_backward_weights(op, weight_form, output, &partials)?);
                     list.extend(self.linear_backward_input(op, form, output, input)?);
                 }
             }

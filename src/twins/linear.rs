@@ -3,7 +3,7 @@ use super::*;
 use crate::cpu::linear;
 use crate::flow::{Columns, InputGradient, Linear};
 use crate::gpu::dispatch::Builder;
-use crate::gpu::kernels::Form;
+use crate::gpu::kernels::{Form, WeightForm};
 
 const SHAPES: [(usize, usize); 8] = [
     (1, 1),
@@ -199,24 +199,27 @@ fn linear_backward() {
                     parameters: op.bias.end as u32,
                     ..Step::default()
                 };
-                let partials = bench.poisoned((splits + 1) * op.bias.end);
-                let dispatch = builder
-                    .linear_backward_weights(&op, form, &output_gradient, &partials)
-                    .unwrap();
-                bench.run(&dispatch, step);
-                let got = bench
-                    .gpu
-                    .read(&partials, (splits + 1) * op.bias.end)
-                    .unwrap();
-                for (p, &expected) in expected_weights.iter().enumerate() {
-                    let at = |split: usize| got[split * op.bias.end + p];
-                    if p < op.weight.start {
-                        assert_eq!(at(0).to_bits(), POISON, "{what}: wrote before its weights");
-                    } else {
-                        let sum = (0..splits).map(|s| f64::from(at(s))).sum::<f64>();
-                        close(&format!("{what}: gradient {p}"), sum as f32, expected);
+                for form in WeightForm::of(inputs, outputs) {
+                    let what = format!("{what}, weights {form:?}");
+                    let partials = bench.poisoned((splits + 1) * op.bias.end);
+                    let dispatch = builder
+                        .linear_backward_weights(&op, form, &output_gradient, &partials)
+                        .unwrap();
+                    bench.run(&dispatch, step);
+                    let got = bench
+                        .gpu
+                        .read(&partials, (splits + 1) * op.bias.end)
+                        .unwrap();
+                    for (p, &expected) in expected_weights.iter().enumerate() {
+                        let at = |split: usize| got[split * op.bias.end + p];
+                        if p < op.weight.start {
+                            assert_eq!(at(0).to_bits(), POISON, "{what}: wrote before its weights");
+                        } else {
+                            let sum = (0..splits).map(|s| f64::from(at(s))).sum::<f64>();
+                            close(&format!("{what}: gradient {p}"), sum as f32, expected);
+                        }
+                        assert_eq!(at(splits).to_bits(), POISON, "{what}: a split too many");
                     }
-                    assert_eq!(at(splits).to_bits(), POISON, "{what}: a split too many");
                 }
 
                 // Added to a state; but a hidden layer's gradient is written, whatever was there.
