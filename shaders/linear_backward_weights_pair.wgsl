@@ -4,14 +4,6 @@
 
 // Sixteen products, eight sums of the long side, two of the short one.
 const SUMS = 26u;
-var<workgroup> lane_sums: array<f32, SUMS * GROUP>;
-
-fn keep(lane: u32, place: u32, sums: vec4<f32>) {
-    lane_sums[place * GROUP + lane] = sums.x;
-    lane_sums[(place + 1u) * GROUP + lane] = sums.y;
-    lane_sums[(place + 2u) * GROUP + lane] = sums.z;
-    lane_sums[(place + 3u) * GROUP + lane] = sums.w;
-}
 
 @compute @workgroup_size(GROUP)
 fn linear_backward_weights_pair(
@@ -62,10 +54,7 @@ fn linear_backward_weights_pair(
     if lane >= SUMS {
         return;
     }
-    var total = 0.0;
-    for (var k = 0u; k < GROUP; k++) {
-        total += lane_sums[lane * GROUP + k];
-    }
+    let total = lane_total(lane);
     if lane < 16u {
         store_product(group.z, c + lane % 8u, lane / 8u, total);
     } else if lane < 24u {

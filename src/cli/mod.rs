@@ -12,8 +12,10 @@ mod device;
 mod devices;
 mod info;
 mod output;
+mod resolve;
 mod sample;
 mod score;
+mod screen;
 mod train;
 
 use std::ffi::OsString;

@@ -1,43 +1,36 @@
-use std::fmt;
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write, stderr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::config::{Config, ModelConfig};
+use crate::config::Config;
 use crate::cpu::CpuExecutor;
-use crate::data::{Table, read_table};
 use crate::error::Error;
-use crate::executor::{AdamW, Executor, Training};
-use crate::files::AtomicFile;
-use crate::flow::{Layout, Plan, initial_parameters};
-use crate::matrix::Matrix;
-use crate::model::{Model, Preprocessing, Standardize, load_parameters};
-use crate::train::{self, Comparison, Experiment, Known, StepReport, Verdict, Watch};
+use crate::executor::Executor;
+use crate::train::{self, Comparison, Verdict};
 
 use super::device::Device;
 use super::output::print;
-use super::{DISAGREE, DeviceArgs, Failure, Result, Wrap, input};
+use super::resolve::Run;
+use super::screen::{Log, Screen};
+use super::{DISAGREE, DeviceArgs, Failure, Result, Wrap};
 
 #[derive(clap::Args)]
 pub struct TrainArgs {
     /// Table to fit (CSV or NPY, numbers only); none runs the reference experiment
-    data: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
     /// Run configuration (TOML); flags win over it
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Start from the tensors of this safetensors file
     #[arg(long, value_name = "FILE")]
-    init: Option<PathBuf>,
+    pub(super) init: Option<PathBuf>,
     /// Model file to write [default: named after DATA, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Write each logged step as a line of JSON
     #[arg(long, value_name = "FILE.jsonl")]
-    log: Option<PathBuf>,
+    pub(super) log: Option<PathBuf>,
     /// Steps between two logged ones
     #[arg(long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     log_every: u64,
@@ -50,13 +43,13 @@ pub struct TrainArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 /// Settings of the configuration that have a flag.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Settings, as in the configuration")]
-struct Settings {
+pub struct Settings {
     #[arg(long, value_name = "K")]
     steps: Option<usize>,
     /// Rows in each step; 0 takes all
@@ -82,7 +75,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn apply(&self, config: &mut Config) {
+    pub(super) fn apply(&self, config: &mut Config) {
         fn set<T: Clone>(flag: &Option<T>, setting: &mut T) {
             if let Some(value) = flag {
                 *setting = value.clone();
@@ -97,173 +90,6 @@ impl Settings {
         set(&self.scale_bound, &mut config.model.scale_bound);
         set(&self.standardize, &mut config.data.standardize);
         set(&self.seed, &mut config.train.seed);
-    }
-}
-
-/// A run, resolved: everything that flags, configuration and files say, checked before any work begins.
-struct Run {
-    config: Config,
-    model: Model,
-    rows: Matrix<f32>,
-    experiment: Option<Box<Experiment>>,
-    out: PathBuf,
-}
-
-/// What `--init` brings.
-enum Init {
-    /// A model file, which says itself what it is.
-    Model(Box<Model>),
-    /// Tensors alone; the configuration says what they are.
-    Tensors,
-}
-
-impl Init {
-    fn read(path: &Path, with_config: bool) -> Result<Self> {
-        match Model::load(path) {
-            Ok(model) => Ok(Init::Model(Box::new(model))),
-            // With a configuration, whatever is wrong is found when the tensors are matched.
-            Err(_) if with_config => Ok(Init::Tensors),
-            Err(error) => Err(input(error)),
-        }
-    }
-}
-
-impl Run {
-    fn resolve(args: &TrainArgs) -> Result<Self> {
-        let mut config = match (&args.config, &args.data) {
-            (Some(path), _) => Config::read(path).map_err(|error| Failure {
-                code: super::USAGE,
-                message: error.to_string(),
-            })?,
-            (None, None) => Config::default(),
-            (None, Some(_)) => Config::for_data(),
-        };
-        let init = match &args.init {
-            Some(path) => Some(Init::read(path, args.config.is_some())?),
-            None => None,
-        };
-        if let (Some(Init::Model(model)), None) = (&init, &args.config) {
-            config.model = ModelConfig::of(&model.spec);
-        }
-        args.settings.apply(&mut config);
-        config.validate()?;
-        let out = args.out.clone().unwrap_or_else(|| match &args.data {
-            Some(path) => Path::new(path.file_stem().unwrap_or("model".as_ref()))
-                .with_extension("safetensors"),
-            None => "experiment.safetensors".into(),
-        });
-        refuse_to_overwrite_inputs(args, &out)?;
-
-        let (experiment, table) = match &args.data {
-            None => {
-                let experiment = Box::new(Experiment::new(config.train.seed));
-                let table = Table {
-                    columns: experiment.columns(),
-                    named: false,
-                    values: experiment.rows.map(f64::from),
-                };
-                (Some(experiment), table)
-            }
-            Some(path) => (None, read_table(path).map_err(input)?),
-        };
-        let Table {
-            columns, values, ..
-        } = table;
-        if values.columns() < 2 {
-            return Err(Error::Data(
-                "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into(),
-            )
-            .into());
-        }
-        let spec = config.model.spec(values.columns())?;
-        let preprocessing = match &init {
-            // The parameters belong to the units that they were trained in.
-            Some(Init::Model(model)) => {
-                if model.spec.dims != spec.dims {
-                    return Err(Error::Model(format!(
-                        "the model that --init names has {} columns; this table has {}",
-                        model.spec.dims, spec.dims
-                    ))
-                    .into());
-                }
-                if config.data.standardize != model.preprocessing.standardize.is_some() {
-                    say!(
-                        "note: columns are standardised, or not, as in the model that --init names"
-                    );
-                }
-                model.preprocessing.clone()
-            }
-            _ if config.data.standardize => Preprocessing {
-                standardize: Some(Standardize::of(&values, &columns)?),
-            },
-            _ => Preprocessing::default(),
-        };
-        let rows = preprocessing.training_rows(&values, &columns)?;
-        let plan = Plan::new(&spec)?;
-        let parameters = match init {
-            None => initial_parameters(&plan.layout, config.train.seed),
-            Some(Init::Model(model)) if Layout::new(&model.spec) == plan.layout => model.parameters,
-            // By name and shape, or with a message that says which tensor does not fit.
-            Some(Init::Model(_) | Init::Tensors) => {
-                let path = args.init.as_deref().expect("read from there");
-                load_parameters(path, &plan.layout).map_err(input)?
-            }
-        };
-        // A folder that cannot be written is better known before the training than after it.
-        drop(AtomicFile::create(&out)?);
-        Ok(Run {
-            config,
-            model: Model {
-                spec,
-                columns,
-                preprocessing,
-                parameters,
-            },
-            rows,
-            experiment,
-            out,
-        })
-    }
-
-    fn training(&self) -> Training {
-        let train = &self.config.train;
-        Training {
-            batch_size: train.batch_size,
-            seed: train.seed,
-            optimizer: AdamW {
-                learning_rate: train.learning_rate,
-                weight_decay: train.weight_decay,
-            },
-        }
-    }
-}
-
-/// Data, configuration and log are nobody's output.
-fn refuse_to_overwrite_inputs(args: &TrainArgs, out: &Path) -> Result<()> {
-    let same = |a: &Path, b: &Path| {
-        a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-    };
-    let inputs = [("DATA", &args.data), ("--config", &args.config)];
-    for (flag, output) in [("--out", Some(out)), ("--log", args.log.as_deref())] {
-        for (name, input) in inputs {
-            if let (Some(output), Some(input)) = (output, input)
-                && same(output, input)
-            {
-                return Err(Failure::usage(format!(
-                    "{flag} {}: this is {name}, which it would overwrite; name another file",
-                    output.display()
-                )));
-            }
-        }
-    }
-    match (&args.log, &args.init) {
-        (Some(log), _) if same(log, out) => Err(Failure::usage(
-            "--log and --out name the same file; name two",
-        )),
-        (Some(log), Some(init)) if same(log, init) => Err(Failure::usage(
-            "--log would overwrite the file that --init names; name another",
-        )),
-        _ => Ok(()),
     }
 }
 
@@ -398,7 +224,7 @@ fn summarize(
         rows.rows()
     );
     if let Some(experiment) = &run.experiment {
-        let known = measure(experiment, &run.model, executor)?;
+        let known = experiment.measure(executor, &run.model.preprocessing)?;
         let entropy = experiment.target.entropy();
         let kl = experiment.kl(executor, &run.model.preprocessing)?;
         say!("entropy         {entropy:.4} nats, exact: no model can do better");
@@ -427,14 +253,6 @@ fn summarize(
     }
     say!("{time}");
     Ok(summary)
-}
-
-fn measure(
-    experiment: &Experiment,
-    model: &Model,
-    executor: &mut dyn Executor,
-) -> Result<Known, Error> {
-    experiment.measure(executor, &model.preprocessing)
 }
 
 fn report_comparison(at: &Comparison, offset: f64, log: &mut Log) -> Result<(), Error> {
@@ -477,162 +295,4 @@ fn print_verdict(verdict: &Verdict) {
         "DISAGREE"
     };
     say!("verdict: the device and the CPU in f64 {word}");
-}
-
-/// The log file of a run, if one was asked for.
-struct Log {
-    file: Option<(BufWriter<File>, PathBuf)>,
-}
-
-impl Log {
-    fn create(path: Option<&Path>) -> Result<Self> {
-        let file = match path {
-            None => None,
-            Some(path) => {
-                // As for a model: a folder that does not exist is named as such.
-                drop(AtomicFile::create(path)?);
-                let file = File::create(path).map_err(Error::io(path))?;
-                Some((BufWriter::new(file), path.to_owned()))
-            }
-        };
-        Ok(Log { file })
-    }
-
-    /// A line at a time, on disk at once: a run that ends early leaves the log up to there.
-    fn line(&mut self, value: &Value) -> Result<(), Error> {
-        let Some((file, path)) = &mut self.file else {
-            return Ok(());
-        };
-        writeln!(file, "{value}")
-            .and_then(|()| file.flush())
-            .map_err(Error::io(path))
-    }
-
-    fn finish(self) -> Result<()> {
-        match self.file {
-            None => Ok(()),
-            Some((file, path)) => {
-                let file = file
-                    .into_inner()
-                    .map_err(|e| Error::io(&path)(e.into_error()))?;
-                Ok(file.sync_all().map_err(Error::io(&path))?)
-            }
-        }
-    }
-}
-
-/// What the user sees of a run: a table of the logged steps, and on a terminal a progress bar below it.
-struct Screen<'a> {
-    run: &'a Run,
-    log: &'a mut Log,
-    bar: Option<ProgressBar>,
-    /// What standardising adds to the NLL, to have it in the units of the data.
-    offset: f64,
-    /// NLL of the first and of the latest logged step.
-    ends: Option<(f64, f64)>,
-}
-
-impl<'a> Screen<'a> {
-    fn new(run: &'a Run, log: &'a mut Log) -> Self {
-        let bar = stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template(
-                "{bar:24} {pos}/{len} steps, {rate}, NLL {msg}, {eta} left",
-            );
-            ProgressBar::new(run.config.train.steps as u64).with_style(
-                style
-                    .unwrap_or_else(|_| ProgressStyle::default_bar())
-                    .with_key(
-                        "rate",
-                        |state: &ProgressState, text: &mut dyn fmt::Write| {
-                            // Nowhere to report to if the bar's own buffer fails.
-                            let _ = write!(text, "{:.1} steps/s", state.per_sec());
-                        },
-                    ),
-            )
-        });
-        Screen {
-            offset: -run.model.preprocessing.log_det(),
-            ends: None,
-            run,
-            log,
-            bar,
-        }
-    }
-
-    fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => say!("{text}"),
-        }
-    }
-
-    fn header(&self) {
-        self.line(if self.run.experiment.is_some() {
-            "   step          NLL           KL   mean error    cov error"
-        } else {
-            "   step          NLL"
-        });
-    }
-
-    fn finish(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
-        if let Some((first, last)) = self.ends
-            && last > first
-        {
-            say!(
-                "warning: the NLL ended above where it began; lower learning_rate, or set scale_bound"
-            );
-        }
-    }
-}
-
-impl Watch for Screen<'_> {
-    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Known, Error> {
-        match &self.run.experiment {
-            Some(experiment) => measure(experiment, &self.run.model, executor),
-            None => Ok(Known::default()),
-        }
-    }
-
-    fn entropy(&self) -> Option<f64> {
-        let experiment = self.run.experiment.as_ref()?;
-        Some(experiment.target.entropy() - self.offset)
-    }
-
-    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        let report = StepReport {
-            nll: report.nll + self.offset,
-            ..*report
-        };
-        let first = self.ends.map_or(report.nll, |(first, _)| first);
-        self.ends = Some((first, report.nll));
-        let mut line = format!("{:>7} {:>12.4}", report.step, report.nll);
-        for known in [
-            report.known.kl,
-            report.known.mean_error,
-            report.known.cov_error,
-        ]
-        .into_iter()
-        .flatten()
-        {
-            line += &format!(" {known:>12.4}");
-        }
-        self.line(&line);
-        let mut value = json!({ "event": "step" });
-        if let (Value::Object(all), Ok(Value::Object(report))) =
-            (&mut value, serde_json::to_value(report))
-        {
-            all.extend(report);
-        }
-        self.log.line(&value)
-    }
-
-    fn progress(&mut self, done: usize, nll: f64) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{:.4}", nll + self.offset));
-            bar.set_position(done as u64);
-        }
-    }
 }

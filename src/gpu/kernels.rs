@@ -388,6 +388,9 @@ impl Kernel {
             ],
             Kernel::LinearBackwardWeights(form) => {
                 let mut files = vec![file!("shared/linear_backward_weights.wgsl")];
+                if form != WeightForm::Tiled {
+                    files.push(file!("shared/lane_sums.wgsl"));
+                }
                 files.extend(match form {
                     WeightForm::Tiled => vec![file!("linear_backward_weights.wgsl")],
                     WeightForm::Narrow => vec![file!("linear_backward_weights_narrow.wgsl")],
