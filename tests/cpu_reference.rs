@@ -2,22 +2,11 @@
 
 mod common;
 
-use common::{assert_close, flows, relative_l2, rows, training_rows};
+use common::{assert_close, flows, relative_l2, rows, training, training_rows};
 use couplet::Matrix;
 use couplet::cpu::CpuExecutor;
-use couplet::executor::{AdamW, Executor, Training};
+use couplet::executor::Executor;
 use couplet::flow::{FlowSpec, Plan, initial_parameters};
-
-fn training(batch_size: usize) -> Training {
-    Training {
-        batch_size,
-        seed: 3,
-        optimizer: AdamW {
-            learning_rate: 1e-3,
-            weight_decay: 0.1,
-        },
-    }
-}
 
 fn executor<T: couplet::cpu::Real>(spec: &FlowSpec) -> CpuExecutor<T> {
     let plan = Plan::new(spec).unwrap();

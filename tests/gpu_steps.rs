@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{assert_close, flows, relative_l2, rows, training_rows};
+use common::{assert_close, flows, relative_l2, rows, training, training_rows};
 use couplet::cpu::CpuExecutor;
-use couplet::executor::{AdamW, Executor, Training};
+use couplet::executor::Executor;
 use couplet::flow::{FlowSpec, Plan, initial_parameters};
 use couplet::gpu::{Adapter, GpuExecutor, adapters};
 
@@ -14,17 +14,6 @@ fn adapter() -> Adapter {
         .into_iter()
         .next()
         .expect("the GPU tests need a Vulkan, Metal or DX12 adapter; scripts/test installs one")
-}
-
-fn training(batch_size: usize) -> Training {
-    Training {
-        batch_size,
-        seed: 3,
-        optimizer: AdamW {
-            learning_rate: 1e-3,
-            weight_decay: 0.1,
-        },
-    }
 }
 
 fn pair(spec: &FlowSpec) -> (GpuExecutor, CpuExecutor<f64>) {

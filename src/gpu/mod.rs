@@ -444,8 +444,9 @@ impl Executor for GpuExecutor {
     }
 
     fn set_state(&mut self, state: &TrainingState) -> Result<()> {
-        started(&mut self.session).step = state.step;
-        let moments = &started(&mut self.session).optimizer;
+        let session = started(&mut self.session);
+        session.step = state.step;
+        let moments = &session.optimizer;
         let (first, second) = (moments.first_moment.clone(), moments.second_moment.clone());
         self.write(&self.parameters, &state.parameters)?;
         self.write(&first, &state.first_moment)?;

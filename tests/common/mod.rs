@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use couplet::Matrix;
+use couplet::executor::{AdamW, Training};
 use couplet::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Transform};
 use couplet::random::{Purpose, normal_at};
 
@@ -112,6 +113,18 @@ pub fn rows(rows: usize, columns: usize, seed: u64) -> Matrix<f64> {
         let z = normal_at(seed, Purpose::TargetRows, row as u64, column);
         f64::from(0.3 * column as f32 / columns as f32 + z)
     })
+}
+
+/// The reference experiment's optimiser, over batches of `batch_size` rows.
+pub fn training(batch_size: usize) -> Training {
+    Training {
+        batch_size,
+        seed: 3,
+        optimizer: AdamW {
+            learning_rate: 1e-3,
+            weight_decay: 0.1,
+        },
+    }
 }
 
 /// As [`rows`], to train on.
