@@ -6,7 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::executor::{AdamW, Schedule, Training};
 use crate::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Transform};
+use crate::preprocessing::Whiten;
 
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,12 +49,20 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Rows in each step; 0 takes all of them.
     pub batch_size: usize,
+    /// The peak of the schedule.
     pub learning_rate: f64,
+    pub schedule: ScheduleName,
+    /// Steps over which the learning rate rises to its peak.
+    pub warm_up: usize,
     pub weight_decay: f64,
     /// Gradients longer than this are scaled down to it; 0 leaves them.
     pub clip_norm: f64,
-    /// The fraction of rows held out for validation.
+    /// Decay of a moving average of the parameters, which then is the model; 0 keeps none.
+    pub average: f64,
+    /// The fraction of rows held out for validation; the parameters that score them best are kept. 0 holds none out.
     pub validation: f64,
+    /// Steps without a better validation NLL after which training ends; 0 goes on to the last step.
+    pub patience: usize,
     pub seed: u64,
 }
 
@@ -63,6 +73,17 @@ pub struct DataConfig {
     /// Shift and scale each column to mean 0 and standard deviation 1. The model remembers how; log-densities stay in the
     /// units of the data.
     pub standardize: bool,
+    /// Then take the linear correlations between the columns away.
+    pub whiten: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleName {
+    /// The same rate in every step.
+    Constant,
+    /// Down to 0 at the last step, along half a cosine.
+    Cosine,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,35 +135,102 @@ impl Default for TrainConfig {
             steps: 1000,
             batch_size: 0,
             learning_rate: 1e-3,
+            schedule: ScheduleName::Constant,
+            warm_up: 0,
             weight_decay: 0.1,
             clip_norm: 0.0,
+            average: 0.0,
             validation: 0.0,
+            patience: 0,
             seed: 42,
         }
     }
 }
 
 impl Config {
-    /// What a table gets that comes without a configuration: standardised columns, bounded scales, a deeper flow,
-    /// minibatches. Safe rather than fast.
-    pub fn for_data() -> Self {
+    /// What data get that come without a configuration: whitened columns, bounded scales, a deep flow, minibatches, clipped
+    /// gradients, a schedule, rows held out. Safe rather than fast.
+    pub fn for_data(conditioner: ConditionerName) -> Self {
+        let polynomial = conditioner != ConditionerName::Mlp;
         Config {
             model: ModelConfig {
-                layers: 6,
-                hidden: vec![64],
+                // Polynomials bend more in a layer, and start further from the identity.
+                layers: if polynomial { 6 } else { 10 },
+                hidden: vec![32, 32],
+                activation: Activation::Silu,
                 separate: false,
                 base: BaseName::Normal,
-                scale_bound: 3.0,
+                conditioner,
+                // Ten layers of it still span e^20; rows far out are not thrown further than they must.
+                scale_bound: 2.0,
+                input_bound: match conditioner {
+                    // Legendre polynomials are at home on [-1, 1].
+                    ConditionerName::Legendre => 1.0,
+                    _ => 3.0,
+                },
                 ..ModelConfig::default()
             },
             train: TrainConfig {
-                steps: 2000,
+                steps: 4000,
                 batch_size: 512,
-                learning_rate: 1e-3,
+                learning_rate: if polynomial { 1e-2 } else { 3e-3 },
+                schedule: ScheduleName::Cosine,
+                warm_up: 50,
                 weight_decay: 1e-4,
+                clip_norm: 1.0,
+                validation: 0.1,
+                patience: 2000,
                 ..TrainConfig::default()
             },
-            data: DataConfig { standardize: true },
+            data: DataConfig {
+                standardize: true,
+                whiten: true,
+            },
+        }
+    }
+
+    /// Fits the settings of [`Config::for_data`] to the table's size: a short table has a larger share of its rows held
+    /// out, a long one no more than 10,000; a wide one gets wider networks; and correlations are only taken away where
+    /// there are rows to estimate them from.
+    pub fn fit_to(&mut self, rows: usize, columns: usize) {
+        const SHORTEST: usize = 20;
+        const SHORT: usize = 2000;
+        const MOST_HELD_OUT: f64 = 10_000.0;
+        let validation = &mut self.train.validation;
+        *validation = match rows {
+            0..SHORTEST => 0.0,
+            SHORTEST..SHORT => 2.0 * *validation,
+            _ => validation.min(MOST_HELD_OUT / rows as f64),
+        };
+        let width = match columns {
+            0..=8 => 32,
+            9..=32 => 64,
+            _ => 128,
+        };
+        self.model.hidden = vec![width; 2];
+        let trained_on = rows as f64 * (1.0 - self.train.validation);
+        self.data.whiten &= Whiten::suits(trained_on as usize, columns);
+    }
+
+    /// How training goes, for an executor.
+    pub fn training(&self) -> Training {
+        let train = &self.train;
+        Training {
+            batch_size: train.batch_size,
+            seed: train.seed,
+            optimizer: AdamW {
+                learning_rate: Schedule {
+                    peak: train.learning_rate,
+                    warm_up: train.warm_up as u64,
+                    cosine_end: match train.schedule {
+                        ScheduleName::Constant => None,
+                        ScheduleName::Cosine => Some(train.steps as u64),
+                    },
+                },
+                weight_decay: train.weight_decay,
+                clip_norm: train.clip_norm,
+                average: train.average,
+            },
         }
     }
 
@@ -186,17 +274,26 @@ impl Config {
                 train.weight_decay
             ));
         }
-        if train.clip_norm != 0.0 {
+        if !(train.clip_norm >= 0.0 && train.clip_norm.is_finite()) {
             return fail(format!(
-                "clip_norm = {}: gradient clipping is not built yet; leave it at 0",
+                "clip_norm = {}: must be a positive number, or 0 for no clipping",
                 train.clip_norm
             ));
         }
-        if train.validation != 0.0 {
+        if !(0.0..1.0).contains(&train.average) {
             return fail(format!(
-                "validation = {}: a validation split is not built yet; leave it at 0",
+                "average = {}: must be a decay below 1, for instance 0.999, or 0 for no average",
+                train.average
+            ));
+        }
+        if !(0.0..1.0).contains(&train.validation) {
+            return fail(format!(
+                "validation = {}: must be a fraction of the rows, from 0 to below 1",
                 train.validation
             ));
+        }
+        if self.data.whiten && !self.data.standardize {
+            return fail("whiten = true needs standardize = true".into());
         }
         self.model.spec(2).map(|_| ())
     }

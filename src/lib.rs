@@ -19,9 +19,9 @@
 //!     let angle = row as f32 * 0.1;
 //!     if column == 0 { angle.sin() } else { angle.cos() }
 //! });
-//! let optimizer = AdamW { learning_rate: 1e-2, weight_decay: 0.0 };
+//! let optimizer = AdamW::new(1e-2, 0.0);
 //! flow.start(&rows, &Training { batch_size: 0, seed: 1, optimizer })?;
-//! let losses = flow.train(100)?;
+//! let losses = flow.train(100)?.losses;
 //! assert!(losses[99] < losses[0]);
 //!
 //! let sample = flow.sample(7, 0..10)?;
@@ -47,6 +47,7 @@ pub mod flow;
 pub mod gpu;
 mod matrix;
 pub mod model;
+pub mod preprocessing;
 pub mod random;
 pub mod train;
 #[cfg(test)]

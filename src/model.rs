@@ -10,7 +10,7 @@ use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::flow::{FlowSpec, Layout, Plan};
-use crate::matrix::Matrix;
+use crate::preprocessing::Preprocessing;
 
 /// The version of the metadata that this library writes and reads.
 const FORMAT_VERSION: u32 = 1;
@@ -24,20 +24,6 @@ pub struct Model {
     pub preprocessing: Preprocessing,
     /// Flat, in the order of the spec's [`Layout`].
     pub parameters: Vec<f32>,
-}
-
-/// What happens to a row before the flow sees it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Preprocessing {
-    /// `(x - mean) / deviation`, column by column; none leaves rows as they are.
-    pub standardize: Option<Standardize>,
-}
-
-/// Mean and standard deviation of each column of the training data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Standardize {
-    pub mean: Vec<f64>,
-    pub deviation: Vec<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,99 +41,6 @@ struct SpecRecord {
     dims: usize,
     #[serde(flatten)]
     model: ModelConfig,
-}
-
-impl Standardize {
-    /// The statistics of a table's columns.
-    ///
-    /// # Errors
-    /// [`Error::Data`] names a column that does not vary.
-    pub fn of(values: &Matrix<f64>, names: &[String]) -> Result<Self> {
-        let rows = values.rows() as f64;
-        if values.rows() == 1 {
-            return Err(Error::Data(
-                "the table has 1 row: nothing varies in it; more rows are needed".into(),
-            ));
-        }
-        let (mut mean, mut deviation) = (Vec::new(), Vec::new());
-        for (j, name) in names.iter().enumerate() {
-            let column = values.column(j);
-            let refuse = |why: String| {
-                let place = format!("column {} (\"{name}\")", j + 1);
-                Err(Error::Data(format!("{place} {why}")))
-            };
-            if column.iter().all(|&x| x == column[0]) {
-                let value = column[0];
-                return refuse(format!(
-                    "is {value:?} in every row: it has no density; remove the column"
-                ));
-            }
-            let m = column.iter().map(|x| x / rows).sum::<f64>();
-            let d = column
-                .iter()
-                .map(|x| (x - m) * (x - m) / rows)
-                .sum::<f64>()
-                .sqrt();
-            if !m.is_finite() || !d.is_normal() {
-                return refuse(format!(
-                    "has mean {m:e} and standard deviation {d:e}, beyond what 64-bit numbers can square; rescale it"
-                ));
-            }
-            mean.push(m);
-            deviation.push(d);
-        }
-        Ok(Standardize { mean, deviation })
-    }
-}
-
-impl Preprocessing {
-    /// Data to what the flow sees.
-    pub fn apply(&self, values: &Matrix<f64>) -> Matrix<f64> {
-        match &self.standardize {
-            None => values.clone(),
-            Some(s) => Matrix::from_fn(values.rows(), values.columns(), |row, j| {
-                (values.get(row, j) - s.mean[j]) / s.deviation[j]
-            }),
-        }
-    }
-
-    /// What the flow sees back to data.
-    pub fn undo(&self, values: &Matrix<f64>) -> Matrix<f64> {
-        match &self.standardize {
-            None => values.clone(),
-            Some(s) => Matrix::from_fn(values.rows(), values.columns(), |row, j| {
-                values.get(row, j) * s.deviation[j] + s.mean[j]
-            }),
-        }
-    }
-
-    /// The log-determinant of [`Preprocessing::apply`], in nats: what to add to the flow's log-density.
-    pub fn log_det(&self) -> f64 {
-        match &self.standardize {
-            None => 0.0,
-            Some(s) => -s.deviation.iter().map(|d| d.ln()).sum::<f64>(),
-        }
-    }
-
-    /// What the flow sees of training data, as f32.
-    ///
-    /// # Errors
-    /// [`Error::Data`] names the first number that is too large for f32.
-    pub fn training_rows(&self, values: &Matrix<f64>, names: &[String]) -> Result<Matrix<f32>> {
-        let rows = self.apply(values).map(|x| x as f32);
-        for (j, name) in names.iter().enumerate() {
-            if let Some(row) = rows.column(j).iter().position(|x| !x.is_finite()) {
-                return Err(Error::Data(format!(
-                    "row {}, column {} (\"{name}\"): {} is too large for 32-bit numbers; rescale the column, or set \
-                     standardize = true",
-                    row + 1,
-                    j + 1,
-                    values.get(row, j)
-                )));
-            }
-        }
-        Ok(rows)
-    }
 }
 
 impl Model {
@@ -255,14 +148,9 @@ impl Model {
                 metadata.columns.len()
             )));
         }
-        if let Some(s) = &metadata.preprocessing.standardize
-            && !(s.mean.len() == dims
-                && s.deviation.len() == dims
-                && s.mean.iter().all(|m| m.is_finite())
-                && s.deviation.iter().all(|d| d.is_finite() && *d > 0.0))
-        {
+        if !metadata.preprocessing.is_valid(dims) {
             return Err(bad(
-                "its metadata standardises with numbers that are missing, not finite or not positive".into(),
+                "its metadata prepares rows with numbers that are missing, not finite or not positive".into(),
             ));
         }
         let parameters = read_parameters(path, &tensors, &Layout::new(&spec))?;

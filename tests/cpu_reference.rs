@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_close, flows, relative_l2, rows, training, training_rows};
+use common::{assert_close, flows, relative_l2, rows, take, training, training_rows};
 use couplet::Matrix;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::Executor;
@@ -122,7 +122,7 @@ fn a_trained_density_integrates_to_one() {
     let (_, spec) = flows().remove(1);
     let mut cpu = executor::<f64>(&spec);
     cpu.start(&training_rows(500, 2, 1), &training(0)).unwrap();
-    cpu.train(100).unwrap();
+    take(&mut cpu, 100);
     // The density beyond 9 standard deviations is far below the tolerance; the trapezoidal rule converges faster
     // than any power of the step for smooth functions that vanish at the ends.
     let (n, reach) = (400, 9.0);
@@ -154,8 +154,8 @@ fn f32_follows_f64() {
             assert_close(name, &[loss], &[expected_loss], 1e-6, 1e-6);
             let error = relative_l2(&gradient, &expected);
             assert!(error < 1e-5, "{name}: gradient off by {error:e}");
-            let losses = single.train(20).unwrap();
-            assert_close(name, &losses, &double.train(20).unwrap(), 1e-5, 1e-5);
+            let losses = take(&mut single, 20);
+            assert_close(name, &losses, &take(&mut double, 20), 1e-5, 1e-5);
 
             let x = rows(70, spec.dims, 9);
             let a = single.log_prob(&x).unwrap();
@@ -179,7 +179,7 @@ fn thread_count_does_not_change_the_bits() {
         pool.install(|| {
             let mut cpu = executor::<f32>(&spec);
             cpu.start(&training_rows(3000, 4, 1), &training(0)).unwrap();
-            cpu.train(5).unwrap();
+            take(&mut cpu, 5);
             cpu.parameters().unwrap()
         })
     };

@@ -5,17 +5,17 @@ mod common;
 
 use std::path::Path;
 
-use common::{assert_close, relative_l2};
+use common::{assert_close, relative_l2, take};
 use couplet::Matrix;
 use couplet::config::ModelConfig;
 use couplet::cpu::CpuExecutor;
-use couplet::executor::{AdamW, Executor, Training};
+use couplet::executor::{AdamW, Executor, Schedule, Training};
 use couplet::flow::{Layout, Plan};
 use couplet::gpu::{GpuExecutor, adapters};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-const FIXTURES: [&str; 8] = [
+const FIXTURES: [&str; 9] = [
     "reference",
     "odd_shared_relu",
     "additive",
@@ -24,6 +24,7 @@ const FIXTURES: [&str; 8] = [
     "legendre",
     "logistic",
     "trainable_logistic",
+    "minibatch",
 ];
 
 #[derive(Deserialize)]
@@ -33,6 +34,12 @@ struct Settings {
     every: usize,
     learning_rate: f64,
     weight_decay: f64,
+    batch_size: usize,
+    seed: u64,
+    clip_norm: f64,
+    warm_up: u64,
+    cosine: bool,
+    average: f64,
 }
 
 struct Fixture {
@@ -100,12 +107,19 @@ impl Fixture {
     }
 
     fn training(&self) -> Training {
+        let settings = &self.settings;
         Training {
-            batch_size: 0,
-            seed: 0,
+            batch_size: settings.batch_size,
+            seed: settings.seed,
             optimizer: AdamW {
-                learning_rate: self.settings.learning_rate,
-                weight_decay: self.settings.weight_decay,
+                learning_rate: Schedule {
+                    peak: settings.learning_rate,
+                    warm_up: settings.warm_up,
+                    cosine_end: settings.cosine.then_some(settings.steps as u64),
+                },
+                weight_decay: settings.weight_decay,
+                clip_norm: settings.clip_norm,
+                average: settings.average,
             },
         }
     }
@@ -143,7 +157,7 @@ fn follow(name: &str, fixture: &Fixture, executor: &mut dyn Executor, tolerances
             );
         }
         if step < fixture.settings.steps {
-            let taken = executor.train(every).unwrap();
+            let taken = take(executor, every);
             let expected = &losses[step..step + every];
             assert_close(&what, &taken, expected, 0.0, tolerances.loss);
         }
@@ -154,6 +168,14 @@ fn follow(name: &str, fixture: &Fixture, executor: &mut dyn Executor, tolerances
         error < tolerances.parameters,
         "{name}: parameters off by {error:e}"
     );
+    if fixture.settings.average > 0.0 {
+        let average = executor.state().unwrap().average;
+        let error = relative_l2(&average, &fixture.flat("average"));
+        assert!(
+            error < tolerances.parameters,
+            "{name}: averages off by {error:e}"
+        );
+    }
     let tolerance = tolerances.output;
     let samples = executor.inverse(&fixture.matrix("z")).unwrap();
     let expected = fixture.matrix("samples");

@@ -46,7 +46,10 @@ pub fn run(args: &InfoArgs) -> Result<()> {
     match &model.preprocessing.standardize {
         None => text += "data        as it comes\n",
         Some(s) => {
-            text += "data        standardised\n";
+            text += match &model.preprocessing.whiten {
+                None => "data        standardised\n",
+                Some(_) => "data        standardised, then whitened\n",
+            };
             for ((name, mean), deviation) in model.columns.iter().zip(&s.mean).zip(&s.deviation) {
                 text += &format!(
                     "            {name}: mean {mean:.6e}, standard deviation {deviation:.6e}\n"

@@ -10,12 +10,14 @@ macro_rules! say {
 
 mod device;
 mod devices;
+mod divergence;
 mod info;
 mod output;
 mod resolve;
 mod sample;
 mod score;
 mod screen;
+mod settings;
 mod train;
 
 use std::ffi::OsString;
@@ -53,7 +55,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Fit a flow to a table (CSV or NPY), or run the reference experiment
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Draw rows from a model
     Sample(sample::SampleArgs),
     /// Log-density of each row of a table under a model, in nats

@@ -1,24 +1,31 @@
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ModelConfig};
-use crate::data::{Table, read_table};
+use crate::config::{ConditionerName, Config, ModelConfig};
+use crate::data::{Split, Table, Target, default_names, read_table, suspects, take};
 use crate::error::Error;
-use crate::executor::{AdamW, Training};
 use crate::files::AtomicFile;
 use crate::flow::{Layout, Plan, initial_parameters};
 use crate::matrix::Matrix;
-use crate::model::{Model, Preprocessing, Standardize, load_parameters};
-use crate::train::Experiment;
+use crate::model::{Model, load_parameters};
+use crate::preprocessing::Preprocessing;
+use crate::train::{self, Truth};
 
 use super::train::TrainArgs;
 use super::{Failure, Result, input};
 
+/// Rows that a built-in target draws where `--rows` does not say.
+const ROWS: usize = 50_000;
 /// A run, resolved: everything that flags, configuration and files say, checked before any work begins.
 pub struct Run {
     pub config: Config,
     pub model: Model,
+    /// The rows to train on.
     pub rows: Matrix<f32>,
-    pub experiment: Option<Box<Experiment>>,
+    /// The rows held out, if any.
+    pub validation: Option<Matrix<f64>>,
+    /// Which of the table's rows are which.
+    pub split: Split,
+    pub truth: Option<Box<Truth>>,
     pub out: PathBuf,
 }
 
@@ -43,41 +50,42 @@ impl Init {
 
 impl Run {
     pub fn resolve(args: &TrainArgs) -> Result<Self> {
-        let mut config = match (&args.config, &args.data) {
-            (Some(path), _) => Config::read(path).map_err(|error| Failure {
-                code: super::USAGE,
-                message: error.to_string(),
-            })?,
-            (None, None) => Config::default(),
-            (None, Some(_)) => Config::for_data(),
-        };
         let init = match &args.init {
             Some(path) => Some(Init::read(path, args.config.is_some())?),
             None => None,
         };
-        if let (Some(Init::Model(model)), None) = (&init, &args.config) {
-            config.model = ModelConfig::of(&model.spec);
-        }
-        args.settings.apply(&mut config);
-        config.validate()?;
-        let out = args.out.clone().unwrap_or_else(|| match &args.data {
-            Some(path) => Path::new(path.file_stem().unwrap_or("model".as_ref()))
-                .with_extension("safetensors"),
-            None => "experiment.safetensors".into(),
-        });
+        // Once more when the table's size is known; what is wrong is better said before it is read.
+        let seed = configure(args, init.as_ref(), None)?.train.seed;
+        let out = args
+            .out
+            .clone()
+            .unwrap_or_else(|| match (&args.data, &args.target) {
+                (Some(path), _) => Path::new(path.file_stem().unwrap_or("model".as_ref()))
+                    .with_extension("safetensors"),
+                (None, Some(target)) => format!("{}.safetensors", target.name()).into(),
+                (None, None) => "experiment.safetensors".into(),
+            });
         refuse_to_overwrite_inputs(args, &out)?;
 
-        let (experiment, table) = match &args.data {
-            None => {
-                let experiment = Box::new(Experiment::new(config.train.seed));
-                let table = Table {
-                    columns: experiment.columns(),
-                    named: false,
-                    values: experiment.rows.map(f64::from),
-                };
-                (Some(experiment), table)
-            }
+        let (truth, table) = match &args.data {
             Some(path) => (None, read_table(path).map_err(input)?),
+            None => {
+                let target = match &args.target {
+                    None => Target::reference(seed),
+                    Some(name) => Target::new(*name, args.dims, args.condition, seed)?,
+                };
+                let truth = Box::new(Truth::new(target, seed));
+                let values = truth
+                    .rows(args.rows.map_or(ROWS, |rows| rows as usize))
+                    .map(f64::from);
+                let columns = default_names(values.columns());
+                let table = Table {
+                    columns,
+                    named: false,
+                    values,
+                };
+                (Some(truth), table)
+            }
         };
         let Table {
             columns, values, ..
@@ -88,7 +96,14 @@ impl Run {
             )
             .into());
         }
+        let config = configure(args, init.as_ref(), Some(&values))?;
         let spec = config.model.spec(values.columns())?;
+        if truth.is_none() {
+            for sentence in suspects(&values, &columns) {
+                say!("warning: {sentence}");
+            }
+        }
+        let split = Split::new(values.rows(), config.train.validation, seed);
         let preprocessing = match &init {
             // The parameters belong to the units that they were trained in.
             Some(Init::Model(model)) => {
@@ -99,19 +114,26 @@ impl Run {
                     ))
                     .into());
                 }
-                if config.data.standardize != model.preprocessing.standardize.is_some() {
+                let theirs = &model.preprocessing;
+                if config.data.standardize != theirs.standardize.is_some()
+                    || config.data.whiten != theirs.whiten.is_some()
+                {
                     say!(
-                        "note: columns are standardised, or not, as in the model that --init names"
+                        "note: columns are standardised and whitened, or not, as in the model that --init names"
                     );
                 }
-                model.preprocessing.clone()
+                theirs.clone()
             }
-            _ if config.data.standardize => Preprocessing {
-                standardize: Some(Standardize::of(&values, &columns)?),
-            },
-            _ => Preprocessing::default(),
+            _ => {
+                let rows = take(&values, &split.training);
+                let data = &config.data;
+                Preprocessing::fit(&rows, &columns, data.standardize, data.whiten)?
+            }
         };
-        let rows = preprocessing.training_rows(&values, &columns)?;
+        let as_seen = preprocessing.training_rows(&values, &columns)?;
+        let rows = take(&as_seen, &split.training);
+        let validation =
+            (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
         let plan = Plan::new(&spec)?;
         let parameters = match init {
             None => initial_parameters(&plan.layout, config.train.seed),
@@ -133,22 +155,74 @@ impl Run {
                 parameters,
             },
             rows,
-            experiment,
+            validation,
+            split,
+            truth,
             out,
         })
     }
 
-    pub fn training(&self) -> Training {
+    /// What the training loop needs to know.
+    pub fn settings(&self, log_every: usize) -> train::Settings {
         let train = &self.config.train;
-        Training {
-            batch_size: train.batch_size,
-            seed: train.seed,
-            optimizer: AdamW {
-                learning_rate: train.learning_rate,
-                weight_decay: train.weight_decay,
-            },
+        let batch = match train.batch_size {
+            0 => self.rows.rows(),
+            size => size.min(self.rows.rows()),
+        };
+        train::Settings {
+            steps: train.steps,
+            log_every,
+            check_every: check_every(batch, self.validation.as_ref().map_or(0, Matrix::rows)),
+            validation: self.validation.clone(),
+            patience: train.patience,
         }
     }
+
+    /// Takes over trained parameters.
+    pub fn keep(&mut self, parameters: &[f64]) {
+        self.model.parameters = parameters.iter().map(|&p| p as f32).collect();
+    }
+}
+
+/// Steps between two checks: 50, or as many times 50 as it takes for validation to cost no more than a fifth of the
+/// steps, a step costing three times as much a row.
+fn check_every(batch: usize, held_out: usize) -> usize {
+    50 * (5 * held_out).div_ceil(3 * batch * 50).max(1)
+}
+
+/// The configuration that file, flags, `--init` and the size of the table make.
+fn configure(args: &TrainArgs, init: Option<&Init>, table: Option<&Matrix<f64>>) -> Result<Config> {
+    let settings = &args.settings;
+    let mut config = match &args.config {
+        Some(path) => Config::read(path).map_err(|error| Failure {
+            code: super::USAGE,
+            message: error.to_string(),
+        })?,
+        None if args.data.is_none() && args.target.is_none() => Config::default(),
+        None => {
+            let conditioner = settings.conditioner.unwrap_or(ConditionerName::Mlp);
+            let mut config = Config::for_data(conditioner);
+            if let Some(table) = table {
+                config.fit_to(table.rows(), table.columns());
+            }
+            config
+        }
+    };
+    if let (Some(Init::Model(model)), None) = (init, &args.config) {
+        config.model = ModelConfig::of(&model.spec);
+    }
+    settings.apply(&mut config);
+    if args.config.is_none() {
+        // What follows from others that flags may have changed.
+        if settings.whiten.is_none() {
+            config.data.whiten &= config.data.standardize;
+        }
+        if settings.patience.is_none() {
+            config.train.patience = config.train.steps / 2;
+        }
+    }
+    config.validate()?;
+    Ok(config)
 }
 
 /// Data, configuration and log are nobody's output.

@@ -44,9 +44,9 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut executor = device.executor(model.plan()?, &model.parameters, wrap)?;
     let dims = model.spec.dims;
     let preprocessing = &model.preprocessing;
-    // What the flow computes in f32 is known to some 1e-7 of a standard deviation.
-    let resolutions: Vec<f64> = match &preprocessing.standardize {
-        Some(s) => s.deviation.iter().map(|d| 1e-7 * d).collect(),
+    // What the flow computes in f32 is known to some 1e-7 of the width that it sees.
+    let resolutions: Vec<f64> = match preprocessing.widths() {
+        Some(widths) => widths.iter().map(|width| 1e-7 * width).collect(),
         None => vec![0.0; dims],
     };
     let starts = (0..args.rows).step_by(ROWS as usize);

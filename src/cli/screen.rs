@@ -7,9 +7,9 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::executor::Executor;
+use crate::executor::{Executor, Fault};
 use crate::files::AtomicFile;
-use crate::train::{Known, StepReport, Watch};
+use crate::train::{Known, Retry, StepReport, Watch};
 
 use super::Result;
 use super::resolve::Run;
@@ -63,8 +63,6 @@ pub struct Screen<'a> {
     bar: Option<ProgressBar>,
     /// What standardising adds to the NLL, to have it in the units of the data.
     offset: f64,
-    /// NLL of the first and of the latest logged step.
-    ends: Option<(f64, f64)>,
 }
 
 impl<'a> Screen<'a> {
@@ -87,7 +85,6 @@ impl<'a> Screen<'a> {
         });
         Screen {
             offset: -run.model.preprocessing.log_det(),
-            ends: None,
             run,
             log,
             bar,
@@ -102,58 +99,64 @@ impl<'a> Screen<'a> {
     }
 
     pub fn header(&self) {
-        self.line(if self.run.experiment.is_some() {
-            "   step          NLL           KL   mean error    cov error"
-        } else {
-            "   step          NLL"
-        });
+        let mut line = "   step          NLL".to_string();
+        for (shown, name) in [
+            (self.run.validation.is_some(), "  validation"),
+            (self.run.truth.is_some(), "          KL"),
+            (self.has_moments(), "  mean error"),
+            (self.has_moments(), "   cov error"),
+        ] {
+            if shown {
+                line += &format!(" {name}");
+            }
+        }
+        self.line(&line);
+    }
+
+    fn has_moments(&self) -> bool {
+        let truth = self.run.truth.as_ref();
+        truth.is_some_and(|truth| truth.has_moments())
     }
 
     pub fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
-        if let Some((first, last)) = self.ends
-            && last > first
-        {
-            say!(
-                "warning: the NLL ended above where it began; lower learning_rate, or set scale_bound"
-            );
-        }
     }
 }
 
 impl Watch for Screen<'_> {
     fn measure(&mut self, executor: &mut dyn Executor) -> Result<Known, Error> {
-        match &self.run.experiment {
-            Some(experiment) => experiment.measure(executor, &self.run.model.preprocessing),
+        match &self.run.truth {
+            Some(truth) => truth.measure(executor, &self.run.model.preprocessing),
             None => Ok(Known::default()),
         }
     }
 
     fn entropy(&self) -> Option<f64> {
-        let experiment = self.run.experiment.as_ref()?;
-        Some(experiment.target.entropy() - self.offset)
+        Some(self.run.truth.as_ref()?.entropy() - self.offset)
     }
 
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        let report = StepReport {
-            nll: report.nll + self.offset,
-            ..*report
-        };
-        let first = self.ends.map_or(report.nll, |(first, _)| first);
-        self.ends = Some((first, report.nll));
-        let mut line = format!("{:>7} {:>12.4}", report.step, report.nll);
-        for known in [
-            report.known.kl,
-            report.known.mean_error,
-            report.known.cov_error,
-        ]
-        .into_iter()
-        .flatten()
-        {
-            line += &format!(" {known:>12.4}");
+        let mut known = report.known;
+        known.validation_nll = known.validation_nll.map(|nll| nll + self.offset);
+        let nll = report.nll + self.offset;
+        let step = report.step;
+        let mut line = format!("{step:>7} {nll:>12.4}");
+        for (shown, number) in [
+            (self.run.validation.is_some(), known.validation_nll),
+            (self.run.truth.is_some(), known.kl),
+            (self.has_moments(), known.mean_error),
+            (self.has_moments(), known.cov_error),
+        ] {
+            match number {
+                Some(number) => line += &format!(" {number:>12.4}"),
+                // Held-out rows are not scored at every logged step.
+                None if shown => line += &format!(" {:>12}", "-"),
+                None => {}
+            }
         }
+        let report = StepReport { step, nll, known };
         self.line(&line);
         let mut value = json!({ "event": "step" });
         if let (Value::Object(all), Ok(Value::Object(report))) =
@@ -162,6 +165,29 @@ impl Watch for Screen<'_> {
             all.extend(report);
         }
         self.log.line(&value)
+    }
+
+    fn retry(&mut self, retry: &Retry) -> Result<(), Error> {
+        let what = match retry.fault {
+            Fault::Loss => "the loss is not finite",
+            Fault::Gradient => "the gradient is not finite",
+            Fault::Parameters => "the update is not finite",
+        };
+        let peak = self.run.config.train.learning_rate;
+        self.line(&format!(
+            "step {}: {what}; back to step {}, with learning rate {:.1e} (retry {} of {})",
+            retry.step,
+            retry.back_to,
+            peak * retry.rate_factor,
+            retry.number,
+            retry.most
+        ));
+        self.log.line(&json!({
+            "event": "retry",
+            "step": retry.step,
+            "back_to": retry.back_to,
+            "learning_rate_factor": retry.rate_factor,
+        }))
     }
 
     fn progress(&mut self, done: usize, nll: f64) {

@@ -1,31 +1,51 @@
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
 use crate::cpu::CpuExecutor;
+use crate::data::TargetName;
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::train::{self, Comparison, Verdict};
+use crate::matrix::Matrix;
+use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
 use super::device::Device;
 use super::output::print;
 use super::resolve::Run;
 use super::screen::{Log, Screen};
-use super::{DISAGREE, DeviceArgs, Failure, Result, Wrap};
+use super::settings::Settings;
+use super::{DISAGREE, DeviceArgs, Failure, Result, Wrap, divergence};
 
 #[derive(clap::Args)]
 pub struct TrainArgs {
     /// Table to fit (CSV or NPY, numbers only); none runs the reference experiment
     pub(super) data: Option<PathBuf>,
+    /// Fit a built-in target, whose density is known: gaussian, two-moons, rings, pinwheel, checkerboard, two-spirals,
+    /// mixture, banana or funnel
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    pub(super) target: Option<TargetName>,
+    /// Rows to draw from the target [default: 50000]
+    #[arg(long, value_name = "N", conflicts_with = "data", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(super) rows: Option<u32>,
+    /// Columns of the gaussian [default: 4] or the funnel [default: 10]
+    #[arg(long, value_name = "D", requires = "target")]
+    pub(super) dims: Option<usize>,
+    /// Condition number of the gaussian's covariance [default: as it is drawn]
+    #[arg(
+        long,
+        value_name = "K",
+        requires = "target",
+        allow_negative_numbers = true
+    )]
+    pub(super) condition: Option<f64>,
     /// Run configuration (TOML); flags win over it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Start from the tensors of this safetensors file
     #[arg(long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
-    /// Model file to write [default: named after DATA, or experiment.safetensors]
+    /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
     /// Write each logged step as a line of JSON
@@ -46,187 +66,211 @@ pub struct TrainArgs {
     pub(super) settings: Settings,
 }
 
-/// Settings of the configuration that have a flag.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Settings, as in the configuration")]
-pub struct Settings {
-    #[arg(long, value_name = "K")]
-    steps: Option<usize>,
-    /// Rows in each step; 0 takes all
-    #[arg(long, value_name = "ROWS")]
-    batch_size: Option<usize>,
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
-    learning_rate: Option<f64>,
-    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
-    weight_decay: Option<f64>,
-    #[arg(long, value_name = "K")]
-    layers: Option<usize>,
-    /// Widths of the hidden layers, for instance 64,64
-    #[arg(long, value_name = "WIDTHS", value_delimiter = ',')]
-    hidden: Option<Vec<usize>>,
-    /// Bound of the log-scale; 0: none
-    #[arg(long, value_name = "C", allow_negative_numbers = true)]
-    scale_bound: Option<f64>,
-    #[arg(long, value_name = "true|false")]
-    standardize: Option<bool>,
-    /// Seeds the initial parameters, the order of the rows and the reference experiment
-    #[arg(long)]
-    seed: Option<u64>,
-}
-
-impl Settings {
-    pub(super) fn apply(&self, config: &mut Config) {
-        fn set<T: Clone>(flag: &Option<T>, setting: &mut T) {
-            if let Some(value) = flag {
-                *setting = value.clone();
-            }
-        }
-        set(&self.steps, &mut config.train.steps);
-        set(&self.batch_size, &mut config.train.batch_size);
-        set(&self.learning_rate, &mut config.train.learning_rate);
-        set(&self.weight_decay, &mut config.train.weight_decay);
-        set(&self.layers, &mut config.model.layers);
-        set(&self.hidden, &mut config.model.hidden);
-        set(&self.scale_bound, &mut config.model.scale_bound);
-        set(&self.standardize, &mut config.data.standardize);
-        set(&self.seed, &mut config.train.seed);
-    }
-}
-
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut run = Run::resolve(args)?;
     let device = Device::choose(&args.device)?;
     let mut log = Log::create(args.log.as_deref())?;
     let plan = run.model.plan()?;
     let mut executor = device.executor(plan.clone(), &run.model.parameters, wrap)?;
-    let training = run.training();
     say!("{}", run.model.spec);
+    let held_out = match &run.validation {
+        Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
+        None => String::new(),
+    };
     say!(
-        "{} rows, {} parameters, on {}",
+        "{} rows{held_out}, {} parameters, on {}",
         run.rows.rows(),
         plan.layout.len(),
         executor.describe()
     );
-    let begin = Instant::now();
-    executor.start(&run.rows, &training)?;
-    let steps = run.config.train.steps;
-    let log_every = args.log_every as usize;
-    let mut in_steps = None;
-    let verdict = if args.cpu_reference {
-        let mut reference = CpuExecutor::<f64>::new(plan, &run.model.parameters);
-        reference.start(&run.rows, &training)?;
-        let offset = -run.model.preprocessing.log_det();
-        say!(
-            "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
-             10 at most, after which the reference continues from the device's"
-        );
-        say!(
-            "{:>7} {:>12} {:>12} {:>13} {:>10} {:>14} {:>10}",
-            "step",
-            "device NLL",
-            "CPU f64 NLL",
-            "gradient: max",
-            "rel. L2",
-            "parameters: max",
-            "rel. L2"
-        );
-        let verdict = train::compare(
-            executor.as_mut(),
-            &mut reference,
-            steps,
-            log_every,
-            run.config.train.seed,
-            |at| report_comparison(at, offset, &mut log),
-        )?;
-        print_verdict(&verdict);
-        Some(verdict)
-    } else {
-        let mut screen = Screen::new(&run, &mut log);
-        screen.header();
-        in_steps = Some(train::run(
-            executor.as_mut(),
-            steps,
-            log_every,
-            &mut screen,
-        )?);
-        screen.finish();
-        None
-    };
-
-    let seconds = begin.elapsed().as_secs_f64();
-    run.model.parameters = executor
-        .parameters()?
-        .into_iter()
-        .map(|p| p as f32)
-        .collect();
-    if let Some(place) = run.model.parameters.iter().position(|p| !p.is_finite()) {
-        let tensor = executor.plan().layout.tensors().iter();
-        let name = tensor
-            .filter(|tensor| tensor.range.contains(&place))
-            .map(|tensor| tensor.name.clone())
-            .next();
-        return Err(Error::Diverged(format!(
-            "{} is not finite after the last step: training diverged; lower learning_rate, or set scale_bound (3 is a \
-             good start). No model was written",
-            name.unwrap_or_default()
-        ))
-        .into());
+    executor.start(&run.rows, &run.config.training())?;
+    if args.cpu_reference {
+        return compare(args, &mut run, executor.as_mut(), log);
     }
-    let mut summary = summarize(&run, executor.as_mut(), seconds, in_steps)?;
+
+    let begin = Instant::now();
+    let settings = run.settings(args.log_every as usize);
+    let mut screen = Screen::new(&run, &mut log);
+    screen.header();
+    let outcome = train::run(executor.as_mut(), &settings, &mut screen)?;
+    screen.finish();
+    let seconds = begin.elapsed().as_secs_f64();
+    run.keep(&outcome.parameters);
+    if let Ending::Diverged(divergence) = &outcome.ending {
+        let mut message = divergence::explain(&run, &plan, &outcome, divergence);
+        message += &save_best(&run, &outcome)?;
+        log.line(&json!({ "event": "diverged", "step": divergence.step, "message": message }))?;
+        log.finish()?;
+        return Err(Error::Diverged(message).into());
+    }
+    if outcome.worsened {
+        say!(
+            "warning: the NLL ended above where it began, so the parameters of step {}, the best of all checks, are kept; \
+             lower learning_rate, or set scale_bound",
+            outcome.best_step
+        );
+    }
+    let mut summary = summarize(&run, executor.as_mut())?;
+    summary["steps"] = json!(outcome.steps);
+    print_course(&run, &outcome, &mut summary);
+    let each = 1e3 * outcome.in_steps.as_secs_f64() / outcome.steps.max(1) as f64;
+    summary["ms_per_step"] = json!((each * 1e3).round() / 1e3);
+    say!("time            {seconds:.1} s, {each:.2} ms a step");
+    finish(args, &run, seconds, summary, log)
+}
+
+/// How the steps went, as far as held-out rows tell.
+fn print_course(run: &Run, outcome: &Outcome, summary: &mut Value) {
+    let Some((best, last)) = outcome.validation else {
+        return;
+    };
+    let log_det = run.model.preprocessing.log_det();
+    let (best, last) = (best - log_det, last - log_det);
+    let rows = run.validation.as_ref().map_or(0, Matrix::rows);
+    say!("validation NLL  {best:.4} nats, on the {rows} rows held out");
+    let kept = outcome.best_step;
+    match outcome.ending {
+        Ending::Patience => say!(
+            "stopped         at step {}: nothing better since step {kept}; kept are the parameters of step {kept}\n                \
+             (those of the last step: {last:.4})",
+            outcome.steps
+        ),
+        _ if kept < outcome.steps => say!(
+            "kept            the parameters of step {kept}, the best on held-out rows (those of the last step: {last:.4})"
+        ),
+        _ => {}
+    }
+    summary["validation_nll"] = json!(best);
+    summary["last_validation_nll"] = json!(last);
+    summary["best_step"] = json!(kept);
+}
+
+/// Writes what a run that diverged had reached. What stands there already is not given up for parameters that no
+/// step has improved.
+fn save_best(run: &Run, outcome: &Outcome) -> Result<String> {
+    let out = run.out.display();
+    if outcome.best_step == 0 && run.out.exists() {
+        return Ok(format!(
+            ". No step had improved the initial parameters, so {out} is left as it was"
+        ));
+    }
+    run.model.save(&run.out)?;
+    Ok(format!(
+        ". The best model so far, that of step {}{}, is in {out}",
+        outcome.best_step,
+        if outcome.best_step == 0 {
+            " (the initial parameters)"
+        } else {
+            ""
+        }
+    ))
+}
+
+/// Writes the model and the last line of the log, and prints the summary.
+fn finish(
+    args: &TrainArgs,
+    run: &Run,
+    seconds: f64,
+    mut summary: Value,
+    mut log: Log,
+) -> Result<()> {
+    summary["seconds"] = json!((seconds * 1e3).round() / 1e3);
     run.model.save(&run.out)?;
     say!("model written to {}", run.out.display());
-    if let Some(verdict) = &verdict {
-        summary["agrees"] = json!(verdict.agrees());
-    }
     log.line(&summary)?;
     log.finish()?;
     if args.json {
         print(&format!("{summary}\n"))?;
     }
-    match verdict {
-        Some(verdict) if !verdict.agrees() => Err(Failure {
-            code: DISAGREE,
-            message: format!("{} and the CPU reference disagree", executor.describe()),
-        }),
-        _ => Ok(()),
+    Ok(())
+}
+
+/// Trains the device and the CPU in f64 side by side.
+fn compare(
+    args: &TrainArgs,
+    run: &mut Run,
+    executor: &mut dyn Executor,
+    mut log: Log,
+) -> Result<()> {
+    let begin = Instant::now();
+    let train = &run.config.train;
+    let mut reference = CpuExecutor::<f64>::new(executor.plan().clone(), &run.model.parameters);
+    reference.start(&run.rows, &run.config.training())?;
+    if train.patience > 0 && run.validation.is_some() {
+        say!(
+            "note: --cpu-reference takes all steps and keeps the last parameters, whatever held-out rows say"
+        );
     }
+    let offset = -run.model.preprocessing.log_det();
+    say!(
+        "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
+         10 at most, after which the reference continues from the device's"
+    );
+    say!(
+        "{:>7} {:>12} {:>12} {:>13} {:>10} {:>14} {:>10}",
+        "step",
+        "device NLL",
+        "CPU f64 NLL",
+        "gradient: max",
+        "rel. L2",
+        "parameters: max",
+        "rel. L2"
+    );
+    let verdict = train::compare(
+        executor,
+        &mut reference,
+        train.steps,
+        args.log_every as usize,
+        train.seed,
+        |at| report_comparison(at, offset, &mut log),
+    )?;
+    print_verdict(&verdict);
+    let state = executor.state()?;
+    executor.set_parameters(state.result())?;
+    run.keep(state.result());
+    let seconds = begin.elapsed().as_secs_f64();
+    let mut summary = summarize(run, executor)?;
+    summary["steps"] = json!(run.config.train.steps);
+    summary["agrees"] = json!(verdict.agrees());
+    say!("time            {seconds:.1} s");
+    finish(args, run, seconds, summary, log)?;
+    if verdict.agrees() {
+        return Ok(());
+    }
+    Err(Failure {
+        code: DISAGREE,
+        message: format!("{} and the CPU reference disagree", executor.describe()),
+    })
 }
 
 /// Prints how good the model is, and returns the same for machines.
-fn summarize(
-    run: &Run,
-    executor: &mut dyn Executor,
-    seconds: f64,
-    in_steps: Option<Duration>,
-) -> Result<Value> {
-    let rows = run.rows.map(f64::from);
-    let log_prob = executor.log_prob(&rows)?;
+fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
+    let log_prob = executor.log_prob(&run.rows.map(f64::from))?;
     let log_det = run.model.preprocessing.log_det();
     let nll = -log_prob.iter().sum::<f64>() / log_prob.len() as f64 - log_det;
-    if !nll.is_finite() {
-        return Err(Error::Diverged(format!(
-            "the NLL over all rows is {nll} after the last step: training diverged; lower learning_rate, or set \
-             scale_bound (3 is a good start). No model was written"
-        ))
-        .into());
-    }
     let mut summary = json!({
         "event": "done",
-        "steps": run.config.train.steps,
-        "seconds": (seconds * 1e3).round() / 1e3,
         "device": executor.describe(),
         "nll": nll,
         "model": run.out.to_string_lossy(),
     });
     say!();
+    if let Some(place) = log_prob.iter().position(|p| !p.is_finite()) {
+        let count = log_prob.iter().filter(|p| !p.is_finite()).count();
+        say!(
+            "warning: {count} rows, the first of them row {}, are so unlikely under the model that their log-density \
+             overflows 32-bit numbers; set scale_bound, or look at the row",
+            run.split.training[place] + 1
+        );
+    }
     say!(
-        "final NLL       {nll:.4} nats, over all {} rows",
-        rows.rows()
+        "final NLL       {nll:.4} nats, over all {} rows trained on",
+        run.rows.rows()
     );
-    if let Some(experiment) = &run.experiment {
-        let known = experiment.measure(executor, &run.model.preprocessing)?;
-        let entropy = experiment.target.entropy();
-        let kl = experiment.kl(executor, &run.model.preprocessing)?;
+    if let Some(truth) = &run.truth {
+        let known = truth.measure(executor, &run.model.preprocessing)?;
+        let entropy = truth.entropy();
+        let kl = truth.kl(executor, &run.model.preprocessing)?;
         say!("entropy         {entropy:.4} nats, exact: no model can do better");
         say!("KL divergence   {:.4} nats = NLL - entropy", nll - entropy);
         say!(
@@ -245,13 +289,6 @@ fn summarize(
         summary["kl_held_out"] = json!(kl.mean);
         summary["kl_standard_error"] = json!(kl.standard_error);
     }
-    let mut time = format!("time            {seconds:.1} s");
-    if let Some(in_steps) = in_steps {
-        let each = 1e3 * in_steps.as_secs_f64() / run.config.train.steps as f64;
-        time += &format!(", {each:.2} ms a step");
-        summary["ms_per_step"] = json!((each * 1e3).round() / 1e3);
-    }
-    say!("{time}");
     Ok(summary)
 }
 

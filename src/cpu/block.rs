@@ -43,27 +43,63 @@ impl<'a, T: Real> Block<'a, T> {
     /// Data to latent, log-determinant and log-density.
     pub fn forward(&mut self, parameters: &[T]) {
         self.log_det = [T::zero(); LANES];
-        let plan = self.plan;
-        for op in &plan.forward {
-            match op {
-                Op::Basis(op) => self.basis(op),
-                Op::Linear(op) => self.linear(op, parameters),
-                Op::Coupling(op) => {
-                    let mut z = std::mem::take(&mut self.buffers[op.output]);
-                    let mut log_det = self.log_det;
-                    coupling::forward(
-                        op,
-                        &self.buffers[op.input],
-                        op.log_scale.map(|s| self.columns(s)),
-                        self.columns(op.shift),
-                        &mut z,
-                        &mut log_det,
-                    );
-                    self.log_det = log_det;
-                    self.buffers[op.output] = z;
+        for op in &self.plan.forward {
+            self.forward_op(op, parameters);
+        }
+        self.base_log_prob(parameters);
+    }
+
+    /// As [`Block::forward`]; returns for each lane the place in the plan's forward list of the first op whose values are
+    /// not finite, or the list's length for the log-density.
+    pub fn first_not_finite(&mut self, parameters: &[T]) -> [Option<usize>; LANES] {
+        self.log_det = [T::zero(); LANES];
+        let mut first = [None; LANES];
+        let mut note = |place: usize, columns: &[Column<T>]| {
+            for column in columns {
+                for (first, value) in first.iter_mut().zip(column) {
+                    if first.is_none() && !value.is_finite() {
+                        *first = Some(place);
+                    }
                 }
             }
+        };
+        for (place, op) in self.plan.forward.iter().enumerate() {
+            self.forward_op(op, parameters);
+            match op {
+                Op::Basis(op) => note(place, self.columns(op.output)),
+                Op::Linear(op) => note(place, self.columns(op.output)),
+                Op::Coupling(op) => note(place, &self.buffers[op.output]),
+            }
+            note(place, &[self.log_det]);
         }
+        self.base_log_prob(parameters);
+        note(self.plan.forward.len(), &[self.log_prob]);
+        first
+    }
+
+    fn forward_op(&mut self, op: &Op, parameters: &[T]) {
+        match op {
+            Op::Basis(op) => self.basis(op),
+            Op::Linear(op) => self.linear(op, parameters),
+            Op::Coupling(op) => {
+                let mut z = std::mem::take(&mut self.buffers[op.output]);
+                let mut log_det = self.log_det;
+                coupling::forward(
+                    op,
+                    &self.buffers[op.input],
+                    op.log_scale.map(|s| self.columns(s)),
+                    self.columns(op.shift),
+                    &mut z,
+                    &mut log_det,
+                );
+                self.log_det = log_det;
+                self.buffers[op.output] = z;
+            }
+        }
+    }
+
+    fn base_log_prob(&mut self, parameters: &[T]) {
+        let plan = self.plan;
         base::log_prob(
             &plan.base,
             parameters,

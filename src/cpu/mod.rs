@@ -11,6 +11,7 @@ pub(crate) mod base;
 pub(crate) mod basis;
 mod block;
 pub(crate) mod coupling;
+mod diagnosis;
 pub(crate) mod lanes;
 pub(crate) mod linear;
 mod real;
@@ -20,11 +21,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::executor::{Batch, Batches, Executor, Training, TrainingState, check_width};
+use crate::executor::{
+    Batch, Batches, Executor, Fault, Taken, Training, TrainingState, check_width,
+};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
 use block::Block;
+pub use diagnosis::{Cause, Diagnosis, diagnose};
 use lanes::Column;
 pub use lanes::LANES;
 pub use real::Real;
@@ -45,6 +49,9 @@ struct Session<T> {
     gradient: Vec<T>,
     first_moment: Vec<T>,
     second_moment: Vec<T>,
+    /// Empty where none is kept.
+    average: Vec<T>,
+    rate_factor: f64,
     chunks: Vec<Chunk<T>>,
     rows_per_chunk: usize,
 }
@@ -123,11 +130,15 @@ fn rows_per_chunk(batch: usize, parameters: usize) -> usize {
 }
 
 impl<T: Real> Session<T> {
-    fn new(plan: &Plan, rows: Matrix<f32>, training: Training) -> Self {
+    fn new(parameters: &[T], rows: Matrix<f32>, training: Training) -> Self {
         let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
-        let parameters = plan.layout.len();
-        let rows_per_chunk = rows_per_chunk(batches.size(), parameters);
-        let zeros = || vec![T::zero(); parameters];
+        let rows_per_chunk = rows_per_chunk(batches.size(), parameters.len());
+        let zeros = || vec![T::zero(); parameters.len()];
+        let average = if training.optimizer.average > 0.0 {
+            parameters.to_vec()
+        } else {
+            Vec::new()
+        };
         let chunks = (0..batches.size().div_ceil(rows_per_chunk))
             .map(|_| Chunk {
                 log_prob: 0.0,
@@ -142,6 +153,8 @@ impl<T: Real> Session<T> {
             gradient: zeros(),
             first_moment: zeros(),
             second_moment: zeros(),
+            average,
+            rate_factor: 1.0,
             chunks,
             rows_per_chunk,
         }
@@ -180,6 +193,24 @@ impl<T: Real> Session<T> {
             });
         let log_prob: f64 = chunks.iter().map(|chunk| chunk.log_prob).sum();
         -log_prob / total as f64
+    }
+
+    /// The update that follows [`Session::loss_and_gradient`].
+    fn update(&mut self, parameters: &mut [T]) -> Result<(), Fault> {
+        let mut step = self.training.optimizer.at(self.step);
+        step.learning_rate *= self.rate_factor;
+        let norm = adamw::gradient_norm(&self.gradient);
+        let factor = adamw::clip(norm, step.clip_norm).ok_or(Fault::Gradient)?;
+        let moments = (&mut self.first_moment[..], &mut self.second_moment[..]);
+        adamw::update(&step, factor, parameters, &self.gradient, moments);
+        if step.average_weight > 0.0 {
+            adamw::average(&step, parameters, &mut self.average);
+        }
+        if !parameters.iter().all(|p| p.is_finite()) {
+            return Err(Fault::Parameters);
+        }
+        self.step += 1;
+        Ok(())
     }
 }
 
@@ -257,26 +288,26 @@ impl<T: Real> Executor for CpuExecutor<T> {
 
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
         check_width(&self.plan, rows.columns())?;
-        self.session = Some(Session::new(&self.plan, rows.clone(), training.clone()));
+        self.session = Some(Session::new(
+            &self.parameters,
+            rows.clone(),
+            training.clone(),
+        ));
         Ok(())
     }
 
-    fn train(&mut self, steps: usize) -> Result<Vec<f64>> {
+    fn train(&mut self, steps: usize) -> Result<Taken> {
         let session = started(self.session.as_mut());
         let mut losses = Vec::with_capacity(steps);
-        for _ in 0..steps {
+        let mut fault = None;
+        while losses.len() < steps && fault.is_none() {
             losses.push(session.loss_and_gradient(&self.plan, &self.parameters));
-            let step = session.training.optimizer.at(session.step);
-            adamw::update(
-                &step,
-                &mut self.parameters,
-                &session.gradient,
-                &mut session.first_moment,
-                &mut session.second_moment,
-            );
-            session.step += 1;
+            fault = match losses.last() {
+                Some(loss) if !loss.is_finite() => Some(Fault::Loss),
+                _ => session.update(&mut self.parameters).err(),
+            };
         }
-        Ok(losses)
+        Ok(Taken { losses, fault })
     }
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
@@ -292,6 +323,8 @@ impl<T: Real> Executor for CpuExecutor<T> {
             parameters: widen(&self.parameters),
             first_moment: widen(&session.first_moment),
             second_moment: widen(&session.second_moment),
+            average: widen(&session.average),
+            rate_factor: session.rate_factor,
         })
     }
 
@@ -301,6 +334,8 @@ impl<T: Real> Executor for CpuExecutor<T> {
         session.step = state.step;
         session.first_moment = narrow(&state.first_moment, self.plan.layout.len());
         session.second_moment = narrow(&state.second_moment, self.plan.layout.len());
+        session.average = narrow(&state.average, session.average.len());
+        session.rate_factor = state.rate_factor;
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 mod csv;
 mod npy;
+mod split;
+mod suspects;
 mod target;
 
 use std::path::Path;
@@ -11,7 +13,9 @@ use crate::matrix::Matrix;
 
 pub use csv::write_csv_rows;
 pub use npy::write_npy;
-pub use target::Gaussian;
+pub use split::{Split, take};
+pub use suspects::suspects;
+pub use target::{Target, TargetName};
 
 /// A table of finite numbers with names for its columns.
 #[derive(Clone, Debug, PartialEq)]

@@ -52,7 +52,7 @@ impl Batches {
         Batch {
             first,
             rows: self.size.min(self.rows - first),
-            shuffle: (!self.is_full()).then(|| Shuffle::new(self.seed, epoch, self.rows)),
+            shuffle: (!self.is_full()).then(|| Shuffle::epoch(self.seed, epoch, self.rows)),
         }
     }
 }

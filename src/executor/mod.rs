@@ -4,6 +4,7 @@
 
 mod adamw;
 mod batches;
+mod schedule;
 
 use std::ops::Range;
 
@@ -13,6 +14,7 @@ use crate::matrix::Matrix;
 
 pub use adamw::{AdamW, AdamWStep, BETA1, BETA2, EPSILON};
 pub use batches::{Batch, Batches};
+pub use schedule::Schedule;
 
 /// How training goes, as far as an executor needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,43 @@ pub struct TrainingState {
     pub parameters: Vec<f64>,
     pub first_moment: Vec<f64>,
     pub second_moment: Vec<f64>,
+    /// The moving average of the parameters; empty where none is kept.
+    pub average: Vec<f64>,
+    /// What the schedule's learning rate is multiplied by: 1 until training has to be tamed.
+    pub rate_factor: f64,
+}
+
+impl TrainingState {
+    /// The parameters to use: their average where one is kept (after the first step), else as they are.
+    pub fn result(&self) -> &[f64] {
+        if self.average.is_empty() || self.step == 0 {
+            &self.parameters
+        } else {
+            &self.average
+        }
+    }
+}
+
+/// What came of a number of steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// Each step's loss (nats, mean over the step's batch) before its update. Where there is a fault, the last one is that
+    /// of the step that had it.
+    pub losses: Vec<f64>,
+    /// Why the steps ended early.
+    pub fault: Option<Fault>,
+}
+
+/// What was not finite in a step. The step does not count as taken. [`Executor::set_state`] goes back to where all was
+/// well; until then training goes no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The loss. The parameters are those that gave it.
+    Loss,
+    /// The gradient, or the square of its norm. The parameters are those that gave it.
+    Gradient,
+    /// The parameters that the update made; they are there to be looked at.
+    Parameters,
 }
 
 /// Runs a [`Plan`]: scores, samples and trains.
@@ -56,11 +95,11 @@ pub trait Executor {
     /// Takes the training rows, clears the optimiser's moments and goes to step 0.
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()>;
 
-    /// Takes `steps` optimiser steps. Returns each step's loss (nats, mean over the step's batch) before its update.
+    /// Takes `steps` optimiser steps, or fewer where one has a fault.
     ///
     /// # Panics
     /// If training was not started.
-    fn train(&mut self, steps: usize) -> Result<Vec<f64>>;
+    fn train(&mut self, steps: usize) -> Result<Taken>;
 
     /// The loss on the batch of the step that comes next, and its gradient with respect to every parameter. Changes
     /// nothing.

@@ -5,7 +5,7 @@ use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan};
 
 use super::device::Gpu;
 use super::kernels::{
-    self, BaseDensity, Form, GROUP, Heads, Into, Kernel, Segment, Step, TILE, WeightForm,
+    self, BaseDensity, Form, GROUP, Heads, Into, Kernel, NORM_SPAN, Segment, Step, TILE, WeightForm,
 };
 use super::pipelines::{Pipeline, Pipelines};
 
@@ -65,6 +65,10 @@ pub struct Optimizer {
     pub first_moment: wgpu::Buffer,
     pub second_moment: wgpu::Buffer,
     pub losses: wgpu::Buffer,
+    /// A [`Gate`].
+    pub gate: wgpu::Buffer,
+    /// The moving average of the parameters; a single number where none is kept.
+    pub average: wgpu::Buffer,
 }
 
 /// The rows to train on, in as many buffers as the binding limit asks for.
@@ -463,7 +467,21 @@ impl Builder<'_> {
         self.dispatch(Kernel::CouplingBackward(heads), Grid::Quads(1), &buffers)
     }
 
-    pub fn update(&self, optimizer: &Optimizer) -> Result<Dispatch> {
+    pub fn gradient_norm(
+        &self,
+        gradient: &wgpu::Buffer,
+        partials: &wgpu::Buffer,
+    ) -> Result<Dispatch> {
+        let grid = Grid::Numbers((self.plan.layout.len() as u32).div_ceil(NORM_SPAN));
+        self.dispatch(Kernel::GradientNorm, grid, &[gradient, partials])
+    }
+
+    pub fn clip(&self, partials: &wgpu::Buffer, optimizer: &Optimizer) -> Result<Dispatch> {
+        let buffers = [partials, &optimizer.losses, &optimizer.gate];
+        self.dispatch(Kernel::Clip, Grid::Numbers(1), &buffers)
+    }
+
+    pub fn adamw(&self, optimizer: &Optimizer) -> Result<Dispatch> {
         self.dispatch(
             Kernel::AdamW,
             Grid::Numbers(self.plan.layout.len() as u32),
@@ -472,7 +490,24 @@ impl Builder<'_> {
                 self.parameters,
                 &optimizer.first_moment,
                 &optimizer.second_moment,
+                &optimizer.average,
+                &optimizer.gate,
             ],
         )
+    }
+
+    /// Gradient to parameters: norm, clipping, AdamW.
+    pub fn update(&self, optimizer: &Optimizer) -> Result<Vec<Dispatch>> {
+        let groups = self
+            .plan
+            .layout
+            .len()
+            .div_ceil((NORM_SPAN * GROUP) as usize);
+        let partials = self.gpu.buffer("partial norms", 2 * groups);
+        Ok(vec![
+            self.gradient_norm(&optimizer.gradient, &partials)?,
+            self.clip(&partials, optimizer)?,
+            self.adamw(optimizer)?,
+        ])
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON};
+use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON, Fault};
 use crate::flow::{Activation, Base, Density, Family};
 use crate::random::Purpose;
 
@@ -12,6 +12,8 @@ pub const GROUP: u32 = 64;
 /// `TILE_DEPTH`. An invocation makes four by four of them, so that 16 products follow on 8 loads.
 pub const TILE: u32 = 64;
 pub const TILE_DEPTH: u32 = 16;
+/// Numbers of the gradient whose squares one invocation sums.
+pub const NORM_SPAN: u32 = 64;
 /// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
 pub const UNIFORM_PARAMETERS: u32 = 16_384;
 
@@ -50,8 +52,10 @@ record! {
         slot: u32,
         learning_rate: f32,
         weight_decay: f32,
+        clip_norm: f32,
         first_correction: f32,
         second_correction: f32,
+        average_weight: f32,
         seed_low: u32,
         seed_high: u32,
         sample_row_low: u32,
@@ -78,8 +82,10 @@ impl Step {
     pub fn optimize(&mut self, numbers: &AdamWStep) {
         self.learning_rate = numbers.learning_rate as f32;
         self.weight_decay = numbers.weight_decay as f32;
+        self.clip_norm = numbers.clip_norm as f32;
         self.first_correction = numbers.first_correction as f32;
         self.second_correction = numbers.second_correction as f32;
+        self.average_weight = numbers.average_weight as f32;
     }
 }
 
@@ -144,6 +150,49 @@ record! {
     }
 }
 
+record! {
+    /// What stands between gradient and parameters. Once there is a fault, no step is taken until the host opens it again.
+    Gate {
+        /// What the gradient is multiplied by.
+        factor: f32,
+        /// One of the `FAULT_` numbers.
+        fault: u32,
+        /// Where the loss of the last step went, or of the one that had the fault.
+        slot: u32,
+        /// 1 + the slot of the step whose update made a parameter that is not finite; else 0.
+        overflow: u32,
+    }
+}
+
+/// Numbers of the faults in a [`Gate`].
+pub const FAULTS: [(&str, u32); 4] = [
+    ("FAULT_NONE", 0),
+    ("FAULT_LOSS", 1),
+    ("FAULT_GRADIENT", 2),
+    ("FAULT_PARAMETERS", 3),
+];
+
+impl Gate {
+    pub fn fault(&self) -> Option<Fault> {
+        match self.fault {
+            1 => Some(Fault::Loss),
+            2 => Some(Fault::Gradient),
+            3 => Some(Fault::Parameters),
+            // No later step was there to notice.
+            _ if self.overflow != 0 => Some(Fault::Parameters),
+            _ => None,
+        }
+    }
+
+    /// The slot of the step that had the fault.
+    pub fn fault_slot(&self) -> usize {
+        match self.fault {
+            0 => self.overflow as usize - 1,
+            _ => self.slot as usize,
+        }
+    }
+}
+
 /// How a kernel uses a binding of group 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -170,6 +219,8 @@ pub enum Kernel {
     SumLogProb,
     SumLoss,
     SumPartials,
+    GradientNorm,
+    Clip,
     AdamW,
 }
 
@@ -257,6 +308,7 @@ macro_rules! file {
 
 const NUMBERS: File = file!("shared/numbers.wgsl");
 const SUM: File = file!("shared/sum.wgsl");
+const SQUARES: File = file!("shared/squares.wgsl");
 const BOUNDED: File = file!("shared/bounded.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
 const BASIS: File = file!("shared/basis.wgsl");
@@ -286,6 +338,8 @@ impl Kernel {
             Kernel::SumLogProb,
             Kernel::SumLoss,
             Kernel::SumPartials,
+            Kernel::GradientNorm,
+            Kernel::Clip,
             Kernel::AdamW,
         ];
         for form in [Form::Tiled, Form::Narrow, Form::NarrowUniform] {
@@ -329,6 +383,8 @@ impl Kernel {
             Kernel::SumLogProb => "sum_log_prob",
             Kernel::SumLoss => "sum_loss",
             Kernel::SumPartials => "sum_partials",
+            Kernel::GradientNorm => "gradient_norm",
+            Kernel::Clip => "clip",
             Kernel::AdamW => "adamw",
         }
     }
@@ -442,7 +498,9 @@ impl Kernel {
             Kernel::SumLogProb => vec![SUM, file!("sum_log_prob.wgsl")],
             Kernel::SumLoss => vec![SUM, file!("sum_loss.wgsl")],
             Kernel::SumPartials => vec![file!("sum_partials.wgsl")],
-            Kernel::AdamW => vec![file!("adamw.wgsl")],
+            Kernel::GradientNorm => vec![SUM, SQUARES, file!("gradient_norm.wgsl")],
+            Kernel::Clip => vec![SUM, SQUARES, file!("clip.wgsl")],
+            Kernel::AdamW => vec![SQUARES, file!("adamw.wgsl")],
         }
     }
 
@@ -508,8 +566,18 @@ impl Kernel {
             }
             Kernel::BaseBackward(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
             Kernel::BaseSample(_) => &[(0, Uniform), (1, Read), (2, Write)],
-            Kernel::SumLogProb | Kernel::SumLoss | Kernel::SumPartials => &[(1, Read), (2, Write)],
-            Kernel::AdamW => &[(1, Read), (2, Write), (3, Write), (4, Write)],
+            Kernel::SumLogProb | Kernel::SumLoss | Kernel::SumPartials | Kernel::GradientNorm => {
+                &[(1, Read), (2, Write)]
+            }
+            Kernel::Clip => &[(1, Read), (2, Read), (3, Write)],
+            Kernel::AdamW => &[
+                (1, Read),
+                (2, Write),
+                (3, Write),
+                (4, Write),
+                (5, Write),
+                (6, Write),
+            ],
         }
     }
 
@@ -566,9 +634,13 @@ fn prelude() -> String {
         ("GROUP", GROUP),
         ("TILE", TILE),
         ("TILE_DEPTH", TILE_DEPTH),
+        ("NORM_SPAN", NORM_SPAN),
         ("UNIFORM_PARAMETERS", UNIFORM_PARAMETERS),
         ("PURPOSE_NOISE", Purpose::Noise as u32),
-    ] {
+    ]
+    .into_iter()
+    .chain(FAULTS)
+    {
         let _ = writeln!(text, "const {name} = {value}u;");
     }
     for (name, value) in [("BETA1", BETA1), ("BETA2", BETA2), ("EPSILON", EPSILON)] {
@@ -581,6 +653,7 @@ fn prelude() -> String {
         Coupling::WGSL,
         BaseDensity::WGSL,
         Segment::WGSL,
+        Gate::WGSL,
     ] {
         text.push_str(record);
     }

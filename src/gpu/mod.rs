@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::executor::{Batches, Executor, Training, TrainingState, check_width};
+use crate::executor::{Batches, Executor, Fault, Taken, Training, TrainingState, check_width};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
@@ -26,7 +26,7 @@ pub use kernels::{Access, Kernel};
 pub use shader::Source;
 
 use dispatch::{Data, Dispatch, Optimizer};
-use kernels::{Segment, Step};
+use kernels::{Gate, Segment, Step};
 use pipelines::{Pipelines, STEP_PITCH};
 use program::{Program, RING};
 use sizes::Sizes;
@@ -54,10 +54,14 @@ pub struct GpuExecutor {
 struct Session {
     program: Program,
     optimizer: Optimizer,
-    losses_back: wgpu::Buffer,
+    /// For losses, and the gate behind them.
+    back: wgpu::Buffer,
     batches: Batches,
     training: Training,
     step: u64,
+    rate_factor: f64,
+    /// The loss and the fault of a step that could not be taken: the gate is shut.
+    stuck: Option<(f64, Fault)>,
     /// Runs of rows in the next submission; follows the clock.
     runs_per_submission: usize,
 }
@@ -254,12 +258,20 @@ impl Session {
         let sizes = Sizes::new(plan, &gpu.device.limits(), batches.size(), true)?;
         let data = upload_data(gpu, rows)?;
         let count = plan.layout.len();
+        let averages = training.optimizer.average > 0.0;
         let optimizer = gpu.allocate("the optimiser's moments", || Optimizer {
             gradient: gpu.buffer("gradient", count),
             first_moment: gpu.buffer("first moment", count),
             second_moment: gpu.buffer("second moment", count),
             losses: gpu.buffer("losses", LOSSES),
+            gate: gpu.buffer("gate", size_of::<Gate>() / 4),
+            average: gpu.buffer("average", if averages { count } else { 1 }),
         })?;
+        if averages {
+            let mut encoder = gpu.encoder();
+            encoder.copy_buffer_to_buffer(parameters, 0, &optimizer.average, 0, 4 * count as u64);
+            gpu.run(encoder)?;
+        }
         let program = Program::new(
             gpu,
             pipelines,
@@ -270,11 +282,13 @@ impl Session {
         )?;
         Ok(Session {
             program,
-            losses_back: gpu.readback(LOSSES),
+            back: gpu.readback(LOSSES + size_of::<Gate>() / 4),
             optimizer,
             batches,
             training: training.clone(),
             step: 0,
+            rate_factor: 1.0,
+            stuck: None,
             runs_per_submission: 1,
         })
     }
@@ -291,7 +305,9 @@ impl Session {
             slot: slot as u32,
             ..Step::default()
         };
-        whole.optimize(&self.training.optimizer.at(step));
+        let mut numbers = self.training.optimizer.at(step);
+        numbers.learning_rate *= self.rate_factor;
+        whole.optimize(&numbers);
         (0..batch.rows)
             .step_by(sizes.rows)
             .map(|place| {
@@ -326,7 +342,9 @@ impl Session {
                     dispatch.record(&mut pass, step);
                 }
                 if update && *last {
-                    training.update.record(&mut pass, step);
+                    for dispatch in &training.update {
+                        dispatch.record(&mut pass, step);
+                    }
                 }
             }
         }
@@ -334,7 +352,13 @@ impl Session {
     }
 
     /// Takes `steps` steps, no more than the losses' buffer holds.
-    fn train(&mut self, gpu: &Gpu, plan: &Plan, steps: usize) -> Result<Vec<f64>> {
+    fn train(&mut self, gpu: &Gpu, plan: &Plan, steps: usize) -> Result<Taken> {
+        if let Some((loss, fault)) = self.stuck {
+            return Ok(Taken {
+                losses: vec![loss],
+                fault: Some(fault),
+            });
+        }
         let mut queue: Vec<(Step, bool)> = Vec::new();
         let mut planned = 0;
         while planned < steps || !queue.is_empty() {
@@ -357,16 +381,42 @@ impl Session {
             let wanted = count as f64 * share.min(4.0);
             self.runs_per_submission = (wanted as usize).clamp(1, RING);
         }
-        self.step += steps as u64;
-        self.losses(gpu, steps)
+        let (mut losses, gate) = self.losses(gpu, steps)?;
+        let fault = gate.fault();
+        match fault {
+            None => self.step += steps as u64,
+            Some(fault) => {
+                let slot = gate.fault_slot();
+                losses.truncate(slot + 1);
+                self.step += slot as u64;
+                self.stuck = Some((losses[slot], fault));
+            }
+        }
+        Ok(Taken { losses, fault })
     }
 
-    fn losses(&self, gpu: &Gpu, count: usize) -> Result<Vec<f64>> {
+    /// The first losses, and the gate.
+    fn losses(&self, gpu: &Gpu, count: usize) -> Result<(Vec<f64>, Gate)> {
         let mut encoder = gpu.encoder();
-        let bytes = 4 * count as u64;
-        encoder.copy_buffer_to_buffer(&self.optimizer.losses, 0, &self.losses_back, 0, bytes);
+        let optimizer = &self.optimizer;
+        let (bytes, gate_bytes) = (4 * count as u64, size_of::<Gate>() as u64);
+        encoder.copy_buffer_to_buffer(&optimizer.losses, 0, &self.back, 0, bytes);
+        encoder.copy_buffer_to_buffer(&optimizer.gate, 0, &self.back, bytes, gate_bytes);
         gpu.run(encoder)?;
-        Ok(widen(gpu.fetch(&self.losses_back, count)?))
+        let mut values = gpu.fetch(&self.back, count + gate_bytes as usize / 4)?;
+        let gate = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&values[count..]));
+        values.truncate(count);
+        Ok((widen(values), gate))
+    }
+
+    /// Lets steps through again.
+    fn open_gate(&mut self, gpu: &Gpu) {
+        self.stuck = None;
+        gpu.queue.write_buffer(
+            &self.optimizer.gate,
+            0,
+            bytemuck::bytes_of(&Gate::default()),
+        );
     }
 }
 
@@ -407,14 +457,17 @@ impl Executor for GpuExecutor {
         Ok(())
     }
 
-    fn train(&mut self, steps: usize) -> Result<Vec<f64>> {
+    fn train(&mut self, steps: usize) -> Result<Taken> {
         let session = started(&mut self.session);
         let mut losses = Vec::with_capacity(steps);
-        while losses.len() < steps {
+        let mut fault = None;
+        while losses.len() < steps && fault.is_none() {
             let some = LOSSES.min(steps - losses.len());
-            losses.extend(session.train(&self.gpu, &self.plan, some)?);
+            let taken = session.train(&self.gpu, &self.plan, some)?;
+            losses.extend(taken.losses);
+            fault = taken.fault;
         }
-        Ok(losses)
+        Ok(Taken { losses, fault })
     }
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
@@ -423,7 +476,7 @@ impl Executor for GpuExecutor {
         for run in runs {
             session.submit(&self.gpu, &[(run, false)], false)?;
         }
-        let loss = session.losses(&self.gpu, 1)?[0];
+        let loss = session.losses(&self.gpu, 1)?.0[0];
         let gradient = self
             .gpu
             .read(&session.optimizer.gradient, self.plan.layout.len())?;
@@ -440,17 +493,33 @@ impl Executor for GpuExecutor {
             parameters,
             first_moment: widen(self.gpu.read(&moments.first_moment, count)?),
             second_moment: widen(self.gpu.read(&moments.second_moment, count)?),
+            average: if session.training.optimizer.average > 0.0 {
+                widen(self.gpu.read(&moments.average, count)?)
+            } else {
+                Vec::new()
+            },
+            rate_factor: session.rate_factor,
         })
     }
 
     fn set_state(&mut self, state: &TrainingState) -> Result<()> {
         let session = started(&mut self.session);
         session.step = state.step;
-        let moments = &session.optimizer;
-        let (first, second) = (moments.first_moment.clone(), moments.second_moment.clone());
-        self.write(&self.parameters, &state.parameters)?;
-        self.write(&first, &state.first_moment)?;
-        self.write(&second, &state.second_moment)
+        session.rate_factor = state.rate_factor;
+        session.open_gate(&self.gpu);
+        let optimizer = &session.optimizer;
+        let mut places = vec![
+            (self.parameters.clone(), &state.parameters),
+            (optimizer.first_moment.clone(), &state.first_moment),
+            (optimizer.second_moment.clone(), &state.second_moment),
+        ];
+        if session.training.optimizer.average > 0.0 {
+            places.push((optimizer.average.clone(), &state.average));
+        }
+        for (buffer, values) in places {
+            self.write(&buffer, values)?;
+        }
+        Ok(())
     }
 
     fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {

@@ -34,7 +34,8 @@ pub struct TrainingProgram {
     pub gather: Vec<Dispatch>,
     /// Loss, then everything backwards, then the sum of the splits.
     pub backward: Vec<Dispatch>,
-    pub update: Dispatch,
+    /// Gradient to parameters.
+    pub update: Vec<Dispatch>,
 }
 
 impl Program {

@@ -28,6 +28,8 @@ pub enum Purpose {
     TargetRows = 5,
     /// The rows of a built-in target, held out.
     TargetHeldOut = 6,
+    /// The rows held out for validation.
+    Split = 7,
 }
 
 /// The four random words at `(index, block)` of a purpose's stream.

@@ -18,12 +18,17 @@ pub struct Shuffle {
 }
 
 impl Shuffle {
-    /// The order of epoch `epoch`.
-    pub fn new(seed: u64, epoch: u64, rows: u32) -> Self {
+    /// The order of the rows in epoch `epoch`.
+    pub fn epoch(seed: u64, epoch: u64, rows: u32) -> Self {
+        Self::new(seed, Purpose::Shuffle, epoch, rows)
+    }
+
+    /// Shuffle number `index` of a purpose.
+    pub fn new(seed: u64, purpose: Purpose, index: u64, rows: u32) -> Self {
         let bits = u32::BITS - rows.saturating_sub(1).leading_zeros();
         let mut keys = [0; ROUNDS];
         for (block, part) in keys.chunks_mut(4).enumerate() {
-            part.copy_from_slice(&words(seed, Purpose::Shuffle, epoch, block as u32));
+            part.copy_from_slice(&words(seed, purpose, index, block as u32));
         }
         Shuffle {
             rows,
@@ -66,7 +71,7 @@ mod tests {
     fn every_row_once() {
         for rows in [1u32, 2, 3, 4, 5, 7, 16, 17, 64, 100, 1000, 4096, 50_000] {
             for epoch in 0..3 {
-                let shuffle = Shuffle::new(9, epoch, rows);
+                let shuffle = Shuffle::epoch(9, epoch, rows);
                 let mut seen = vec![false; rows as usize];
                 for place in 0..rows {
                     let row = shuffle.row(place) as usize;
@@ -84,7 +89,7 @@ mod tests {
         let epochs = 4000;
         let mut counts = [[0.0f64; 10]; 10];
         for epoch in 0..epochs {
-            let shuffle = Shuffle::new(3, epoch, 10);
+            let shuffle = Shuffle::epoch(3, epoch, 10);
             for place in 0..10 {
                 counts[shuffle.row(place) as usize][place as usize] += 1.0;
             }
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn epochs_differ() {
         let order = |epoch| -> Vec<u32> {
-            let shuffle = Shuffle::new(3, epoch, 1000);
+            let shuffle = Shuffle::epoch(3, epoch, 1000);
             (0..1000).map(|place| shuffle.row(place)).collect()
         };
         assert_ne!(order(0), order(1));

@@ -1,18 +1,76 @@
-//! Training: the loop over any executor, the reference experiment that it can be watched on, and the comparison of two
-//! executors step by step.
+//! Training: the loop over any executor, targets that it can be watched on, and the comparison of two executors step by
+//! step.
 
 mod compare;
-mod experiment;
-
-use std::time::{Duration, Instant};
+mod course;
+mod truth;
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::executor::Executor;
+use crate::error::Result;
+use crate::executor::{Executor, Fault};
+use crate::matrix::Matrix;
 
 pub use compare::{Comparison, Finding, Verdict, compare};
-pub use experiment::{Experiment, KlEstimate};
+pub use course::run;
+pub use truth::{KlEstimate, Truth};
+
+/// How long a run may be and what judges it. What a single step does is the executor's
+/// [`Training`](crate::executor::Training).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Steps to take, at most.
+    pub steps: usize,
+    /// Steps between two reports.
+    pub log_every: usize,
+    /// Steps between two checks: validation, and a state to go back to.
+    pub check_every: usize,
+    /// Rows held out, as the flow sees them; the parameters that score them best are kept.
+    pub validation: Option<Matrix<f64>>,
+    /// Steps without a better validation NLL after which a run ends; 0 goes on to the last step.
+    pub patience: usize,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub ending: Ending,
+    /// Steps taken.
+    pub steps: usize,
+    /// The parameters to keep: the best ones where rows were held out, else those of the last step, or of the best check
+    /// where the last step is worse than the first or diverged.
+    pub parameters: Vec<f64>,
+    /// The step that they had been reached before.
+    pub best_step: usize,
+    /// Validation NLL of the parameters kept and of the last ones, in nats.
+    pub validation: Option<(f64, f64)>,
+    /// Whether the last loss was above the first one, and no rows were held out to judge by.
+    pub worsened: bool,
+    /// The time spent in the steps alone.
+    pub in_steps: std::time::Duration,
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// All steps were taken.
+    Done,
+    /// The validation NLL stopped improving.
+    Patience,
+    /// Numbers that are not finite, whatever the learning rate.
+    Diverged(Divergence),
+}
+
+/// A step that could not be taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Divergence {
+    pub step: u64,
+    pub fault: Fault,
+    /// How often training had gone back and tried again with a lower learning rate.
+    pub retries: usize,
+    /// The parameters at the fault; see [`Fault`].
+    pub parameters: Vec<f64>,
+}
 
 /// What is known at a logged step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -20,7 +78,7 @@ pub struct StepReport {
     pub step: usize,
     /// The loss on the step's batch before its update, in nats.
     pub nll: f64,
-    /// What [`Watch::measure`] knows at this step.
+    /// What [`Watch::measure`] and the held-out rows say of this step.
     #[serde(flatten)]
     pub known: Known,
 }
@@ -42,10 +100,25 @@ pub struct Known {
     pub validation_nll: Option<f64>,
 }
 
+/// Training went back, to go on with a lower learning rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    /// The step that could not be taken.
+    pub step: u64,
+    pub fault: Fault,
+    /// The step that training goes on from.
+    pub back_to: u64,
+    /// What the schedule's learning rate is multiplied by from now on.
+    pub rate_factor: f64,
+    /// The number of this retry, from 1 on, and of those allowed.
+    pub number: usize,
+    pub most: usize,
+}
+
 /// Who watches a training run.
 pub trait Watch {
-    /// Called before the update of each logged step: what is known of the parameters at that step (`kl` follows from
-    /// the loss and [`Watch::entropy`]).
+    /// Called before the update of each logged step: what is known of the model at that step (`kl` follows from the loss
+    /// and [`Watch::entropy`]).
     ///
     /// # Errors
     /// Those of the executor; they end the run.
@@ -65,71 +138,14 @@ pub trait Watch {
     /// Whatever should end the run.
     fn step(&mut self, report: &StepReport) -> Result<()>;
 
+    /// Training goes back.
+    ///
+    /// # Errors
+    /// Whatever should end the run.
+    fn retry(&mut self, retry: &Retry) -> Result<()>;
+
     /// `done` steps have been taken; `nll` is the loss of the last one.
     fn progress(&mut self, done: usize, nll: f64) {
         let _ = (done, nll);
-    }
-}
-
-/// Takes `steps` steps on an executor that was started, and reports step 0, each `log_every`-th one, and the state after
-/// the last. Returns the time spent in the steps alone.
-///
-/// # Errors
-/// [`Error::Diverged`] names the first step whose loss is not finite; otherwise those of the executor and the watch.
-pub fn run(
-    executor: &mut dyn Executor,
-    steps: usize,
-    log_every: usize,
-    watch: &mut dyn Watch,
-) -> Result<Duration> {
-    let mut done = 0;
-    let mut in_steps = Duration::ZERO;
-    // Steps between two signs of life: about a quarter of a second's worth.
-    let mut burst = 1;
-    while done < steps {
-        let logged = done.is_multiple_of(log_every);
-        let known = if logged {
-            Some(watch.measure(executor)?)
-        } else {
-            None
-        };
-        let until_log = log_every - done % log_every;
-        let count = burst.min(until_log).min(steps - done);
-        let begin = Instant::now();
-        let losses = executor.train(count)?;
-        let pace = begin.elapsed().max(Duration::from_micros(1));
-        in_steps += pace;
-        check_losses(done, &losses)?;
-        if let Some(known) = known {
-            report(watch, done, losses[0], known)?;
-        }
-        done += count;
-        watch.progress(done, losses[count - 1]);
-        let fitting = Duration::from_millis(250).as_secs_f64() / pace.as_secs_f64();
-        burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
-    }
-    let known = watch.measure(executor)?;
-    let (nll, _) = executor.loss_and_gradient()?;
-    check_losses(steps, &[nll])?;
-    report(watch, steps, nll, known)?;
-    Ok(in_steps)
-}
-
-fn report(watch: &mut dyn Watch, step: usize, nll: f64, known: Known) -> Result<()> {
-    let kl = watch.entropy().map(|entropy| nll - entropy);
-    let known = Known { kl, ..known };
-    watch.step(&StepReport { step, nll, known })
-}
-
-/// Refuses losses that are not finite; `first` is the step of the first of them.
-fn check_losses(first: usize, losses: &[f64]) -> Result<()> {
-    match losses.iter().position(|loss| !loss.is_finite()) {
-        None => Ok(()),
-        Some(place) => Err(Error::Diverged(format!(
-            "the loss at step {} is {}: training diverged; lower learning_rate, set scale_bound (3 is a good start) or \
-             standardize = true",
-            first + place,
-            losses[place]
-        ))),
     }
 }

@@ -1,9 +1,9 @@
 use super::*;
 
 use crate::cpu::adamw;
-use crate::executor::{AdamW, Batches};
+use crate::executor::{AdamW, Batches, Fault};
 use crate::gpu::dispatch::{Builder, Data, Optimizer};
-use crate::gpu::kernels::Segment;
+use crate::gpu::kernels::{Gate, Segment};
 use crate::gpu::program::Program;
 use crate::gpu::sizes::Sizes;
 use crate::matrix::Matrix;
@@ -96,15 +96,20 @@ fn sums_and_adamw() {
             first_moment: bench.filled(&vec![0.0; count]),
             second_moment: bench.filled(&vec![0.0; count]),
             losses: bench.poisoned(5),
+            gate: bench.filled(&[0.0; 4]),
+            average: bench.filled(&start),
         };
         let loss_partials = bench.poisoned(splits);
         let partial_buffer = bench.filled(&partials);
         let log_probs = bench.filled(&log_prob.flat());
         let (mut p, mut m, mut v) = (widen(&start), vec![0.0; count], vec![0.0; count]);
+        // The first gradient is longer than this, the second is not.
         let settings = AdamW {
-            learning_rate: 1e-2,
-            weight_decay: 0.1,
+            clip_norm: 1.0,
+            average: 0.9,
+            ..AdamW::new(1e-2, 0.1)
         };
+        let mut average = p.clone();
         for number in 0..3u32 {
             let at = settings.at(u64::from(number));
             let mut step = Step {
@@ -129,7 +134,9 @@ fn sums_and_adamw() {
                     bench.run(&dispatch.unwrap(), step);
                 }
             }
-            bench.run(&builder.update(&optimizer).unwrap(), step);
+            for dispatch in builder.update(&optimizer).unwrap() {
+                bench.run(&dispatch, step);
+            }
             let gradient: Vec<f64> = (0..count)
                 .map(|k| {
                     2.0 * (0..splits)
@@ -137,7 +144,12 @@ fn sums_and_adamw() {
                         .sum::<f64>()
                 })
                 .collect();
-            adamw::update(&at, &mut p, &gradient, &mut m, &mut v);
+            let factor = adamw::clip(adamw::gradient_norm(&gradient), at.clip_norm).unwrap();
+            adamw::update(&at, factor, &mut p, &gradient, (&mut m, &mut v));
+            adamw::average(&at, &p, &mut average);
+            let gate = bench.gpu.read(&optimizer.gate, 4).unwrap();
+            close("factor", gate[0], factor);
+            assert_eq!(gate[1].to_bits(), 0);
             let got = bench.gpu.read(&optimizer.gradient, count).unwrap();
             for (k, (&got, expected)) in got.iter().zip(gradient).enumerate() {
                 close(&format!("gradient {k}"), got, expected);
@@ -146,6 +158,10 @@ fn sums_and_adamw() {
         let got = bench.gpu.read(&parameters, count).unwrap();
         for (k, (&got, &expected)) in got.iter().zip(&p).enumerate() {
             close(&format!("parameter {k}"), got, expected);
+        }
+        let got = bench.gpu.read(&optimizer.average, count).unwrap();
+        for (k, (&got, &expected)) in got.iter().zip(&average).enumerate() {
+            close(&format!("average {k}"), got, expected);
         }
         let losses = bench.gpu.read(&optimizer.losses, 5).unwrap();
         let expected = -2.0
@@ -185,4 +201,85 @@ fn sizes_follow_limits() {
         None,
     )
     .unwrap();
+}
+
+/// The norm of gradients of every size, what clipping makes of them, and what shuts the gate.
+#[test]
+fn gradient_norm_and_clip() {
+    let bench = Bench::new();
+    for dims in [2, 70] {
+        let plan = plan(dims, Transform::Additive, true, Base::ALL[1]);
+        let count = plan.layout.len();
+        let parameters = bench.parameters(&numbers(count, 1));
+        let builder = Builder {
+            gpu: &bench.gpu,
+            pipelines: &bench.pipelines,
+            plan: &plan,
+            parameters: &parameters,
+            buffers: &[],
+        };
+        let plain = numbers(count, 2);
+        let with = |place: usize, value: f32| {
+            let mut gradient = plain.clone();
+            gradient[place] = value;
+            gradient
+        };
+        let scaled = |scale: f32| plain.iter().map(|g| g * scale).collect::<Vec<f32>>();
+        let cases = [
+            ("plain", plain.clone()),
+            ("zero", vec![0.0; count]),
+            ("tiny", scaled(1e-33)),
+            ("too long to be squared", scaled(1e25)),
+            ("one large number", with(count / 2, 3e35)),
+            ("an infinity", with(count - 1, f32::INFINITY)),
+            ("a NaN", with(0, f32::NAN)),
+        ];
+        for (what, gradient) in cases {
+            for (clip_norm, loss) in [
+                (0.0, 1.0),
+                (1.0, 1.0),
+                (1.0, f32::NAN),
+                (0.0, f32::INFINITY),
+            ] {
+                let optimizer = Optimizer {
+                    gradient: bench.filled(&gradient),
+                    first_moment: bench.filled(&vec![0.0; count]),
+                    second_moment: bench.filled(&vec![0.0; count]),
+                    losses: bench.filled(&[0.0, loss]),
+                    gate: bench.filled(&[0.0; 4]),
+                    average: bench.filled(&[0.0]),
+                };
+                let step = Step {
+                    parameters: count as u32,
+                    clip_norm: clip_norm as f32,
+                    slot: 1,
+                    ..Step::default()
+                };
+                for dispatch in builder.update(&optimizer).unwrap() {
+                    bench.run(&dispatch, step);
+                }
+                let gate = bench.gpu.read(&optimizer.gate, 4).unwrap();
+                let gate: Gate = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&gate));
+                let factor = adamw::clip(adamw::gradient_norm(&gradient), clip_norm);
+                let expected = match factor {
+                    _ if !loss.is_finite() => Some(Fault::Loss),
+                    None => Some(Fault::Gradient),
+                    Some(_) => None,
+                };
+                let what = format!("{what}, {count} numbers, clip {clip_norm}, loss {loss}");
+                assert_eq!((gate.fault(), gate.slot), (expected, 1), "{what}");
+                if let (None, Some(factor)) = (expected, factor) {
+                    assert!(
+                        (gate.factor / factor - 1.0).abs() < 1e-5,
+                        "{what}: {gate:?}, {factor}"
+                    );
+                }
+                let touched = bench.gpu.read(&optimizer.second_moment, count).unwrap();
+                // Squares of nothing and of the tiny are 0 as well.
+                let moves = touched.iter().any(|v| *v != 0.0);
+                let visible = gradient.iter().any(|g| g.abs() > 1e-15);
+                assert_eq!(moves, expected.is_none() && visible, "{what}");
+            }
+        }
+    }
 }

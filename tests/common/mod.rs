@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use couplet::Matrix;
-use couplet::executor::{AdamW, Training};
+use couplet::executor::{AdamW, Executor, Schedule, Training};
 use couplet::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Transform};
 use couplet::random::{Purpose, normal_at};
 
@@ -120,11 +120,34 @@ pub fn training(batch_size: usize) -> Training {
     Training {
         batch_size,
         seed: 3,
-        optimizer: AdamW {
-            learning_rate: 1e-3,
-            weight_decay: 0.1,
-        },
+        optimizer: AdamW::new(1e-3, 0.1),
     }
+}
+
+/// As [`training`], with every safeguard: clipping (which the first steps of most flows need), warm-up and cosine, average.
+pub fn guarded_training(batch_size: usize) -> Training {
+    Training {
+        optimizer: AdamW {
+            learning_rate: Schedule {
+                peak: 2e-3,
+                warm_up: 3,
+                cosine_end: Some(20),
+            },
+            clip_norm: 1.0,
+            average: 0.9,
+            ..AdamW::new(2e-3, 0.1)
+        },
+        ..training(batch_size)
+    }
+}
+
+/// Takes steps, none of which may have a fault; returns their losses.
+#[track_caller]
+pub fn take(executor: &mut dyn Executor, steps: usize) -> Vec<f64> {
+    let taken = executor.train(steps).unwrap();
+    assert_eq!(taken.fault, None);
+    assert_eq!(taken.losses.len(), steps);
+    taken.losses
 }
 
 /// As [`rows`], to train on.

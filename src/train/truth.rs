@@ -1,22 +1,20 @@
-use crate::data::Gaussian;
+use crate::data::Target;
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::matrix::Matrix;
-use crate::model::Preprocessing;
+use crate::preprocessing::Preprocessing;
 
 use super::Known;
 
-/// Rows that the experiment trains on.
-const ROWS: usize = 50_000;
+/// Rows that the KL divergence is estimated on.
+const HELD_OUT: usize = 50_000;
 /// Rows drawn from the model to compare its moments with the target's.
 const SAMPLES: u64 = 1000;
-const DIMS: usize = 4;
 
-/// The reference experiment: a four-dimensional Gaussian with a random mean and covariance, 50,000 rows, whose entropy,
-/// and so the KL divergence of a model from it, is known.
-pub struct Experiment {
-    pub target: Gaussian,
-    pub rows: Matrix<f32>,
+/// A target whose density is known, beside a model that learns it.
+pub struct Truth {
+    target: Target,
+    entropy: f64,
     seed: u64,
 }
 
@@ -28,19 +26,32 @@ pub struct KlEstimate {
     pub rows: usize,
 }
 
-impl Experiment {
-    pub fn new(seed: u64) -> Self {
-        let target = Gaussian::new(DIMS, seed);
-        let rows = target.training_rows(ROWS);
-        Experiment { target, rows, seed }
+impl Truth {
+    /// `seed` draws the samples that the moments are compared on.
+    pub fn new(target: Target, seed: u64) -> Self {
+        Truth {
+            entropy: target.entropy(),
+            target,
+            seed,
+        }
     }
 
-    /// Names of its columns.
-    pub fn columns(&self) -> Vec<String> {
-        crate::data::default_names(DIMS)
+    /// The rows to train on.
+    pub fn rows(&self, count: usize) -> Matrix<f32> {
+        self.target.training_rows(count)
     }
 
-    /// Errors of the moments of the model's samples.
+    /// The target's entropy, in nats.
+    pub fn entropy(&self) -> f64 {
+        self.entropy
+    }
+
+    /// Whether the target's mean and covariance are known.
+    pub fn has_moments(&self) -> bool {
+        self.target.knows_moments()
+    }
+
+    /// Errors of the moments of the model's samples, where the true ones are known.
     ///
     /// # Errors
     /// Those of the executor.
@@ -49,11 +60,14 @@ impl Experiment {
         executor: &mut dyn Executor,
         preprocessing: &Preprocessing,
     ) -> Result<Known> {
+        if !self.has_moments() {
+            return Ok(Known::default());
+        }
         let sample = preprocessing.undo(&executor.sample(self.seed, 0..SAMPLES)?);
-        let (mean_error, cov_error) = self.target.moment_errors(&sample);
+        let errors = self.target.moment_errors(&sample);
         Ok(Known {
-            mean_error: Some(mean_error),
-            cov_error: Some(cov_error),
+            mean_error: errors.map(|(mean, _)| mean),
+            cov_error: errors.map(|(_, covariance)| covariance),
             ..Known::default()
         })
     }
@@ -67,18 +81,18 @@ impl Experiment {
         executor: &mut dyn Executor,
         preprocessing: &Preprocessing,
     ) -> Result<KlEstimate> {
-        let rows = self.target.held_out_rows(ROWS);
+        let rows = self.target.held_out_rows(HELD_OUT);
         let truth = self.target.log_prob(&rows);
         let model = executor.log_prob(&preprocessing.apply(&rows.map(f64::from)))?;
         let log_det = preprocessing.log_det();
-        let n = ROWS as f64;
+        let n = HELD_OUT as f64;
         let gaps = || truth.iter().zip(&model).map(|(p, q)| p - q - log_det);
         let mean = gaps().sum::<f64>() / n;
         let variance = gaps().map(|gap| (gap - mean).powi(2)).sum::<f64>() / (n - 1.0);
         Ok(KlEstimate {
             mean,
             standard_error: (variance / n).sqrt(),
-            rows: ROWS,
+            rows: HELD_OUT,
         })
     }
 }

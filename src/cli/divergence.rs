@@ -1,0 +1,142 @@
+use crate::cpu::{Cause, Diagnosis, diagnose};
+use crate::executor::{Batches, Fault};
+use crate::flow::Plan;
+use crate::train::{Divergence, Outcome};
+
+use super::resolve::Run;
+
+/// Columns of a row that a message shows.
+const SHOWN: usize = 8;
+
+/// What is to be said of a run that diverged: which step, what did it, what to change.
+pub fn explain(run: &Run, plan: &Plan, outcome: &Outcome, divergence: &Divergence) -> String {
+    let step = divergence.step;
+    let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
+    let mut message = format!(
+        "training diverged at step {step}: {}. ",
+        what(divergence.fault)
+    );
+    if divergence.fault == Fault::Parameters {
+        let mut tensors = plan.layout.tensors().iter();
+        if let Some(tensor) = tensors.find(|tensor| {
+            !parameters[tensor.range.clone()]
+                .iter()
+                .all(|p| p.is_finite())
+        }) {
+            message += &format!(
+                "It is the update itself that made numbers of {} overflow, with learning_rate {:e} and weight_decay {:e}. ",
+                tensor.name, run.config.train.learning_rate, run.config.train.weight_decay
+            );
+        }
+    } else {
+        let train = &run.config.train;
+        let batches = Batches::new(run.rows.rows(), train.batch_size, train.seed);
+        let batch = batches.batch(step);
+        let found = diagnose(plan, &parameters, &run.rows, &batch);
+        message += &describe(run, &found, batch.rows);
+    }
+    message += &match divergence.retries {
+        0 if outcome.steps == 0 => {
+            "It is the first step: no learning rate has had a part in it. ".to_string()
+        }
+        0 => String::new(),
+        retries => {
+            format!("Going back and lowering the learning rate, {retries} times, did not help. ")
+        }
+    };
+    let advice = advice(run);
+    message += &format!("What to change: {}", advice.join("; "));
+    message
+}
+
+fn what(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Loss => "the loss is not finite",
+        Fault::Gradient => "the gradient, or its square, is not finite",
+        Fault::Parameters => "the update makes parameters that are not finite",
+    }
+}
+
+fn describe(run: &Run, found: &Diagnosis, batch_rows: u32) -> String {
+    let row = row(run, found.row);
+    let layer = match found.layer {
+        Some(layer) => format!("in layer {layer}"),
+        None => "in the base density".into(),
+    };
+    match &found.cause {
+        Cause::Value { tensor, rows } => {
+            let through = match tensor {
+                Some(tensor) => format!(", through tensor {tensor}"),
+                None => String::new(),
+            };
+            let more = match rows {
+                1 => String::new(),
+                rows => format!(
+                    ", and so do {} more of the step's {batch_rows} rows",
+                    rows - 1
+                ),
+            };
+            format!("{row} overflows {layer}{through}{more}. ")
+        }
+        Cause::Gradient { tensor, norm } => {
+            let norm = match norm {
+                Some(norm) => format!("{norm:e}"),
+                None => "not finite".into(),
+            };
+            format!(
+                "{row} makes the largest gradient (its norm is {norm}), most of it {layer}, in tensor {tensor}. "
+            )
+        }
+    }
+}
+
+/// A row by its number in the table, with its values.
+fn row(run: &Run, row: u32) -> String {
+    let as_seen = crate::data::take(&run.rows, &[row]).map(f64::from);
+    let values = run.model.preprocessing.undo(&as_seen);
+    let mut shown: Vec<String> = run
+        .model
+        .columns
+        .iter()
+        .take(SHOWN)
+        .enumerate()
+        .map(|(j, name)| format!("{name} = {}", values.get(0, j) as f32))
+        .collect();
+    if values.columns() > SHOWN {
+        shown.push("...".into());
+    }
+    let number = run.split.training[row as usize] + 1;
+    format!("Row {number} ({})", shown.join(", "))
+}
+
+/// The safeguards that are off, and the learning rate.
+fn advice(run: &Run) -> Vec<String> {
+    use crate::config::{ConditionerName, TransformName};
+    let (model, train) = (&run.config.model, &run.config.train);
+    let polynomial = model.conditioner != ConditionerName::Mlp;
+    let mut advice = Vec::new();
+    if run.model.preprocessing.standardize.is_none() {
+        advice.push("set standardize = true under [data]".into());
+    }
+    if polynomial && model.input_bound == 0.0 {
+        let bound = match model.conditioner {
+            ConditionerName::Legendre => 1.0,
+            _ => 3.0,
+        };
+        advice.push(format!("set input_bound = {bound:.1} under [model]"));
+    }
+    if model.transform == TransformName::Affine && model.scale_bound == 0.0 {
+        advice.push("set scale_bound = 3.0 under [model]".into());
+    }
+    if train.clip_norm == 0.0 {
+        advice.push("set clip_norm = 1.0 under [train]".into());
+    }
+    advice.push(format!(
+        "lower learning_rate from {:e}",
+        train.learning_rate
+    ));
+    if advice.len() == 1 {
+        advice.push("look at the row: if it is an error in the data, remove it".into());
+    }
+    advice
+}

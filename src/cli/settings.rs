@@ -1,0 +1,108 @@
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error, StrDeserializer};
+
+use crate::config::{BaseName, ConditionerName, Config, ScheduleName};
+use crate::flow::Activation;
+
+/// Settings of the configuration that have a flag.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Settings, as in the configuration")]
+pub struct Settings {
+    #[arg(long, value_name = "K")]
+    steps: Option<usize>,
+    /// Rows in each step; 0 takes all
+    #[arg(long, value_name = "ROWS")]
+    batch_size: Option<usize>,
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    learning_rate: Option<f64>,
+    /// Whether the learning rate falls along a cosine
+    #[arg(long, value_name = "constant|cosine", value_parser = parse::<ScheduleName>)]
+    schedule: Option<ScheduleName>,
+    /// Steps over which the learning rate rises
+    #[arg(long, value_name = "K")]
+    warm_up: Option<usize>,
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
+    /// Longer gradients are scaled down to this; 0: none
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    clip_norm: Option<f64>,
+    /// Decay of a moving average of the parameters; 0: none
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    average: Option<f64>,
+    /// Fraction of the rows held out; 0: none
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
+    pub(super) validation: Option<f64>,
+    /// Steps without a better validation NLL after which to stop; 0: never
+    #[arg(long, value_name = "K")]
+    pub(super) patience: Option<usize>,
+    #[arg(long, value_name = "K")]
+    layers: Option<usize>,
+    #[arg(long, value_name = "mlp|hermite|legendre", value_parser = parse::<ConditionerName>)]
+    pub(super) conditioner: Option<ConditionerName>,
+    /// Widths of the hidden layers, for instance 64,64
+    #[arg(long, value_name = "WIDTHS", value_delimiter = ',')]
+    hidden: Option<Vec<usize>>,
+    #[arg(long, value_name = "tanh|relu|silu", value_parser = parse::<Activation>)]
+    activation: Option<Activation>,
+    /// Polynomials: highest degree in each dimension
+    #[arg(long, value_name = "N")]
+    degree: Option<usize>,
+    /// Polynomials: highest total degree
+    #[arg(long, value_name = "N")]
+    total_degree: Option<usize>,
+    /// (trainable-)normal or (trainable-)logistic
+    #[arg(long, value_name = "BASE", value_parser = parse::<BaseName>)]
+    base: Option<BaseName>,
+    /// Bound of the log-scale; 0: none
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
+    scale_bound: Option<f64>,
+    /// Polynomials: bound of their input; 0: none
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
+    input_bound: Option<f64>,
+    #[arg(long, value_name = "true|false")]
+    standardize: Option<bool>,
+    /// Take linear correlations away before the flow
+    #[arg(long, value_name = "true|false")]
+    pub(super) whiten: Option<bool>,
+    /// Seeds everything random: initial parameters, order of the rows, rows held out, targets
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// A name as the configuration file has it.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    T::deserialize(StrDeserializer::new(text))
+}
+
+impl Settings {
+    pub(super) fn apply(&self, config: &mut Config) {
+        fn set<T: Clone>(flag: &Option<T>, setting: &mut T) {
+            if let Some(value) = flag {
+                *setting = value.clone();
+            }
+        }
+        let (model, train) = (&mut config.model, &mut config.train);
+        set(&self.steps, &mut train.steps);
+        set(&self.batch_size, &mut train.batch_size);
+        set(&self.learning_rate, &mut train.learning_rate);
+        set(&self.schedule, &mut train.schedule);
+        set(&self.warm_up, &mut train.warm_up);
+        set(&self.weight_decay, &mut train.weight_decay);
+        set(&self.clip_norm, &mut train.clip_norm);
+        set(&self.average, &mut train.average);
+        set(&self.validation, &mut train.validation);
+        set(&self.patience, &mut train.patience);
+        set(&self.seed, &mut train.seed);
+        set(&self.layers, &mut model.layers);
+        set(&self.conditioner, &mut model.conditioner);
+        set(&self.hidden, &mut model.hidden);
+        set(&self.activation, &mut model.activation);
+        set(&self.degree, &mut model.degree);
+        set(&self.total_degree, &mut model.total_degree);
+        set(&self.base, &mut model.base);
+        set(&self.scale_bound, &mut model.scale_bound);
+        set(&self.input_bound, &mut model.input_bound);
+        set(&self.standardize, &mut config.data.standardize);
+        set(&self.whiten, &mut config.data.whiten);
+    }
+}

@@ -1,0 +1,237 @@
+use crate::executor::Batch;
+use crate::flow::{Op, Plan};
+use crate::matrix::Matrix;
+
+use super::adamw::gradient_norm;
+use super::block::Block;
+use super::lanes::LANES;
+
+/// What made a step's numbers not finite, as the CPU finds it in f32.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnosis {
+    /// The row of the training data.
+    pub row: u32,
+    /// Its place in the flow: the number of the coupling layer, or none for the base.
+    pub layer: Option<usize>,
+    pub cause: Cause,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// A value on the way from data to latent; how many rows of the batch have one.
+    Value { tensor: Option<String>, rows: usize },
+    /// The gradient of a tensor, whose norm (none: not finite) this row makes.
+    Gradient { tensor: String, norm: Option<f32> },
+}
+
+/// Looks through a batch for the row, the layer and the tensor where numbers stop being finite; where all values are, for
+/// the row with the largest gradient.
+///
+/// # Panics
+/// If the number of parameters is not that of the layout, or the batch is empty.
+pub fn diagnose(plan: &Plan, parameters: &[f32], rows: &Matrix<f32>, batch: &Batch) -> Diagnosis {
+    assert_eq!(
+        parameters.len(),
+        plan.layout.len(),
+        "parameters of the layout"
+    );
+    let mut block = Block::<f32>::new(plan);
+    // The earliest op, and the first row that has it.
+    let mut earliest: Option<(usize, u32)> = None;
+    let mut bad_rows = 0;
+    for first in (0..batch.rows).step_by(LANES) {
+        let visited = load(&mut block, rows, batch, first);
+        for (lane, op) in block.first_not_finite(parameters).into_iter().enumerate() {
+            let (Some(op), Some(&row)) = (op, visited.get(lane)) else {
+                continue;
+            };
+            bad_rows += 1;
+            if earliest.is_none_or(|(known, _)| op < known) {
+                earliest = Some((op, row));
+            }
+        }
+    }
+    match earliest {
+        Some((op, row)) => Diagnosis {
+            row,
+            layer: layer(plan, op),
+            cause: Cause::Value {
+                tensor: tensor(plan, op),
+                rows: bad_rows,
+            },
+        },
+        None => steepest(plan, &mut block, parameters, rows, batch),
+    }
+}
+
+/// Puts up to [`LANES`] rows of a batch into a block; lanes beyond the last one repeat it. Returns the rows.
+fn load(block: &mut Block<'_, f32>, rows: &Matrix<f32>, batch: &Batch, first: u32) -> Vec<u32> {
+    let places = first..batch.rows.min(first + LANES as u32);
+    let visited: Vec<u32> = places.map(|place| batch.row(place)).collect();
+    for (j, column) in block.state(0).iter_mut().enumerate() {
+        for (lane, value) in column.iter_mut().enumerate() {
+            let row = visited[lane.min(visited.len() - 1)];
+            *value = rows.column(j)[row as usize];
+        }
+    }
+    visited
+}
+
+/// The coupling layer that op `op` of the forward list belongs to; none for what follows the last one.
+fn layer(plan: &Plan, op: usize) -> Option<usize> {
+    let couplings = plan.forward.iter().take(op);
+    let layer = couplings.filter(|op| matches!(op, Op::Coupling(_))).count();
+    (op < plan.forward.len()).then_some(layer)
+}
+
+/// The tensor whose numbers an op multiplies: that of a linear map, of the map that follows a basis, or of the one that
+/// made a coupling's log-scale.
+fn tensor(plan: &Plan, op: usize) -> Option<String> {
+    let weight = match plan.forward.get(op)? {
+        Op::Linear(linear) => linear.weight.start,
+        Op::Basis(basis) => {
+            let mut later = plan.forward[op..].iter();
+            later.find_map(|op| match op {
+                Op::Linear(linear) if linear.input.buffer == basis.output.buffer => {
+                    Some(linear.weight.start)
+                }
+                _ => None,
+            })?
+        }
+        Op::Coupling(coupling) => {
+            let head = coupling.log_scale.unwrap_or(coupling.shift);
+            let mut earlier = plan.forward[..op].iter().rev();
+            earlier.find_map(|op| match op {
+                Op::Linear(linear)
+                    if linear.output.buffer == head.buffer
+                        && linear.output.range().contains(&head.first) =>
+                {
+                    Some(linear.weight.start)
+                }
+                _ => None,
+            })?
+        }
+    };
+    name(plan, weight)
+}
+
+fn name(plan: &Plan, place: usize) -> Option<String> {
+    let mut tensors = plan.layout.tensors().iter();
+    let tensor = tensors.find(|tensor| tensor.range.contains(&place))?;
+    Some(tensor.name.clone())
+}
+
+/// The row with the largest gradient, and the tensor that it is largest in.
+fn steepest(
+    plan: &Plan,
+    block: &mut Block<'_, f32>,
+    parameters: &[f32],
+    rows: &Matrix<f32>,
+    batch: &Batch,
+) -> Diagnosis {
+    let share = -1.0 / batch.rows as f32;
+    let mut gradient = vec![0.0; plan.layout.len()];
+    let mut length = |block: &mut Block<'_, f32>, lanes: std::ops::Range<usize>| {
+        let mut row_gradient = [0.0; LANES];
+        row_gradient[lanes].fill(share);
+        gradient.fill(0.0);
+        block.forward(parameters);
+        block.backward(parameters, &row_gradient, &mut gradient);
+        (sortable(gradient_norm(&gradient)), gradient.clone())
+    };
+    let mut worst = (-1.0, 0);
+    for first in (0..batch.rows).step_by(LANES) {
+        let count = load(block, rows, batch, first).len();
+        let (norm, _) = length(block, 0..count);
+        if norm > worst.0 {
+            worst = (norm, first);
+        }
+    }
+    let visited = load(block, rows, batch, worst.1);
+    let mut steepest = (-1.0, visited[0], Vec::new());
+    for (lane, &row) in visited.iter().enumerate() {
+        let (norm, gradient) = length(block, lane..lane + 1);
+        if norm > steepest.0 {
+            steepest = (norm, row, gradient);
+        }
+    }
+    let (_, row, gradient) = steepest;
+    let norm_of =
+        |range: &std::ops::Range<usize>| sortable(gradient_norm(&gradient[range.clone()]));
+    let tensor = plan
+        .layout
+        .tensors()
+        .iter()
+        .max_by(|a, b| norm_of(&a.range).total_cmp(&norm_of(&b.range)))
+        .expect("a flow has tensors");
+    let stem = tensor.name.strip_prefix("layers.");
+    Diagnosis {
+        row,
+        layer: stem.and_then(|stem| stem.split('.').next()?.parse().ok()),
+        cause: Cause::Gradient {
+            tensor: tensor.name.clone(),
+            norm: gradient_norm(&gradient),
+        },
+    }
+}
+
+/// A norm that is not finite is larger than any other.
+fn sortable(norm: Option<f32>) -> f32 {
+    norm.unwrap_or(f32::INFINITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ConditionerName, ModelConfig};
+    use crate::executor::Batches;
+    use crate::flow::initial_parameters;
+
+    fn rows() -> Matrix<f32> {
+        Matrix::from_fn(150, 4, |row, column| {
+            if (row, column) == (97, 3) {
+                1e9
+            } else {
+                ((row * 7 + column * 3) % 11) as f32 / 11.0 - 0.5
+            }
+        })
+    }
+
+    #[test]
+    fn the_row_that_overflows_is_found() {
+        let config = ModelConfig {
+            conditioner: ConditionerName::Hermite,
+            degree: 8,
+            total_degree: 8,
+            ..ModelConfig::default()
+        };
+        let plan = Plan::new(&config.spec(4).unwrap()).unwrap();
+        let parameters = initial_parameters(&plan.layout, 1);
+        for size in [0, 100] {
+            let batches = Batches::new(150, size, 1);
+            let step = (0..2).find(|&step| {
+                let batch = batches.batch(step);
+                (0..batch.rows).any(|place| batch.row(place) == 97)
+            });
+            let found = diagnose(&plan, &parameters, &rows(), &batches.batch(step.unwrap()));
+            assert_eq!((found.row, found.layer), (97, Some(0)));
+            let tensor = Some("layers.0.s.coefficients".to_string());
+            assert_eq!(found.cause, Cause::Value { tensor, rows: 1 });
+        }
+    }
+
+    /// All values are finite; the row's square is too large for a gradient.
+    #[test]
+    fn the_row_with_the_steepest_gradient_is_found() {
+        let plan = Plan::new(&ModelConfig::default().spec(4).unwrap()).unwrap();
+        let parameters = initial_parameters(&plan.layout, 1);
+        let found = diagnose(
+            &plan,
+            &parameters,
+            &rows(),
+            &Batches::new(150, 0, 1).batch(0),
+        );
+        assert_eq!(found.row, 97);
+        assert!(matches!(found.cause, Cause::Gradient { norm: Some(norm), .. } if norm > 1e9));
+    }
+}

@@ -1,0 +1,286 @@
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::executor::{Executor, Fault, TrainingState};
+use crate::matrix::Matrix;
+
+use super::{Divergence, Ending, Known, Outcome, Retry, Settings, StepReport, Watch};
+
+/// How often training goes back before it gives up, and what the learning rate is multiplied by each time: 0.3^5 is a
+/// four-hundredth.
+const RETRIES: usize = 5;
+const TAMING: f64 = 0.3;
+
+/// How long the host lets the executor work between two signs of life.
+const BURST: Duration = Duration::from_millis(250);
+
+/// Trains an executor that was started, and reports step 0, each `log_every`-th one, and the state after the last. At a
+/// number that is not finite it goes back to the last check and lowers the learning rate, a bounded number of times. The
+/// executor ends with the parameters of the outcome.
+///
+/// # Errors
+/// Those of the executor and the watch. A run that diverged is no error: its outcome says so and has the best
+/// parameters.
+pub fn run(
+    executor: &mut dyn Executor,
+    settings: &Settings,
+    watch: &mut dyn Watch,
+) -> Result<Outcome> {
+    let mut course = Course {
+        settings,
+        checked: None,
+        good: None,
+        best: None,
+        first_loss: None,
+        last_validation: None,
+        retries: 0,
+        in_steps: Duration::ZERO,
+    };
+    let ending = course.go(executor, watch)?;
+    course.finish(executor, ending)
+}
+
+/// A run on its way.
+struct Course<'a> {
+    settings: &'a Settings,
+    /// The state at the latest check; its own step is still to come.
+    checked: Option<TrainingState>,
+    /// The latest state whose own step was taken: where to go back to.
+    good: Option<TrainingState>,
+    best: Option<Best>,
+    first_loss: Option<f64>,
+    last_validation: Option<f64>,
+    retries: usize,
+    in_steps: Duration,
+}
+
+/// The best parameters of all checks, by validation NLL, or by the loss where no rows are held out.
+struct Best {
+    step: usize,
+    nll: f64,
+    parameters: Vec<f64>,
+}
+
+/// Where all steps went, and whether the last loss was above the first.
+struct End {
+    ending: Ending,
+    step: usize,
+    worsened: bool,
+}
+
+impl Course<'_> {
+    fn go(&mut self, executor: &mut dyn Executor, watch: &mut dyn Watch) -> Result<End> {
+        let settings = self.settings;
+        let mut done = 0;
+        // Steps in one call: about `BURST`'s worth.
+        let mut burst = 1;
+        loop {
+            let last = done == settings.steps;
+            let checked = last || done.is_multiple_of(settings.check_every);
+            let validation_nll = match checked {
+                true => self.check(executor, done)?,
+                false => None,
+            };
+            let out_of_patience = checked && self.out_of_patience(done);
+            let logged = last || out_of_patience || done.is_multiple_of(settings.log_every);
+            let known = match logged {
+                true => as_result(executor, |executor| watch.measure(executor))?,
+                false => Known::default(),
+            };
+            let known = Known {
+                validation_nll,
+                ..known
+            };
+            let end = |ending, worsened| End {
+                ending,
+                step: done,
+                worsened,
+            };
+            if last || out_of_patience {
+                let (nll, _) = executor.loss_and_gradient()?;
+                if nll.is_finite() {
+                    report(watch, done, nll, known)?;
+                    let ending = if last { Ending::Done } else { Ending::Patience };
+                    let worsened = self.first_loss.is_some_and(|first| nll > first);
+                    return Ok(end(ending, worsened));
+                }
+                match self.go_back(executor, watch, done as u64, Fault::Loss)? {
+                    Ok(back) => done = back,
+                    Err(divergence) => return Ok(end(Ending::Diverged(divergence), false)),
+                }
+                continue;
+            }
+            let stop = |every: usize| every - done % every;
+            let count = burst
+                .min(stop(settings.log_every))
+                .min(stop(settings.check_every))
+                .min(settings.steps - done);
+            let begin = Instant::now();
+            let taken = executor.train(count)?;
+            let pace = begin.elapsed().max(Duration::from_micros(1));
+            self.in_steps += pace;
+            let steps = taken.losses.len() - usize::from(taken.fault.is_some());
+            if steps > 0 {
+                self.confirm(done, taken.losses[0]);
+                if logged {
+                    report(watch, done, taken.losses[0], known)?;
+                }
+            }
+            done += steps;
+            match taken.fault {
+                None => watch.progress(done, taken.losses[count - 1]),
+                Some(fault) => match self.go_back(executor, watch, done as u64, fault)? {
+                    Ok(back) => done = back,
+                    Err(divergence) => {
+                        return Ok(End {
+                            ending: Ending::Diverged(divergence),
+                            step: done,
+                            worsened: false,
+                        });
+                    }
+                },
+            }
+            let fitting = BURST.as_secs_f64() / pace.as_secs_f64();
+            burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
+        }
+    }
+
+    /// Remembers the present state, and scores the held-out rows with it.
+    fn check(&mut self, executor: &mut dyn Executor, done: usize) -> Result<Option<f64>> {
+        let state = executor.state()?;
+        let validation = match &self.settings.validation {
+            None => None,
+            Some(rows) => {
+                let nll = as_result(executor, |executor| mean_nll(executor, rows))?;
+                self.offer(done, nll, &state);
+                self.last_validation = Some(nll);
+                Some(nll)
+            }
+        };
+        self.checked = Some(state);
+        Ok(validation)
+    }
+
+    /// The step at `done`, with this loss before its update, was taken: the state there was a good one.
+    fn confirm(&mut self, done: usize, loss: f64) {
+        self.first_loss.get_or_insert(loss);
+        if let Some(state) = self.checked.take_if(|state| state.step == done as u64) {
+            if self.settings.validation.is_none() {
+                self.offer(done, loss, &state);
+            }
+            self.good = Some(state);
+        }
+    }
+
+    fn offer(&mut self, step: usize, nll: f64, state: &TrainingState) {
+        let better = match &self.best {
+            None => true,
+            // Whatever is finite is better than what is not.
+            Some(best) => nll < best.nll || (nll.is_finite() && !best.nll.is_finite()),
+        };
+        if better {
+            self.best = Some(Best {
+                step,
+                nll,
+                parameters: state.result().to_vec(),
+            });
+        }
+    }
+
+    fn out_of_patience(&self, done: usize) -> bool {
+        let patience = self.settings.patience;
+        match &self.best {
+            Some(best) if self.settings.validation.is_some() && patience > 0 => {
+                done >= best.step + patience
+            }
+            _ => false,
+        }
+    }
+
+    /// Puts the executor where all was well, with a lower learning rate; returns the step. Or says that it is no use.
+    fn go_back(
+        &mut self,
+        executor: &mut dyn Executor,
+        watch: &mut dyn Watch,
+        step: u64,
+        fault: Fault,
+    ) -> Result<Result<usize, Divergence>> {
+        // Where the very first step fails, no learning rate has had a part in it.
+        let Some(good) = self.good.as_mut().filter(|_| self.retries < RETRIES) else {
+            return Ok(Err(Divergence {
+                step,
+                fault,
+                retries: self.retries,
+                parameters: executor.parameters()?,
+            }));
+        };
+        self.retries += 1;
+        good.rate_factor *= TAMING;
+        executor.set_state(good)?;
+        watch.retry(&Retry {
+            step,
+            fault,
+            back_to: good.step,
+            rate_factor: good.rate_factor,
+            number: self.retries,
+            most: RETRIES,
+        })?;
+        Ok(Ok(good.step as usize))
+    }
+
+    /// Chooses the parameters to keep, and leaves them in the executor.
+    fn finish(self, executor: &mut dyn Executor, end: End) -> Result<Outcome> {
+        let held_out = self.settings.validation.is_some();
+        let diverged = matches!(end.ending, Ending::Diverged(_));
+        let last = executor.state()?;
+        let worsened = end.worsened && !held_out;
+        let (best_step, parameters, best_nll) = match self.best {
+            Some(best) if held_out || diverged || worsened => {
+                (best.step, best.parameters, best.nll)
+            }
+            // Not even step 0 could be taken: what training began from.
+            None if diverged => match self.checked {
+                Some(state) => (state.step as usize, state.parameters, f64::NAN),
+                None => (end.step, last.result().to_vec(), f64::NAN),
+            },
+            _ => (end.step, last.result().to_vec(), f64::NAN),
+        };
+        executor.set_parameters(&parameters)?;
+        Ok(Outcome {
+            ending: end.ending,
+            steps: end.step,
+            parameters,
+            best_step,
+            validation: self.last_validation.map(|last| (best_nll, last)),
+            worsened,
+            in_steps: self.in_steps,
+        })
+    }
+}
+
+/// Calls `measure` with the parameters that the run would keep if it ended now: their moving average, where there is
+/// one.
+fn as_result<T>(
+    executor: &mut dyn Executor,
+    measure: impl FnOnce(&mut dyn Executor) -> Result<T>,
+) -> Result<T> {
+    let state = executor.state()?;
+    if state.result() == state.parameters {
+        return measure(executor);
+    }
+    executor.set_parameters(state.result())?;
+    let measured = measure(executor);
+    executor.set_parameters(&state.parameters)?;
+    measured
+}
+
+fn mean_nll(executor: &mut dyn Executor, rows: &Matrix<f64>) -> Result<f64> {
+    let log_prob = executor.log_prob(rows)?;
+    Ok(-log_prob.iter().sum::<f64>() / log_prob.len() as f64)
+}
+
+fn report(watch: &mut dyn Watch, step: usize, nll: f64, known: Known) -> Result<()> {
+    let kl = watch.entropy().map(|entropy| nll - entropy);
+    let known = Known { kl, ..known };
+    watch.step(&StepReport { step, nll, known })
+}
