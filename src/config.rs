@@ -63,6 +63,7 @@ pub struct TrainConfig {
     pub validation: f64,
     /// Steps without a better validation NLL after which training ends; 0 goes on to the last step.
     pub patience: usize,
+    pub start: Start,
     pub seed: u64,
 }
 
@@ -84,6 +85,16 @@ pub enum ScheduleName {
     Constant,
     /// Down to 0 at the last step, along half a cosine.
     Cosine,
+}
+
+/// What a flow is before training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// Every tensor random, as the published experiment has it.
+    Random,
+    /// As `Random`, but s and t are zero, so that the flow is the identity.
+    Identity,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +153,7 @@ impl Default for TrainConfig {
             average: 0.0,
             validation: 0.0,
             patience: 0,
+            start: Start::Random,
             seed: 42,
         }
     }
@@ -180,6 +192,7 @@ impl Config {
                 clip_norm: 1.0,
                 validation: 0.1,
                 patience: 2000,
+                start: Start::Identity,
                 ..TrainConfig::default()
             },
             data: DataConfig {

@@ -1,10 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use crate::config::{ConditionerName, Config, ModelConfig};
+use crate::config::{ConditionerName, Config, ModelConfig, Start};
 use crate::data::{Split, Table, Target, default_names, read_table, suspects, take};
 use crate::error::Error;
 use crate::files::AtomicFile;
-use crate::flow::{Layout, Plan, initial_parameters};
+use crate::flow::{Layout, Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
 use crate::model::{Model, load_parameters};
 use crate::preprocessing::Preprocessing;
@@ -136,7 +136,13 @@ impl Run {
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
         let plan = Plan::new(&spec)?;
         let parameters = match init {
-            None => initial_parameters(&plan.layout, config.train.seed),
+            None => {
+                let mut parameters = initial_parameters(&plan.layout, config.train.seed);
+                if config.train.start == Start::Identity {
+                    start_at_identity(&plan, &mut parameters);
+                }
+                parameters
+            }
             Some(Init::Model(model)) if Layout::new(&model.spec) == plan.layout => model.parameters,
             // By name and shape, or with a message that says which tensor does not fit.
             Some(Init::Model(_) | Init::Tensors) => {
@@ -172,7 +178,11 @@ impl Run {
         train::Settings {
             steps: train.steps,
             log_every,
-            check_every: check_every(batch, self.validation.as_ref().map_or(0, Matrix::rows)),
+            check_every: check_every(
+                self.rows.rows(),
+                batch,
+                self.validation.as_ref().map_or(0, Matrix::rows),
+            ),
             validation: self.validation.clone(),
             patience: train.patience,
         }
@@ -184,10 +194,13 @@ impl Run {
     }
 }
 
-/// Steps between two checks: 50, or as many times 50 as it takes for validation to cost no more than a fifth of the
-/// steps, a step costing three times as much a row.
-fn check_every(batch: usize, held_out: usize) -> usize {
-    50 * (5 * held_out).div_ceil(3 * batch * 50).max(1)
+/// Steps between two checks: ten epochs, as a short table is learnt by heart in a few, from 10 to 50 steps; or as many
+/// times 50 as it takes for validation to cost no more than a third of the steps (a step costs three times as much a row).
+fn check_every(rows: usize, batch: usize, held_out: usize) -> usize {
+    match held_out.div_ceil(batch * 50) {
+        0 | 1 => (10 * rows.div_ceil(batch)).next_multiple_of(10).min(50),
+        many => 50 * many,
+    }
 }
 
 /// The configuration that file, flags, `--init` and the size of the table make.

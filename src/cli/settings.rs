@@ -1,7 +1,7 @@
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::config::{BaseName, ConditionerName, Config, ScheduleName};
+use crate::config::{BaseName, ConditionerName, Config, ScheduleName, Start};
 use crate::flow::Activation;
 
 /// Settings of the configuration that have a flag.
@@ -35,6 +35,9 @@ pub struct Settings {
     /// Steps without a better validation NLL after which to stop; 0: never
     #[arg(long, value_name = "K")]
     pub(super) patience: Option<usize>,
+    /// Whether the flow starts as the identity
+    #[arg(long, value_name = "random|identity", value_parser = parse::<Start>)]
+    start: Option<Start>,
     #[arg(long, value_name = "K")]
     layers: Option<usize>,
     #[arg(long, value_name = "mlp|hermite|legendre", value_parser = parse::<ConditionerName>)]
@@ -92,6 +95,7 @@ impl Settings {
         set(&self.average, &mut train.average);
         set(&self.validation, &mut train.validation);
         set(&self.patience, &mut train.patience);
+        set(&self.start, &mut train.start);
         set(&self.seed, &mut train.seed);
         set(&self.layers, &mut model.layers);
         set(&self.conditioner, &mut model.conditioner);

@@ -1,6 +1,7 @@
 use crate::random::{Purpose, standard_normal, uniform, words};
 
 use super::layout::{Initial, Layout};
+use super::plan::{Op, Plan};
 
 /// The parameters that training starts from: a function of the layout and the seed alone.
 pub fn initial_parameters(layout: &Layout, seed: u64) -> Vec<f32> {
@@ -24,4 +25,25 @@ pub fn initial_parameters(layout: &Layout, seed: u64) -> Vec<f32> {
         }
     }
     parameters
+}
+
+/// Makes a flow the identity, up to its base: each network's last map becomes zero, and so do s and t. Training then begins where the
+/// preprocessing ends (Kingma and Dhariwal 2018, "Glow", section 3.3).
+///
+/// # Panics
+/// If the number of parameters is not that of the layout.
+pub fn start_at_identity(plan: &Plan, parameters: &mut [f32]) {
+    assert_eq!(
+        parameters.len(),
+        plan.layout.len(),
+        "parameters of the layout"
+    );
+    for op in &plan.forward {
+        if let Op::Linear(linear) = op
+            && linear.activation.is_none()
+        {
+            parameters[linear.weight.clone()].fill(0.0);
+            parameters[linear.bias.clone()].fill(0.0);
+        }
+    }
 }

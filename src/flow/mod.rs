@@ -7,7 +7,7 @@ mod plan;
 mod polynomial;
 mod spec;
 
-pub use initial::initial_parameters;
+pub use initial::{initial_parameters, start_at_identity};
 pub use layout::{Initial, Layout, Tensor};
 pub use plan::{BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
 pub use polynomial::{Family, Term, count_terms, max_terms, terms};

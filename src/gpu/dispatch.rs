@@ -65,7 +65,7 @@ pub struct Optimizer {
     pub first_moment: wgpu::Buffer,
     pub second_moment: wgpu::Buffer,
     pub losses: wgpu::Buffer,
-    /// A [`Gate`].
+    /// A [`Gate`](kernels::Gate).
     pub gate: wgpu::Buffer,
     /// The moving average of the parameters; a single number where none is kept.
     pub average: wgpu::Buffer,
