@@ -1,7 +1,7 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
 use crate::executor::{Batches, Fault};
 use crate::flow::Plan;
-use crate::train::{Divergence, Outcome};
+use crate::train::Divergence;
 
 use super::resolve::Run;
 
@@ -9,7 +9,7 @@ use super::resolve::Run;
 const SHOWN: usize = 8;
 
 /// What is to be said of a run that diverged: which step, what did it, what to change.
-pub fn explain(run: &Run, plan: &Plan, outcome: &Outcome, divergence: &Divergence) -> String {
+pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
     let step = divergence.step;
     let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
     let mut message = format!(
@@ -35,17 +35,14 @@ pub fn explain(run: &Run, plan: &Plan, outcome: &Outcome, divergence: &Divergenc
         let found = diagnose(plan, &parameters, &run.rows, &batch);
         message += &describe(run, &found, batch.rows);
     }
+    let at_once = divergence.retries == 0;
     message += &match divergence.retries {
-        0 if outcome.steps == 0 => {
-            "It is the first step: no learning rate has had a part in it. ".to_string()
-        }
-        0 => String::new(),
+        0 => "No step had been taken that a lower learning rate could have changed. ".to_string(),
         retries => {
             format!("Going back and lowering the learning rate, {retries} times, did not help. ")
         }
     };
-    let advice = advice(run);
-    message += &format!("What to change: {}", advice.join("; "));
+    message += &format!("What to change: {}", advice(run, at_once).join("; "));
     message
 }
 
@@ -100,7 +97,7 @@ fn row(run: &Run, row: u32) -> String {
         .iter()
         .take(SHOWN)
         .enumerate()
-        .map(|(j, name)| format!("{name} = {}", values.get(0, j) as f32))
+        .map(|(j, name)| format!("{name} = {:?}", values.get(0, j) as f32))
         .collect();
     if values.columns() > SHOWN {
         shown.push("...".into());
@@ -109,8 +106,8 @@ fn row(run: &Run, row: u32) -> String {
     format!("Row {number} ({})", shown.join(", "))
 }
 
-/// The safeguards that are off, and the learning rate.
-fn advice(run: &Run) -> Vec<String> {
+/// The safeguards that are off, and the learning rate if it had a part.
+fn advice(run: &Run, at_once: bool) -> Vec<String> {
     use crate::config::{ConditionerName, TransformName};
     let (model, train) = (&run.config.model, &run.config.train);
     let polynomial = model.conditioner != ConditionerName::Mlp;
@@ -131,11 +128,12 @@ fn advice(run: &Run) -> Vec<String> {
     if train.clip_norm == 0.0 {
         advice.push("set clip_norm = 1.0 under [train]".into());
     }
-    advice.push(format!(
-        "lower learning_rate from {:e}",
-        train.learning_rate
-    ));
-    if advice.len() == 1 {
+    let safeguarded = advice.is_empty();
+    if !at_once {
+        let rate = train.learning_rate;
+        advice.push(format!("lower learning_rate from {rate:e}"));
+    }
+    if safeguarded {
         advice.push("look at the row: if it is an error in the data, remove it".into());
     }
     advice

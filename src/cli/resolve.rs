@@ -198,7 +198,11 @@ impl Run {
 /// times 50 as it takes for validation to cost no more than a third of the steps (a step costs three times as much a row).
 fn check_every(rows: usize, batch: usize, held_out: usize) -> usize {
     match held_out.div_ceil(batch * 50) {
-        0 | 1 => (10 * rows.div_ceil(batch)).next_multiple_of(10).min(50),
+        0 | 1 => match 10 * rows.div_ceil(batch) {
+            0..=10 => 10,
+            11..=25 => 25,
+            _ => 50,
+        },
         many => 50 * many,
     }
 }

@@ -97,7 +97,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let seconds = begin.elapsed().as_secs_f64();
     run.keep(&outcome.parameters);
     if let Ending::Diverged(divergence) = &outcome.ending {
-        let mut message = divergence::explain(&run, &plan, &outcome, divergence);
+        let mut message = divergence::explain(&run, &plan, divergence);
         message += &save_best(&run, &outcome)?;
         log.line(&json!({ "event": "diverged", "step": divergence.step, "message": message }))?;
         log.finish()?;
@@ -126,6 +126,9 @@ fn print_course(run: &Run, outcome: &Outcome, summary: &mut Value) {
     };
     let log_det = run.model.preprocessing.log_det();
     let (best, last) = (best - log_det, last - log_det);
+    if !best.is_finite() {
+        return;
+    }
     let rows = run.validation.as_ref().map_or(0, Matrix::rows);
     say!("validation NLL  {best:.4} nats, on the {rows} rows held out");
     let kept = outcome.best_step;
@@ -243,6 +246,24 @@ fn compare(
     })
 }
 
+/// Names the first row whose log-density is not finite; `rows` are its numbers in the table.
+fn warn_of_overflow(log_prob: &[f64], rows: &[u32]) {
+    let overflows = |p: &&f64| !p.is_finite();
+    let count = log_prob.iter().filter(overflows).count();
+    if let Some(place) = log_prob.iter().position(|p| !p.is_finite()) {
+        let what = if count == 1 {
+            "1 row".into()
+        } else {
+            format!("{count} rows")
+        };
+        say!(
+            "warning: the log-density of {what} overflows 32-bit numbers, the first of them row {}; set standardize or \
+             scale_bound, or look at the row",
+            rows[place] + 1
+        );
+    }
+}
+
 /// Prints how good the model is, and returns the same for machines.
 fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
     let log_prob = executor.log_prob(&run.rows.map(f64::from))?;
@@ -255,13 +276,9 @@ fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
         "model": run.out.to_string_lossy(),
     });
     say!();
-    if let Some(place) = log_prob.iter().position(|p| !p.is_finite()) {
-        let count = log_prob.iter().filter(|p| !p.is_finite()).count();
-        say!(
-            "warning: {count} rows, the first of them row {}, are so unlikely under the model that their log-density \
-             overflows 32-bit numbers; set scale_bound, or look at the row",
-            run.split.training[place] + 1
-        );
+    warn_of_overflow(&log_prob, &run.split.training);
+    if let Some(rows) = &run.validation {
+        warn_of_overflow(&executor.log_prob(rows)?, &run.split.held_out);
     }
     say!(
         "final NLL       {nll:.4} nats, over all {} rows trained on",

@@ -64,4 +64,18 @@ mod tests {
         }
         assert_ne!(Split::new(1000, 0.1, 1), Split::new(1000, 0.1, 2));
     }
+
+    /// Over many seeds every row is held out equally often: mean 300, deviation 14.5.
+    #[test]
+    fn no_row_is_favoured() {
+        let mut counts = [0u32; 200];
+        for seed in 0..1000 {
+            for row in Split::new(200, 0.3, seed).held_out {
+                counts[row as usize] += 1;
+            }
+        }
+        for (row, count) in counts.into_iter().enumerate() {
+            assert!((230..=370).contains(&count), "row {row}: {count}");
+        }
+    }
 }

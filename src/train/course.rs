@@ -61,6 +61,15 @@ struct Best {
     parameters: Vec<f64>,
 }
 
+/// What is known before a step.
+#[derive(Default)]
+struct Look {
+    /// Why no step should follow.
+    ending: Option<Ending>,
+    /// What to report, if it is time to.
+    known: Option<Known>,
+}
+
 /// Where all steps went, and whether the last loss was above the first.
 struct End {
     ending: Ending,
@@ -74,63 +83,53 @@ impl Course<'_> {
         let mut done = 0;
         // Steps in one call: about `BURST`'s worth.
         let mut burst = 1;
+        // The step that training just went back to: it has been reported.
+        let mut back_at = None;
         loop {
-            let last = done == settings.steps;
-            let checked = last || done.is_multiple_of(settings.check_every);
-            let validation_nll = match checked {
-                true => self.check(executor, done)?,
-                false => None,
-            };
-            let out_of_patience = checked && self.out_of_patience(done);
-            let logged = last || out_of_patience || done.is_multiple_of(settings.log_every);
-            let known = match logged {
-                true => as_result(executor, |executor| watch.measure(executor))?,
-                false => Known::default(),
-            };
-            let known = Known {
-                validation_nll,
-                ..known
-            };
-            let end = |ending, worsened| End {
-                ending,
-                step: done,
-                worsened,
-            };
-            if last || out_of_patience {
-                let (nll, _) = executor.loss_and_gradient()?;
-                if nll.is_finite() {
-                    report(watch, done, nll, known)?;
-                    let ending = if last { Ending::Done } else { Ending::Patience };
-                    let worsened = self.first_loss.is_some_and(|first| nll > first);
-                    return Ok(end(ending, worsened));
+            let look = self.look(executor, watch, done, back_at.take() == Some(done))?;
+            let (steps, losses, fault) = match look.ending {
+                None => {
+                    let stop = |every: usize| every - done % every;
+                    let count = burst
+                        .min(stop(settings.log_every))
+                        .min(stop(settings.check_every))
+                        .min(settings.steps - done);
+                    let begin = Instant::now();
+                    let taken = executor.train(count)?;
+                    let pace = begin.elapsed().max(Duration::from_micros(1));
+                    self.in_steps += pace;
+                    let fitting = BURST.as_secs_f64() / pace.as_secs_f64();
+                    burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
+                    let steps = taken.losses.len() - usize::from(taken.fault.is_some());
+                    (steps, taken.losses, taken.fault)
                 }
-                match self.go_back(executor, watch, done as u64, Fault::Loss)? {
-                    Ok(back) => done = back,
-                    Err(divergence) => return Ok(end(Ending::Diverged(divergence), false)),
+                Some(_) => {
+                    let (loss, _) = executor.loss_and_gradient()?;
+                    let fault = (!loss.is_finite()).then_some(Fault::Loss);
+                    (0, vec![loss], fault)
                 }
-                continue;
-            }
-            let stop = |every: usize| every - done % every;
-            let count = burst
-                .min(stop(settings.log_every))
-                .min(stop(settings.check_every))
-                .min(settings.steps - done);
-            let begin = Instant::now();
-            let taken = executor.train(count)?;
-            let pace = begin.elapsed().max(Duration::from_micros(1));
-            self.in_steps += pace;
-            let steps = taken.losses.len() - usize::from(taken.fault.is_some());
-            if steps > 0 {
-                self.confirm(done, taken.losses[0]);
-                if logged {
-                    report(watch, done, taken.losses[0], known)?;
+            };
+            if steps > 0 || fault.is_none() {
+                if let Some(known) = look.known {
+                    report(watch, done, losses[0], known)?;
                 }
+                if let Some(ending) = look.ending {
+                    return Ok(End {
+                        ending,
+                        step: done,
+                        worsened: self.first_loss.is_some_and(|first| losses[0] > first),
+                    });
+                }
+                self.confirm(done, losses[0]);
             }
             done += steps;
-            match taken.fault {
-                None => watch.progress(done, taken.losses[count - 1]),
+            match fault {
+                None => watch.progress(done, losses[steps - 1]),
                 Some(fault) => match self.go_back(executor, watch, done as u64, fault)? {
-                    Ok(back) => done = back,
+                    Ok(step) => {
+                        done = step;
+                        back_at = Some(step);
+                    }
                     Err(divergence) => {
                         return Ok(End {
                             ending: Ending::Diverged(divergence),
@@ -140,25 +139,49 @@ impl Course<'_> {
                     }
                 },
             }
-            let fitting = BURST.as_secs_f64() / pace.as_secs_f64();
-            burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
         }
     }
 
-    /// Remembers the present state, and scores the held-out rows with it.
-    fn check(&mut self, executor: &mut dyn Executor, done: usize) -> Result<Option<f64>> {
+    /// Checks and measures, where it is time to, before the update of step `done`.
+    fn look(
+        &mut self,
+        executor: &mut dyn Executor,
+        watch: &mut dyn Watch,
+        done: usize,
+        seen: bool,
+    ) -> Result<Look> {
+        let settings = self.settings;
+        let last = done == settings.steps;
+        let checked = last || done.is_multiple_of(settings.check_every);
+        let logged = last || done.is_multiple_of(settings.log_every);
+        if !checked && !logged {
+            return Ok(Look::default());
+        }
         let state = executor.state()?;
-        let validation = match &self.settings.validation {
-            None => None,
-            Some(rows) => {
-                let nll = as_result(executor, |executor| mean_nll(executor, rows))?;
+        let mut validation_nll = None;
+        let mut ending = last.then_some(Ending::Done);
+        if checked {
+            if let Some(rows) = &settings.validation {
+                let nll = as_result(executor, &state, |executor| mean_nll(executor, rows))?;
                 self.offer(done, nll, &state);
                 self.last_validation = Some(nll);
-                Some(nll)
+                validation_nll = Some(nll);
+                if !last && self.out_of_patience(done) {
+                    ending = Some(Ending::Patience);
+                }
             }
+            self.checked = Some(state.clone());
+        }
+        let known = if (logged && !seen) || ending.is_some() {
+            let known = as_result(executor, &state, |executor| watch.measure(executor))?;
+            Some(Known {
+                validation_nll,
+                ..known
+            })
+        } else {
+            None
         };
-        self.checked = Some(state);
-        Ok(validation)
+        Ok(Look { ending, known })
     }
 
     /// The step at `done`, with this loss before its update, was taken: the state there was a good one.
@@ -173,12 +196,8 @@ impl Course<'_> {
     }
 
     fn offer(&mut self, step: usize, nll: f64, state: &TrainingState) {
-        let better = match &self.best {
-            None => true,
-            // Whatever is finite is better than what is not.
-            Some(best) => nll < best.nll || (nll.is_finite() && !best.nll.is_finite()),
-        };
-        if better {
+        // What is not finite tells nothing: a single row can make it so.
+        if nll.is_finite() && self.best.as_ref().is_none_or(|best| nll < best.nll) {
             self.best = Some(Best {
                 step,
                 nll,
@@ -189,12 +208,8 @@ impl Course<'_> {
 
     fn out_of_patience(&self, done: usize) -> bool {
         let patience = self.settings.patience;
-        match &self.best {
-            Some(best) if self.settings.validation.is_some() && patience > 0 => {
-                done >= best.step + patience
-            }
-            _ => false,
-        }
+        let best = self.best.as_ref();
+        patience > 0 && best.is_some_and(|best| done >= best.step + patience)
     }
 
     /// Puts the executor where all was well, with a lower learning rate; returns the step. Or says that it is no use.
@@ -205,7 +220,13 @@ impl Course<'_> {
         step: u64,
         fault: Fault,
     ) -> Result<Result<usize, Divergence>> {
-        // Where the very first step fails, no learning rate has had a part in it.
+        // Loss and gradient were fine there; it is the update that was too long.
+        if fault == Fault::Parameters
+            && let Some(state) = self.checked.take_if(|state| state.step == step)
+        {
+            self.good = Some(state);
+        }
+        // Where the very first loss or gradient fails, no learning rate has had a part in it.
         let Some(good) = self.good.as_mut().filter(|_| self.retries < RETRIES) else {
             return Ok(Err(Divergence {
                 step,
@@ -258,13 +279,13 @@ impl Course<'_> {
     }
 }
 
-/// Calls `measure` with the parameters that the run would keep if it ended now: their moving average, where there is
-/// one.
+/// Calls `measure` with the parameters that the run would keep if it ended at `state`, where the executor is: their moving
+/// average, where there is one.
 fn as_result<T>(
     executor: &mut dyn Executor,
+    state: &TrainingState,
     measure: impl FnOnce(&mut dyn Executor) -> Result<T>,
 ) -> Result<T> {
-    let state = executor.state()?;
     if state.result() == state.parameters {
         return measure(executor);
     }

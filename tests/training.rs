@@ -1,0 +1,176 @@
+//! The training loop: what it keeps, when it stops, and how it comes back from numbers that are not finite.
+
+mod common;
+
+use common::rows;
+use couplet::config::{ConditionerName, Config};
+use couplet::cpu::CpuExecutor;
+use couplet::data::{Target, TargetName};
+use couplet::executor::{Executor, Fault};
+use couplet::flow::{Plan, initial_parameters};
+use couplet::train::{self, Ending, Outcome, Retry, Settings, StepReport, Watch};
+use couplet::{Matrix, Result};
+
+/// Remembers what it was told.
+#[derive(Default)]
+struct Notes {
+    steps: Vec<StepReport>,
+    retries: Vec<Retry>,
+}
+
+impl Watch for Notes {
+    fn step(&mut self, report: &StepReport) -> Result<()> {
+        self.steps.push(*report);
+        Ok(())
+    }
+    fn retry(&mut self, retry: &Retry) -> Result<()> {
+        self.retries.push(*retry);
+        Ok(())
+    }
+}
+
+fn settings(steps: usize, validation: Option<Matrix<f64>>) -> Settings {
+    Settings {
+        steps,
+        log_every: 10,
+        check_every: 10,
+        validation,
+        patience: 0,
+    }
+}
+
+fn start(config: &Config, data: &Matrix<f32>) -> CpuExecutor<f32> {
+    let plan = Plan::new(&config.model.spec(data.columns()).unwrap()).unwrap();
+    let parameters = initial_parameters(&plan.layout, 1);
+    let mut executor = CpuExecutor::new(plan, &parameters);
+    executor.start(data, &config.training()).unwrap();
+    executor
+}
+
+fn nll(executor: &mut dyn Executor, rows: &Matrix<f64>) -> f64 {
+    let log_prob = executor.log_prob(rows).unwrap();
+    -log_prob.iter().sum::<f64>() / log_prob.len() as f64
+}
+
+/// Few noisy rows are learnt by heart: the run ends early, with parameters that are better on held-out rows than the last
+/// ones, and these are what the executor is left with.
+#[test]
+fn a_run_ends_when_held_out_rows_get_worse() {
+    let data = rows(100, 6, 1).map(|x| x as f32);
+    let held_out = rows(100, 6, 2);
+    for average in [0.0, 0.9] {
+        let mut config = Config::for_data(ConditionerName::Mlp);
+        config.train.average = average;
+        let mut executor = start(&config, &data);
+        let mut notes = Notes::default();
+        let settings = Settings {
+            patience: 150,
+            ..settings(2000, Some(held_out.clone()))
+        };
+        let outcome = train::run(&mut executor, &settings, &mut notes).unwrap();
+        assert_eq!(outcome.ending, Ending::Patience);
+        assert_eq!(outcome.steps, outcome.best_step + 150);
+        assert!(outcome.steps < 2000, "{}", outcome.steps);
+        let (best, last) = outcome.validation.unwrap();
+        assert!(best < last - 0.5, "{best} {last}");
+        assert_eq!(nll(&mut executor, &held_out), best);
+        let logged: Vec<f64> = notes
+            .steps
+            .iter()
+            .map(|report| report.known.validation_nll.unwrap())
+            .collect();
+        assert_eq!(logged.iter().copied().fold(f64::INFINITY, f64::min), best);
+        assert_eq!(notes.steps.last().unwrap().step, outcome.steps);
+    }
+}
+
+/// Without rows held out, and none of its checks in the way, a run ends with the parameters of plain steps.
+#[test]
+fn checks_change_nothing() {
+    let data = rows(300, 4, 1).map(|x| x as f32);
+    let config = Config {
+        train: couplet::config::TrainConfig {
+            batch_size: 100,
+            ..Config::default().train
+        },
+        ..Config::default()
+    };
+    let mut plain = start(&config, &data);
+    common::take(&mut plain, 95);
+    let mut executor = start(&config, &data);
+    let outcome = train::run(&mut executor, &settings(95, None), &mut Notes::default()).unwrap();
+    assert_eq!(outcome.ending, Ending::Done);
+    assert_eq!((outcome.steps, outcome.best_step), (95, 95));
+    assert_eq!(outcome.parameters, plain.parameters().unwrap());
+    assert_eq!(outcome.validation, None);
+}
+
+/// A learning rate that is far too large is lowered until training goes on, and the model gets better.
+#[test]
+fn a_rate_that_is_too_large_is_lowered() {
+    let target = Target::new(TargetName::Banana, None, None, 1).unwrap();
+    let data = target.training_rows(1000);
+    let mut config = Config::default();
+    config.train.learning_rate = 40.0;
+    config.train.weight_decay = 0.0;
+    config.model.layers = 4;
+    let mut executor = start(&config, &data);
+    let mut notes = Notes::default();
+    let outcome = train::run(&mut executor, &settings(300, None), &mut notes).unwrap();
+    assert!(!notes.retries.is_empty());
+    for (k, retry) in notes.retries.iter().enumerate() {
+        assert_eq!((retry.number, retry.most), (k + 1, 5));
+        assert!(retry.back_to <= retry.step);
+        assert!((retry.rate_factor - 0.3f64.powi(k as i32 + 1)).abs() < 1e-12);
+    }
+    assert!(outcome.parameters.iter().all(|p| p.is_finite()));
+    assert!(nll(&mut executor, &data.map(f64::from)).is_finite());
+}
+
+/// Row 17 overflows whatever the parameters: five retries, then the best parameters and the step that fails.
+#[test]
+fn a_row_that_always_overflows_ends_the_run() {
+    let mut data = rows(200, 4, 1).map(|x| x as f32);
+    data.column_mut(2)[17] = 1e30;
+    let mut config = Config::default();
+    config.train.batch_size = 20;
+    let mut executor = start(&config, &data);
+    let batches = couplet::executor::Batches::new(200, 20, config.train.seed);
+    let step = (0..).find(|&step| {
+        let batch = batches.batch(step);
+        (0..batch.rows).any(|place| batch.row(place) == 17)
+    });
+    let mut notes = Notes::default();
+    let outcome: Outcome = train::run(&mut executor, &settings(100, None), &mut notes).unwrap();
+    let Ending::Diverged(divergence) = &outcome.ending else {
+        panic!("{:?}", outcome.ending);
+    };
+    assert_eq!(Some(divergence.step), step);
+    assert_eq!(divergence.fault, Fault::Loss);
+    assert_ne!(step, Some(0), "a step before it is needed for retries");
+    assert_eq!((divergence.retries, notes.retries.len()), (5, 5));
+    let batch = batches.batch(divergence.step);
+    let plan = executor.plan().clone();
+    let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
+    let found = couplet::cpu::diagnose(&plan, &parameters, &data, &batch);
+    assert_eq!(found.row, 17);
+    assert_eq!(executor.parameters().unwrap(), outcome.parameters);
+    assert!(outcome.parameters.iter().all(|p| p.is_finite()));
+}
+
+/// The update alone overflows, at the first step: a lower rate is tried, as it may help.
+#[test]
+fn an_update_that_overflows_is_tried_with_a_lower_rate() {
+    let data = rows(50, 4, 1).map(|x| x as f32);
+    let mut config = Config::default();
+    config.train.learning_rate = 1e38;
+    config.train.weight_decay = 1e3;
+    let mut executor = start(&config, &data);
+    let mut notes = Notes::default();
+    let outcome = train::run(&mut executor, &settings(20, None), &mut notes).unwrap();
+    assert_eq!(notes.retries[0].fault, Fault::Parameters);
+    assert_eq!((notes.retries[0].step, notes.retries[0].back_to), (0, 0));
+    assert!(matches!(outcome.ending, Ending::Diverged(_)));
+    assert_eq!(outcome.best_step, 0);
+    assert!(outcome.parameters.iter().all(|p| p.is_finite()));
+}
