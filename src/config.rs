@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::executor::{AdamW, Schedule, Training};
 use crate::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Transform};
-use crate::preprocessing::Whiten;
 
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -206,6 +205,8 @@ impl Config {
     /// out, a long one no more than 10,000; a wide one gets wider networks; and correlations are only taken away where
     /// there are rows to estimate them from.
     pub fn fit_to(&mut self, rows: usize, columns: usize) {
+        // With fewer, what a column leaves of another is small by chance, and new rows would be thrown far out.
+        const ROWS_TO_A_COLUMN: usize = 10;
         const SHORTEST: usize = 20;
         const SHORT: usize = 2000;
         const MOST_HELD_OUT: f64 = 10_000.0;
@@ -222,7 +223,7 @@ impl Config {
         };
         self.model.hidden = vec![width; 2];
         let trained_on = rows as f64 * (1.0 - self.train.validation);
-        self.data.whiten &= Whiten::suits(trained_on as usize, columns);
+        self.data.whiten &= trained_on >= (ROWS_TO_A_COLUMN * columns) as f64;
     }
 
     /// How training goes, for an executor.

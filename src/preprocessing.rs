@@ -85,12 +85,6 @@ impl Whiten {
     /// leave nothing.
     const LEAST_REST: f64 = 1e-6;
 
-    /// Whether a table has the rows to estimate correlations from: a rest that is small by chance would throw new rows
-    /// far out.
-    pub fn suits(rows: usize, columns: usize) -> bool {
-        rows >= 10 * columns
-    }
-
     /// The factor for standardised columns.
     pub fn of(values: &Matrix<f64>) -> Self {
         let rows = values.rows() as f64;

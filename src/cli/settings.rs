@@ -8,19 +8,22 @@ use crate::flow::Activation;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Settings, as in the configuration")]
 pub struct Settings {
+    /// Steps to take, at most
     #[arg(long, value_name = "K")]
     steps: Option<usize>,
     /// Rows in each step; 0 takes all
     #[arg(long, value_name = "ROWS")]
     batch_size: Option<usize>,
+    /// Learning rate at its peak
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
-    /// Whether the learning rate falls along a cosine
+    /// Whether the learning rate stays, or falls to 0 along a cosine
     #[arg(long, value_name = "constant|cosine", value_parser = parse::<ScheduleName>)]
     schedule: Option<ScheduleName>,
     /// Steps over which the learning rate rises
     #[arg(long, value_name = "K")]
     warm_up: Option<usize>,
+    /// Decay of every parameter, times the learning rate
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
     /// Longer gradients are scaled down to this; 0: none
@@ -38,13 +41,16 @@ pub struct Settings {
     /// Whether the flow starts as the identity
     #[arg(long, value_name = "random|identity", value_parser = parse::<Start>)]
     start: Option<Start>,
+    /// Coupling layers
     #[arg(long, value_name = "K")]
     layers: Option<usize>,
+    /// A network, or polynomials
     #[arg(long, value_name = "mlp|hermite|legendre", value_parser = parse::<ConditionerName>)]
     pub(super) conditioner: Option<ConditionerName>,
     /// Widths of the hidden layers, for instance 64,64
     #[arg(long, value_name = "WIDTHS", value_delimiter = ',')]
     hidden: Option<Vec<usize>>,
+    /// Activation of the hidden layers
     #[arg(long, value_name = "tanh|relu|silu", value_parser = parse::<Activation>)]
     activation: Option<Activation>,
     /// Polynomials: highest degree in each dimension
@@ -53,7 +59,7 @@ pub struct Settings {
     /// Polynomials: highest total degree
     #[arg(long, value_name = "N")]
     total_degree: Option<usize>,
-    /// (trainable-)normal or (trainable-)logistic
+    /// normal, trainable-normal, logistic or trainable-logistic
     #[arg(long, value_name = "BASE", value_parser = parse::<BaseName>)]
     base: Option<BaseName>,
     /// Bound of the log-scale; 0: none
@@ -62,10 +68,11 @@ pub struct Settings {
     /// Polynomials: bound of their input; 0: none
     #[arg(long, value_name = "C", allow_negative_numbers = true)]
     input_bound: Option<f64>,
-    #[arg(long, value_name = "true|false")]
+    /// Shift and scale columns to mean 0 and deviation 1
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
     standardize: Option<bool>,
-    /// Take linear correlations away before the flow
-    #[arg(long, value_name = "true|false")]
+    /// Take linear correlations between columns away
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub(super) whiten: Option<bool>,
     /// Seeds everything random: initial parameters, order of the rows, rows held out, targets
     #[arg(long)]
