@@ -12,10 +12,7 @@ const SHOWN: usize = 8;
 pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
     let step = divergence.step;
     let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
-    let mut message = format!(
-        "training diverged at step {step}: {}. ",
-        what(divergence.fault)
-    );
+    let mut message = format!("training diverged at step {step}: {}. ", divergence.fault);
     if divergence.fault == Fault::Parameters {
         let mut tensors = plan.layout.tensors().iter();
         if let Some(tensor) = tensors.find(|tensor| {
@@ -44,14 +41,6 @@ pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
     };
     message += &format!("What to change: {}", advice(run, at_once).join("; "));
     message
-}
-
-fn what(fault: Fault) -> &'static str {
-    match fault {
-        Fault::Loss => "the loss is not finite",
-        Fault::Gradient => "the gradient, or its square, is not finite",
-        Fault::Parameters => "the update makes parameters that are not finite",
-    }
 }
 
 fn describe(run: &Run, found: &Diagnosis, batch_rows: u32) -> String {

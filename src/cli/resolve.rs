@@ -210,12 +210,14 @@ fn check_every(rows: usize, batch: usize, held_out: usize) -> usize {
 /// The configuration that file, flags, `--init` and the size of the table make.
 fn configure(args: &TrainArgs, init: Option<&Init>, table: Option<&Matrix<f64>>) -> Result<Config> {
     let settings = &args.settings;
+    // The reference experiment is obeyed as a file would be.
+    let ours = args.config.is_none() && (args.data.is_some() || args.target.is_some());
     let mut config = match &args.config {
         Some(path) => Config::read(path).map_err(|error| Failure {
             code: super::USAGE,
             message: error.to_string(),
         })?,
-        None if args.data.is_none() && args.target.is_none() => Config::default(),
+        None if !ours => Config::default(),
         None => {
             let conditioner = settings.conditioner.unwrap_or(ConditionerName::Mlp);
             let mut config = Config::for_data(conditioner);
@@ -229,7 +231,7 @@ fn configure(args: &TrainArgs, init: Option<&Init>, table: Option<&Matrix<f64>>)
         config.model = ModelConfig::of(&model.spec);
     }
     settings.apply(&mut config);
-    if args.config.is_none() {
+    if ours {
         // What follows from others that flags may have changed.
         if settings.whiten.is_none() {
             config.data.whiten &= config.data.standardize;

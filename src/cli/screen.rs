@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::executor::{Executor, Fault};
+use crate::executor::Executor;
 use crate::files::AtomicFile;
 use crate::train::{Known, Retry, StepReport, Watch};
 
@@ -168,15 +168,11 @@ impl Watch for Screen<'_> {
     }
 
     fn retry(&mut self, retry: &Retry) -> Result<(), Error> {
-        let what = match retry.fault {
-            Fault::Loss => "the loss is not finite",
-            Fault::Gradient => "the gradient is not finite",
-            Fault::Parameters => "the update is not finite",
-        };
         let peak = self.run.config.train.learning_rate;
         self.line(&format!(
-            "step {}: {what}; back to step {}, with learning rate {:.1e} (retry {} of {})",
+            "step {}: {}; back to step {}, with learning rate {:.1e} (retry {} of {})",
             retry.step,
+            retry.fault,
             retry.back_to,
             peak * retry.rate_factor,
             retry.number,

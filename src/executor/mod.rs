@@ -6,6 +6,7 @@ mod adamw;
 mod batches;
 mod schedule;
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -71,6 +72,16 @@ pub enum Fault {
     Gradient,
     /// The parameters that the update made; they are there to be looked at.
     Parameters,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Loss => "the loss is not finite",
+            Fault::Gradient => "the gradient, or its square, is not finite",
+            Fault::Parameters => "the update makes parameters that are not finite",
+        })
+    }
 }
 
 /// Runs a [`Plan`]: scores, samples and trains.
