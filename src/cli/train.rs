@@ -289,12 +289,15 @@ fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
         let entropy = truth.entropy();
         let kl = truth.kl(executor, &run.model.preprocessing)?;
         say!("entropy         {entropy:.4} nats, exact: no model can do better");
-        say!("KL divergence   {:.4} nats = NLL - entropy", nll - entropy);
         say!(
-            "                {:.4} +- {:.4} on {} rows that training never saw",
+            "KL divergence   {:.4} +- {:.4} nats, on {} rows that training never saw",
             kl.mean,
             kl.standard_error,
             kl.rows
+        );
+        say!(
+            "                {:.4} = NLL - entropy, with the luck of the rows trained on",
+            nll - entropy
         );
         if let (Some(mean), Some(cov)) = (known.mean_error, known.cov_error) {
             say!("sample errors   mean {mean:.4}, covariance {cov:.4} (relative, 1,000 samples)");
