@@ -4,30 +4,28 @@ use super::lanes::{Column, LANES};
 use super::real::Real;
 
 /// Replaces each number by its activation. Twins: `activate` in `shaders/shared/activation_*.wgsl`.
+#[inline(always)]
 pub fn activate<T: Real>(activation: Activation, columns: &mut [Column<T>]) {
-    let apply = |columns: &mut [Column<T>], f: fn(T) -> T| {
-        for column in columns {
-            for value in column {
-                *value = f(*value);
-            }
-        }
-    };
     match activation {
-        Activation::Tanh => {
-            // Not through the function pointer: this loop must vectorise.
-            for column in columns {
-                for value in column {
-                    *value = value.tanh_();
-                }
-            }
-        }
+        Activation::Tanh => apply(columns, |x| x.tanh_()),
         Activation::Relu => apply(columns, |x| x.max(T::zero())),
         Activation::Silu => apply(columns, |x| x * x.sigmoid()),
     }
 }
 
+/// A loop of its own for each function, so that each vectorises.
+#[inline(always)]
+fn apply<T: Real>(columns: &mut [Column<T>], f: impl Fn(T) -> T) {
+    for column in columns {
+        for value in column {
+            *value = f(*value);
+        }
+    }
+}
+
 /// Multiplies each gradient by the activation's slope, from what the forward pass saved: the output for tanh and
 /// relu, the input for silu. Twins: `slope` in `shaders/shared/activation_*.wgsl`.
+#[inline(always)]
 pub fn slope<T: Real>(activation: Activation, saved: &Column<T>, gradient: &mut Column<T>) {
     let one = T::one();
     match activation {

@@ -8,6 +8,7 @@ use super::lanes::{Column, LANES, dot};
 use super::real::Real;
 
 /// Location and spread of one dimension of the base.
+#[inline(always)]
 fn place<T: Real>(op: &BaseOp, parameters: &[T], d: usize) -> (T, T) {
     if op.kind.trained {
         (
@@ -20,6 +21,7 @@ fn place<T: Real>(op: &BaseOp, parameters: &[T], d: usize) -> (T, T) {
 }
 
 /// log p(z). Twins: `log_density` in `shaders/shared/density_*.wgsl`.
+#[inline(always)]
 fn log_density<T: Real>(density: Density, z: T, location: T, spread: T) -> T {
     let half = T::of(0.5);
     let offset = z - location;
@@ -35,6 +37,7 @@ fn log_density<T: Real>(density: Density, z: T, location: T, spread: T) -> T {
 
 /// The derivatives of log p(z) by z and by the spread; that by the location is minus the first. Twins: `scores` in
 /// `shaders/shared/density_*.wgsl`.
+#[inline(always)]
 fn scores<T: Real>(density: Density, z: T, location: T, spread: T) -> (T, T) {
     match density {
         Density::Normal => {
@@ -52,6 +55,7 @@ fn scores<T: Real>(density: Density, z: T, location: T, spread: T) -> (T, T) {
 }
 
 /// A number from one random word. Twins: `draw` in `shaders/shared/density_*.wgsl`.
+#[inline(always)]
 fn draw<T: Real>(density: Density, word: u32, location: T, spread: T) -> T {
     match density {
         Density::Normal => {
@@ -66,6 +70,7 @@ fn draw<T: Real>(density: Density, word: u32, location: T, spread: T) -> T {
 }
 
 /// `log_prob = log_det + sum_d log p(z_d)`. Twin: `shaders/base_log_prob.wgsl`.
+#[inline(always)]
 pub fn log_prob<T: Real>(
     op: &BaseOp,
     parameters: &[T],
@@ -84,6 +89,7 @@ pub fn log_prob<T: Real>(
 
 /// The gradient of the loss with respect to z (written) and to the base's parameters (added), from
 /// `log_prob_gradient`, one number a row: -1/N. Twin: `shaders/base_backward.wgsl`.
+#[inline(always)]
 pub fn backward<T: Real>(
     op: &BaseOp,
     parameters: &[T],
@@ -110,6 +116,7 @@ pub fn backward<T: Real>(
 }
 
 /// The base noise of rows `rows` of the sample of `seed`. Twin: `shaders/base_sample.wgsl`.
+#[inline(always)]
 pub fn sample<T: Real>(
     op: &BaseOp,
     parameters: &[T],

@@ -6,6 +6,7 @@ use super::real::Real;
 
 /// Value and slope at x of the orthonormal polynomial of degree n. Twins: `polynomial` in
 /// `shaders/shared/basis_*.wgsl`.
+#[inline(always)]
 fn polynomial<T: Real>(family: Family, n: usize, x: T) -> (T, T) {
     let (mut before, mut value) = (T::zero(), T::one());
     let (mut slope_before, mut slope) = (T::zero(), T::zero());
@@ -38,6 +39,7 @@ fn polynomial<T: Real>(family: Family, n: usize, x: T) -> (T, T) {
 
 /// `output[m] = product over the factors (d, n) of term m of p_n(u_d)`, with u the bounded input. Twin:
 /// `shaders/basis_forward.wgsl`.
+#[inline(always)]
 pub fn forward<T: Real>(op: &Basis, input: &[Column<T>], output: &mut [Column<T>]) {
     for (term, output) in op.terms.iter().zip(output) {
         *output = [T::one(); LANES];
@@ -52,6 +54,7 @@ pub fn forward<T: Real>(op: &Basis, input: &[Column<T>], output: &mut [Column<T>
 
 /// `input_gradient[d] += sum over the terms m with a factor in d of output_gradient[m] * d output[m] / d input[d]`. Twin:
 /// `shaders/basis_backward.wgsl`.
+#[inline(always)]
 pub fn backward<T: Real>(
     op: &Basis,
     input: &[Column<T>],

@@ -1,3 +1,5 @@
+use pulp::{Arch, NullaryFnOnce};
+
 use crate::flow::{Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
 
 use super::lanes::{Column, LANES};
@@ -12,6 +14,29 @@ pub struct Block<'a, T> {
     gradients: Vec<Vec<Column<T>>>,
     pub log_det: Column<T>,
     pub log_prob: Column<T>,
+}
+
+/// A pass over a block, compiled for each instruction set; the processor's own is found when it runs. All that it
+/// calls is inlined into it, and so compiled for that set too. Lanes and sums are the same in each, and so are the bits.
+enum Pass<'p, 'a, T> {
+    Forward(&'p mut Block<'a, T>, &'p [T]),
+    Inverse(&'p mut Block<'a, T>, &'p [T]),
+    Backward(&'p mut Block<'a, T>, &'p [T], &'p Column<T>, &'p mut [T]),
+}
+
+impl<T: Real> NullaryFnOnce for Pass<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        match self {
+            Pass::Forward(block, parameters) => block.forward_ops(parameters),
+            Pass::Inverse(block, parameters) => block.inverse_ops(parameters),
+            Pass::Backward(block, parameters, row_gradient, gradient) => {
+                block.backward_ops(parameters, row_gradient, gradient);
+            }
+        }
+    }
 }
 
 impl<'a, T: Real> Block<'a, T> {
@@ -36,12 +61,18 @@ impl<'a, T: Real> Block<'a, T> {
         &mut self.buffers[buffer]
     }
 
+    #[inline(always)]
     fn columns(&self, columns: Columns) -> &[Column<T>] {
         &self.buffers[columns.buffer][columns.range()]
     }
 
     /// Data to latent, log-determinant and log-density.
     pub fn forward(&mut self, parameters: &[T]) {
+        Arch::new().dispatch(Pass::Forward(self, parameters));
+    }
+
+    #[inline(always)]
+    fn forward_ops(&mut self, parameters: &[T]) {
         self.log_det = [T::zero(); LANES];
         for op in &self.plan.forward {
             self.forward_op(op, parameters);
@@ -77,6 +108,7 @@ impl<'a, T: Real> Block<'a, T> {
         first
     }
 
+    #[inline(always)]
     fn forward_op(&mut self, op: &Op, parameters: &[T]) {
         match op {
             Op::Basis(op) => self.basis(op),
@@ -98,6 +130,7 @@ impl<'a, T: Real> Block<'a, T> {
         }
     }
 
+    #[inline(always)]
     fn base_log_prob(&mut self, parameters: &[T]) {
         let plan = self.plan;
         base::log_prob(
@@ -111,6 +144,11 @@ impl<'a, T: Real> Block<'a, T> {
 
     /// Latent to data.
     pub fn inverse(&mut self, parameters: &[T]) {
+        Arch::new().dispatch(Pass::Inverse(self, parameters));
+    }
+
+    #[inline(always)]
+    fn inverse_ops(&mut self, parameters: &[T]) {
         let plan = self.plan;
         for op in &plan.inverse {
             match op {
@@ -131,6 +169,7 @@ impl<'a, T: Real> Block<'a, T> {
         }
     }
 
+    #[inline(always)]
     fn linear(&mut self, op: &Linear, parameters: &[T]) {
         let mut output = std::mem::take(&mut self.buffers[op.output.buffer]);
         let mut saved =
@@ -148,12 +187,14 @@ impl<'a, T: Real> Block<'a, T> {
         }
     }
 
+    #[inline(always)]
     fn basis(&mut self, op: &Basis) {
         let mut output = std::mem::take(&mut self.buffers[op.output.buffer]);
         basis::forward(op, self.columns(op.input), &mut output);
         self.buffers[op.output.buffer] = output;
     }
 
+    #[inline(always)]
     fn basis_backward(&mut self, op: &Basis) {
         if op.input_gradient == InputGradient::Skip {
             return;
@@ -173,6 +214,11 @@ impl<'a, T: Real> Block<'a, T> {
     /// Adds to `gradient` what these rows contribute to the loss's gradient, given that of each row's log-density
     /// (-1/N, and 0 for lanes that hold no row). Follows [`Block::forward`].
     pub fn backward(&mut self, parameters: &[T], row_gradient: &Column<T>, gradient: &mut [T]) {
+        Arch::new().dispatch(Pass::Backward(self, parameters, row_gradient, gradient));
+    }
+
+    #[inline(always)]
+    fn backward_ops(&mut self, parameters: &[T], row_gradient: &Column<T>, gradient: &mut [T]) {
         let plan = self.plan;
         let latent_slot = plan.gradient_slots[plan.latent()];
         base::backward(
@@ -192,6 +238,7 @@ impl<'a, T: Real> Block<'a, T> {
         }
     }
 
+    #[inline(always)]
     fn coupling_backward(&mut self, op: &Coupling, row_gradient: &Column<T>) {
         let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
         let (x_slot, shift_slot) = (slot(op.input), slot(op.shift.buffer));
@@ -230,6 +277,7 @@ impl<'a, T: Real> Block<'a, T> {
         }
     }
 
+    #[inline(always)]
     fn linear_backward(&mut self, op: &Linear, parameters: &[T], gradient: &mut [T]) {
         let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
         linear::backward_weights(

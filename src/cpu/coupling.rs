@@ -5,6 +5,7 @@ use super::real::Real;
 
 /// The bounded log-scale `c * tanh(s / c)` and its slope with respect to s; c = 0 leaves s as it is. Twin:
 /// `bounded` in `shaders/shared/bounded.wgsl`.
+#[inline(always)]
 pub fn bounded<T: Real>(s: T, bound: f64) -> (T, T) {
     if bound == 0.0 {
         return (s, T::one());
@@ -16,6 +17,7 @@ pub fn bounded<T: Real>(s: T, bound: f64) -> (T, T) {
 
 /// `z_A = x_A * exp(s) + t`, `z_B = x_B`; the log-determinant gains the sum of s. Twin:
 /// `shaders/coupling_forward.wgsl`.
+#[inline(always)]
 pub fn forward<T: Real>(
     op: &Coupling,
     x: &[Column<T>],
@@ -29,7 +31,7 @@ pub fn forward<T: Real>(
         for lane in 0..LANES {
             if let Some(log_scale) = log_scale {
                 let (s, _) = bounded(log_scale[k][lane], op.scale_bound);
-                z[lane] *= s.exp();
+                z[lane] *= s.exp_();
                 log_det[lane] += s;
             }
             z[lane] += shift[k][lane];
@@ -38,6 +40,7 @@ pub fn forward<T: Real>(
 }
 
 /// `x_A = (z_A - t) * exp(-s)`, `x_B = z_B`. Twin: `shaders/coupling_inverse.wgsl`.
+#[inline(always)]
 pub fn inverse<T: Real>(
     op: &Coupling,
     z: &[Column<T>],
@@ -51,7 +54,7 @@ pub fn inverse<T: Real>(
             x[lane] -= shift[k][lane];
             if let Some(log_scale) = log_scale {
                 let (s, _) = bounded(log_scale[k][lane], op.scale_bound);
-                x[lane] *= (-s).exp();
+                x[lane] *= (-s).exp_();
             }
         }
     }
@@ -60,6 +63,7 @@ pub fn inverse<T: Real>(
 /// From the gradient of z, and that of the log-determinant (one number a row), the gradients of x, s and t. Twin:
 /// `shaders/coupling_backward.wgsl`.
 #[allow(clippy::too_many_arguments)]
+#[inline(always)]
 pub fn backward<T: Real>(
     op: &Coupling,
     x: &[Column<T>],
@@ -79,7 +83,7 @@ pub fn backward<T: Real>(
         };
         for lane in 0..LANES {
             let (s, slope) = bounded(log_scale[k][lane], op.scale_bound);
-            let scaled = z_gradient[j][lane] * s.exp();
+            let scaled = z_gradient[j][lane] * s.exp_();
             x_gradient[j][lane] = scaled;
             gradient[k][lane] = (scaled * x[j][lane] + log_det_gradient[lane]) * slope;
         }

@@ -1,11 +1,12 @@
 use crate::flow::{Activation, Linear};
 
 use super::activation::{activate, slope};
-use super::lanes::{Column, LANES, dot};
+use super::lanes::{Column, LANES, dot, weighted_sum};
 use super::real::Real;
 
 /// `output[o] = activate(bias[o] + sum_i weight[o][i] * input[i])`; `saved`, where there is one, keeps what went into
 /// the activation. Twin: `shaders/linear_forward.wgsl`.
+#[inline(always)]
 pub fn forward<T: Real>(
     op: &Linear,
     parameters: &[T],
@@ -17,14 +18,8 @@ pub fn forward<T: Real>(
     let bias = &parameters[op.bias.clone()];
     let (by_output, by_input) = op.weight_strides();
     for (o, output) in output.iter_mut().enumerate() {
-        let mut sum = [bias.get(o).copied().unwrap_or(T::zero()); LANES];
-        for (i, input) in input.iter().enumerate() {
-            let weight = weight[o * by_output + i * by_input];
-            for lane in 0..LANES {
-                sum[lane] += weight * input[lane];
-            }
-        }
-        *output = sum;
+        let start = bias.get(o).copied().unwrap_or(T::zero());
+        *output = weighted_sum(start, input, |i| weight[o * by_output + i * by_input]);
     }
     if let Some(saved) = saved {
         saved.copy_from_slice(output);
@@ -36,6 +31,7 @@ pub fn forward<T: Real>(
 
 /// `input_gradient[i] (+)= sum_o weight[o][i] * output_gradient[o]`, added, written, or written times the slope of the
 /// activation that made the input. Twin: `shaders/linear_backward_input.wgsl`.
+#[inline(always)]
 pub fn backward_input<T: Real>(
     op: &Linear,
     parameters: &[T],
@@ -46,13 +42,9 @@ pub fn backward_input<T: Real>(
     let weight = &parameters[op.weight.clone()];
     let (by_output, by_input) = op.weight_strides();
     for (i, gradient) in input_gradient.iter_mut().enumerate() {
-        let mut sum = [T::zero(); LANES];
-        for (o, output) in output_gradient.iter().enumerate() {
-            let weight = weight[o * by_output + i * by_input];
-            for lane in 0..LANES {
-                sum[lane] += weight * output[lane];
-            }
-        }
+        let mut sum = weighted_sum(T::zero(), output_gradient, |o| {
+            weight[o * by_output + i * by_input]
+        });
         match into {
             Into::Write => *gradient = sum,
             Into::Add => {
@@ -84,6 +76,7 @@ pub enum Into<'a, T> {
 
 /// `weight_gradient[o][i] += sum_rows output_gradient[o] * input[i]`, `bias_gradient[o] += sum_rows
 /// output_gradient[o]`. Twin: `shaders/linear_backward_weights.wgsl`.
+#[inline(always)]
 pub fn backward_weights<T: Real>(
     op: &Linear,
     input: &[Column<T>],
