@@ -12,6 +12,7 @@ const SHOWN: usize = 8;
 pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
     let step = divergence.step;
     let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
+    let mut few_rows = false;
     let mut message = format!("training diverged at step {step}: {}. ", divergence.fault);
     if divergence.fault == Fault::Parameters {
         let mut tensors = plan.layout.tensors().iter();
@@ -31,6 +32,10 @@ pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
         let batch = batches.batch(step);
         let found = diagnose(plan, &parameters, &run.rows, &batch);
         message += &describe(run, &found, batch.rows);
+        few_rows = match found.cause {
+            Cause::Value { rows, .. } => rows * 10 <= batch.rows as usize,
+            Cause::Gradient { .. } => true,
+        };
     }
     let at_once = divergence.retries == 0;
     message += &match divergence.retries {
@@ -39,7 +44,10 @@ pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
             format!("Going back and lowering the learning rate, {retries} times, did not help. ")
         }
     };
-    message += &format!("What to change: {}", advice(run, at_once).join("; "));
+    message += &format!(
+        "What to change: {}",
+        advice(run, at_once, few_rows).join("; ")
+    );
     message
 }
 
@@ -95,8 +103,8 @@ fn row(run: &Run, row: u32) -> String {
     format!("Row {number} ({})", shown.join(", "))
 }
 
-/// The safeguards that are off, and the learning rate if it had a part.
-fn advice(run: &Run, at_once: bool) -> Vec<String> {
+/// The safeguards that are off, the learning rate if it had a part, the row if it stands alone.
+fn advice(run: &Run, at_once: bool, few_rows: bool) -> Vec<String> {
     use crate::config::{ConditionerName, TransformName};
     let (model, train) = (&run.config.model, &run.config.train);
     let polynomial = model.conditioner != ConditionerName::Mlp;
@@ -117,13 +125,12 @@ fn advice(run: &Run, at_once: bool) -> Vec<String> {
     if train.clip_norm == 0.0 {
         advice.push("set clip_norm = 1.0 under [train]".into());
     }
-    let safeguarded = advice.is_empty();
+    if few_rows || (at_once && advice.is_empty()) {
+        advice.push("look at the row: if it is an error in the data, remove it".into());
+    }
     if !at_once {
         let rate = train.learning_rate;
         advice.push(format!("lower learning_rate from {rate:e}"));
-    }
-    if safeguarded {
-        advice.push("look at the row: if it is an error in the data, remove it".into());
     }
     advice
 }

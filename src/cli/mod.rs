@@ -17,8 +17,8 @@ mod resolve;
 mod sample;
 mod score;
 mod screen;
-mod settings;
 mod train;
+mod train_args;
 
 use std::ffi::OsString;
 use std::io;
@@ -55,7 +55,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Fit a flow to a table (CSV or NPY), or run the reference experiment
-    Train(Box<train::TrainArgs>),
+    Train(Box<train_args::TrainArgs>),
     /// Draw rows from a model
     Sample(sample::SampleArgs),
     /// Log-density of each row of a table under a model, in nats

@@ -10,7 +10,7 @@ use crate::model::{Model, load_parameters};
 use crate::preprocessing::Preprocessing;
 use crate::train::{self, Truth};
 
-use super::train::TrainArgs;
+use super::train_args::TrainArgs;
 use super::{Failure, Result, input};
 
 /// Rows that a built-in target draws where `--rows` does not say.

@@ -1,8 +1,62 @@
+use std::path::PathBuf;
+
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
 use crate::config::{BaseName, ConditionerName, Config, ScheduleName, Start};
+use crate::data::TargetName;
 use crate::flow::Activation;
+
+use super::DeviceArgs;
+
+#[derive(clap::Args)]
+pub struct TrainArgs {
+    /// Table to fit (CSV or NPY, numbers only); none runs the reference experiment
+    pub(super) data: Option<PathBuf>,
+    /// Fit a built-in target, whose density is known: gaussian, two-moons, rings, pinwheel, checkerboard, two-spirals,
+    /// mixture, banana or funnel
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    pub(super) target: Option<TargetName>,
+    /// Rows to draw from the target [default: 50000]
+    #[arg(long, value_name = "N", conflicts_with = "data", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(super) rows: Option<u32>,
+    /// Columns of the gaussian [default: 4] or the funnel [default: 10]
+    #[arg(long, value_name = "D", requires = "target")]
+    pub(super) dims: Option<usize>,
+    /// Condition number of the gaussian's covariance [default: as it is drawn]
+    #[arg(
+        long,
+        value_name = "K",
+        requires = "target",
+        allow_negative_numbers = true
+    )]
+    pub(super) condition: Option<f64>,
+    /// Run configuration (TOML); flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Start from the tensors of this safetensors file
+    #[arg(long, value_name = "FILE")]
+    pub(super) init: Option<PathBuf>,
+    /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Write each logged step as a line of JSON
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(super) log: Option<PathBuf>,
+    /// Steps between two logged ones
+    #[arg(long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) log_every: u64,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Train on the CPU in f64 beside the device, and compare
+    #[arg(long)]
+    pub(super) cpu_reference: bool,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    #[command(flatten)]
+    pub(super) settings: Settings,
+}
 
 /// Settings of the configuration that have a flag.
 #[derive(clap::Args)]
