@@ -1,6 +1,8 @@
 //! The model file: safetensors, with the spec, the column names and the preprocessing in its metadata.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -8,12 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::write_whole;
 use crate::flow::{FlowSpec, Layout, Plan};
 use crate::preprocessing::Preprocessing;
 
 /// The version of the metadata that this library writes and reads.
 const FORMAT_VERSION: u32 = 1;
+
+/// The longest header that safetensors reads, in bytes.
+const LARGEST_HEADER: u64 = 100_000_000;
 
 /// A trained flow with what is needed to use it on data.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +87,7 @@ impl Model {
         let metadata = HashMap::from([("couplet".to_string(), json)]);
         let file = safetensors::serialize(tensors, Some(metadata))
             .map_err(|error| Error::Model(format!("{}: {error}", path.display())))?;
-        write_atomically(path, &file)
+        write_whole(path, &file)
     }
 
     /// Reads a model file.
@@ -161,6 +166,32 @@ impl Model {
             parameters,
         })
     }
+}
+
+/// What a file's metadata say of the flow in it, if it is a model file, whatever its version and whether or not its tensors
+/// are whole.
+pub fn peek(path: &Path) -> Option<String> {
+    // A device or a pipe is no file, and reading it could wait for ever.
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return None;
+    }
+    let mut file = File::open(path).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let length = u64::from_le_bytes(length);
+    if length > LARGEST_HEADER {
+        return None;
+    }
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header).ok()?;
+    let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
+    let json = header["__metadata__"]["couplet"].as_str()?;
+    let known = serde_json::from_str::<Metadata>(json);
+    let spec = known.map(|known| known.spec.model.spec(known.spec.dims));
+    Some(match spec {
+        Ok(Ok(spec)) => spec.to_string(),
+        _ => "of another version".into(),
+    })
 }
 
 /// The parameters for a layout from any safetensors file, matched by name and shape.

@@ -6,7 +6,7 @@ use common::rows;
 use couplet::config::{ConditionerName, Config};
 use couplet::cpu::CpuExecutor;
 use couplet::data::{Target, TargetName};
-use couplet::executor::{Executor, Fault};
+use couplet::executor::{Batches, Executor, Fault};
 use couplet::flow::{Plan, initial_parameters};
 use couplet::train::{self, Ending, Outcome, Retry, Settings, StepReport, Watch};
 use couplet::{Matrix, Result};
@@ -35,6 +35,7 @@ fn settings(steps: usize, validation: Option<Matrix<f64>>) -> Settings {
         log_every: 10,
         check_every: 10,
         validation,
+        yardstick: None,
         patience: 0,
     }
 }
@@ -68,7 +69,7 @@ fn a_run_ends_when_held_out_rows_get_worse() {
             ..settings(2000, Some(held_out.clone()))
         };
         let outcome = train::run(&mut executor, &settings, &mut notes).unwrap();
-        assert_eq!(outcome.ending, Ending::Patience);
+        assert!(matches!(outcome.ending, Ending::Patience));
         assert_eq!(outcome.steps, outcome.best_step + 150);
         assert!(outcome.steps < 2000, "{}", outcome.steps);
         let (best, last) = outcome.validation.unwrap();
@@ -99,7 +100,7 @@ fn checks_change_nothing() {
     common::take(&mut plain, 95);
     let mut executor = start(&config, &data);
     let outcome = train::run(&mut executor, &settings(95, None), &mut Notes::default()).unwrap();
-    assert_eq!(outcome.ending, Ending::Done);
+    assert!(matches!(outcome.ending, Ending::Done));
     assert_eq!((outcome.steps, outcome.best_step), (95, 95));
     assert_eq!(outcome.parameters, plain.parameters().unwrap());
     assert_eq!(outcome.validation, None);
@@ -173,4 +174,53 @@ fn an_update_that_overflows_is_tried_with_a_lower_rate() {
     assert!(matches!(outcome.ending, Ending::Diverged(_)));
     assert_eq!(outcome.best_step, 0);
     assert!(outcome.parameters.iter().all(|p| p.is_finite()));
+}
+
+/// With minibatches, steps are compared on the same rows: a run that ends on a batch of rows far out has not become worse
+/// than its first batch of near ones, and one that has become worse keeps what was better on all rows, not on a batch.
+#[test]
+fn minibatches_are_compared_like_with_like() {
+    // Near rows, and far ones in every second place.
+    let data = Matrix::from_fn(64, 2, |row, column| {
+        let near = (0.1 * (row * (column + 2)) as f32).sin();
+        if row % 2 == 0 { near } else { 1.5 + near }
+    });
+    let far = |config: &Config, step: usize| {
+        let batch = Batches::new(64, 1, config.train.seed).batch(step as u64);
+        batch.row(0) % 2 == 1
+    };
+    let mut config = Config::default();
+    config.train.batch_size = 1;
+    config.train.learning_rate = 1e-4;
+    while far(&config, 0) || !far(&config, 200) {
+        config.train.seed += 1;
+    }
+    let yardstick = data.map(f64::from);
+    let run = |config: &Config, parameters: Option<&[f64]>| {
+        let mut executor = start(config, &data);
+        if let Some(parameters) = parameters {
+            executor.set_parameters(parameters).unwrap();
+        }
+        let settings = Settings {
+            yardstick: Some(yardstick.clone()),
+            ..settings(200, None)
+        };
+        let before = nll(&mut executor, &yardstick);
+        let outcome = train::run(&mut executor, &settings, &mut Notes::default()).unwrap();
+        (outcome, before, nll(&mut executor, &yardstick))
+    };
+    let (outcome, before, after) = run(&config, None);
+    assert!(after < before, "{before} {after}");
+    assert!(!outcome.worsened);
+    assert_eq!(outcome.best_step, 200);
+
+    // A rate that makes a trained flow worse.
+    config.train.batch_size = 0;
+    config.train.learning_rate = 1e-2;
+    let (trained, ..) = run(&config, None);
+    config.train.batch_size = 1;
+    config.train.learning_rate = 10.0;
+    let (outcome, before, after) = run(&config, Some(&trained.parameters));
+    assert!(outcome.worsened);
+    assert!(after <= before, "{before} {after}");
 }

@@ -11,7 +11,9 @@ macro_rules! say {
 mod device;
 mod devices;
 mod divergence;
+mod guard;
 mod info;
+mod interrupt;
 mod output;
 mod resolve;
 mod sample;
@@ -93,6 +95,9 @@ struct OutputArgs {
     /// Write JSON Lines
     #[arg(long)]
     json: bool,
+    /// Let --out replace a model file
+    #[arg(long)]
+    force: bool,
 }
 
 /// Why a command ends other than well.
@@ -104,19 +109,22 @@ struct Failure {
 const USAGE: u8 = 2;
 const BAD_INPUT: u8 = 3;
 const DISAGREE: u8 = 6;
+const INTERRUPTED: u8 = 130;
 
 impl Failure {
-    fn usage(message: impl Into<String>) -> Self {
+    fn new(code: u8, message: impl Into<String>) -> Self {
         Failure {
-            code: USAGE,
+            code,
             message: message.into(),
         }
     }
-}
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let code = match &error {
+    fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, message)
+    }
+
+    fn code_of(error: &Error) -> u8 {
+        match error {
             Error::Spec(_) => USAGE,
             Error::Data(_) | Error::Model(_) => BAD_INPUT,
             Error::NoGpu(_) => 4,
@@ -124,11 +132,13 @@ impl From<Error> for Failure {
             // A reader that has seen enough (`| head`) is no failure.
             Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => 0,
             _ => 1,
-        };
-        Failure {
-            code,
-            message: error.to_string(),
         }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(Self::code_of(&error), error.to_string())
     }
 }
 
@@ -137,10 +147,7 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 /// For `map_err` on what reads an input: a file that cannot be read is a bad input.
 fn input(error: Error) -> Failure {
     match error {
-        Error::Io { .. } => Failure {
-            code: BAD_INPUT,
-            message: error.to_string(),
-        },
+        Error::Io { .. } => Failure::new(BAD_INPUT, error.to_string()),
         error => error.into(),
     }
 }
@@ -156,12 +163,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
             return error.exit_code() as u8;
         }
     };
-    // A second call in one process (tests) finds the handler in place.
-    let _ = ctrlc::set_handler(|| {
-        crate::files::discard_unfinished();
-        say!("\ninterrupted: nothing was written");
-        std::process::exit(130);
-    });
+    interrupt::listen();
     let result = match cli.command {
         Command::Train(args) => train::run(&args, wrap),
         Command::Sample(args) => sample::run(&args, wrap),

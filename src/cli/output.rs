@@ -2,8 +2,9 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::files::AtomicFile;
+use crate::files::OutputFile;
 
+use super::guard::is_dash;
 use super::{Failure, OutputArgs, Result};
 
 /// Prints to standard output. A reader that has gone away ends the command quietly.
@@ -30,13 +31,14 @@ pub struct Sink {
 
 enum Target {
     Stdout(BufWriter<StdoutLock<'static>>),
-    File(AtomicFile),
+    File(OutputFile),
 }
 
 impl Sink {
     /// Opens what the flags name, before any work is done for it.
     pub fn open(args: &OutputArgs) -> Result<(Self, Format)> {
-        let format = match args.out.as_deref().and_then(Path::extension) {
+        let out = args.file();
+        let format = match out.and_then(Path::extension) {
             Some(extension) if args.json && extension.eq_ignore_ascii_case("npy") => {
                 return Err(Failure::usage(
                     "--json writes text; name another file than .npy",
@@ -53,14 +55,14 @@ impl Sink {
                 )));
             }
         };
-        let sink = match &args.out {
+        let sink = match out {
             None => Sink {
                 target: Target::Stdout(BufWriter::new(io::stdout().lock())),
                 path: "standard output".into(),
             },
             Some(path) => Sink {
-                target: Target::File(AtomicFile::create(path)?),
-                path: path.clone(),
+                target: Target::File(OutputFile::create(path)?),
+                path: path.to_owned(),
             },
         };
         Ok((sink, format))
@@ -96,6 +98,18 @@ impl Sink {
                 .map_err(|error| Error::io(&self.path)(error).into()),
             Target::File(out) => Ok(out.commit()?),
         }
+    }
+}
+
+impl OutputArgs {
+    /// The file to write, if it is not standard output.
+    pub fn file(&self) -> Option<&Path> {
+        self.out.as_deref().filter(|path| !is_dash(path))
+    }
+
+    /// The path by which what is written can be told from what is read.
+    pub fn path(&self) -> &Path {
+        self.file().unwrap_or(Path::new("/dev/stdout"))
     }
 }
 

@@ -3,18 +3,20 @@ use std::path::{Path, PathBuf};
 use crate::config::{ConditionerName, Config, ModelConfig, Start};
 use crate::data::{Split, Table, Target, default_names, read_table, suspects, take};
 use crate::error::Error;
-use crate::files::AtomicFile;
+use crate::files::{OutputFile, same};
 use crate::flow::{Layout, Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
-use crate::model::{Model, load_parameters};
+use crate::model::{self, Model, load_parameters};
 use crate::preprocessing::Preprocessing;
 use crate::train::{self, Truth};
 
+use super::guard::{Guard, is_dash};
 use super::train_args::TrainArgs;
 use super::{Failure, Result, input};
 
 /// Rows that a built-in target draws where `--rows` does not say.
 const ROWS: usize = 50_000;
+
 /// A run, resolved: everything that flags, configuration and files say, checked before any work begins.
 pub struct Run {
     pub config: Config,
@@ -27,6 +29,8 @@ pub struct Run {
     pub split: Split,
     pub truth: Option<Box<Truth>>,
     pub out: PathBuf,
+    /// The model that stands there now, in words.
+    pub replaced: Option<String>,
 }
 
 /// What `--init` brings.
@@ -56,16 +60,8 @@ impl Run {
         };
         // Once more when the table's size is known; what is wrong is better said before it is read.
         let seed = configure(args, init.as_ref(), None)?.train.seed;
-        let out = args
-            .out
-            .clone()
-            .unwrap_or_else(|| match (&args.data, &args.target) {
-                (Some(path), _) => Path::new(path.file_stem().unwrap_or("model".as_ref()))
-                    .with_extension("safetensors"),
-                (None, Some(target)) => format!("{}.safetensors", target.name()).into(),
-                (None, None) => "experiment.safetensors".into(),
-            });
-        refuse_to_overwrite_inputs(args, &out)?;
+        let out = args.out.clone().unwrap_or_else(|| default_name(args));
+        let replaced = guard(args, &out)?;
 
         let (truth, table) = match &args.data {
             Some(path) => (None, read_table(path).map_err(input)?),
@@ -150,8 +146,6 @@ impl Run {
                 load_parameters(path, &plan.layout).map_err(input)?
             }
         };
-        // A folder that cannot be written is better known before the training than after it.
-        drop(AtomicFile::create(&out)?);
         Ok(Run {
             config,
             model: Model {
@@ -165,6 +159,7 @@ impl Run {
             split,
             truth,
             out,
+            replaced,
         })
     }
 
@@ -184,6 +179,8 @@ impl Run {
                 self.validation.as_ref().map_or(0, Matrix::rows),
             ),
             validation: self.validation.clone(),
+            yardstick: (self.validation.is_none() && batch < self.rows.rows())
+                .then(|| yardstick(&self.rows)),
             patience: train.patience,
         }
     }
@@ -192,6 +189,16 @@ impl Run {
     pub fn keep(&mut self, parameters: &[f64]) {
         self.model.parameters = parameters.iter().map(|&p| p as f32).collect();
     }
+}
+
+/// Rows from all over the table that one step can be compared with another by.
+fn yardstick(rows: &Matrix<f32>) -> Matrix<f64> {
+    const ROWS: usize = 1024;
+    let count = rows.rows().min(ROWS);
+    let places: Vec<u32> = (0..count)
+        .map(|k| (k * rows.rows() / count) as u32)
+        .collect();
+    take(rows, &places).map(f64::from)
 }
 
 /// Steps between two checks: ten epochs, as a short table is learnt by heart in a few, from 10 to 50 steps; or as many
@@ -244,31 +251,51 @@ fn configure(args: &TrainArgs, init: Option<&Init>, table: Option<&Matrix<f64>>)
     Ok(config)
 }
 
-/// Data, configuration and log are nobody's output.
-fn refuse_to_overwrite_inputs(args: &TrainArgs, out: &Path) -> Result<()> {
-    let same = |a: &Path, b: &Path| {
-        a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+/// Where the model goes where --out does not say: to a file named after what it was fitted to, in the current folder.
+fn default_name(args: &TrainArgs) -> PathBuf {
+    let mut name = match (&args.data, &args.target) {
+        (Some(path), _) if is_stream(path) => "stdin".into(),
+        // The whole of it, less what says which kind of table it is.
+        (Some(path), _) => path.file_stem().unwrap_or("model".as_ref()).to_owned(),
+        (None, Some(target)) => target.name().into(),
+        (None, None) => "experiment".into(),
     };
-    let inputs = [("DATA", &args.data), ("--config", &args.config)];
-    for (flag, output) in [("--out", Some(out)), ("--log", args.log.as_deref())] {
-        for (name, input) in inputs {
-            if let (Some(output), Some(input)) = (output, input)
-                && same(output, input)
-            {
-                return Err(Failure::usage(format!(
-                    "{flag} {}: this is {name}, which it would overwrite; name another file",
-                    output.display()
-                )));
-            }
-        }
+    name.push(".safetensors");
+    name.into()
+}
+
+/// Standard input, or a pipe that a shell made: names that say nothing.
+fn is_stream(path: &Path) -> bool {
+    is_dash(path) || path.starts_with("/dev") || path.starts_with("/proc")
+}
+
+/// No file of the user's is lost: neither what is read, nor what stands where the model or the log will be. Returns what the
+/// model replaces.
+fn guard(args: &TrainArgs, out: &Path) -> Result<Option<String>> {
+    if is_dash(out) {
+        return Err(Failure::usage(
+            "--out -: a model cannot go to standard output; name a file",
+        ));
     }
-    match (&args.log, &args.init) {
-        (Some(log), _) if same(log, out) => Err(Failure::usage(
-            "--log and --out name the same file; name two",
-        )),
-        (Some(log), Some(init)) if same(log, init) => Err(Failure::usage(
-            "--log would overwrite the file that --init names; name another",
-        )),
-        _ => Ok(()),
+    Guard::default()
+        .reads("DATA", args.data.as_deref())
+        .reads("--config", args.config.as_deref())
+        // Training may go on in place.
+        .reads(
+            "--init",
+            args.init.as_deref().filter(|init| !same(init, out)),
+        )
+        .writes("--log", args.log.as_deref())
+        .writes_model("--out", out)
+        .check(args.force)?;
+    let replaced = model::peek(out);
+    let holds_something = || std::fs::metadata(out).is_ok_and(|m| m.is_file() && m.len() > 0);
+    if replaced.is_none() && !args.force && holds_something() {
+        return Err(Failure::usage(format!(
+            "--out {}: this file is no model of couplet's, and would be lost; name another, or add --force",
+            out.display()
+        )));
     }
+    OutputFile::check(out)?;
+    Ok(replaced)
 }

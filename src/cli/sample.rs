@@ -8,6 +8,7 @@ use crate::matrix::Matrix;
 use crate::model::Model;
 
 use super::device::Device;
+use super::guard::Guard;
 use super::output::{Format, Sink, csv_field, rounded};
 use super::{DeviceArgs, Failure, OutputArgs, Result, Wrap, input};
 
@@ -31,6 +32,10 @@ pub struct SampleArgs {
 const ROWS: u64 = 1 << 16;
 
 pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
+    Guard::default()
+        .reads("MODEL", Some(&args.model))
+        .writes("--out", Some(args.output.path()))
+        .check(args.output.force)?;
     let model = Model::load(&args.model).map_err(input)?;
     let most = isize::MAX as u64 / (8 * model.spec.dims as u64);
     if args.rows > most {

@@ -8,6 +8,7 @@ use crate::matrix::Matrix;
 use crate::model::Model;
 
 use super::device::Device;
+use super::guard::Guard;
 use super::output::{Format, Sink};
 use super::{DeviceArgs, Failure, OutputArgs, Result, Wrap, input};
 
@@ -24,6 +25,11 @@ pub struct ScoreArgs {
 }
 
 pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
+    Guard::default()
+        .reads("MODEL", Some(&args.model))
+        .reads("DATA", Some(&args.data))
+        .writes("--out", Some(args.output.path()))
+        .check(args.output.force)?;
     let model = Model::load(&args.model).map_err(input)?;
     let table = read_table(&args.data).map_err(input)?;
     let table = table.in_order_of(&model.columns).map_err(|error| {

@@ -1,57 +1,37 @@
 use std::fmt;
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write, stderr};
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, stderr};
+use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::files::AtomicFile;
+use crate::files::LogFile;
 use crate::train::{Known, Retry, StepReport, Watch};
 
-use super::Result;
 use super::resolve::Run;
+use super::{Result, interrupt};
 
 /// The log file of a run, if one was asked for.
-pub struct Log {
-    file: Option<(BufWriter<File>, PathBuf)>,
-}
+pub struct Log(Option<LogFile>);
 
 impl Log {
     pub fn create(path: Option<&Path>) -> Result<Self> {
-        let file = match path {
-            None => None,
-            Some(path) => {
-                // As for a model: a folder that does not exist is named as such.
-                drop(AtomicFile::create(path)?);
-                let file = File::create(path).map_err(Error::io(path))?;
-                Some((BufWriter::new(file), path.to_owned()))
-            }
-        };
-        Ok(Log { file })
+        Ok(Log(path.map(LogFile::create).transpose()?))
     }
 
-    /// A line at a time, on disk at once: a run that ends early leaves the log up to there.
     pub fn line(&mut self, value: &Value) -> Result<(), Error> {
-        let Some((file, path)) = &mut self.file else {
-            return Ok(());
-        };
-        writeln!(file, "{value}")
-            .and_then(|()| file.flush())
-            .map_err(Error::io(path))
+        match &mut self.0 {
+            None => Ok(()),
+            Some(file) => file.line(&value.to_string()),
+        }
     }
 
     pub fn finish(self) -> Result<()> {
-        match self.file {
+        match self.0 {
             None => Ok(()),
-            Some((file, path)) => {
-                let file = file
-                    .into_inner()
-                    .map_err(|e| Error::io(&path)(e.into_error()))?;
-                Ok(file.sync_all().map_err(Error::io(&path))?)
-            }
+            Some(file) => Ok(file.finish()?),
         }
     }
 }
@@ -184,6 +164,10 @@ impl Watch for Screen<'_> {
             "back_to": retry.back_to,
             "learning_rate_factor": retry.rate_factor,
         }))
+    }
+
+    fn stop(&mut self) -> bool {
+        interrupt::is_asked()
     }
 
     fn progress(&mut self, done: usize, nll: f64) {

@@ -9,11 +9,12 @@ use crate::matrix::Matrix;
 use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
 use super::device::Device;
+use super::interrupt::Patience;
 use super::output::print;
 use super::resolve::Run;
 use super::screen::{Log, Screen};
 use super::train_args::TrainArgs;
-use super::{DISAGREE, Failure, Result, Wrap, divergence};
+use super::{DISAGREE, Failure, INTERRUPTED, Result, Wrap, divergence, interrupt};
 
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut run = Run::resolve(args)?;
@@ -39,24 +40,38 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
 
     let begin = Instant::now();
     let settings = run.settings(args.log_every as usize);
+    let patience = Patience::begin();
     let mut screen = Screen::new(&run, &mut log);
     screen.header();
     let outcome = train::run(executor.as_mut(), &settings, &mut screen)?;
     screen.finish();
     let seconds = begin.elapsed().as_secs_f64();
     run.keep(&outcome.parameters);
-    if let Ending::Diverged(divergence) = &outcome.ending {
-        let mut message = divergence::explain(&run, &plan, divergence);
-        message += &save_best(&run, &outcome)?;
-        log.line(&json!({ "event": "diverged", "step": divergence.step, "message": message }))?;
-        log.finish()?;
-        return Err(Error::Diverged(message).into());
+    let step = outcome.best_step;
+    let ended_early = match &outcome.ending {
+        Ending::Done | Ending::Patience => None,
+        Ending::Diverged(divergence) => {
+            let message = divergence::explain(&run, &plan, divergence);
+            Some(("diverged", Error::Diverged(message).into()))
+        }
+        Ending::Interrupted => {
+            let message = format!("interrupted after step {}", outcome.steps);
+            Some(("interrupted", Failure::new(INTERRUPTED, message)))
+        }
+        Ending::Failed(error) => {
+            let message = format!("training failed after step {}: {error}", outcome.steps);
+            Some(("failed", Failure::new(Failure::code_of(error), message)))
+        }
+    };
+    if let Some((event, failure)) = ended_early {
+        return Err(end_early(&run, step, event, failure, log));
     }
+    save(&run)?;
+    drop(patience);
     if outcome.worsened {
         say!(
-            "warning: the NLL ended above where it began, so the parameters of step {}, the best of all checks, are kept; \
-             lower learning_rate, or set scale_bound",
-            outcome.best_step
+            "warning: the NLL ended above where it began, so the parameters of step {step}, the best of all checks, are kept; \
+             lower learning_rate, or set scale_bound"
         );
     }
     let mut summary = summarize(&run, executor.as_mut())?;
@@ -65,7 +80,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let each = 1e3 * outcome.in_steps.as_secs_f64() / outcome.steps.max(1) as f64;
     summary["ms_per_step"] = json!((each * 1e3).round() / 1e3);
     say!("time            {seconds:.1} s, {each:.2} ms a step");
-    finish(args, &run, seconds, summary, log)
+    finish(args, seconds, summary, log)
 }
 
 /// How the steps went, as far as held-out rows tell.
@@ -97,38 +112,57 @@ fn print_course(run: &Run, outcome: &Outcome, summary: &mut Value) {
     summary["best_step"] = json!(kept);
 }
 
-/// Writes what a run that diverged had reached. What stands there already is not given up for parameters that no
-/// step has improved.
-fn save_best(run: &Run, outcome: &Outcome) -> Result<String> {
-    let out = run.out.display();
-    if outcome.best_step == 0 && run.out.exists() {
-        return Ok(format!(
-            ". No step had improved the initial parameters, so {out} is left as it was"
-        ));
-    }
+/// Writes the model, before anything else can go wrong.
+fn save(run: &Run) -> Result<()> {
     run.model.save(&run.out)?;
-    Ok(format!(
-        ". The best model so far, that of step {}{}, is in {out}",
-        outcome.best_step,
-        if outcome.best_step == 0 {
-            " (the initial parameters)"
-        } else {
-            ""
-        }
-    ))
+    say!(
+        "\nmodel written to {}{}",
+        run.out.display(),
+        in_place_of(run)
+    );
+    Ok(())
 }
 
-/// Writes the model and the last line of the log, and prints the summary.
-fn finish(
-    args: &TrainArgs,
-    run: &Run,
-    seconds: f64,
-    mut summary: Value,
-    mut log: Log,
-) -> Result<()> {
+fn in_place_of(run: &Run) -> String {
+    match &run.replaced {
+        Some(spec) => format!(", in place of the model that was there ({spec})"),
+        None => String::new(),
+    }
+}
+
+/// Writes what a run that ended before its time had reached, and returns how it ends. What stands there already is not
+/// given up for parameters that no step has improved.
+fn end_early(run: &Run, step: usize, event: &str, failure: Failure, mut log: Log) -> Failure {
+    let out = run.out.display();
+    let saved = if step == 0 && run.out.exists() {
+        Ok(format!(
+            "No step had improved the initial parameters, so {out} is left as it was"
+        ))
+    } else {
+        run.model.save(&run.out).map(|()| {
+            let initial = if step == 0 {
+                " (the initial parameters)"
+            } else {
+                ""
+            };
+            let replaced = in_place_of(run);
+            format!("The best model so far, that of step {step}{initial}, is in {out}{replaced}")
+        })
+    };
+    let saved =
+        saved.unwrap_or_else(|error| format!("The best model so far could not be saved: {error}"));
+    let message = format!("{}. {saved}", failure.message);
+    // A log that fails has been named already, or will not be missed beside what is said here.
+    let line = json!({ "event": event, "step": step, "message": message });
+    if log.line(&line).is_ok() {
+        let _ = log.finish();
+    }
+    Failure { message, ..failure }
+}
+
+/// Writes the last line of the log, and prints the summary for machines.
+fn finish(args: &TrainArgs, seconds: f64, mut summary: Value, mut log: Log) -> Result<()> {
     summary["seconds"] = json!((seconds * 1e3).round() / 1e3);
-    run.model.save(&run.out)?;
-    say!("model written to {}", run.out.display());
     log.line(&summary)?;
     log.finish()?;
     if args.json {
@@ -168,31 +202,46 @@ fn compare(
         "parameters: max",
         "rel. L2"
     );
-    let verdict = train::compare(
+    let patience = Patience::begin();
+    let compared = train::compare(
         executor,
         &mut reference,
         train.steps,
         args.log_every as usize,
         train.seed,
         |at| report_comparison(at, offset, &mut log),
-    )?;
-    print_verdict(&verdict);
-    let state = executor.state()?;
-    executor.set_parameters(state.result())?;
+        interrupt::is_asked,
+    );
+    let state = match &compared {
+        Ok(_) => executor.state(),
+        Err(_) => reference.state(),
+    }?;
     run.keep(state.result());
+    let step = state.step as usize;
+    let verdict = match compared {
+        Ok(verdict) => verdict,
+        Err(error) => return Err(end_early(run, step, "failed", error.into(), log)),
+    };
+    print_verdict(&verdict);
+    if verdict.steps < run.config.train.steps {
+        let message = format!("interrupted after step {step}");
+        let failure = Failure::new(INTERRUPTED, message);
+        return Err(end_early(run, step, "interrupted", failure, log));
+    }
+    save(run)?;
+    drop(patience);
+    executor.set_parameters(state.result())?;
     let seconds = begin.elapsed().as_secs_f64();
     let mut summary = summarize(run, executor)?;
-    summary["steps"] = json!(run.config.train.steps);
+    summary["steps"] = json!(verdict.steps);
     summary["agrees"] = json!(verdict.agrees());
     say!("time            {seconds:.1} s");
-    finish(args, run, seconds, summary, log)?;
+    finish(args, seconds, summary, log)?;
     if verdict.agrees() {
         return Ok(());
     }
-    Err(Failure {
-        code: DISAGREE,
-        message: format!("{} and the CPU reference disagree", executor.describe()),
-    })
+    let message = format!("{} and the CPU reference disagree", executor.describe());
+    Err(Failure::new(DISAGREE, message))
 }
 
 /// Names the first row whose log-density is not finite; `rows` are its numbers in the table.
@@ -224,7 +273,6 @@ fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
         "nll": nll,
         "model": run.out.to_string_lossy(),
     });
-    say!();
     warn_of_overflow(&log_prob, &run.split.training);
     if let Some(rows) = &run.validation {
         warn_of_overflow(&executor.log_prob(rows)?, &run.split.held_out);

@@ -40,6 +40,9 @@ pub struct TrainArgs {
     /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+    /// Let --out and --log replace files that are not their like
+    #[arg(long)]
+    pub(super) force: bool,
     /// Write each logged step as a line of JSON
     #[arg(long, value_name = "FILE.jsonl")]
     pub(super) log: Option<PathBuf>,

@@ -73,6 +73,8 @@ impl Finding {
 /// Whether device and reference agree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
+    /// Steps taken.
+    pub steps: usize,
     pub findings: Vec<Finding>,
 }
 
@@ -91,10 +93,12 @@ const STRETCH: usize = 10;
 ///
 /// They are compared at step 0, at each logged step, at most 10 steps apart, and after the last one; then the
 /// reference takes over the device's parameters and moments. `report` is called at step 0, each `log_every`-th step and
-/// after the last one. At the end both sample with the device's parameters and the same noise, and score those samples.
+/// after the last one, which is the next one once `stop` says so. At the end both sample with
+/// the device's parameters and the same noise, and score those samples.
 ///
 /// # Errors
-/// Those of the executors and of `report`.
+/// [`Error::Spec`] for a `log_every` of 0; those of the executors and of `report`. The reference then holds what the device
+/// had at the last comparison, or some steps of its own from there.
 pub fn compare(
     device: &mut dyn Executor,
     reference: &mut dyn Executor,
@@ -102,13 +106,18 @@ pub fn compare(
     log_every: usize,
     seed: u64,
     mut report: impl FnMut(&Comparison) -> Result<()>,
+    stop: impl Fn() -> bool,
 ) -> Result<Verdict> {
+    if log_every == 0 {
+        return Err(Error::Spec("log_every = 0: must be 1 step at least".into()));
+    }
     let (mut nll, mut gradient, mut parameters) = (0.0, 0.0, 0.0);
     let mut done = 0;
     loop {
         let at_step = at(device, reference, done)?;
         refuse(done, at_step.device_nll, None)?;
-        if done.is_multiple_of(log_every) || done == steps {
+        let last = done == steps || stop();
+        if done.is_multiple_of(log_every) || last {
             report(&at_step)?;
         }
         let gap = (at_step.device_nll - at_step.reference_nll).abs();
@@ -118,7 +127,7 @@ pub fn compare(
             at_step.gradient.l2 / at_step.gradient.scale.max(0.1),
         );
         parameters = larger(parameters, at_step.parameters.relative_l2());
-        if done == steps {
+        if last {
             break;
         }
         let count = (log_every - done % log_every)
@@ -147,6 +156,7 @@ pub fn compare(
         reason,
     };
     Ok(Verdict {
+        steps: done,
         findings: vec![
             finding(
                 "NLL, relative to max(1, |NLL|)",

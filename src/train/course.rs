@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::executor::{Executor, Fault, TrainingState};
 use crate::matrix::Matrix;
 
@@ -19,25 +19,37 @@ const BURST: Duration = Duration::from_millis(250);
 /// executor ends with the parameters of the outcome.
 ///
 /// # Errors
-/// Those of the executor and the watch. A run that diverged is no error: its outcome says so and has the best
-/// parameters.
+/// [`Error::Spec`] where the settings count in steps of 0; those of the executor and the watch before the first check. From
+/// then on a run that diverged or failed is no error: its outcome says so and has the best parameters. After a failure
+/// the executor is left as it is.
 pub fn run(
     executor: &mut dyn Executor,
     settings: &Settings,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
+    for (name, every) in [
+        ("log_every", settings.log_every),
+        ("check_every", settings.check_every),
+    ] {
+        if every == 0 {
+            return Err(Error::Spec(format!("{name} = 0: must be 1 step at least")));
+        }
+    }
     let mut course = Course {
         settings,
         checked: None,
         good: None,
         best: None,
-        first_loss: None,
-        last_validation: None,
+        first: None,
+        last: None,
         retries: 0,
+        done: 0,
         in_steps: Duration::ZERO,
     };
-    let ending = course.go(executor, watch)?;
-    course.finish(executor, ending)
+    match course.go(executor, watch) {
+        Ok(end) => course.finish(executor, end),
+        Err(error) => course.fail(error),
+    }
 }
 
 /// A run on its way.
@@ -48,9 +60,12 @@ struct Course<'a> {
     /// The latest state whose own step was taken: where to go back to.
     good: Option<TrainingState>,
     best: Option<Best>,
-    first_loss: Option<f64>,
-    last_validation: Option<f64>,
+    /// NLL at the first check and at the last one: of the held-out rows, of the yardstick, or the loss.
+    first: Option<f64>,
+    last: Option<f64>,
     retries: usize,
+    /// Steps taken.
+    done: usize,
     in_steps: Duration,
 }
 
@@ -70,11 +85,10 @@ struct Look {
     known: Option<Known>,
 }
 
-/// Where all steps went, and whether the last loss was above the first.
+/// Where all steps went.
 struct End {
     ending: Ending,
     step: usize,
-    worsened: bool,
 }
 
 impl Course<'_> {
@@ -86,7 +100,14 @@ impl Course<'_> {
         // The step that training just went back to: it has been reported.
         let mut back_at = None;
         loop {
+            self.done = done;
             let look = self.look(executor, watch, done, back_at.take() == Some(done))?;
+            if look.ending.is_none() && watch.stop() {
+                return Ok(End {
+                    ending: Ending::Interrupted,
+                    step: done,
+                });
+            }
             let (steps, losses, fault) = match look.ending {
                 None => {
                     let stop = |every: usize| every - done % every;
@@ -113,14 +134,10 @@ impl Course<'_> {
                 if let Some(known) = look.known {
                     report(watch, done, losses[0], known)?;
                 }
-                if let Some(ending) = look.ending {
-                    return Ok(End {
-                        ending,
-                        step: done,
-                        worsened: self.first_loss.is_some_and(|first| losses[0] > first),
-                    });
-                }
                 self.confirm(done, losses[0]);
+                if let Some(ending) = look.ending {
+                    return Ok(End { ending, step: done });
+                }
             }
             done += steps;
             match fault {
@@ -134,7 +151,6 @@ impl Course<'_> {
                         return Ok(End {
                             ending: Ending::Diverged(divergence),
                             step: done,
-                            worsened: false,
                         });
                     }
                 },
@@ -161,13 +177,15 @@ impl Course<'_> {
         let mut validation_nll = None;
         let mut ending = last.then_some(Ending::Done);
         if checked {
-            if let Some(rows) = &settings.validation {
+            if let Some(rows) = settings.validation.as_ref().or(settings.yardstick.as_ref()) {
                 let nll = as_result(executor, &state, |executor| mean_nll(executor, rows))?;
                 self.offer(done, nll, &state);
-                self.last_validation = Some(nll);
-                validation_nll = Some(nll);
-                if !last && self.out_of_patience(done) {
-                    ending = Some(Ending::Patience);
+                self.judge(nll);
+                if settings.validation.is_some() {
+                    validation_nll = Some(nll);
+                    if !last && self.out_of_patience(done) {
+                        ending = Some(Ending::Patience);
+                    }
                 }
             }
             self.checked = Some(state.clone());
@@ -186,13 +204,21 @@ impl Course<'_> {
 
     /// The step at `done`, with this loss before its update, was taken: the state there was a good one.
     fn confirm(&mut self, done: usize, loss: f64) {
-        self.first_loss.get_or_insert(loss);
+        let by_loss = self.settings.validation.is_none() && self.settings.yardstick.is_none();
+        if by_loss {
+            self.judge(loss);
+        }
         if let Some(state) = self.checked.take_if(|state| state.step == done as u64) {
-            if self.settings.validation.is_none() {
+            if by_loss {
                 self.offer(done, loss, &state);
             }
             self.good = Some(state);
         }
+    }
+
+    fn judge(&mut self, nll: f64) {
+        self.first.get_or_insert(nll);
+        self.last = Some(nll);
     }
 
     fn offer(&mut self, step: usize, nll: f64, state: &TrainingState) {
@@ -254,7 +280,8 @@ impl Course<'_> {
         let held_out = self.settings.validation.is_some();
         let diverged = matches!(end.ending, Ending::Diverged(_));
         let last = executor.state()?;
-        let worsened = end.worsened && !held_out;
+        let done = matches!(end.ending, Ending::Done);
+        let worsened = done && !held_out && self.last > self.first;
         let (best_step, parameters, best_nll) = match self.best {
             Some(best) if held_out || diverged || worsened => {
                 (best.step, best.parameters, best.nll)
@@ -272,8 +299,31 @@ impl Course<'_> {
             steps: end.step,
             parameters,
             best_step,
-            validation: self.last_validation.map(|last| (best_nll, last)),
+            validation: self.last.filter(|_| held_out).map(|last| (best_nll, last)),
             worsened,
+            in_steps: self.in_steps,
+        })
+    }
+
+    /// The best that the host has of a run whose executor or watch failed.
+    fn fail(self, error: Error) -> Result<Outcome> {
+        let held_out = self.settings.validation.is_some();
+        let latest = self.checked.or(self.good);
+        let latest = latest.map(|state| (state.step as usize, state.result().to_vec()));
+        let best = self.best.filter(|_| held_out);
+        let best_nll = best.as_ref().map_or(f64::NAN, |best| best.nll);
+        let Some((best_step, parameters)) =
+            best.map(|best| (best.step, best.parameters)).or(latest)
+        else {
+            return Err(error);
+        };
+        Ok(Outcome {
+            ending: Ending::Failed(error),
+            steps: self.done,
+            parameters,
+            best_step,
+            validation: self.last.filter(|_| held_out).map(|last| (best_nll, last)),
+            worsened: false,
             in_steps: self.in_steps,
         })
     }

@@ -7,7 +7,7 @@ mod truth;
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::executor::{Executor, Fault};
 use crate::matrix::Matrix;
 
@@ -27,38 +27,45 @@ pub struct Settings {
     pub check_every: usize,
     /// Rows held out, as the flow sees them; the parameters that score them best are kept.
     pub validation: Option<Matrix<f64>>,
+    /// Some of the rows trained on, as the flow sees them, that checks compare steps by where no rows are held out and
+    /// each step's loss is that of other rows. Without it steps are compared by their losses.
+    pub yardstick: Option<Matrix<f64>>,
     /// Steps without a better validation NLL after which a run ends; 0 goes on to the last step.
     pub patience: usize,
 }
 
 /// What a run came to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Outcome {
     pub ending: Ending,
     /// Steps taken.
     pub steps: usize,
     /// The parameters to keep: the best ones where rows were held out, else those of the last step, or of the best check
-    /// where the last step is worse than the first or diverged.
+    /// where the last step is worse than the first or diverged, or of the latest check where the executor failed.
     pub parameters: Vec<f64>,
     /// The step that they had been reached before.
     pub best_step: usize,
     /// Validation NLL of the parameters kept and of the last ones, in nats.
     pub validation: Option<(f64, f64)>,
-    /// Whether the last loss was above the first one, and no rows were held out to judge by.
+    /// Whether the last check was worse than the first one, and no rows were held out to judge by.
     pub worsened: bool,
     /// The time spent in the steps alone.
     pub in_steps: std::time::Duration,
 }
 
 /// Why a run ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Ending {
     /// All steps were taken.
     Done,
     /// The validation NLL stopped improving.
     Patience,
+    /// [`Watch::stop`] said so.
+    Interrupted,
     /// Numbers that are not finite, whatever the learning rate.
     Diverged(Divergence),
+    /// The executor or the watch failed after at least one check.
+    Failed(Error),
 }
 
 /// A step that could not be taken.
@@ -143,6 +150,11 @@ pub trait Watch {
     /// # Errors
     /// Whatever should end the run.
     fn retry(&mut self, retry: &Retry) -> Result<()>;
+
+    /// Whether to end here, with the best that there is; asked before steps are taken.
+    fn stop(&mut self) -> bool {
+        false
+    }
 
     /// `done` steps have been taken; `nll` is the loss of the last one.
     fn progress(&mut self, done: usize, nll: f64) {

@@ -1,0 +1,95 @@
+use std::path::Path;
+
+use crate::files::same;
+use crate::model;
+
+use super::{Failure, Result};
+
+/// The files that a command reads and those that it writes, by the names that the user knows them by. None of them may be
+/// lost.
+#[derive(Default)]
+pub struct Guard<'a> {
+    inputs: Vec<(&'static str, &'a Path)>,
+    outputs: Vec<Output<'a>>,
+}
+
+struct Output<'a> {
+    flag: &'static str,
+    path: &'a Path,
+    /// Whether it will be a model, which may take a model's place.
+    is_model: bool,
+}
+
+impl<'a> Guard<'a> {
+    pub fn reads(mut self, name: &'static str, path: Option<&'a Path>) -> Self {
+        let path = path.map(|path| {
+            if is_dash(path) {
+                Path::new("/dev/stdin")
+            } else {
+                path
+            }
+        });
+        self.inputs.extend(path.map(|path| (name, path)));
+        self
+    }
+
+    pub fn writes(mut self, flag: &'static str, path: Option<&'a Path>) -> Self {
+        self.outputs.extend(path.map(|path| Output {
+            flag,
+            path,
+            is_model: false,
+        }));
+        self
+    }
+
+    pub fn writes_model(mut self, flag: &'static str, path: &'a Path) -> Self {
+        self.outputs.push(Output {
+            flag,
+            path,
+            is_model: true,
+        });
+        self
+    }
+
+    /// Refuses to write what is read, however it is named, or one file twice; and, unless forced, to put anything but a
+    /// model in the place of a model.
+    pub fn check(self, force: bool) -> Result<()> {
+        for (
+            place,
+            Output {
+                flag,
+                path,
+                is_model,
+            },
+        ) in self.outputs.iter().enumerate()
+        {
+            let shown = path.display();
+            if let Some((name, _)) = self.inputs.iter().find(|(_, input)| same(input, path)) {
+                return Err(Failure::usage(format!(
+                    "{flag} {shown}: this is {name}, which it would overwrite; name another file"
+                )));
+            }
+            let earlier = &self.outputs[..place];
+            if let Some(other) = earlier.iter().find(|other| same(other.path, path)) {
+                return Err(Failure::usage(format!(
+                    "{} and {flag} name the same file, {shown}; name two",
+                    other.flag
+                )));
+            }
+            if !force
+                && !is_model
+                && let Some(spec) = model::peek(path)
+            {
+                return Err(Failure::usage(format!(
+                    "{flag} {shown}: this is a model ({spec}), which would be lost; name another file, or add --force"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Standard input or output, as people write it.
+pub fn is_dash(path: &Path) -> bool {
+    path == Path::new("-")
+}

@@ -1,0 +1,98 @@
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+use super::output::Place;
+
+/// A file that grows line by line, each on its way to the disk at once: a run that ends early leaves it up to there. It is
+/// locked while it is written, so that no two runs mix their lines.
+pub struct LogFile {
+    file: File,
+    path: PathBuf,
+    is_stream: bool,
+}
+
+impl LogFile {
+    /// Opens `path` and empties it; a device or a pipe is written straight.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also where another process is writing it.
+    pub fn create(path: &Path) -> Result<Self> {
+        let failed = Error::io(path);
+        let (file, is_stream) = match Place::find(path)? {
+            Place::Stream => (File::options().append(true).open(path), true),
+            Place::File(place, _) => {
+                let mut options = File::options();
+                (options.create(true).append(true).open(place), false)
+            }
+        };
+        let file = file.map_err(failed)?;
+        if !is_stream {
+            // A file system without locks does not stop a run.
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                let message = "another run is writing this log; name another file";
+                let error = io::Error::new(io::ErrorKind::ResourceBusy, message);
+                return Err(Error::io(path)(error));
+            }
+            file.set_len(0).map_err(Error::io(path))?;
+        }
+        Ok(LogFile {
+            file,
+            path: path.to_owned(),
+            is_stream,
+        })
+    }
+
+    /// Appends a line.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn line(&mut self, text: &str) -> Result<()> {
+        // In one call: a line is there or it is not.
+        let written = self.file.write_all(format!("{text}\n").as_bytes());
+        written.map_err(Error::io(&self.path))
+    }
+
+    /// Waits until the lines are on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(self) -> Result<()> {
+        if self.is_stream {
+            return Ok(());
+        }
+        self.file.sync_all().map_err(Error::io(&self.path))
+    }
+}
+
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        // Said, not left to the closing of the file: a child process may hold it open a moment longer.
+        let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_belongs_to_one_run_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, "an old run's\n").unwrap();
+        let mut log = LogFile::create(&path).unwrap();
+        log.line("one").unwrap();
+        let second = LogFile::create(&path).err().map(|error| error.to_string());
+        assert!(
+            second.as_ref().is_some_and(|e| e.contains("another run")),
+            "{second:?}"
+        );
+        log.line("two").unwrap();
+        log.finish().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+        LogFile::create(&path).unwrap();
+    }
+}

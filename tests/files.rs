@@ -1,0 +1,383 @@
+//! No file of the user's is lost: what the command may write over, what it keeps when a run does not end well.
+#![cfg(unix)]
+
+#[path = "common/command.rs"]
+mod command;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::ops::Range;
+use std::os::unix::fs::{FileTypeExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use command::{couplet, refused, stderr, table, well};
+
+use couplet::executor::{Executor, Taken, Training, TrainingState};
+use couplet::flow::Plan;
+use couplet::{Error, Matrix, Result};
+
+/// A folder with a table and a model of it.
+fn with_model() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    table(folder.path(), "d.csv", 60, |_, _| {});
+    let args = "train d.csv --steps 5 --device cpu --out m.safetensors";
+    well(folder.path(), args);
+    folder
+}
+
+fn pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+/// Devices and pipes are written through, never replaced by a file of their name; so is a link, which stays one.
+#[test]
+fn what_is_no_file_is_not_replaced() {
+    let folder = with_model();
+    let folder = folder.path();
+    let is_device = || {
+        let kind = fs::metadata("/dev/null").unwrap().file_type();
+        assert!(kind.is_char_device(), "/dev/null was replaced");
+    };
+    well(
+        folder,
+        "score m.safetensors d.csv --device cpu --out /dev/null",
+    );
+    is_device();
+    well(
+        folder,
+        "sample m.safetensors -n 5 --device cpu --out /dev/null",
+    );
+    is_device();
+    let train = "train d.csv --steps 5 --device cpu --out";
+    well(folder, &format!("{train} /dev/null --log /dev/null"));
+    is_device();
+    let output = well(folder, &format!("{train} n.safetensors --log /dev/stderr"));
+    assert!(stderr(&output).contains("\"event\":\"done\""));
+
+    let fifo = folder.join("fifo");
+    pipe(&fifo);
+    let reader = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || fs::read_to_string(fifo).unwrap()
+    });
+    well(folder, "score m.safetensors d.csv --device cpu --out fifo");
+    assert_eq!(reader.join().unwrap().lines().count(), 61);
+    assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
+
+    symlink("elsewhere.csv", folder.join("link.csv")).unwrap();
+    well(
+        folder,
+        "score m.safetensors d.csv --device cpu --out link.csv",
+    );
+    assert!(
+        fs::symlink_metadata(folder.join("link.csv"))
+            .unwrap()
+            .is_symlink()
+    );
+    assert!(folder.join("elsewhere.csv").exists());
+}
+
+/// No command writes over what it reads, under whatever name, nor anything else over a model.
+#[test]
+fn inputs_and_models_are_not_overwritten() {
+    let folder = with_model();
+    let folder = folder.path();
+    let (data, model) = (folder.join("d.csv"), folder.join("m.safetensors"));
+    fs::hard_link(&data, folder.join("hard.csv")).unwrap();
+    symlink("d.csv", folder.join("soft.csv")).unwrap();
+    fs::hard_link(&model, folder.join("m2.safetensors")).unwrap();
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    fs::write(folder.join("c.toml"), "").unwrap();
+    let before = [&data, &model].map(|path| fs::read(path).unwrap());
+    let score = "score m.safetensors d.csv --device cpu --out";
+    let train = "train d.csv --device cpu --steps 2 --config c.toml";
+    for (args, parts) in [
+        (format!("{score} d.csv"), ["DATA", "overwrite"]),
+        (format!("{score} ./hard.csv"), ["DATA", "overwrite"]),
+        (format!("{score} soft.csv"), ["DATA", "overwrite"]),
+        (
+            format!("{score} m2.safetensors --json"),
+            ["MODEL", "overwrite"],
+        ),
+        (
+            "sample m.safetensors --json --out m.safetensors".into(),
+            ["MODEL", "overwrite"],
+        ),
+        (format!("{train} --log hard.csv"), ["DATA", "overwrite"]),
+        (format!("{train} --log c.toml"), ["--config", "overwrite"]),
+        (format!("{train} --out soft.csv"), ["DATA", "overwrite"]),
+        (
+            format!("{train} --log m2.safetensors"),
+            ["a model", "--force"],
+        ),
+        (
+            format!("{train} --log x --out ./x"),
+            ["--log and --out", "name two"],
+        ),
+        (format!("{train} --out notes.txt"), ["no model", "--force"]),
+        (
+            format!("{train} --out -"),
+            ["standard output", "name a file"],
+        ),
+    ] {
+        refused(folder, &args, 2, &parts);
+    }
+    fs::copy(&model, folder.join("other.safetensors")).unwrap();
+    let onto = "sample m.safetensors -n 3 --device cpu --json --out other.safetensors";
+    refused(folder, onto, 2, &["a model", "2 columns", "--force"]);
+    assert_eq!(before, [&data, &model].map(|path| fs::read(path).unwrap()));
+    assert_eq!(fs::read(folder.join("notes.txt")).unwrap(), b"mine");
+
+    // Asked for, it is done; and a model that takes another's place says whose.
+    well(folder, &format!("{onto} --force"));
+    well(folder, &format!("{train} --out notes.txt --force"));
+    let output = well(folder, &format!("{train} --out m.safetensors"));
+    let text = stderr(&output);
+    assert!(
+        text.contains("in place of the model that was there (2 columns"),
+        "{text}"
+    );
+    // Rows that go to standard output must not go to the end of the table that they are read from.
+    let appended = Command::new(env!("CARGO_BIN_EXE_couplet"))
+        .args(["score", "m.safetensors", "d.csv", "--device", "cpu"])
+        .current_dir(folder)
+        .stdout(File::options().append(true).open(&data).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(appended.status.code(), Some(2), "{}", stderr(&appended));
+    assert_eq!(fs::read(&data).unwrap(), before[0]);
+}
+
+#[test]
+fn the_models_name_keeps_all_of_the_tables_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for name in ["data.v1.csv", "data.v2.csv", ".csv", "plain"] {
+        table(folder, name, 40, |_, _| {});
+        well(folder, &format!("train {name} --steps 2 --device cpu"));
+    }
+    for name in ["data.v1", "data.v2", ".csv", "plain"] {
+        assert!(
+            folder.join(format!("{name}.safetensors")).exists(),
+            "{name}"
+        );
+    }
+}
+
+/// kill -9 leaves a temporary file; the next run in that folder removes it, but not one that another run is writing.
+#[test]
+fn what_killed_runs_leave_is_swept() {
+    let folder = with_model();
+    let folder = folder.path();
+    let temporaries = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+        entries
+            .filter(|path| path.to_string_lossy().ends_with(".tmp"))
+            .collect()
+    };
+    let endless = || {
+        let mut child = start(
+            folder,
+            "sample m.safetensors -n 900000000 --device cpu --out many.csv",
+        );
+        let before = temporaries().len();
+        wait_until(|| temporaries().len() > before || child.try_wait().unwrap().is_some());
+        child
+    };
+    let mut killed = endless();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let left = temporaries();
+    assert_eq!(left.len(), 1);
+    let mut writing = endless();
+    let old = SystemTime::now() - Duration::from_secs(60);
+    for path in temporaries() {
+        File::open(path).unwrap().set_modified(old).unwrap();
+    }
+    well(
+        folder,
+        "sample m.safetensors -n 5 --device cpu --out few.csv",
+    );
+    let now = temporaries();
+    writing.kill().unwrap();
+    writing.wait().unwrap();
+    assert_eq!(now.len(), 1, "{now:?}");
+    assert_ne!(now, left);
+}
+
+/// Two runs with one log: the second is refused, and the first one's lines stay whole.
+#[test]
+fn a_log_is_written_by_one_run() {
+    let folder = with_model();
+    let folder = folder.path();
+    let mut first = start(
+        folder,
+        "train d.csv --steps 100000000 --validation 0 --device cpu --log log.jsonl --out a.safetensors",
+    );
+    wait_until(|| fs::metadata(folder.join("log.jsonl")).is_ok_and(|m| m.len() > 0));
+    let second = "train d.csv --steps 2 --device cpu --log log.jsonl --out b.safetensors";
+    refused(folder, second, 1, &["log.jsonl", "another run"]);
+    interrupt(&first);
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+    let log = fs::read_to_string(folder.join("log.jsonl")).unwrap();
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+}
+
+fn start(folder: &Path, args: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_couplet"))
+        .args(args.split_whitespace())
+        .current_dir(folder)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn interrupt(child: &Child) {
+    signal(child, "-INT");
+}
+
+fn signal(child: &Child, name: &str) {
+    let kill = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+}
+
+#[track_caller]
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(std::time::Instant::now() < deadline, "waited in vain");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Ctrl-C and SIGTERM end a run with its best model on the disk, and say so.
+#[test]
+fn an_interrupted_run_leaves_its_best_model() {
+    let folder = with_model();
+    let folder = folder.path();
+    for (name, flags) in [
+        ("-INT", ""),
+        ("-TERM", "--validation 0"),
+        ("-INT", "--cpu-reference"),
+    ] {
+        let args = format!(
+            "train d.csv --steps 100000000 --patience 0 --device cpu --log-every 10 --out best.safetensors {flags}"
+        );
+        let mut child = start(folder, &args);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut text = String::new();
+        // Some steps in.
+        while !text
+            .lines()
+            .any(|line| line.trim_start().starts_with("30 "))
+        {
+            text += &(lines.next().unwrap().unwrap() + "\n");
+        }
+        signal(&child, name);
+        for line in lines {
+            text += &(line.unwrap() + "\n");
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+        assert!(
+            text.contains("The best model so far") && text.contains("best.safetensors"),
+            "{text}"
+        );
+        well(folder, "info best.safetensors");
+        fs::remove_file(folder.join("best.safetensors")).unwrap();
+    }
+}
+
+/// An executor that fails at a given step, or in whatever comes after training.
+struct Failing {
+    inner: Box<dyn Executor>,
+    at_step: u64,
+    taken: u64,
+}
+
+impl Executor for Failing {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+    fn plan(&self) -> &Plan {
+        self.inner.plan()
+    }
+    fn parameters(&mut self) -> Result<Vec<f64>> {
+        self.inner.parameters()
+    }
+    fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
+        self.inner.set_parameters(parameters)
+    }
+    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
+        self.inner.start(rows, training)
+    }
+    fn train(&mut self, steps: usize) -> Result<Taken> {
+        if self.taken >= self.at_step {
+            return Err(Error::Gpu("the device was lost".into()));
+        }
+        self.taken += steps as u64;
+        self.inner.train(steps)
+    }
+    fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
+        self.inner.loss_and_gradient()
+    }
+    fn state(&mut self) -> Result<TrainingState> {
+        self.inner.state()
+    }
+    fn set_state(&mut self, state: &TrainingState) -> Result<()> {
+        self.inner.set_state(state)
+    }
+    fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
+        self.inner.forward(x)
+    }
+    fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
+        self.inner.inverse(z)
+    }
+    fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
+        if self.taken >= 100 {
+            return Err(Error::Gpu("the device was lost".into()));
+        }
+        self.inner.log_prob(x)
+    }
+    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
+        self.inner.sample(seed, rows)
+    }
+}
+
+/// A device that is lost within a step, and one that is lost when all steps are done: the model is there.
+#[test]
+fn a_model_outlives_the_device_that_trained_it() {
+    let folder = with_model();
+    let folder = folder.path();
+    for (at_step, flags) in [(50, "--validation 0.2"), (1000, "--validation 0")] {
+        let out = folder.join(format!("{at_step}.safetensors"));
+        let mut args: Vec<OsString> = "couplet train --device cpu --steps 100"
+            .split_whitespace()
+            .chain(flags.split_whitespace())
+            .map(OsString::from)
+            .collect();
+        args.extend([
+            folder.join("d.csv").into(),
+            "--out".into(),
+            out.clone().into(),
+        ]);
+        let code = couplet::cli::run(args, &|inner| {
+            Box::new(Failing {
+                inner,
+                at_step,
+                taken: 0,
+            })
+        });
+        assert_eq!(code, 1);
+        let output = couplet(folder, &format!("info {}", out.display()));
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
