@@ -40,3 +40,33 @@ impl Error {
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How much of a field or name a message repeats, in characters.
+const LONGEST_SHOWN: usize = 40;
+
+/// Text from a file as a message repeats it: not all of it where it is long, control characters escaped.
+pub(crate) fn plain(text: &str) -> String {
+    let short: String = text.chars().take(LONGEST_SHOWN).collect();
+    let dots = if short.len() < text.len() { "..." } else { "" };
+    format!("{}{dots}", short.escape_debug())
+}
+
+/// As [`plain`], in quotes.
+pub(crate) fn shown(text: &str) -> String {
+    format!("\"{}\"", plain(text))
+}
+
+/// A column in a message: its number, from 1 on, and its name.
+pub(crate) fn column_place(column: usize, names: &[String]) -> String {
+    format!("column {} ({})", column + 1, shown(&names[column]))
+}
+
+/// Names for a message: the first few of many.
+pub(crate) fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| plain(name)).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -46,6 +46,7 @@ mod files;
 pub mod flow;
 pub mod gpu;
 mod matrix;
+pub mod memory;
 pub mod model;
 pub mod preprocessing;
 pub mod random;

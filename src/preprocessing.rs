@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, column_place};
 use crate::matrix::Matrix;
 
 /// Columns are scaled and shifted, then mixed, or left as they are.
@@ -44,18 +44,27 @@ impl Standardize {
             ));
         }
         let (mut mean, mut deviation) = (Vec::new(), Vec::new());
-        for (j, name) in names.iter().enumerate() {
-            let column = values.column(j);
-            let refuse = |why: String| {
-                let place = format!("column {} (\"{name}\")", j + 1);
-                Err(Error::Data(format!("{place} {why}")))
+        let constant: Vec<usize> = (0..values.columns())
+            .filter(|&j| values.column(j).iter().all(|&x| x == values.get(0, j)))
+            .collect();
+        if !constant.is_empty() {
+            const TOLD: usize = 8;
+            let told: Vec<String> = constant
+                .iter()
+                .take(TOLD)
+                .map(|&j| format!("{} is {:?}", column_place(j, names), values.get(0, j)))
+                .collect();
+            let more = match constant.len().saturating_sub(TOLD) {
+                0 => String::new(),
+                more => format!(", and {more} more columns are like this,"),
             };
-            if column.iter().all(|&x| x == column[0]) {
-                let value = column[0];
-                return refuse(format!(
-                    "is {value:?} in every row trained on: it has no density; remove the column"
-                ));
-            }
+            return Err(Error::Data(format!(
+                "{}{more} in every row trained on: it has no density; leave it out with --exclude",
+                told.join(", ")
+            )));
+        }
+        for j in 0..values.columns() {
+            let column = values.column(j);
             let m = column.iter().map(|x| x / rows).sum::<f64>();
             let d = column
                 .iter()
@@ -63,9 +72,10 @@ impl Standardize {
                 .sum::<f64>()
                 .sqrt();
             if !m.is_finite() || !d.is_normal() {
-                return refuse(format!(
-                    "has mean {m:e} and standard deviation {d:e}, beyond what 64-bit numbers can square; rescale it"
-                ));
+                return Err(Error::Data(format!(
+                    "{} has mean {m:e} and standard deviation {d:e}, beyond what 64-bit numbers can square; rescale it",
+                    column_place(j, names)
+                )));
             }
             mean.push(m);
             deviation.push(d);
@@ -210,13 +220,12 @@ impl Preprocessing {
     /// [`Error::Data`] names the first number that is too large for f32.
     pub fn training_rows(&self, values: &Matrix<f64>, names: &[String]) -> Result<Matrix<f32>> {
         let rows = self.apply(values).map(|x| x as f32);
-        for (j, name) in names.iter().enumerate() {
+        for j in 0..rows.columns() {
             if let Some(row) = rows.column(j).iter().position(|x| !x.is_finite()) {
                 return Err(Error::Data(format!(
-                    "row {}, column {} (\"{name}\"): {} is too large for 32-bit numbers; rescale the column, or set \
-                     standardize = true",
+                    "row {}, {}: {} is too large for 32-bit numbers; rescale the column, or set standardize = true",
                     row + 1,
-                    j + 1,
+                    column_place(j, names),
                     values.get(row, j)
                 )));
             }

@@ -353,7 +353,7 @@ fn npy_goes_in_and_out() {
         numbers(&folder.join("a.csv")),
         numbers(&folder.join("b.csv"))
     );
-    let back = couplet::data::read_table(&folder.join("a.npy")).unwrap();
+    let back = couplet::data::read_table(&folder.join("a.npy"), &Default::default()).unwrap();
     let csv = numbers(&folder.join("a.csv"));
     for (row, expected) in csv.iter().enumerate() {
         assert_eq!(&back.values.row(row).collect::<Vec<_>>(), expected);

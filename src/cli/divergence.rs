@@ -1,4 +1,5 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
+use crate::error::plain;
 use crate::executor::{Batches, Fault};
 use crate::flow::Plan;
 use crate::train::Divergence;
@@ -94,7 +95,7 @@ fn row(run: &Run, row: u32) -> String {
         .iter()
         .take(SHOWN)
         .enumerate()
-        .map(|(j, name)| format!("{name} = {:?}", values.get(0, j) as f32))
+        .map(|(j, name)| format!("{} = {:?}", plain(name), values.get(0, j) as f32))
         .collect();
     if values.columns() > SHOWN {
         shown.push("...".into());

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::config::ModelConfig;
+use crate::error::plain;
 use crate::flow::Layout;
 use crate::model::Model;
 
@@ -37,11 +38,12 @@ pub fn run(args: &InfoArgs) -> Result<()> {
         });
         return print(&format!("{value}\n"));
     }
+    let names: Vec<String> = model.columns.iter().map(|name| plain(name)).collect();
     let mut text = format!(
         "{}\nflow        {}\ncolumns     {}\n",
         args.model.display(),
         model.spec,
-        model.columns.join(", ")
+        names.join(", ")
     );
     match &model.preprocessing.standardize {
         None => text += "data        as it comes\n",
@@ -50,7 +52,7 @@ pub fn run(args: &InfoArgs) -> Result<()> {
                 None => "data        standardised\n",
                 Some(_) => "data        standardised, then whitened\n",
             };
-            for ((name, mean), deviation) in model.columns.iter().zip(&s.mean).zip(&s.deviation) {
+            for ((name, mean), deviation) in names.iter().zip(&s.mean).zip(&s.deviation) {
                 text += &format!(
                     "            {name}: mean {mean:.6e}, standard deviation {deviation:.6e}\n"
                 );

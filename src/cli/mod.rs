@@ -28,6 +28,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::data::TableOptions;
 use crate::error::Error;
 use crate::executor::Executor;
 
@@ -84,6 +85,35 @@ enum DeviceName {
     Auto,
     Gpu,
     Cpu,
+}
+
+/// How a table is read.
+#[derive(Args)]
+struct TableArgs {
+    /// Whether the first line of a text table names its columns [default: it does if none of its fields is a number]
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    header: Option<bool>,
+    /// Columns to leave out, by name or number (the first is 1), separated by commas
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    exclude: Vec<String>,
+}
+
+fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("yes or no"),
+    }
+}
+
+impl TableArgs {
+    fn options(&self) -> TableOptions {
+        TableOptions {
+            header: self.header,
+            exclude: self.exclude.clone(),
+            wanted: Vec::new(),
+        }
+    }
 }
 
 /// Where data goes.

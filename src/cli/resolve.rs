@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{ConditionerName, Config, ModelConfig, Start};
-use crate::data::{Split, Table, Target, default_names, read_table, suspects, take};
+use crate::data::{Split, Table, Target, default_names, read_table, relations, suspects, take};
 use crate::error::Error;
 use crate::files::{OutputFile, same};
 use crate::flow::{Layout, Plan, initial_parameters, start_at_identity};
@@ -28,6 +28,8 @@ pub struct Run {
     /// Which of the table's rows are which.
     pub split: Split,
     pub truth: Option<Box<Truth>>,
+    /// Columns that follow from others, a sentence each.
+    pub relations: Vec<String>,
     pub out: PathBuf,
     /// The model that stands there now, in words.
     pub replaced: Option<String>,
@@ -64,7 +66,10 @@ impl Run {
         let replaced = guard(args, &out)?;
 
         let (truth, table) = match &args.data {
-            Some(path) => (None, read_table(path).map_err(input)?),
+            Some(path) => (
+                None,
+                read_table(path, &args.table.options()).map_err(input)?,
+            ),
             None => {
                 let target = match &args.target {
                     None => Target::reference(seed),
@@ -83,6 +88,13 @@ impl Run {
                 (Some(truth), table)
             }
         };
+        let (doubts, relations) = match truth {
+            None => (suspects(&table), relations(&table)),
+            Some(_) => Default::default(),
+        };
+        for sentence in doubts.iter().chain(&relations) {
+            say!("warning: {sentence}");
+        }
         let Table {
             columns, values, ..
         } = table;
@@ -94,11 +106,6 @@ impl Run {
         }
         let config = configure(args, init.as_ref(), Some(&values))?;
         let spec = config.model.spec(values.columns())?;
-        if truth.is_none() {
-            for sentence in suspects(&values, &columns) {
-                say!("warning: {sentence}");
-            }
-        }
         let split = Split::new(values.rows(), config.train.validation, seed);
         let preprocessing = match &init {
             // The parameters belong to the units that they were trained in.
@@ -158,6 +165,7 @@ impl Run {
             validation,
             split,
             truth,
+            relations,
             out,
             replaced,
         })

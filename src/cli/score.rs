@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::data::{read_table, write_csv_rows, write_npy};
+use crate::data::{TableOptions, read_table, write_csv_rows, write_npy};
 use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::model::Model;
@@ -10,14 +10,16 @@ use crate::model::Model;
 use super::device::Device;
 use super::guard::Guard;
 use super::output::{Format, Sink};
-use super::{DeviceArgs, Failure, OutputArgs, Result, Wrap, input};
+use super::{DeviceArgs, Failure, OutputArgs, Result, TableArgs, Wrap, input};
 
 #[derive(clap::Args)]
 pub struct ScoreArgs {
     /// Model file
     model: PathBuf,
-    /// Table to score (CSV or NPY), with the model's columns
+    /// Table to score (CSV or NPY; - is standard input), with the model's columns
     data: PathBuf,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -31,7 +33,11 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         .writes("--out", Some(args.output.path()))
         .check(args.output.force)?;
     let model = Model::load(&args.model).map_err(input)?;
-    let table = read_table(&args.data).map_err(input)?;
+    let options = TableOptions {
+        wanted: model.columns.clone(),
+        ..args.table.options()
+    };
+    let table = read_table(&args.data, &options).map_err(input)?;
     let table = table.in_order_of(&model.columns).map_err(|error| {
         let message = format!("{}: {error}", args.data.display());
         Failure::from(Error::Data(message))

@@ -7,12 +7,14 @@ use crate::config::{BaseName, ConditionerName, Config, ScheduleName, Start};
 use crate::data::TargetName;
 use crate::flow::Activation;
 
-use super::DeviceArgs;
+use super::{DeviceArgs, TableArgs};
 
 #[derive(clap::Args)]
 pub struct TrainArgs {
-    /// Table to fit (CSV or NPY, numbers only); none runs the reference experiment
+    /// Table to fit (CSV or NPY, numbers only; - is standard input); none runs the reference experiment
     pub(super) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) table: TableArgs,
     /// Fit a built-in target, whose density is known: gaussian, two-moons, rings, pinwheel, checkerboard, two-spirals,
     /// mixture, banana or funnel
     #[arg(long, value_name = "NAME", conflicts_with = "data")]

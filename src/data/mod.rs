@@ -2,19 +2,21 @@
 
 mod csv;
 mod npy;
+mod source;
 mod split;
 mod suspects;
 mod target;
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, list, shown};
 use crate::matrix::Matrix;
 
 pub use csv::write_csv_rows;
 pub use npy::write_npy;
+use source::{Format, Source};
 pub use split::{Split, take};
-pub use suspects::suspects;
+pub use suspects::{relations, suspects};
 pub use target::{Target, TargetName};
 
 /// A table of finite numbers with names for its columns.
@@ -50,7 +52,8 @@ impl Table {
                 Some(place) => order.push(place),
                 None => {
                     return Err(Error::Data(format!(
-                        "the table has no column \"{name}\"; it has {}, and the model was trained on {}",
+                        "the table has no column {}; it has {}, and the model was trained on {}",
+                        shown(name),
                         list(&self.columns),
                         list(names)
                     )));
@@ -66,13 +69,47 @@ impl Table {
     }
 }
 
-/// Names for a message: the first few of many.
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown = names[..names.len().min(SHOWN)].join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
+/// How a table is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableOptions {
+    /// Whether the first line of a text file names the columns; without it the line decides: it does if none of its fields
+    /// is a number.
+    pub header: Option<bool>,
+    /// Columns to leave out, by name, or by number from 1 on.
+    pub exclude: Vec<String>,
+    /// Columns to read where the table has them all by name; others are ignored then.
+    pub wanted: Vec<String>,
+}
+
+impl TableOptions {
+    /// The places of the columns to read, ascending.
+    fn kept(&self, columns: &[String], named: bool) -> Result<Vec<usize>> {
+        let find = |name: &String| columns.iter().position(|column| column == name);
+        if named && !self.wanted.is_empty() && self.wanted != default_names(self.wanted.len()) {
+            let places: Option<Vec<usize>> = self.wanted.iter().map(find).collect();
+            if let Some(mut places) = places {
+                places.sort_unstable();
+                return Ok(places);
+            }
+        }
+        let mut kept: Vec<usize> = (0..columns.len()).collect();
+        for name in &self.exclude {
+            let number = name
+                .parse()
+                .ok()
+                .filter(|number| (1..=columns.len()).contains(number));
+            match find(name).or(number.map(|number| number - 1)) {
+                Some(place) => kept.retain(|&j| j != place),
+                None => {
+                    return Err(Error::Spec(format!(
+                        "--exclude {}: the table has no such column; it has {}",
+                        name.escape_debug(),
+                        list(columns)
+                    )));
+                }
+            }
+        }
+        Ok(kept)
     }
 }
 
@@ -81,40 +118,40 @@ pub fn default_names(columns: usize) -> Vec<String> {
     (0..columns).map(|j| format!("x{j}")).collect()
 }
 
-/// Reads a table from a CSV or NPY file, by its extension; an unknown extension is read as CSV.
+/// Reads a table from a CSV or NPY file, whichever its content says it is; `-` is standard input.
 ///
 /// # Errors
-/// [`Error::Data`] names the file and, for a bad number, its line, row and column; [`Error::Io`] where the file cannot
-/// be read.
-pub fn read_table(path: &Path) -> Result<Table> {
-    let is = |extension: &str| {
-        path.extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case(extension))
+/// [`Error::Data`] names the file and, for bad numbers, their lines, rows and columns; [`Error::Spec`] names a column of
+/// the options that is not there; [`Error::Io`] where the file cannot be read.
+pub fn read_table(path: &Path, options: &TableOptions) -> Result<Table> {
+    let source = Source::open(path)?;
+    let name = source.name.clone();
+    let bad = |message: String| Err(Error::Data(format!("{name}: {message}")));
+    let table = match source.format()? {
+        Format::Npy => npy::read(source, options)?,
+        Format::Csv
+            if path
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("npy")) =>
+        {
+            return bad("not a readable NPY file: it does not begin as one".into());
+        }
+        Format::Csv => csv::read(source, options)?,
     };
-    let table = if is("npy") {
-        npy::read(path)?
-    } else if is("parquet") || is("npz") || is("gz") {
-        return Err(Error::Data(format!(
-            "{}: only CSV and NPY files can be read; write the table as one of them",
-            path.display()
-        )));
-    } else {
-        csv::read(path)?
-    };
+    if table.values.columns() == 0 {
+        return bad("no column is left; exclude fewer".into());
+    }
     if table.values.rows() == 0 {
-        return Err(Error::Data(format!(
-            "{}: the table has no rows",
-            path.display()
-        )));
+        return bad("the table has no rows".into());
     }
     for (j, name) in table.columns.iter().enumerate() {
         if let Some(i) = table.columns[..j].iter().position(|other| other == name) {
-            return Err(Error::Data(format!(
-                "{}: columns {} and {} are both named \"{name}\"; rename one",
-                path.display(),
+            return bad(format!(
+                "columns {} and {} are both named {}; rename one",
                 i + 1,
-                j + 1
-            )));
+                j + 1,
+                shown(name)
+            ));
         }
     }
     Ok(table)

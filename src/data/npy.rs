@@ -1,20 +1,19 @@
-use std::fs::File;
-use std::io::{self, BufReader, Write};
-use std::path::Path;
+use std::io::{self, Write};
 
 use npyz::{NpyFile, Order, WriterBuilder};
 
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
+use crate::memory;
 
-use super::{Table, default_names};
+use super::source::Source;
+use super::{Table, TableOptions, default_names};
 
 /// Reads a two-dimensional NPY array of f32 or f64, in C or Fortran order.
-pub(super) fn read(path: &Path) -> Result<Table> {
-    let bad = |message: String| Error::Data(format!("{}: {message}", path.display()));
-    let file = File::open(path).map_err(Error::io(path))?;
-    let length = file.metadata().map_err(Error::io(path))?.len();
-    let npy = NpyFile::new(BufReader::new(file))
+pub(super) fn read(source: Source, options: &TableOptions) -> Result<Table> {
+    let name = source.name.clone();
+    let bad = |message: String| Error::Data(format!("{name}: {message}"));
+    let npy = NpyFile::new(source.into_reader())
         .map_err(|error| bad(format!("not a readable NPY file: {error}")))?;
     let shape = npy.shape().to_vec();
     let &[rows, columns] = &shape[..] else {
@@ -23,57 +22,76 @@ pub(super) fn read(path: &Path) -> Result<Table> {
         )));
     };
     let kind = npy.dtype().descr();
-    let width = match npy.dtype() {
-        npyz::DType::Plain(plain) if ["<f8", ">f8"].contains(&plain.to_string().as_str()) => 8,
-        npyz::DType::Plain(plain) if ["<f4", ">f4"].contains(&plain.to_string().as_str()) => 4,
-        _ => {
-            return Err(bad(format!(
-                "the array's type is {kind}; convert it to float32 or float64"
-            )));
-        }
+    let wrong_kind = || {
+        bad(format!(
+            "the array's type is {kind}; convert it to float32 or float64"
+        ))
     };
-    // A header may promise more than the file holds; believe the file before anything is allocated.
-    let promised = rows.checked_mul(columns);
-    if promised.is_none_or(|count| count.checked_mul(width).is_none_or(|bytes| bytes > length)) {
+    // The numbers come as f64, and are turned round and standardised in copies.
+    let bytes = rows
+        .checked_mul(columns)
+        .and_then(|count| count.checked_mul(4 * 8));
+    if let Some(shortfall) = memory::shortfall(bytes.unwrap_or(u64::MAX)) {
         return Err(bad(format!(
-            "the header promises {rows} x {columns} numbers, more than the file's {length} bytes can hold"
+            "the header promises {rows} x {columns} numbers, which {shortfall}; train on fewer rows"
         )));
     }
     let order = npy.order();
-    let truncated = |error: io::Error| bad(format!("the file ends early: {error}"));
+    let ends_early = |error: io::Error| {
+        bad(format!(
+            "the file ends before the {rows} x {columns} numbers that its header promises: {error}"
+        ))
+    };
+    // Collected as they come, not allocated as promised.
     let values: Vec<f64> = match npy.try_data::<f64>() {
-        Ok(data) => data.collect::<io::Result<_>>().map_err(truncated)?,
+        Ok(data) => data.collect::<io::Result<_>>().map_err(ends_early)?,
         Err(npy) => match npy.try_data::<f32>() {
             Ok(data) => data
                 .map(|value| value.map(f64::from))
                 .collect::<io::Result<_>>()
-                .map_err(truncated)?,
-            Err(_) => {
-                return Err(bad(format!(
-                    "the array's type is {kind}; convert it to float32 or float64"
-                )));
-            }
+                .map_err(ends_early)?,
+            Err(_) => return Err(wrong_kind()),
         },
     };
     let (rows, columns) = (rows as usize, columns as usize);
-    if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-        let (row, column) = match order {
-            Order::C => (place / columns, place % columns),
-            Order::Fortran => (place % rows, place / rows),
+    let names = default_names(columns);
+    let kept = options.kept(&names, false)?;
+    let values = Matrix::from_fn(rows, kept.len(), |row, j| match order {
+        Order::Fortran => values[kept[j] * rows + row],
+        Order::C => values[row * columns + kept[j]],
+    });
+    let not_finite: Vec<String> = kept
+        .iter()
+        .enumerate()
+        .filter_map(|(j, place)| {
+            let column = values.column(j);
+            let row = column.iter().position(|value| !value.is_finite())?;
+            let count = column.iter().filter(|value| !value.is_finite()).count();
+            let more = match count - 1 {
+                0 => String::new(),
+                more => format!(", and so in {more} more of its rows"),
+            };
+            Some(format!(
+                "row {}, column {}: {} is not a finite number{more}",
+                row + 1,
+                place + 1,
+                column[row]
+            ))
+        })
+        .collect();
+    if !not_finite.is_empty() {
+        const TOLD: usize = 8;
+        let more = match not_finite.len().saturating_sub(TOLD) {
+            0 => String::new(),
+            more => format!("; and {more} more columns are like this"),
         };
+        let told = not_finite[..not_finite.len().min(TOLD)].join("; ");
         return Err(bad(format!(
-            "row {}, column {}: {} is not a finite number; remove the row or fill it in",
-            row + 1,
-            column + 1,
-            values[place]
+            "{told}{more}; fill in or remove such rows, or leave such columns out with --exclude"
         )));
     }
-    let values = match order {
-        Order::Fortran => Matrix::from_values(rows, columns, values),
-        Order::C => Matrix::from_fn(rows, columns, |row, column| values[row * columns + column]),
-    };
     Ok(Table {
-        columns: default_names(columns),
+        columns: kept.iter().map(|&j| names[j].clone()).collect(),
         named: false,
         values,
     })

@@ -1,0 +1,146 @@
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// A table's file, opened once: what is looked at is read again by whoever reads the table, since a pipe gives it once.
+pub(super) struct Source {
+    /// For messages.
+    pub name: String,
+    /// The beginning: up to the end of the first line, or [`LONGEST_FIRST_LINE`].
+    pub head: Vec<u8>,
+    rest: Box<dyn Read>,
+}
+
+/// How much is looked at to tell what a file is.
+const LONGEST_FIRST_LINE: usize = 1 << 16;
+
+/// What a file turns out to hold.
+pub(super) enum Format {
+    Csv,
+    Npy,
+}
+
+impl Source {
+    /// Opens a file, a pipe, or standard input, which is called `-`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (name, reader): (String, Box<dyn Read>) = if path == Path::new("-") {
+            ("standard input".into(), Box::new(io::stdin().lock()))
+        } else {
+            let file = File::open(path).map_err(Error::io(path))?;
+            if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                let kind = io::ErrorKind::IsADirectory;
+                return Err(Error::io(path)(io::Error::new(kind, "this is a folder")));
+            }
+            (path.display().to_string(), Box::new(file))
+        };
+        Self::new(name, reader).map_err(Error::io(path))
+    }
+
+    fn new(name: String, mut rest: Box<dyn Read>) -> io::Result<Self> {
+        let mut head = vec![0; LONGEST_FIRST_LINE];
+        let mut length = 0;
+        // A pipe may hand out a line in pieces.
+        while length < head.len() && !head[..length].contains(&b'\n') {
+            match rest.read(&mut head[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        head.truncate(length);
+        Ok(Source { name, head, rest })
+    }
+
+    /// All bytes, from the first.
+    pub fn into_reader(self) -> impl Read {
+        Cursor::new(self.head).chain(self.rest)
+    }
+
+    pub fn bad(&self, message: impl AsRef<str>) -> Error {
+        Error::Data(format!("{}: {}", self.name, message.as_ref()))
+    }
+
+    /// Tells the format by what the file begins with; names of files lie, and pipes have none.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names a format that cannot be read, and the way out.
+    pub fn format(&self) -> Result<Format> {
+        let head = &self.head;
+        if head.starts_with(b"\x93NUMPY") {
+            return Ok(Format::Npy);
+        }
+        let compressed: [(&[u8], &str, &str); 4] = [
+            (b"\x1f\x8b", "gzip", "gunzip"),
+            (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+            (b"\xfd7zXZ\x00", "xz", "unxz"),
+            (b"BZh", "bzip2", "bunzip2"),
+        ];
+        for (magic, what, command) in compressed {
+            if head.starts_with(magic) {
+                return Err(self.bad(format!(
+                    "the file is compressed with {what}; unpack it: {command} < FILE | couplet train -"
+                )));
+            }
+        }
+        let others: [(&[u8], &str); 6] = [
+            (b"PK\x03\x04", "a ZIP archive (as .npz and .xlsx files are)"),
+            (b"PAR1", "a Parquet file"),
+            (b"ARROW1", "an Arrow file"),
+            (b"\x89HDF", "an HDF5 file"),
+            (b"SIMPLE  =", "a FITS file"),
+            (b"SQLite format 3", "an SQLite database"),
+        ];
+        for (magic, what) in others {
+            if head.starts_with(magic) {
+                return Err(self.bad(format!(
+                    "this is {what}, and only CSV and NPY files can be read; write the table as one of them"
+                )));
+            }
+        }
+        // The text of tables is ASCII for its most part; in UTF-16 every second byte of it is 0.
+        let zeros = head.iter().filter(|byte| **byte == 0).count();
+        let marked = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
+        if (marked && zeros > 0)
+            || (head.len() >= 4 && zeros * 5 >= head.len() * 2 && zeros < head.len())
+        {
+            return Err(self.bad(
+                "the text is UTF-16, as spreadsheets write it, and UTF-8 is read; convert it: iconv -f UTF-16 -t UTF-8",
+            ));
+        }
+        match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{' | b'[') => Err(self.bad(
+                "this looks like JSON, and only CSV and NPY files can be read; write the table as one of them",
+            )),
+            _ => Ok(Format::Csv),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out a few bytes at a time, as a pipe may.
+    struct Trickle(Cursor<Vec<u8>>);
+
+    impl Read for Trickle {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let few = out.len().min(3);
+            self.0.read(&mut out[..few])
+        }
+    }
+
+    #[test]
+    fn what_was_looked_at_is_read_again() {
+        let text = b"height,weight\n1,2\n3,4\n".to_vec();
+        let source =
+            Source::new("pipe".into(), Box::new(Trickle(Cursor::new(text.clone())))).unwrap();
+        assert!(source.head.starts_with(b"height,weight\n"));
+        let mut all = Vec::new();
+        source.into_reader().read_to_end(&mut all).unwrap();
+        assert_eq!(all, text);
+    }
+}
