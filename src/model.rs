@@ -60,9 +60,27 @@ impl Model {
     /// Writes the model file; whoever reads the path finds the old file or the new one, whole.
     ///
     /// # Errors
-    /// [`Error::Io`]; the old file, if there was one, is untouched.
+    /// [`Error::Model`] where parameters, columns or preprocessing are not those of the spec; [`Error::Io`]. The old file,
+    /// if there was one, is untouched.
     pub fn save(&self, path: &Path) -> Result<()> {
+        self.spec.validate()?;
         let layout = Layout::new(&self.spec);
+        let wrong = |what: &str, count: usize, expected: usize| {
+            let message = format!("{count} {what} where the model's spec has {expected}");
+            Err(Error::Model(format!("{}: {message}", path.display())))
+        };
+        if self.parameters.len() != layout.len() {
+            return wrong("parameters", self.parameters.len(), layout.len());
+        }
+        if self.columns.len() != self.spec.dims {
+            return wrong("column names", self.columns.len(), self.spec.dims);
+        }
+        if !self.preprocessing.is_valid(self.spec.dims) {
+            return Err(Error::Model(format!(
+                "{}: the model prepares rows with numbers that are missing, not finite or not positive",
+                path.display()
+            )));
+        }
         let metadata = Metadata {
             format_version: FORMAT_VERSION,
             library_version: env!("CARGO_PKG_VERSION").into(),

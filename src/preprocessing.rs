@@ -233,7 +233,7 @@ impl Preprocessing {
         Ok(rows)
     }
 
-    /// Whether all numbers are there, finite, and positive where they must be.
+    /// Whether all numbers are there, finite, and positive where they must be, and whitened columns are standardised.
     pub fn is_valid(&self, dims: usize) -> bool {
         let standardize = self.standardize.as_ref().is_none_or(|s| {
             s.mean.len() == dims
@@ -247,7 +247,9 @@ impl Preprocessing {
                     row.len() == i + 1 && row.iter().all(|l| l.is_finite()) && row[i] > 0.0
                 })
         });
-        standardize && whiten
+        // Whitening is of standardised columns; `widths`, and so the density, would be those of other numbers.
+        let in_order = self.whiten.is_none() || self.standardize.is_some();
+        standardize && whiten && in_order
     }
 }
 
@@ -273,6 +275,11 @@ mod tests {
         let names: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let preprocessing = Preprocessing::fit(&table, &names, true, true).unwrap();
         assert!(preprocessing.is_valid(4) && !preprocessing.is_valid(3));
+        let whitened_alone = Preprocessing {
+            standardize: None,
+            ..preprocessing.clone()
+        };
+        assert!(!whitened_alone.is_valid(4));
         let z = preprocessing.apply(&table);
         for i in 0..3 {
             for j in 0..3 {

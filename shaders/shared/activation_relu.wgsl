@@ -1,5 +1,5 @@
 fn activate(pre: vec4<f32>) -> vec4<f32> {
-    return max(pre, vec4<f32>());
+    return keep_nan(pre, max(pre, vec4<f32>()));
 }
 
 fn slope(saved: vec4<f32>) -> vec4<f32> {

@@ -1,5 +1,12 @@
 // Functions that WGSL has too coarse, or not at all.
 
+/// `result`, but NaN where `value` is: minima and maxima turn a NaN into a number, and a fault must show. By the bits,
+/// since NaN may be assumed absent from floats.
+fn keep_nan(value: vec4<f32>, result: vec4<f32>) -> vec4<f32> {
+    let is_nan = (bitcast<vec4<u32>>(value) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+    return select(result, value, is_nan);
+}
+
 /// The hyperbolic tangent as a rational function, degrees 13 and 6, off by at most 4e-7; WGSL's own may be off by
 /// 1e-5. Twin: `Real::tanh_` for f32 in src/cpu/real.rs.
 fn tanh_(value: vec4<f32>) -> vec4<f32> {
@@ -16,13 +23,13 @@ fn tanh_(value: vec4<f32>) -> vec4<f32> {
     q = q * x2 + 1.1853471e-4;
     q = q * x2 + 2.2684346e-3;
     q = q * x2 + 4.893525e-3;
-    return x * p / q;
+    return keep_nan(value, x * p / q);
 }
 
 /// 1 / (1 + exp(-x)).
 fn sigmoid(x: vec4<f32>) -> vec4<f32> {
     // The exponent stays below what overflows: 88.
-    return 1.0 / (1.0 + exp(min(-x, vec4(80.0))));
+    return keep_nan(x, 1.0 / (1.0 + exp(min(-x, vec4(80.0)))));
 }
 
 /// log(1 + exp(x)). The logarithm near 1 is 2 artanh(y / (2 + y)) as a series, because WGSL's `log` may be off by

@@ -1,8 +1,9 @@
-use crate::cpu::CpuExecutor;
+use crate::cpu::{self, CpuExecutor};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::flow::Plan;
 use crate::gpu::{Adapter, GpuExecutor, adapters};
+use crate::memory;
 
 use super::{DeviceArgs, DeviceName, Failure, Result, Wrap};
 
@@ -22,7 +23,13 @@ const NO_DRIVER: &str = "no GPU driver was found. Install the driver of your GPU
     brings llvmpipe, a software adapter for trying things out. Or take --device cpu";
 
 /// Where the work will run.
-pub enum Device {
+pub struct Device {
+    place: Place,
+    /// Whether nobody asked for this GPU: where it will not do, the CPU will.
+    may_fall_back: bool,
+}
+
+enum Place {
     Cpu,
     Gpu(Box<Adapter>),
 }
@@ -41,10 +48,10 @@ impl Device {
             (DeviceName::Cpu, _) if args.adapter.is_some() => Err(Failure::usage(
                 "--adapter names a GPU, and --device cpu asks for none; drop one of the two",
             )),
-            (DeviceName::Cpu, _) => Ok(Device::Cpu),
-            (_, Some((name, origin))) => Ok(Self::gpu(named(adapters(), &name, origin)?)),
+            (DeviceName::Cpu, _) => Ok(Self::cpu()),
+            (_, Some((name, origin))) => Ok(Self::gpu(named(adapters(), &name, origin)?, false)),
             (DeviceName::Gpu, None) => match adapters().into_iter().next() {
-                Some(adapter) => Ok(Self::gpu(adapter)),
+                Some(adapter) => Ok(Self::gpu(adapter, false)),
                 None => Err(Error::NoGpu(no_adapter()).into()),
             },
             (DeviceName::Auto, None) => {
@@ -52,49 +59,91 @@ impl Device {
                     .into_iter()
                     .find(|adapter| !adapter.is_software())
                 {
-                    Some(adapter) => Ok(Self::gpu(adapter)),
+                    Some(adapter) => Ok(Self::gpu(adapter, true)),
                     None => {
                         say!("note: no hardware GPU found; using the CPU");
-                        Ok(Device::Cpu)
+                        Ok(Self::cpu())
                     }
                 }
             }
         }
     }
 
-    fn gpu(adapter: Adapter) -> Self {
+    fn cpu() -> Self {
+        Device {
+            place: Place::Cpu,
+            may_fall_back: false,
+        }
+    }
+
+    fn gpu(adapter: Adapter, may_fall_back: bool) -> Self {
         if adapter.is_software() {
             say!(
                 "warning: {} computes on the CPU; --device cpu does the same work faster",
                 adapter.describe()
             );
         }
-        Device::Gpu(Box::new(adapter))
+        Device {
+            place: Place::Gpu(Box::new(adapter)),
+            may_fall_back,
+        }
     }
 
-    /// An executor on the device, with the given parameters.
-    pub fn executor(
+    /// An executor on the device, with the given parameters, which `prepare` has made ready. `training` says for how many
+    /// rows in batches of how many.
+    pub fn open(
         &self,
-        plan: Plan,
+        plan: &Plan,
         parameters: &[f32],
+        training: Option<(usize, usize)>,
         wrap: Wrap<'_>,
+        prepare: impl Fn(&mut dyn Executor) -> Result<(), Error>,
     ) -> Result<Box<dyn Executor>> {
-        Ok(wrap(match self {
-            Device::Cpu => Box::new(CpuExecutor::<f32>::new(plan, parameters)),
-            Device::Gpu(adapter) => Box::new(GpuExecutor::new(adapter, plan, parameters)?),
-        }))
+        let opened = match &self.place {
+            Place::Cpu => open_cpu(plan, parameters, training),
+            Place::Gpu(adapter) => GpuExecutor::new(adapter, plan.clone(), parameters)
+                .map(|executor| Box::new(executor) as Box<dyn Executor>),
+        };
+        let ready = |executor: Box<dyn Executor>| {
+            let mut executor = wrap(executor);
+            prepare(executor.as_mut()).map(|()| executor)
+        };
+        match opened.and_then(ready) {
+            Err(error @ (Error::NoGpu(_) | Error::GpuLimit(_) | Error::Gpu(_)))
+                if self.may_fall_back =>
+            {
+                say!("note: {error}; using the CPU");
+                Ok(open_cpu(plan, parameters, training).and_then(ready)?)
+            }
+            result => Ok(result?),
+        }
     }
+}
+
+/// The CPU executor, if memory holds it.
+fn open_cpu(
+    plan: &Plan,
+    parameters: &[f32],
+    training: Option<(usize, usize)>,
+) -> Result<Box<dyn Executor>, Error> {
+    let bytes = cpu::memory(plan, size_of::<f32>(), training);
+    if let Some(shortfall) = memory::shortfall(bytes) {
+        return Err(Error::Spec(format!(
+            "this flow ({}, {} parameters) {shortfall}; lower hidden, layers, or the number of rows",
+            plan.spec,
+            plan.layout.len()
+        )));
+    }
+    Ok(Box::new(CpuExecutor::<f32>::new(plan.clone(), parameters)))
 }
 
 /// The adapter that a user names, by number or by part of its name.
 fn named(adapters: Vec<Adapter>, name: &str, origin: &str) -> Result<Adapter> {
-    let place = match name.parse::<usize>() {
-        Ok(index) => (index < adapters.len()).then_some(index),
-        Err(_) => adapters.iter().position(|adapter| {
-            let full = adapter.info.name.to_lowercase();
-            full.contains(&name.to_lowercase())
-        }),
-    };
+    let names: Vec<String> = adapters
+        .iter()
+        .map(|adapter| adapter.info.name.clone())
+        .collect();
+    let place = place(&names, name);
     let known: Vec<String> = adapters
         .iter()
         .enumerate()
@@ -108,5 +157,78 @@ fn named(adapters: Vec<Adapter>, name: &str, origin: &str) -> Result<Adapter> {
             known.join(", ")
         ))
         .into()),
+    }
+}
+
+/// The place of the adapter of that number, or else of the first with that in its name: 4090 is more likely a part of one.
+fn place(names: &[String], wanted: &str) -> Option<usize> {
+    let by_number = wanted.parse().ok().filter(|&index| index < names.len());
+    by_number.or_else(|| {
+        let wanted = wanted.to_lowercase();
+        names
+            .iter()
+            .position(|name| name.to_lowercase().contains(&wanted))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelConfig;
+
+    #[test]
+    fn an_adapter_is_found_by_number_or_by_a_number_in_its_name() {
+        let names = [
+            "Intel UHD 770".to_string(),
+            "NVIDIA GeForce RTX 4090".into(),
+        ];
+        for (wanted, expected) in [
+            ("0", Some(0)),
+            ("1", Some(1)),
+            ("4090", Some(1)),
+            ("770", Some(0)),
+            ("geforce", Some(1)),
+            ("2", None),
+            ("radeon", None),
+        ] {
+            assert_eq!(place(&names, wanted), expected, "{wanted}");
+        }
+    }
+
+    /// A model beyond the adapter's limits: auto takes the CPU, but who asked for the GPU hears of it. So for a device that
+    /// fails while it is made ready.
+    #[test]
+    fn auto_falls_back_to_the_cpu() {
+        let adapter = || {
+            let first = adapters().into_iter().next();
+            first.expect("the kernel tests need a GPU adapter; scripts/test installs one")
+        };
+        let config = ModelConfig {
+            hidden: vec![1],
+            layers: 1,
+            ..ModelConfig::default()
+        };
+        let describe = |dims: usize, may_fall_back, prepare: &dyn Fn(&mut dyn Executor) -> _| {
+            let plan = Plan::new(&config.spec(dims).unwrap()).unwrap();
+            let parameters = vec![0.0; plan.layout.len()];
+            Device::gpu(adapter(), may_fall_back)
+                .open(&plan, &parameters, None, &|executor| executor, prepare)
+                .map(|executor| executor.describe())
+        };
+        let nothing = |_: &mut dyn Executor| Ok(());
+        // One more than groups in a dimension.
+        let wide = describe(65_536, true, &nothing).ok().unwrap();
+        assert!(wide.starts_with("CPU"), "{wide}");
+        let refused = describe(65_536, false, &nothing).err().unwrap();
+        assert!(
+            refused.message.contains("65536 columns") && refused.message.contains("--device cpu")
+        );
+        let fails_on_gpu = |executor: &mut dyn Executor| match executor.describe() {
+            name if name.starts_with("CPU") => Ok(()),
+            _ => Err(Error::Gpu("the device was lost".into())),
+        };
+        let lost = describe(4, true, &fails_on_gpu).ok().unwrap();
+        assert!(lost.starts_with("CPU"), "{lost}");
+        assert_eq!(describe(4, false, &fails_on_gpu).err().unwrap().code, 1);
     }
 }

@@ -1,13 +1,10 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
-use crate::error::plain;
 use crate::executor::{Batches, Fault};
 use crate::flow::Plan;
 use crate::train::Divergence;
 
+use super::output::described;
 use super::resolve::Run;
-
-/// Columns of a row that a message shows.
-const SHOWN: usize = 8;
 
 /// What is to be said of a run that diverged: which step, what did it, what to change.
 pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
@@ -89,19 +86,12 @@ fn describe(run: &Run, found: &Diagnosis, batch_rows: u32) -> String {
 fn row(run: &Run, row: u32) -> String {
     let as_seen = crate::data::take(&run.rows, &[row]).map(f64::from);
     let values = run.model.preprocessing.undo(&as_seen);
-    let mut shown: Vec<String> = run
-        .model
-        .columns
-        .iter()
-        .take(SHOWN)
-        .enumerate()
-        .map(|(j, name)| format!("{} = {:?}", plain(name), values.get(0, j) as f32))
-        .collect();
-    if values.columns() > SHOWN {
-        shown.push("...".into());
-    }
+    let values = values.map(|x| f64::from(x as f32));
     let number = run.split.training[row as usize] + 1;
-    format!("Row {number} ({})", shown.join(", "))
+    format!(
+        "Row {number} ({})",
+        described(&values, &run.model.columns, 0)
+    )
 }
 
 /// The safeguards that are off, the learning rate if it had a part, the row if it stands alone.

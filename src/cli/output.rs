@@ -1,8 +1,9 @@
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use crate::error::{Error, plain};
 use crate::files::OutputFile;
+use crate::matrix::Matrix;
 
 use super::guard::is_dash;
 use super::{Failure, OutputArgs, Result};
@@ -120,6 +121,21 @@ pub fn csv_field(text: &str) -> String {
     } else {
         text.to_owned()
     }
+}
+
+/// The numbers of a row with the names of their columns, as far as a message has room.
+pub fn described(values: &Matrix<f64>, names: &[String], row: usize) -> String {
+    const SHOWN: usize = 8;
+    let mut shown: Vec<String> = names
+        .iter()
+        .zip(values.row(row))
+        .take(SHOWN)
+        .map(|(name, value)| format!("{} = {value:?}", plain(name)))
+        .collect();
+    if names.len() > SHOWN {
+        shown.push("...".into());
+    }
+    shown.join(", ")
 }
 
 /// A number with the digits that it deserves: none finer than `resolution`.

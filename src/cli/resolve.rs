@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::files::{OutputFile, same};
 use crate::flow::{Layout, Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
+use crate::memory;
 use crate::model::{self, Model, load_parameters};
 use crate::preprocessing::Preprocessing;
 use crate::train::{self, Truth};
@@ -76,9 +77,15 @@ impl Run {
                     Some(name) => Target::new(*name, args.dims, args.condition, seed)?,
                 };
                 let truth = Box::new(Truth::new(target, seed));
-                let values = truth
-                    .rows(args.rows.map_or(ROWS, |rows| rows as usize))
-                    .map(f64::from);
+                let rows = args.rows.map_or(ROWS, |rows| rows as usize);
+                // As drawn, in f64, standardised, as f32, and cut in two.
+                let bytes = (rows as u64).saturating_mul(truth.dims() as u64 * 40);
+                if let Some(shortfall) = memory::shortfall(bytes) {
+                    return Err(Failure::usage(format!(
+                        "--rows {rows}: such a table {shortfall}; draw fewer"
+                    )));
+                }
+                let values = truth.rows(rows).map(f64::from);
                 let columns = default_names(values.columns());
                 let table = Table {
                     columns,
@@ -171,13 +178,18 @@ impl Run {
         })
     }
 
+    /// Rows in each step.
+    pub fn batch(&self) -> usize {
+        match self.config.train.batch_size {
+            0 => self.rows.rows(),
+            size => size.min(self.rows.rows()),
+        }
+    }
+
     /// What the training loop needs to know.
     pub fn settings(&self, log_every: usize) -> train::Settings {
         let train = &self.config.train;
-        let batch = match train.batch_size {
-            0 => self.rows.rows(),
-            size => size.min(self.rows.rows()),
-        };
+        let batch = self.batch();
         train::Settings {
             steps: train.steps,
             log_every,

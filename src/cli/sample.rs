@@ -46,7 +46,9 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
     }
     let (mut sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device)?;
-    let mut executor = device.executor(model.plan()?, &model.parameters, wrap)?;
+    let mut executor = device.open(&model.plan()?, &model.parameters, None, wrap, |executor| {
+        executor.sample(0, 0..1).map(drop)
+    })?;
     let dims = model.spec.dims;
     let preprocessing = &model.preprocessing;
     // What the flow computes in f32 is known to some 1e-7 of the width that it sees.

@@ -9,7 +9,7 @@ use crate::model::Model;
 
 use super::device::Device;
 use super::guard::Guard;
-use super::output::{Format, Sink};
+use super::output::{Format, Sink, described};
 use super::{DeviceArgs, Failure, OutputArgs, Result, TableArgs, Wrap, input};
 
 #[derive(clap::Args)]
@@ -44,7 +44,10 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     })?;
     let (mut sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device)?;
-    let mut executor = device.executor(model.plan()?, &model.parameters, wrap)?;
+    let one_row = Matrix::zeros(1, model.spec.dims);
+    let mut executor = device.open(&model.plan()?, &model.parameters, None, wrap, |executor| {
+        executor.log_prob(&one_row).map(drop)
+    })?;
     let log_det = model.preprocessing.log_det();
     let scores: Vec<f64> = executor
         .log_prob(&model.preprocessing.apply(&table.values))?
@@ -68,17 +71,37 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         })?,
         Format::JsonLines => sink.write(|out| {
             for (row, &value) in column.values().iter().enumerate() {
-                // JSON has no infinity; a density that underflows is null.
-                let value = value.is_finite().then_some((value * 1e5).round() / 1e5);
+                let value = match value.is_finite() {
+                    true => json!((value * 1e5).round() / 1e5),
+                    // JSON has no infinity; this is how languages read and write one as text.
+                    false => json!("-inf"),
+                };
                 writeln!(out, "{}", json!({ "row": row + 1, "log_prob": value }))?;
             }
             Ok(())
         })?,
     }
     sink.finish()?;
-    let mean = column.values().iter().sum::<f64>() / rows as f64;
+    let finite = || column.values().iter().filter(|value| value.is_finite());
+    let zero = rows - finite().count();
+    if zero > 0 {
+        let first = column.values().iter().position(|value| !value.is_finite());
+        let row = first.unwrap_or(0);
+        say!(
+            "warning: in 32-bit numbers the density of {zero} {} is 0 (log_prob -inf), the first of them row {} ({}); the mean \
+             is over the others",
+            if zero == 1 { "row" } else { "rows" },
+            row + 1,
+            described(&table.values, &model.columns, row)
+        );
+    }
+    let mean = finite().sum::<f64>() / (rows - zero) as f64;
+    let mean = match zero == rows {
+        true => "-inf".into(),
+        false => format!("{mean:.5}"),
+    };
     say!(
-        "{rows} rows, mean log_prob {mean:.5} nats ({})",
+        "{rows} rows, mean log_prob {mean} nats ({})",
         executor.describe()
     );
     Ok(())

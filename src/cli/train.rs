@@ -21,7 +21,14 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let device = Device::choose(&args.device)?;
     let mut log = Log::create(args.log.as_deref())?;
     let plan = run.model.plan()?;
-    let mut executor = device.executor(plan.clone(), &run.model.parameters, wrap)?;
+    let training = run.config.training();
+    let mut executor = device.open(
+        &plan,
+        &run.model.parameters,
+        Some((run.rows.rows(), run.batch())),
+        wrap,
+        |executor| executor.start(&run.rows, &training),
+    )?;
     say!("{}", run.model.spec);
     let held_out = match &run.validation {
         Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
@@ -33,7 +40,6 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         plan.layout.len(),
         executor.describe()
     );
-    executor.start(&run.rows, &run.config.training())?;
     if args.cpu_reference {
         return compare(args, &mut run, executor.as_mut(), log);
     }

@@ -8,7 +8,10 @@ use super::real::Real;
 pub fn activate<T: Real>(activation: Activation, columns: &mut [Column<T>]) {
     match activation {
         Activation::Tanh => apply(columns, |x| x.tanh_()),
-        Activation::Relu => apply(columns, |x| x.max(T::zero())),
+        Activation::Relu => {
+            // Unlike a maximum, the comparison lets a NaN through: a fault must show.
+            apply(columns, |x| if x <= T::zero() { T::zero() } else { x })
+        }
         Activation::Silu => apply(columns, |x| x * x.sigmoid()),
     }
 }

@@ -22,7 +22,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::executor::{
-    Batch, Batches, Executor, Fault, Taken, Training, TrainingState, check_width,
+    Batch, Batches, Executor, Fault, Taken, Training, TrainingState, check_count,
+    check_training_rows, check_width, never_nan, not_started, sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -60,6 +61,27 @@ struct Session<T> {
 struct Chunk<T> {
     log_prob: f64,
     gradient: Vec<T>,
+}
+
+/// What an executor takes of memory, in bytes: for a plan, numbers of `size` bytes, and, where it trains, so many rows in
+/// batches of so many.
+pub fn memory(plan: &Plan, size: usize, training: Option<(usize, usize)>) -> u64 {
+    let product = |a: usize, b: usize| (a as u64).saturating_mul(b as u64);
+    let widths: usize = plan.widths.iter().chain(&plan.gradient_widths).sum();
+    let blocks = product(widths * LANES, rayon::current_num_threads());
+    let parameters = plan.layout.len();
+    let numbers = match training {
+        None => blocks.saturating_add(parameters as u64),
+        Some((rows, batch)) => {
+            let chunks = batch.div_ceil(rows_per_chunk(batch, parameters));
+            // Parameters, gradient, two moments, an average, and each chunk's gradient.
+            let of_the_layout = product(parameters, 5 + chunks);
+            blocks
+                .saturating_add(of_the_layout)
+                .saturating_add(product(rows, plan.dims()))
+        }
+    };
+    numbers.saturating_mul(size as u64)
 }
 
 impl<T: Real> CpuExecutor<T> {
@@ -256,14 +278,14 @@ fn widen<T: Real>(values: &[T]) -> Vec<f64> {
     values.iter().map(|value| value.f64()).collect()
 }
 
-fn narrow<T: Real>(values: &[f64], length: usize) -> Vec<T> {
-    assert_eq!(values.len(), length, "numbers of the layout");
-    values.iter().map(|&value| T::of(value)).collect()
+fn narrow<T: Real>(plan: &Plan, values: &[f64]) -> Result<Vec<T>> {
+    check_count(plan, values.len())?;
+    Ok(values.iter().map(|&value| T::of(value)).collect())
 }
 
 /// The training session, which the caller was told to start.
-fn started<S>(session: Option<S>) -> S {
-    session.expect("Executor::start comes before training")
+fn started<S>(session: Option<S>) -> Result<S> {
+    session.ok_or_else(not_started)
 }
 
 impl<T: Real> Executor for CpuExecutor<T> {
@@ -282,12 +304,12 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 
     fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
-        self.parameters = narrow(parameters, self.plan.layout.len());
+        self.parameters = narrow(&self.plan, parameters)?;
         Ok(())
     }
 
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        check_width(&self.plan, rows.columns())?;
+        check_training_rows(&self.plan, rows)?;
         self.session = Some(Session::new(
             &self.parameters,
             rows.clone(),
@@ -297,7 +319,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 
     fn train(&mut self, steps: usize) -> Result<Taken> {
-        let session = started(self.session.as_mut());
+        let session = started(self.session.as_mut())?;
         let mut losses = Vec::with_capacity(steps);
         let mut fault = None;
         while losses.len() < steps && fault.is_none() {
@@ -311,13 +333,13 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
-        let session = started(self.session.as_mut());
+        let session = started(self.session.as_mut())?;
         let loss = session.loss_and_gradient(&self.plan, &self.parameters);
         Ok((loss, widen(&session.gradient)))
     }
 
     fn state(&mut self) -> Result<TrainingState> {
-        let session = started(self.session.as_mut());
+        let session = started(self.session.as_mut())?;
         Ok(TrainingState {
             step: session.step,
             parameters: widen(&self.parameters),
@@ -329,12 +351,17 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 
     fn set_state(&mut self, state: &TrainingState) -> Result<()> {
-        self.set_parameters(&state.parameters)?;
-        let session = started(self.session.as_mut());
+        let session = started(self.session.as_mut())?;
+        let parameters = narrow(&self.plan, &state.parameters)?;
+        let first_moment = narrow(&self.plan, &state.first_moment)?;
+        let second_moment = narrow(&self.plan, &state.second_moment)?;
+        if !session.average.is_empty() {
+            session.average = narrow(&self.plan, &state.average)?;
+        }
+        self.parameters = parameters;
         session.step = state.step;
-        session.first_moment = narrow(&state.first_moment, self.plan.layout.len());
-        session.second_moment = narrow(&state.second_moment, self.plan.layout.len());
-        session.average = narrow(&state.average, session.average.len());
+        session.first_moment = first_moment;
+        session.second_moment = second_moment;
         session.rate_factor = state.rate_factor;
         Ok(())
     }
@@ -375,12 +402,12 @@ impl<T: Real> Executor for CpuExecutor<T> {
             block.forward(&self.parameters);
             out[0] = block.log_prob;
         });
-        Ok(out.values().to_vec())
+        Ok(never_nan(out.values().to_vec()))
     }
 
     fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
         let latent = self.plan.latent();
-        let count = (rows.end - rows.start) as usize;
+        let count = sample_count(&self.plan, &rows)?;
         Ok(
             self.map_blocks(count, self.plan.dims(), |block, places, out| {
                 let wanted = rows.start + places.start as u64..rows.start + places.end as u64;

@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
+use crate::memory;
 
 pub use adamw::{AdamW, AdamWStep, BETA1, BETA2, EPSILON};
 pub use batches::{Batch, Batches};
@@ -99,36 +100,39 @@ pub trait Executor {
 
     /// Replaces the parameters. The optimiser's moments stay as they are; [`Executor::start`] clears them.
     ///
-    /// # Panics
-    /// If their number is not that of the layout.
+    /// # Errors
+    /// [`Error::Spec`] if their number is not that of the layout.
     fn set_parameters(&mut self, parameters: &[f64]) -> Result<()>;
 
     /// Takes the training rows, clears the optimiser's moments and goes to step 0.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are no rows, more than 2^32 - 1, or rows of another width.
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()>;
 
     /// Takes `steps` optimiser steps, or fewer where one has a fault.
     ///
-    /// # Panics
-    /// If training was not started.
+    /// # Errors
+    /// [`Error::Spec`] if training was not started.
     fn train(&mut self, steps: usize) -> Result<Taken>;
 
     /// The loss on the batch of the step that comes next, and its gradient with respect to every parameter. Changes
     /// nothing.
     ///
-    /// # Panics
-    /// If training was not started.
+    /// # Errors
+    /// [`Error::Spec`] if training was not started.
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)>;
 
     /// Where training stands. Setting it again, on this executor or on another, continues from there.
     ///
-    /// # Panics
-    /// If training was not started.
+    /// # Errors
+    /// [`Error::Spec`] if training was not started.
     fn state(&mut self) -> Result<TrainingState>;
 
     /// Goes to where a training run stood.
     ///
-    /// # Panics
-    /// If training was not started, or the state is that of another layout.
+    /// # Errors
+    /// [`Error::Spec`] if training was not started, or the state is that of another layout.
     fn set_state(&mut self, state: &TrainingState) -> Result<()>;
 
     /// Data to latent: z, and the log-determinant of each row in nats.
@@ -137,11 +141,75 @@ pub trait Executor {
     /// Latent to data.
     fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>>;
 
-    /// The log-density of each row, in nats.
+    /// The log-density of each row, in nats. Never NaN: where the executor's numbers cannot hold a row, or what the flow
+    /// makes of it, the density there is 0 in them, and its logarithm minus infinity.
     fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>>;
 
     /// Rows `rows` of the endless sample of `seed`. A row's numbers do not depend on which others are asked for.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for a range that ends before it begins, or that memory cannot hold.
     fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>>;
+}
+
+/// Refuses rows that nothing can be trained on.
+pub(crate) fn check_training_rows(plan: &Plan, rows: &Matrix<f32>) -> Result<()> {
+    check_width(plan, rows.columns())?;
+    match rows.rows() {
+        0 => Err(Error::Data("there are no rows to train on".into())),
+        many if u32::try_from(many).is_err() => Err(Error::Data(format!(
+            "{many} rows are more than the {} that can be trained on",
+            u32::MAX
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses parameters or moments that are not the layout's.
+pub(crate) fn check_count(plan: &Plan, count: usize) -> Result<()> {
+    if count == plan.layout.len() {
+        return Ok(());
+    }
+    Err(Error::Spec(format!(
+        "{count} numbers for a layout of {}",
+        plan.layout.len()
+    )))
+}
+
+/// The number of rows to sample.
+pub(crate) fn sample_count(plan: &Plan, rows: &Range<u64>) -> Result<usize> {
+    let Some(count) = rows.end.checked_sub(rows.start) else {
+        return Err(Error::Spec(format!(
+            "rows {} to {} of a sample: the range ends before it begins",
+            rows.start, rows.end
+        )));
+    };
+    // What every machine has is not asked for.
+    const LITTLE: u64 = 1 << 28;
+    let bytes = count.saturating_mul(8 * plan.dims() as u64);
+    if bytes > LITTLE
+        && let Some(shortfall) = memory::shortfall(bytes)
+    {
+        return Err(Error::Spec(format!(
+            "a sample of {count} rows {shortfall}; draw fewer at a time"
+        )));
+    }
+    Ok(count as usize)
+}
+
+/// What a training call says where [`Executor::start`] was not called.
+pub(crate) fn not_started() -> Error {
+    Error::Spec("training was not started: call Executor::start first".into())
+}
+
+/// Log-densities as [`Executor::log_prob`] promises them.
+pub(crate) fn never_nan(mut log_prob: Vec<f64>) -> Vec<f64> {
+    for value in &mut log_prob {
+        if !value.is_finite() {
+            *value = f64::NEG_INFINITY;
+        }
+    }
+    log_prob
 }
 
 /// Refuses a table that does not have the flow's width.

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::polynomial::count_terms;
@@ -38,6 +39,8 @@ pub enum Initial {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     tensors: Vec<Tensor>,
+    /// The place of each tensor in the list.
+    by_name: HashMap<String, usize>,
     len: usize,
 }
 
@@ -46,6 +49,7 @@ impl Layout {
     pub fn new(spec: &FlowSpec) -> Self {
         let mut layout = Layout {
             tensors: Vec::new(),
+            by_name: HashMap::new(),
             len: 0,
         };
         for layer in 0..spec.layers {
@@ -97,6 +101,7 @@ impl Layout {
 
     fn push(&mut self, name: String, shape: Vec<usize>, initial: Initial) {
         let end = self.len + shape.iter().product::<usize>();
+        self.by_name.insert(name.clone(), self.tensors.len());
         self.tensors.push(Tensor {
             name,
             shape,
@@ -123,7 +128,7 @@ impl Layout {
 
     /// The tensor of that name, if the flow has one.
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
-        self.tensors.iter().find(|tensor| tensor.name == name)
+        Some(&self.tensors[*self.by_name.get(name)?])
     }
 
     /// The range of a tensor that the spec is known to have.

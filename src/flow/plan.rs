@@ -151,7 +151,8 @@ impl Plan {
             gradient_widths: vec![spec.dims; 2],
         };
         let mut forward = Vec::new();
-        let mut inverse = Vec::new();
+        // Layer by layer, to be put in reverse order.
+        let mut back_through: Vec<Vec<Op>> = Vec::new();
         for layer in 0..spec.layers {
             let (ops, coupling) = lowering.layer(layer);
             // The frozen columns are the same before and after the coupling, so on the way back the conditioner
@@ -166,7 +167,7 @@ impl Plan {
                 output: coupling.input,
                 ..coupling.clone()
             }));
-            inverse.splice(0..0, back);
+            back_through.push(back);
             forward.extend(ops);
             forward.push(Op::Coupling(coupling));
         }
@@ -189,7 +190,7 @@ impl Plan {
             gradient_slots: lowering.gradient_slots,
             gradient_widths: lowering.gradient_widths,
             forward,
-            inverse,
+            inverse: back_through.into_iter().rev().flatten().collect(),
             layout,
         })
     }

@@ -15,8 +15,14 @@ pub type Term = Vec<(usize, usize)>;
 
 /// How many terms a basis may have. The backward pass visits the terms of a dimension in one loop, factor by factor and
 /// degree by degree, and the strictest adapter ends an invocation's loops after 65,535 iterations.
-pub fn max_terms(dims: usize, total_degree: usize) -> usize {
-    65_000 / (1 + total_degree.min(dims) + total_degree)
+pub fn max_terms(dims: usize, degree: usize, total_degree: usize) -> usize {
+    let highest = highest_degree(dims, degree, total_degree);
+    65_000 / (1 + highest.min(dims)).saturating_add(highest)
+}
+
+/// The highest total degree that a term has.
+fn highest_degree(dims: usize, degree: usize, total_degree: usize) -> usize {
+    total_degree.min(degree.saturating_mul(dims))
 }
 
 /// The multi-indices over `dims` dimensions with each degree at most `degree` and their sum at most `total_degree`, in
@@ -35,7 +41,7 @@ pub fn terms(dims: usize, degree: usize, total_degree: usize) -> Vec<Term> {
             return;
         }
         // No way to spend what is left.
-        if dim == dims || left > degree * (dims - dim) {
+        if dim == dims || left > degree.saturating_mul(dims - dim) {
             return;
         }
         for n in (1..=degree.min(left)).rev() {
@@ -46,23 +52,44 @@ pub fn terms(dims: usize, degree: usize, total_degree: usize) -> Vec<Term> {
         extend(term, dim + 1, dims, degree, left, out);
     }
     let mut out = Vec::new();
-    for total in 0..=total_degree {
+    for total in 0..=highest_degree(dims, degree, total_degree) {
         extend(&mut Vec::new(), 0, dims, degree, total, &mut out);
     }
     out
 }
 
-/// How many terms [`terms`] yields, without making them; saturating.
+/// How many terms [`terms`] yields, without making them, and without counting further than the number that is certainly
+/// too many: `usize::MAX` stands for more than that.
 pub fn count_terms(dims: usize, degree: usize, total_degree: usize) -> usize {
+    const CERTAINLY_TOO_MANY: usize = 1 << 20;
+    let highest = highest_degree(dims, degree, total_degree);
+    // There is a term of each total degree.
+    if highest >= CERTAINLY_TOO_MANY {
+        return usize::MAX;
+    }
+    if highest == 0 {
+        return 1;
+    }
     // ways[t]: multi-indices over the dimensions so far with sum t.
-    let mut ways = vec![0usize; total_degree.min(degree.saturating_mul(dims)) + 1];
+    let mut ways = vec![0usize; highest + 1];
     ways[0] = 1;
     for _ in 0..dims {
-        for t in (0..ways.len()).rev() {
-            ways[t] = (0..=degree.min(t)).fold(0, |sum: usize, n| sum.saturating_add(ways[t - n]));
+        let before = ways.clone();
+        // The sum of the last degree + 1 entries.
+        let mut window = 0usize;
+        for t in 0..ways.len() {
+            window += before[t];
+            if t > degree {
+                window -= before[t - degree - 1];
+            }
+            ways[t] = window;
+        }
+        // Dimensions only add terms.
+        if ways.iter().fold(0, |sum: usize, &w| sum.saturating_add(w)) > CERTAINLY_TOO_MANY {
+            return usize::MAX;
         }
     }
-    ways.into_iter().fold(0, usize::saturating_add)
+    ways.into_iter().sum()
 }
 
 #[cfg(test)]
@@ -99,5 +126,13 @@ mod tests {
         }
         assert_eq!(count_terms(64, 3, 3), 47_905);
         assert_eq!(count_terms(100_000, 50, 50), usize::MAX);
+        for huge in [1_000_000_000, usize::MAX] {
+            assert_eq!(count_terms(2, huge, huge), usize::MAX);
+            assert_eq!(count_terms(huge, huge, huge), usize::MAX);
+            assert_eq!(count_terms(3, 1, huge), 8);
+            assert_eq!(count_terms(huge, 1, 1), usize::MAX);
+            assert_eq!(count_terms(huge, 0, huge), 1);
+            assert_eq!((max_terms(3, 1, huge), max_terms(2, huge, huge)), (9285, 0));
+        }
     }
 }

@@ -105,6 +105,9 @@ impl Base {
 /// flow anywhere near this size is a mistake in the configuration.
 pub const MAX_PARAMETERS: usize = 1 << 28;
 
+/// The largest number of tensors accepted: each has a name and a place of its own.
+const MAX_TENSORS: usize = 1 << 22;
+
 impl FlowSpec {
     /// The dimensions that layer `layer` transforms: the first floor(D/2) in even layers, the others in odd ones.
     pub fn active(&self, layer: usize) -> Range<usize> {
@@ -147,8 +150,21 @@ impl FlowSpec {
                 self.dims
             ));
         }
+        if self.dims > MAX_PARAMETERS {
+            return fail(format!("{} columns are too many", self.dims));
+        }
         if self.layers < 1 {
             return fail("layers = 0: a flow needs at least 1 coupling layer".into());
+        }
+        let tensors = self.layers.saturating_mul(match &self.conditioner {
+            Conditioner::Mlp { hidden, .. } => 4 * (hidden.len() + 1),
+            Conditioner::Polynomial { .. } => 2,
+        });
+        if tensors > MAX_TENSORS {
+            return fail(format!(
+                "layers = {}: the model has more than {MAX_TENSORS} tensors; lower layers",
+                self.layers
+            ));
         }
         if let Transform::Affine { scale_bound } = self.transform
             && !(scale_bound >= 0.0 && scale_bound.is_finite())
@@ -180,16 +196,21 @@ impl FlowSpec {
                 let frozen = self.dims.div_ceil(2);
                 let (count, most) = (
                     count_terms(frozen, degree, total_degree),
-                    max_terms(frozen, total_degree),
+                    max_terms(frozen, degree, total_degree),
                 );
                 if count > most {
                     let count = match count {
-                        usize::MAX => "more than can be counted".to_string(),
+                        usize::MAX => "more than a million".to_string(),
                         count => count.to_string(),
                     };
+                    // Of the highest degrees there may be none at all.
+                    let most = match most {
+                        0..=2 => String::new(),
+                        most => format!(" of them, and {most} can be computed"),
+                    };
                     return fail(format!(
-                        "degree {degree} and total_degree {total_degree} over {frozen} frozen columns make {count} \
-                         polynomials, and {most} are allowed; lower total_degree, or take conditioner = \"mlp\""
+                        "degree = {degree} and total_degree = {total_degree} make too many polynomials over {frozen} frozen \
+                         columns: {count}{most}; lower total_degree, or take conditioner = \"mlp\""
                     ));
                 }
             }
@@ -234,7 +255,8 @@ impl FlowSpec {
         let couplings = layer(0)?
             .checked_mul(self.layers.div_ceil(2))?
             .checked_add(layer(1)?.checked_mul(self.layers / 2)?)?;
-        couplings.checked_add(if self.base.trained { 2 * self.dims } else { 0 })
+        let base = if self.base.trained { 2 } else { 0 };
+        couplings.checked_add(self.dims.checked_mul(base)?)
     }
 }
 

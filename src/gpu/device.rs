@@ -79,6 +79,8 @@ pub struct Gpu {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub description: String,
+    /// As [`Adapter::is_software`].
+    pub is_software: bool,
     /// The first error that no call returned.
     failure: Arc<Mutex<Option<String>>>,
 }
@@ -123,6 +125,7 @@ impl Gpu {
             device,
             queue,
             description: adapter.describe(),
+            is_software: adapter.is_software(),
             failure,
         })
     }

@@ -17,7 +17,10 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::executor::{Batches, Executor, Fault, Taken, Training, TrainingState, check_width};
+use crate::executor::{
+    Batches, Executor, Fault, Taken, Training, TrainingState, check_count, check_training_rows,
+    check_width, never_nan, not_started, sample_count,
+};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
@@ -101,6 +104,9 @@ impl GpuExecutor {
         let gpu = Gpu::open(adapter, limits)?;
         // Refuses what cannot run before anything is allocated.
         Sizes::new(&plan, &gpu.device.limits(), 1, true)?;
+        if gpu.is_software {
+            sizes::check_loops(&plan)?;
+        }
         let pipelines = Pipelines::new(&gpu);
         let buffer = gpu.allocate("the parameters", || gpu.parameters(parameters.len()))?;
         gpu.queue
@@ -117,11 +123,7 @@ impl GpuExecutor {
 
     /// Replaces the content of a buffer that lies as the layout does.
     fn write(&self, buffer: &wgpu::Buffer, values: &[f64]) -> Result<()> {
-        assert_eq!(
-            values.len(),
-            self.plan.layout.len(),
-            "numbers of the layout"
-        );
+        check_count(&self.plan, values.len())?;
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
         self.gpu
             .queue
@@ -444,7 +446,7 @@ impl Executor for GpuExecutor {
     }
 
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        check_width(&self.plan, rows.columns())?;
+        check_training_rows(&self.plan, rows)?;
         self.session = None;
         self.session = Some(Session::new(
             &self.gpu,
@@ -458,7 +460,7 @@ impl Executor for GpuExecutor {
     }
 
     fn train(&mut self, steps: usize) -> Result<Taken> {
-        let session = started(&mut self.session);
+        let session = started(&mut self.session)?;
         let mut losses = Vec::with_capacity(steps);
         let mut fault = None;
         while losses.len() < steps && fault.is_none() {
@@ -471,7 +473,7 @@ impl Executor for GpuExecutor {
     }
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
-        let session = started(&mut self.session);
+        let session = started(&mut self.session)?;
         let runs = session.runs(&self.plan, session.step, 0);
         for run in runs {
             session.submit(&self.gpu, &[(run, false)], false)?;
@@ -485,7 +487,7 @@ impl Executor for GpuExecutor {
 
     fn state(&mut self) -> Result<TrainingState> {
         let parameters = self.parameters()?;
-        let session = started(&mut self.session);
+        let session = started(&mut self.session)?;
         let count = self.plan.layout.len();
         let moments = &session.optimizer;
         Ok(TrainingState {
@@ -503,7 +505,10 @@ impl Executor for GpuExecutor {
     }
 
     fn set_state(&mut self, state: &TrainingState) -> Result<()> {
-        let session = started(&mut self.session);
+        let session = started(&mut self.session)?;
+        for values in [&state.parameters, &state.first_moment, &state.second_moment] {
+            check_count(&self.plan, values.len())?;
+        }
         session.step = state.step;
         session.rate_factor = state.rate_factor;
         session.open_gate(&self.gpu);
@@ -566,12 +571,12 @@ impl Executor for GpuExecutor {
             |program| program.forward.iter().collect(),
             |program| vec![(&program.log_prob, 1)],
         )?;
-        Ok(out[0].values().to_vec())
+        Ok(never_nan(out[0].values().to_vec()))
     }
 
     fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
         let (data, dims) = (self.plan.data(), self.plan.dims());
-        let count = (rows.end - rows.start) as usize;
+        let count = sample_count(&self.plan, &rows)?;
         let out = self.map_rows(
             count,
             |_, _, places| {
@@ -596,8 +601,6 @@ impl Executor for GpuExecutor {
 }
 
 /// The training session, which the caller was told to start.
-fn started(session: &mut Option<Session>) -> &mut Session {
-    session
-        .as_mut()
-        .expect("Executor::start comes before training")
+fn started(session: &mut Option<Session>) -> Result<&mut Session> {
+    session.as_mut().ok_or_else(not_started)
 }

@@ -1,5 +1,5 @@
 use crate::error::{Error, Result};
-use crate::flow::Plan;
+use crate::flow::{Op, Plan};
 
 use super::dispatch::MAX_GROUPS;
 use super::kernels::{GROUP, TILE_DEPTH};
@@ -40,8 +40,15 @@ impl Sizes {
         let outputs = plan.widths.iter().copied().max().unwrap_or(1);
         if outputs > (4 * MAX_GROUPS) as usize {
             return Err(Error::GpuLimit(format!(
-                "a hidden layer of {outputs} units needs more than {MAX_GROUPS} groups \
-                 (max_compute_workgroups_per_dimension); lower hidden"
+                "a layer of {outputs} units needs more than {MAX_GROUPS} groups \
+                 (max_compute_workgroups_per_dimension); lower hidden, or take --device cpu"
+            )));
+        }
+        if plan.dims() > MAX_GROUPS as usize {
+            return Err(Error::GpuLimit(format!(
+                "{} columns need more than {MAX_GROUPS} groups (max_compute_workgroups_per_dimension); take fewer \
+                 columns, or --device cpu",
+                plan.dims()
             )));
         }
         let gradients: usize = if training {
@@ -83,4 +90,27 @@ impl Sizes {
             splits: rows.div_ceil(rows_per_split),
         })
     }
+}
+
+/// Refuses a plan that takes an invocation through more loop iterations than llvmpipe grants it (65,535, over all of its
+/// loops together): it would go on with wrong numbers, and say nothing.
+///
+/// # Errors
+/// [`Error::GpuLimit`] names the width.
+pub fn check_loops(plan: &Plan) -> Result<()> {
+    const GRANTED: usize = 65_535;
+    let sums = plan.forward.iter().filter_map(|op| match op {
+        // A product sums over one side forward and over the other backward, tile by tile.
+        Op::Linear(linear) => Some(linear.input.count.max(linear.output.count)),
+        Op::Basis(_) | Op::Coupling(_) => None,
+    });
+    let widest = sums.chain([plan.dims()]).max().unwrap_or(0);
+    let tiles = widest.div_ceil(TILE_DEPTH as usize);
+    if tiles * (TILE_DEPTH as usize + 1) >= GRANTED {
+        return Err(Error::GpuLimit(format!(
+            "a layer of {widest} units takes more loop iterations than a software adapter grants ({GRANTED}); lower \
+             hidden, or take --device cpu"
+        )));
+    }
+    Ok(())
 }

@@ -235,7 +235,7 @@ impl Course<'_> {
     fn out_of_patience(&self, done: usize) -> bool {
         let patience = self.settings.patience;
         let best = self.best.as_ref();
-        patience > 0 && best.is_some_and(|best| done >= best.step + patience)
+        patience > 0 && best.is_some_and(|best| done.saturating_sub(best.step) >= patience)
     }
 
     /// Puts the executor where all was well, with a lower learning rate; returns the step. Or says that it is no use.

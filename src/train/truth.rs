@@ -36,6 +36,11 @@ impl Truth {
         }
     }
 
+    /// The number of columns.
+    pub fn dims(&self) -> usize {
+        self.target.dims()
+    }
+
     /// The rows to train on.
     pub fn rows(&self, count: usize) -> Matrix<f32> {
         self.target.training_rows(count)

@@ -261,3 +261,73 @@ fn linear_backward() {
         }
     }
 }
+
+/// A NaN among the inputs is a NaN behind every activation, on the CPU and in the kernels, and in no other row: what is
+/// clamped or cut must not turn a fault into a number.
+#[test]
+fn activations_let_a_fault_through() {
+    let bench = Bench::new();
+    let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
+    let (inputs, outputs, rows, wrong) = (5, 3, 61, 17);
+    for activation in [Activation::Tanh, Activation::Relu, Activation::Silu] {
+        let op = linear_op(inputs, outputs, Some(activation));
+        let values = numbers(op.bias.end, 1);
+        let input = Lanes::new(rows, inputs + 3, 2);
+        let mut flat = input.flat();
+        flat[op.input.first * input.stride + wrong] = f32::NAN;
+        let mut block = input.block(0);
+        block[op.input.first][wrong] = f64::NAN;
+        let mut out = vec![[0.0; LANES]; outputs];
+        let wide = widen(&values);
+        linear::forward(&op, &wide, &block[op.input.range()], &mut out, None);
+        let narrow: Vec<Column<f32>> = block[op.input.range()]
+            .iter()
+            .map(|column| column.map(|x| x as f32))
+            .collect();
+        let mut out32 = vec![[0.0f32; LANES]; outputs];
+        linear::forward(&op, &values, &narrow, &mut out32, None);
+        for o in 0..outputs {
+            for row in 0..rows {
+                assert_eq!(out[o][row].is_nan(), row == wrong, "{activation:?} in f64");
+                assert_eq!(
+                    out32[o][row].is_nan(),
+                    row == wrong,
+                    "{activation:?} in f32"
+                );
+            }
+        }
+        for form in forms(values.len()) {
+            let parameters = bench.parameters(&values);
+            let size = (outputs + 2) * input.stride;
+            let buffers = [
+                bench.filled(&flat),
+                bench.poisoned(size),
+                bench.poisoned(size),
+            ];
+            let builder = Builder {
+                gpu: &bench.gpu,
+                pipelines: &bench.pipelines,
+                plan: &plan,
+                parameters: &parameters,
+                buffers: &buffers,
+            };
+            let step = Step {
+                rows: rows as u32,
+                stride: input.stride as u32,
+                ..Step::default()
+            };
+            bench.run(&builder.linear_forward(&op, form).unwrap(), step);
+            let got = bench.gpu.read(&buffers[1], size).unwrap();
+            for o in 0..outputs {
+                for row in 0..rows {
+                    let value = got[(op.output.first + o) * input.stride + row];
+                    assert_eq!(
+                        value.is_nan(),
+                        row == wrong,
+                        "{activation:?}, {form:?}, {row}: {value}"
+                    );
+                }
+            }
+        }
+    }
+}
