@@ -1,5 +1,5 @@
 //! The run configuration: a TOML file with the sections `[model]`, `[train]` and `[data]`. A key that is left out has the
-//! value of the reference experiment.
+//! value of its [`Preset`].
 
 use std::path::Path;
 
@@ -7,9 +7,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::executor::{AdamW, Schedule, Training};
+use crate::files::read_at_most;
 use crate::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Transform};
 
-/// A whole run.
+/// Where the keys that nobody sets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// The reference experiment, to the letter, where every safeguard is off: [`Config::default`].
+    Published,
+    /// What suits data that nobody has looked at: [`Config::safe`].
+    Safe,
+}
+
+/// A configuration file: what it says, and nothing of what it leaves out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConfigFile {
+    pub preset: Option<Preset>,
+    /// The sections with their keys.
+    keys: toml::Table,
+}
+
+/// A whole run. Its default is the reference experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -159,9 +178,9 @@ impl Default for TrainConfig {
 }
 
 impl Config {
-    /// What data get that come without a configuration: whitened columns, bounded scales, a deep flow, minibatches, clipped
-    /// gradients, a schedule, rows held out. Safe rather than fast.
-    pub fn for_data(conditioner: ConditionerName) -> Self {
+    /// What suits data: whitened columns, bounded scales, a deep flow, minibatches, clipped gradients, a schedule, rows held
+    /// out. Safe rather than fast.
+    pub fn safe(conditioner: ConditionerName) -> Self {
         let polynomial = conditioner != ConditionerName::Mlp;
         Config {
             model: ModelConfig {
@@ -201,7 +220,7 @@ impl Config {
         }
     }
 
-    /// Fits the settings of [`Config::for_data`] to the table's size: a short table has a larger share of its rows held
+    /// Fits the settings of [`Config::safe`] to the table's size: a short table has a larger share of its rows held
     /// out, a long one no more than 10,000; a wide one gets wider networks; and correlations are only taken away where
     /// there are rows to estimate them from.
     pub fn fit_to(&mut self, rows: usize, columns: usize) {
@@ -248,24 +267,6 @@ impl Config {
         }
     }
 
-    /// Reads a configuration file.
-    ///
-    /// # Errors
-    /// [`Error::Spec`] with the place and the keys that are allowed; [`Error::Io`].
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        toml::from_str(&text).map_err(|error| {
-            let line = error
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::Spec(format!(
-                "{}: line {line}: {}",
-                path.display(),
-                error.message()
-            ))
-        })
-    }
-
     /// Checks the values that no spec checks.
     ///
     /// # Errors
@@ -310,6 +311,73 @@ impl Config {
             return fail("whiten = true needs standardize = true".into());
         }
         self.model.spec(2).map(|_| ())
+    }
+}
+
+impl ConfigFile {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] with the place and the keys that are allowed; [`Error::Io`].
+    pub fn read(path: &Path) -> Result<Self> {
+        const LONGEST: u64 = 1 << 20;
+        let text = String::from_utf8(read_at_most(path, LONGEST)?)
+            .map_err(|_| Error::Spec(format!("{}: not UTF-8 text", path.display())))?;
+        Self::parse(&text).map_err(|message| Error::Spec(format!("{}: {message}", path.display())))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        /// Every key that there is, so that errors tell their places.
+        #[derive(Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        #[derive(Default)]
+        struct Keys {
+            preset: Option<Preset>,
+            #[serde(rename = "model")]
+            _model: ModelConfig,
+            #[serde(rename = "train")]
+            _train: TrainConfig,
+            #[serde(rename = "data")]
+            _data: DataConfig,
+        }
+        let place = |error: toml::de::Error| {
+            let line = error
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            format!("line {line}: {}", error.message())
+        };
+        let known: Keys = toml::from_str(text).map_err(place)?;
+        let mut keys: toml::Table = toml::from_str(text).map_err(place)?;
+        keys.remove("preset");
+        Ok(ConfigFile {
+            preset: known.preset,
+            keys,
+        })
+    }
+
+    /// Whether the file sets a key.
+    pub fn says(&self, section: &str, key: &str) -> bool {
+        let section = self.keys.get(section).and_then(toml::Value::as_table);
+        section.is_some_and(|section| section.contains_key(key))
+    }
+
+    /// `defaults`, with what the file says in their place.
+    pub fn over(&self, defaults: &Config) -> Config {
+        let mut all = toml::Table::try_from(defaults).expect("a configuration is a table");
+        for (name, section) in &self.keys {
+            if let (Some(toml::Value::Table(all)), Some(section)) =
+                (all.get_mut(name), section.as_table())
+            {
+                all.extend(section.clone());
+            }
+        }
+        all.try_into().expect("each key was read once before")
+    }
+
+    /// The conditioner, if the file says: other defaults depend on it.
+    pub fn conditioner(&self) -> Option<ConditionerName> {
+        let said = self.says("model", "conditioner");
+        said.then(|| self.over(&Config::default()).model.conditioner)
     }
 }
 
@@ -421,6 +489,35 @@ mod tests {
         assert_eq!(config, Config::default());
         let back: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
         assert_eq!(back, config);
+    }
+
+    /// A file changes what it names, and nothing else, whatever the preset.
+    #[test]
+    fn left_out_keys_are_the_presets() {
+        let file = ConfigFile::parse(
+            "preset = \"safe\"\n[model]\nlayers = 3\nscale_bound = 1\n[train]\nsteps = 7\n",
+        )
+        .unwrap();
+        assert_eq!(file.preset, Some(Preset::Safe));
+        assert!(file.says("train", "steps") && !file.says("train", "patience"));
+        for defaults in [Config::default(), Config::safe(ConditionerName::Mlp)] {
+            let mut expected = defaults.clone();
+            expected.model.layers = 3;
+            expected.model.scale_bound = 1.0;
+            expected.train.steps = 7;
+            assert_eq!(file.over(&defaults), expected);
+            assert_eq!(ConfigFile::default().over(&defaults), defaults);
+        }
+        let wrong = ConfigFile::parse("preset = \"safe\"\n\n[train]\nstep = 7\n").unwrap_err();
+        assert!(
+            wrong.starts_with("line 4: ") && wrong.contains("step"),
+            "{wrong}"
+        );
+        assert!(
+            ConfigFile::parse("preset = \"fast\"")
+                .unwrap_err()
+                .contains("published")
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::files::write_whole;
-use crate::flow::{FlowSpec, Layout, Plan};
+use crate::files::{read_at_most, write_whole};
+use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan};
 use crate::preprocessing::Preprocessing;
 
 /// The version of the metadata that this library writes and reads.
@@ -19,6 +19,9 @@ const FORMAT_VERSION: u32 = 1;
 
 /// The longest header that safetensors reads, in bytes.
 const LARGEST_HEADER: u64 = 100_000_000;
+
+/// The longest file that a flow can have.
+const LARGEST_FILE: u64 = 8 + LARGEST_HEADER + 4 * MAX_PARAMETERS as u64;
 
 /// A trained flow with what is needed to use it on data.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +58,29 @@ impl Model {
     /// As [`FlowSpec::validate`].
     pub fn plan(&self) -> Result<Plan> {
         Plan::new(&self.spec)
+    }
+
+    /// The parameters, for a flow with the same tensors.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the first tensor that one of the two has and the other has not, or not of that shape.
+    pub fn parameters_for(&self, layout: &Layout) -> Result<Vec<f32>> {
+        let ours = Layout::new(&self.spec);
+        for (one, other, has) in [(layout, &ours, "lacks"), (&ours, layout, "has")] {
+            for tensor in one.tensors() {
+                let shape = other.tensor(&tensor.name).map(|tensor| &tensor.shape);
+                if shape != Some(&tensor.shape) {
+                    return Err(Error::Model(format!(
+                        "it {has} the tensor {} of shape {:?}; the flow to train {}: check layers, hidden, conditioner, \
+                         separate and base",
+                        tensor.name,
+                        tensor.shape,
+                        if has == "lacks" { "has it" } else { "has not" }
+                    )));
+                }
+            }
+        }
+        Ok(self.parameters.clone())
     }
 
     /// Writes the model file; whoever reads the path finds the old file or the new one, whole.
@@ -113,77 +139,98 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] says what is wrong with the file, and in which tensor; [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
-        let bad = |message: String| Error::Model(format!("{}: {message}", path.display()));
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let tensors = deserialize(path, &bytes)?;
-        let (_, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| bad(format!("not a readable safetensors file: {error}")))?;
-        let json = header
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get("couplet"))
-            .ok_or_else(|| {
-                bad(
-                    "the file has tensors but no \"couplet\" metadata; it can start a training run with \
-                     --init and --config, which say what the tensors are"
-                        .into(),
-                )
-            })?;
-        #[derive(Deserialize)]
-        struct Version {
-            format_version: u32,
+        match read(path)? {
+            Contents::Model(model) => Ok(*model),
+            Contents::Tensors(_) => Err(tensors_alone(path)),
         }
-        let unreadable = |error: serde_json::Error| {
-            bad(format!("its couplet metadata is not readable: {error}"))
-        };
-        let version: Version = serde_json::from_str(json).map_err(unreadable)?;
-        if version.format_version != FORMAT_VERSION {
-            return Err(bad(format!(
-                "written in format version {}, and this program reads version {FORMAT_VERSION}; use the version of \
-                 couplet that wrote it, or a newer one",
-                version.format_version
-            )));
-        }
-        let metadata: Metadata = serde_json::from_str(json).map_err(unreadable)?;
-        let spec = metadata
-            .spec
-            .model
-            .spec(metadata.spec.dims)
-            .map_err(|error| {
-                bad(format!(
-                    "its metadata asks for a flow that cannot be: {error}"
-                ))
-            })?;
-        // Before a layout of that size is built.
-        if spec
-            .count_parameters()
-            .is_none_or(|count| count > bytes.len() / 4)
-        {
-            return Err(bad(format!(
-                "its metadata asks for a larger flow ({spec}) than its {} bytes hold",
-                bytes.len()
-            )));
-        }
-        let dims = spec.dims;
-        if metadata.columns.len() != dims {
-            return Err(bad(format!(
-                "its metadata names {} columns for {dims} dimensions",
-                metadata.columns.len()
-            )));
-        }
-        if !metadata.preprocessing.is_valid(dims) {
-            return Err(bad(
-                "its metadata prepares rows with numbers that are missing, not finite or not positive".into(),
-            ));
-        }
-        let parameters = read_parameters(path, &tensors, &Layout::new(&spec))?;
-        Ok(Model {
-            spec,
-            columns: metadata.columns,
-            preprocessing: metadata.preprocessing,
-            parameters,
-        })
     }
+}
+
+/// What a safetensors file holds.
+pub enum Contents {
+    /// A model, which says itself what it is.
+    Model(Box<Model>),
+    /// The bytes of a file of tensors without our metadata; a layout says what they are ([`parameters_of`]).
+    Tensors(Vec<u8>),
+}
+
+/// What is wrong with a file of tensors where a model is needed.
+pub(crate) fn tensors_alone(path: &Path) -> Error {
+    Error::Model(format!(
+        "{}: the file has tensors but no \"couplet\" metadata; it can start a training run with --init and --config, which \
+         say what the tensors are",
+        path.display()
+    ))
+}
+
+/// Reads a safetensors file.
+///
+/// # Errors
+/// As [`Model::load`]; a file that has metadata of ours must be a whole and known model.
+pub fn read(path: &Path) -> Result<Contents> {
+    let bad = |message: String| Error::Model(format!("{}: {message}", path.display()));
+    let bytes = read_at_most(path, LARGEST_FILE)?;
+    let tensors = deserialize(path, &bytes)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes)
+        .map_err(|error| bad(format!("not a readable safetensors file: {error}")))?;
+    let metadata = header.metadata().as_ref();
+    let Some(json) = metadata.and_then(|metadata| metadata.get("couplet")) else {
+        return Ok(Contents::Tensors(bytes));
+    };
+    #[derive(Deserialize)]
+    struct Version {
+        format_version: u32,
+    }
+    let unreadable =
+        |error: serde_json::Error| bad(format!("its couplet metadata is not readable: {error}"));
+    let version: Version = serde_json::from_str(json).map_err(unreadable)?;
+    if version.format_version != FORMAT_VERSION {
+        return Err(bad(format!(
+            "written in format version {}, and this program reads version {FORMAT_VERSION}; use the version of \
+             couplet that wrote it, or a newer one",
+            version.format_version
+        )));
+    }
+    let metadata: Metadata = serde_json::from_str(json).map_err(unreadable)?;
+    let spec = metadata
+        .spec
+        .model
+        .spec(metadata.spec.dims)
+        .map_err(|error| {
+            bad(format!(
+                "its metadata asks for a flow that cannot be: {error}"
+            ))
+        })?;
+    // Before a layout of that size is built.
+    if spec
+        .count_parameters()
+        .is_none_or(|count| count > bytes.len() / 4)
+    {
+        return Err(bad(format!(
+            "its metadata asks for a larger flow ({spec}) than its {} bytes hold",
+            bytes.len()
+        )));
+    }
+    let dims = spec.dims;
+    if metadata.columns.len() != dims {
+        return Err(bad(format!(
+            "its metadata names {} columns for {dims} dimensions",
+            metadata.columns.len()
+        )));
+    }
+    if !metadata.preprocessing.is_valid(dims) {
+        return Err(bad(
+            "its metadata prepares rows with numbers that are missing, not finite or not positive"
+                .into(),
+        ));
+    }
+    let parameters = read_parameters(path, &tensors, &Layout::new(&spec))?;
+    Ok(Contents::Model(Box::new(Model {
+        spec,
+        columns: metadata.columns,
+        preprocessing: metadata.preprocessing,
+        parameters,
+    })))
 }
 
 /// What a file's metadata say of the flow in it, if it is a model file, whatever its version and whether or not its tensors
@@ -212,13 +259,12 @@ pub fn peek(path: &Path) -> Option<String> {
     })
 }
 
-/// The parameters for a layout from any safetensors file, matched by name and shape.
+/// The parameters for a layout from the bytes of any safetensors file, matched by name and shape; `path` is for messages.
 ///
 /// # Errors
 /// [`Error::Model`] names the tensor that is missing, of another shape or type, not finite, or unknown to the layout.
-pub fn load_parameters(path: &Path, layout: &Layout) -> Result<Vec<f32>> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    read_parameters(path, &deserialize(path, &bytes)?, layout)
+pub fn parameters_of(path: &Path, bytes: &[u8], layout: &Layout) -> Result<Vec<f32>> {
+    read_parameters(path, &deserialize(path, bytes)?, layout)
 }
 
 fn deserialize<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {

@@ -133,7 +133,7 @@ fn bad_input_is_named_and_nothing_panics() {
     usage("train good.csv --config nosuch.toml", &["nosuch.toml"]);
     usage("train good.csv --device cpu --adapter 0", &["--adapter"]);
     usage(
-        "train good.csv --layers 1000000 --hidden 100000",
+        "train good.csv --layers 100 --hidden 100000,100000",
         &["parameters", "lower"],
     );
     usage("train good.csv --out good.csv", &["overwrite", "DATA"]);
@@ -461,6 +461,91 @@ fn a_start_from_a_model_keeps_its_units() {
             "{flags}: {first}, then {again}"
         );
     }
+}
+
+/// A configuration for one's own data changes what it says and leaves every safeguard where it was; `published` is there for
+/// the asking, and is what the reference experiment has.
+#[test]
+fn a_short_configuration_keeps_the_safeguards() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "d.csv", 300, |_, _| {});
+    let file = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    file("short.toml", "[train]\nsteps = 40\n");
+    file(
+        "published.toml",
+        "preset = \"published\"\n[train]\nsteps = 40\n",
+    );
+    file(
+        "hermite.toml",
+        "[model]\nconditioner = \"hermite\"\n[train]\nsteps = 40\n",
+    );
+    let model = |flags: &str| {
+        well(
+            folder,
+            &format!("train {flags} --device cpu --out m.safetensors"),
+        );
+        std::fs::read(folder.join("m.safetensors")).unwrap()
+    };
+    let flags_alone = model("d.csv --steps 40");
+    assert!(model("d.csv --config short.toml") == flags_alone);
+    assert!(model("d.csv --config published.toml --preset safe") == flags_alone);
+    let hermite = model("d.csv --steps 40 --conditioner hermite");
+    assert!(model("d.csv --config hermite.toml") == hermite);
+    let published = model("d.csv --config published.toml");
+    assert!(published != flags_alone);
+    assert!(model("d.csv --config short.toml --preset published") == published);
+    let info = stdout(&well(folder, "info m.safetensors"));
+    assert!(
+        info.contains("2 affine coupling layers") && info.contains("as it comes"),
+        "{info}"
+    );
+    // Without data, the other way round.
+    let experiment = model("--rows 500 --steps 40");
+    assert!(model("--rows 500 --config short.toml") == experiment);
+    assert!(model("--rows 500 --steps 40 --preset safe") != experiment);
+}
+
+/// With a configuration, too, a model file that --init names must be whole, of a version that is known, and of the flow's
+/// shape; only a file without metadata is taken for bare tensors.
+#[test]
+fn a_start_from_a_broken_model_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "d.csv", 60, |_, _| {});
+    well(
+        folder,
+        "train d.csv --steps 2 --device cpu --out m.safetensors",
+    );
+    std::fs::write(folder.join("c.toml"), "[train]\nsteps = 2\n").unwrap();
+    let bytes = std::fs::read(folder.join("m.safetensors")).unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let replaced = |from: &str, to: &str| {
+        assert!(text.contains(from) && from.len() == to.len());
+        let at = bytes
+            .windows(from.len())
+            .position(|w| w == from.as_bytes())
+            .unwrap();
+        let mut bytes = bytes.clone();
+        bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(folder.join("x.safetensors"), bytes).unwrap();
+    };
+    let train = "train d.csv --device cpu --config c.toml --init x.safetensors";
+    replaced("format_version\\\":1", "format_version\\\":7");
+    refused(folder, train, 3, &["x.safetensors", "format version 7"]);
+    replaced("\\\"columns\\\":", "\\\"colunms\\\":");
+    refused(folder, train, 3, &["x.safetensors", "metadata", "columns"]);
+    std::fs::write(folder.join("x.safetensors"), &bytes[..bytes.len() - 4]).unwrap();
+    refused(folder, train, 3, &["x.safetensors", "cut short"]);
+    std::fs::write(folder.join("x.safetensors"), &bytes).unwrap();
+    let deeper = format!("{train} --layers 11");
+    refused(
+        folder,
+        &deeper,
+        3,
+        &["lacks the tensor layers.10.net.0.weight", "--init"],
+    );
+    well(folder, &format!("{train} --out y.safetensors"));
 }
 
 /// The published polynomial configuration, on raw data: not a number at its first step. The end says which, where and

@@ -234,7 +234,7 @@ fn doubts_about_a_table_are_said() {
         }
     });
     assert!(
-        text.contains("column 2 (\"b\") has 31 in row 6, 44 deviations"),
+        text.contains("column 2 (\"b\") has 31.0 in row 6, 44 deviations"),
         "{text}"
     );
     let text = doubts("zeros.csv", "a,b,c\n", "", &|row, j| {

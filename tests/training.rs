@@ -60,7 +60,7 @@ fn a_run_ends_when_held_out_rows_get_worse() {
     let data = rows(100, 6, 1).map(|x| x as f32);
     let held_out = rows(100, 6, 2);
     for average in [0.0, 0.9] {
-        let mut config = Config::for_data(ConditionerName::Mlp);
+        let mut config = Config::safe(ConditionerName::Mlp);
         config.train.average = average;
         let mut executor = start(&config, &data);
         let mut notes = Notes::default();

@@ -86,12 +86,10 @@ fn describe(run: &Run, found: &Diagnosis, batch_rows: u32) -> String {
 fn row(run: &Run, row: u32) -> String {
     let as_seen = crate::data::take(&run.rows, &[row]).map(f64::from);
     let values = run.model.preprocessing.undo(&as_seen);
-    let values = values.map(|x| f64::from(x as f32));
+    // With the digits that the flow saw.
+    let values = values.row(0).map(|x| x as f32);
     let number = run.split.training[row as usize] + 1;
-    format!(
-        "Row {number} ({})",
-        described(&values, &run.model.columns, 0)
-    )
+    format!("Row {number} ({})", described(&run.model.columns, values))
 }
 
 /// The safeguards that are off, the learning rate if it had a part, the row if it stands alone.

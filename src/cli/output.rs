@@ -1,9 +1,9 @@
+use std::fmt::Debug;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, plain};
 use crate::files::OutputFile;
-use crate::matrix::Matrix;
 
 use super::guard::is_dash;
 use super::{Failure, OutputArgs, Result};
@@ -124,11 +124,11 @@ pub fn csv_field(text: &str) -> String {
 }
 
 /// The numbers of a row with the names of their columns, as far as a message has room.
-pub fn described(values: &Matrix<f64>, names: &[String], row: usize) -> String {
+pub fn described(names: &[String], values: impl Iterator<Item = impl Debug>) -> String {
     const SHOWN: usize = 8;
     let mut shown: Vec<String> = names
         .iter()
-        .zip(values.row(row))
+        .zip(values)
         .take(SHOWN)
         .map(|(name, value)| format!("{} = {value:?}", plain(name)))
         .collect();

@@ -1,13 +1,13 @@
 use std::path::{Path, PathBuf};
 
-use crate::config::{ConditionerName, Config, ModelConfig, Start};
+use crate::config::{ConditionerName, Config, ConfigFile, ModelConfig, Preset, Start};
 use crate::data::{Split, Table, Target, default_names, read_table, relations, suspects, take};
 use crate::error::Error;
 use crate::files::{OutputFile, same};
-use crate::flow::{Layout, Plan, initial_parameters, start_at_identity};
+use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
 use crate::memory;
-use crate::model::{self, Model, load_parameters};
+use crate::model::{self, Contents, Model, parameters_of};
 use crate::preprocessing::Preprocessing;
 use crate::train::{self, Truth};
 
@@ -40,17 +40,16 @@ pub struct Run {
 enum Init {
     /// A model file, which says itself what it is.
     Model(Box<Model>),
-    /// Tensors alone; the configuration says what they are.
-    Tensors,
+    /// Tensors alone, as the file has them; the configuration says what they are.
+    Tensors(Vec<u8>),
 }
 
 impl Init {
     fn read(path: &Path, with_config: bool) -> Result<Self> {
-        match Model::load(path) {
-            Ok(model) => Ok(Init::Model(Box::new(model))),
-            // With a configuration, whatever is wrong is found when the tensors are matched.
-            Err(_) if with_config => Ok(Init::Tensors),
-            Err(error) => Err(input(error)),
+        match model::read(path).map_err(input)? {
+            Contents::Model(model) => Ok(Init::Model(model)),
+            Contents::Tensors(bytes) if with_config => Ok(Init::Tensors(bytes)),
+            Contents::Tensors(_) => Err(input(model::tensors_alone(path))),
         }
     }
 }
@@ -62,7 +61,13 @@ impl Run {
             None => None,
         };
         // Once more when the table's size is known; what is wrong is better said before it is read.
-        let seed = configure(args, init.as_ref(), None)?.train.seed;
+        let file = match &args.config {
+            Some(path) => {
+                ConfigFile::read(path).map_err(|error| Failure::usage(error.to_string()))?
+            }
+            None => ConfigFile::default(),
+        };
+        let seed = configure(args, &file, init.as_ref(), None)?.train.seed;
         let out = args.out.clone().unwrap_or_else(|| default_name(args));
         let replaced = guard(args, &out)?;
 
@@ -111,7 +116,7 @@ impl Run {
             )
             .into());
         }
-        let config = configure(args, init.as_ref(), Some(&values))?;
+        let config = configure(args, &file, init.as_ref(), Some(&values))?;
         let spec = config.model.spec(values.columns())?;
         let split = Split::new(values.rows(), config.train.validation, seed);
         let preprocessing = match &init {
@@ -153,11 +158,12 @@ impl Run {
                 }
                 parameters
             }
-            Some(Init::Model(model)) if Layout::new(&model.spec) == plan.layout => model.parameters,
-            // By name and shape, or with a message that says which tensor does not fit.
-            Some(Init::Model(_) | Init::Tensors) => {
+            Some(Init::Model(model)) => model
+                .parameters_for(&plan.layout)
+                .map_err(|error| Error::Model(format!("the model that --init names: {error}")))?,
+            Some(Init::Tensors(bytes)) => {
                 let path = args.init.as_deref().expect("read from there");
-                load_parameters(path, &plan.layout).map_err(input)?
+                parameters_of(path, &bytes, &plan.layout)?
             }
         };
         Ok(Run {
@@ -234,36 +240,42 @@ fn check_every(rows: usize, batch: usize, held_out: usize) -> usize {
     }
 }
 
-/// The configuration that file, flags, `--init` and the size of the table make.
-fn configure(args: &TrainArgs, init: Option<&Init>, table: Option<&Matrix<f64>>) -> Result<Config> {
+/// The configuration that preset, `--init`, file and flags make, each over the one before, for a table of so many rows and
+/// columns, where that is known.
+fn configure(
+    args: &TrainArgs,
+    file: &ConfigFile,
+    init: Option<&Init>,
+    table: Option<&Matrix<f64>>,
+) -> Result<Config> {
     let settings = &args.settings;
-    // The reference experiment is obeyed as a file would be.
-    let ours = args.config.is_none() && (args.data.is_some() || args.target.is_some());
-    let mut config = match &args.config {
-        Some(path) => Config::read(path).map_err(|error| Failure {
-            code: super::USAGE,
-            message: error.to_string(),
-        })?,
-        None if !ours => Config::default(),
-        None => {
-            let conditioner = settings.conditioner.unwrap_or(ConditionerName::Mlp);
-            let mut config = Config::for_data(conditioner);
+    let preset = match settings.preset.or(file.preset) {
+        Some(preset) => preset,
+        None if args.data.is_some() || args.target.is_some() => Preset::Safe,
+        None => Preset::Published,
+    };
+    let mut config = match preset {
+        Preset::Published => Config::default(),
+        Preset::Safe => {
+            let conditioner = settings.conditioner.or(file.conditioner());
+            let mut config = Config::safe(conditioner.unwrap_or(ConditionerName::Mlp));
             if let Some(table) = table {
                 config.fit_to(table.rows(), table.columns());
             }
             config
         }
     };
-    if let (Some(Init::Model(model)), None) = (init, &args.config) {
+    if let Some(Init::Model(model)) = init {
         config.model = ModelConfig::of(&model.spec);
     }
+    config = file.over(&config);
     settings.apply(&mut config);
-    if ours {
-        // What follows from others that flags may have changed.
-        if settings.whiten.is_none() {
+    if preset == Preset::Safe {
+        // What follows from others that were set.
+        if settings.whiten.is_none() && !file.says("data", "whiten") {
             config.data.whiten &= config.data.standardize;
         }
-        if settings.patience.is_none() {
+        if settings.patience.is_none() && !file.says("train", "patience") {
             config.train.patience = config.train.steps / 2;
         }
     }

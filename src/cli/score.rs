@@ -92,7 +92,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
              is over the others",
             if zero == 1 { "row" } else { "rows" },
             row + 1,
-            described(&table.values, &model.columns, row)
+            described(&model.columns, table.values.row(row))
         );
     }
     let mean = finite().sum::<f64>() / (rows - zero) as f64;

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::config::{BaseName, ConditionerName, Config, ScheduleName, Start};
+use crate::config::{BaseName, ConditionerName, Config, Preset, ScheduleName, Start};
 use crate::data::TargetName;
 use crate::flow::Activation;
 
@@ -67,6 +67,9 @@ pub struct TrainArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Settings, as in the configuration")]
 pub struct Settings {
+    /// Where the settings that nothing sets come from [default: safe for a table or a target, published without]
+    #[arg(long, value_name = "safe|published", value_parser = parse::<Preset>)]
+    pub(super) preset: Option<Preset>,
     /// Steps to take, at most
     #[arg(long, value_name = "K")]
     steps: Option<usize>,

@@ -134,8 +134,12 @@ fn far_value(column: &[f64]) -> Option<String> {
         .sum::<f64>();
     let far = (value - mean).abs() / square.sqrt();
     (far > FAR && far.is_finite()).then(|| {
+        let far = match far < 1e6 {
+            true => format!("{far:.0}"),
+            false => format!("{far:.0e}"),
+        };
         format!(
-            "has {value} in row {}, {far:.0} deviations from the mean of the others; if it is an error, remove the row, and \
+            "has {value:?} in row {}, {far} deviations from the mean of the others; if it is an error, remove the row, and \
              if such numbers belong there, take the column's logarithm",
             row + 1
         )
@@ -276,7 +280,7 @@ mod tests {
         );
         one("counts the rows", found(|row| row as f64 + 1.0));
         one(
-            "has 31 in row 8, 44 deviations",
+            "has 31.0 in row 8, 44 deviations",
             found(|row| if row == 7 { 31.0 } else { (row as f64).cos() }),
         );
         assert_eq!(found(|row| (row as f64).cos()), [""; 0]);

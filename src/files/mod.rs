@@ -1,5 +1,6 @@
-//! How files are written: whole or not at all, never over something that is no file, never two runs into one.
+//! How files are read and written: whole or not at all, never over something that is no file, never two runs into one.
 
+mod input;
 #[cfg(feature = "cli")]
 mod log;
 mod output;
@@ -7,6 +8,7 @@ mod output;
 mod same;
 mod temporary;
 
+pub use input::read_at_most;
 #[cfg(feature = "cli")]
 pub use log::LogFile;
 #[cfg(feature = "cli")]
