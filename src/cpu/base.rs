@@ -1,8 +1,10 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
+use rand::RngExt;
+
 use crate::flow::{BaseOp, Density};
-use crate::random::{Purpose, words};
+use crate::random::{Philox, Purpose, StandardLogistic, StandardNormal};
 
 use super::lanes::{Column, LANES, dot};
 use super::real::Real;
@@ -54,16 +56,16 @@ fn scores<T: Real>(density: Density, z: T, location: T, spread: T) -> (T, T) {
     }
 }
 
-/// A number from one random word. Twins: `draw` in `shaders/shared/density_*.wgsl`.
+/// A number. Twins: `draw` in `shaders/shared/density_*.wgsl`.
 #[inline(always)]
-fn draw<T: Real>(density: Density, word: u32, location: T, spread: T) -> T {
+fn draw<T: Real>(density: Density, random: &mut Philox, location: T, spread: T) -> T {
     match density {
         Density::Normal => {
-            let noise = crate::random::standard_normal(word);
+            let noise: f32 = random.sample(StandardNormal);
             location + spread.sqrt() * T::of(f64::from(noise))
         }
         Density::Logistic => {
-            let noise = crate::random::standard_logistic(word);
+            let noise: f32 = random.sample(StandardLogistic);
             location + spread * T::of(f64::from(noise))
         }
     }
@@ -124,11 +126,11 @@ pub fn sample<T: Real>(
     rows: Range<u64>,
     z: &mut [Column<T>],
 ) {
-    for (d, z) in z.iter_mut().enumerate() {
-        let (location, spread) = place(op, parameters, d);
-        for (z, row) in z.iter_mut().zip(rows.clone()) {
-            let word = words(seed, Purpose::Noise, row, (d / 4) as u32)[d % 4];
-            *z = draw(op.kind.density, word, location, spread);
+    let places: Vec<(T, T)> = (0..z.len()).map(|d| place(op, parameters, d)).collect();
+    for (lane, row) in rows.enumerate() {
+        let mut random = Philox::row(seed, Purpose::Noise, row);
+        for (z, &(location, spread)) in z.iter_mut().zip(&places) {
+            z[lane] = draw(op.kind.density, &mut random, location, spread);
         }
     }
 }

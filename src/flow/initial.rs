@@ -1,4 +1,6 @@
-use crate::random::{Purpose, standard_normal, uniform, words};
+use rand::{Rng, RngExt};
+
+use crate::random::{Philox, Purpose, StandardNormal, uniform};
 
 use super::layout::{Initial, Layout};
 use super::plan::{Op, Plan};
@@ -6,14 +8,20 @@ use super::plan::{Op, Plan};
 /// The parameters that training starts from: a function of the layout and the seed alone.
 pub fn initial_parameters(layout: &Layout, seed: u64) -> Vec<f32> {
     let mut parameters = vec![0.0; layout.len()];
+    // Parameter p draws word p, whichever distribution it has.
+    let mut random = Philox::stream(seed, Purpose::Parameters);
     for tensor in layout.tensors() {
-        for index in tensor.range.clone() {
-            let word = words(seed, Purpose::Parameters, index as u64 / 4, 0)[index % 4];
-            parameters[index] = match tensor.initial {
-                Initial::Zero => 0.0,
-                Initial::Normal { deviation } => deviation as f32 * standard_normal(word),
+        for parameter in &mut parameters[tensor.range.clone()] {
+            *parameter = match tensor.initial {
+                Initial::Zero => {
+                    random.next_u32();
+                    0.0
+                }
+                Initial::Normal { deviation } => {
+                    deviation as f32 * random.sample::<f32, _>(StandardNormal)
+                }
                 Initial::Uniform { low, high } => {
-                    let value = (low + (high - low) * uniform(word)) as f32;
+                    let value = (low + (high - low) * uniform(random.next_u32())) as f32;
                     // Rounding to f32 may reach the end of the half-open interval.
                     if f64::from(value) < high {
                         value

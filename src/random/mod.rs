@@ -6,7 +6,7 @@ mod normal;
 mod philox;
 mod shuffle;
 
-pub use normal::{standard_logistic, standard_normal};
+pub use normal::{StandardLogistic, StandardNormal, standard_logistic, standard_normal};
 pub use philox::{Philox, philox4x32};
 pub use shuffle::{ROUNDS, Shuffle};
 

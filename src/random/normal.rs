@@ -1,3 +1,6 @@
+use rand::Rng;
+use rand::distr::Distribution;
+
 /// A standard normal number from one random word, by inversion: Wichura's algorithm AS 241, routine PPND7 (1988,
 /// relative accuracy about 1e-7), whose polynomials suit f32. The word's top bit is the sign, the other 31 bits the
 /// tail probability, so that both tails are equally fine; |z| reaches 6.3.
@@ -39,6 +42,26 @@ pub fn standard_logistic(word: u32) -> f32 {
         -magnitude
     } else {
         magnitude
+    }
+}
+
+/// N(0, 1), one word a number: [`standard_normal`].
+#[derive(Clone, Copy, Debug)]
+pub struct StandardNormal;
+
+impl Distribution<f32> for StandardNormal {
+    fn sample<R: Rng + ?Sized>(&self, random: &mut R) -> f32 {
+        standard_normal(random.next_u32())
+    }
+}
+
+/// The standard logistic distribution, one word a number: [`standard_logistic`].
+#[derive(Clone, Copy, Debug)]
+pub struct StandardLogistic;
+
+impl Distribution<f32> for StandardLogistic {
+    fn sample<R: Rng + ?Sized>(&self, random: &mut R) -> f32 {
+        standard_logistic(random.next_u32())
     }
 }
 

@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 
-use rand_core::{SeedableRng, TryRng};
+use rand::rand_core::utils;
+use rand::{SeedableRng, TryRng};
 
 use super::{Purpose, words};
 
@@ -24,8 +25,8 @@ pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// Philox4x32-10 as a sequential generator for the `rand` crate. Its stream is portable: it never changes with the
-/// version of `rand`, the platform or the word size.
+/// Philox4x32-10 as a sequential generator for the `rand` crate. Its streams are portable: they never change with the version
+/// of `rand`, the platform or the word size.
 ///
 /// ```
 /// use rand::{Rng, SeedableRng};
@@ -36,22 +37,70 @@ pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Philox {
     seed: u64,
-    index: u64,
+    purpose: Purpose,
+    /// The block of words that comes next.
+    next: Place,
     block: [u32; 4],
     /// How many words of `block` are spent.
     spent: usize,
+}
+
+/// Which of a purpose's blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// The first block of each index in turn.
+    Index(u64),
+    /// The blocks of one index in turn.
+    Block { index: u64, block: u32 },
+}
+
+impl Philox {
+    /// All words of a purpose: those at index 0, then those at index 1, and so on.
+    pub fn stream(seed: u64, purpose: Purpose) -> Self {
+        Self::at(seed, purpose, Place::Index(0))
+    }
+
+    /// The words of one row of a purpose, or of one epoch: column j of it draws word j.
+    pub fn row(seed: u64, purpose: Purpose, row: u64) -> Self {
+        let place = Place::Block {
+            index: row,
+            block: 0,
+        };
+        Self::at(seed, purpose, place)
+    }
+
+    fn at(seed: u64, purpose: Purpose, next: Place) -> Self {
+        Philox {
+            seed,
+            purpose,
+            next,
+            block: [0; 4],
+            spent: 4,
+        }
+    }
+
+    fn next_block(&mut self) -> [u32; 4] {
+        let (index, block) = match &mut self.next {
+            Place::Index(next) => {
+                let index = *next;
+                *next = index.wrapping_add(1);
+                (index, 0)
+            }
+            Place::Block { index, block: next } => {
+                let block = *next;
+                *next = block.wrapping_add(1);
+                (*index, block)
+            }
+        };
+        words(self.seed, self.purpose, index, block)
+    }
 }
 
 impl SeedableRng for Philox {
     type Seed = [u8; 8];
 
     fn from_seed(seed: Self::Seed) -> Self {
-        Philox {
-            seed: u64::from_le_bytes(seed),
-            index: 0,
-            block: [0; 4],
-            spent: 4,
-        }
+        Self::stream(u64::from_le_bytes(seed), Purpose::Generator)
     }
 
     fn seed_from_u64(seed: u64) -> Self {
@@ -64,8 +113,7 @@ impl TryRng for Philox {
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
         if self.spent == 4 {
-            self.block = words(self.seed, Purpose::Generator, self.index, 0);
-            self.index += 1;
+            self.block = self.next_block();
             self.spent = 0;
         }
         self.spent += 1;
@@ -73,16 +121,18 @@ impl TryRng for Philox {
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        rand_core::utils::next_u64_via_u32(self)
+        utils::next_u64_via_u32(self)
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        rand_core::utils::fill_bytes_via_next_word(bytes, || self.try_next_u32())
+        utils::fill_bytes_via_next_word(bytes, || self.try_next_u32())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rand::Rng;
+
     use super::*;
 
     /// The known answers published with Random123 (kat_vectors, philox4x32 10).
@@ -108,6 +158,22 @@ mod tests {
         ];
         for (counter, key, expected) in cases {
             assert_eq!(philox4x32(counter, key), expected);
+        }
+    }
+
+    /// A generator walks over the same words that a place leads to: those that the kernels draw.
+    #[test]
+    fn streams_are_the_words_of_their_places() {
+        let mut stream = Philox::stream(7, Purpose::Parameters);
+        let mut row = Philox::row(7, Purpose::Noise, u64::MAX);
+        for place in 0..10u32 {
+            let (block, word) = (place / 4, place as usize % 4);
+            let expected = words(7, Purpose::Parameters, u64::from(block), 0)[word];
+            assert_eq!(stream.next_u32(), expected);
+            assert_eq!(
+                row.next_u32(),
+                words(7, Purpose::Noise, u64::MAX, block)[word]
+            );
         }
     }
 

@@ -1,4 +1,6 @@
-use super::{Purpose, words};
+use rand::Rng;
+
+use super::{Philox, Purpose};
 
 /// Feistel rounds; four already pass the uniformity tests, twice that costs next to nothing.
 pub const ROUNDS: usize = 8;
@@ -27,9 +29,8 @@ impl Shuffle {
     pub fn new(seed: u64, purpose: Purpose, index: u64, rows: u32) -> Self {
         let bits = u32::BITS - rows.saturating_sub(1).leading_zeros();
         let mut keys = [0; ROUNDS];
-        for (block, part) in keys.chunks_mut(4).enumerate() {
-            part.copy_from_slice(&words(seed, purpose, index, block as u32));
-        }
+        let mut random = Philox::row(seed, purpose, index);
+        keys.fill_with(|| random.next_u32());
         Shuffle {
             rows,
             half_bits: bits.div_ceil(2).max(1),

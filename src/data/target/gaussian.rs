@@ -1,7 +1,9 @@
 use std::f64::consts::{E, TAU};
 
+use rand::RngExt;
+
 use crate::matrix::Matrix;
-use crate::random::{Purpose, normal_at};
+use crate::random::{Philox, Purpose, StandardNormal};
 
 use super::{Distribution, Draws};
 
@@ -13,16 +15,20 @@ pub struct Gaussian {
     lower: Vec<Vec<f64>>,
 }
 
+/// The first standard normal numbers of a row of the target's own stream.
+fn normals(seed: u64, row: usize, count: usize) -> Vec<f64> {
+    let mut random = Philox::row(seed, Purpose::Target, row as u64);
+    (0..count)
+        .map(|_| f64::from(random.sample::<f32, _>(StandardNormal)))
+        .collect()
+}
+
 impl Gaussian {
     /// The target of `dims` dimensions that a seed draws.
     pub fn new(dims: usize, seed: u64) -> Self {
-        let draw =
-            |row: usize, column| f64::from(normal_at(seed, Purpose::Target, row as u64, column));
         Gaussian {
-            mean: (0..dims).map(|j| draw(0, j)).collect(),
-            lower: (0..dims)
-                .map(|i| (0..=i).map(|j| draw(i + 1, j)).collect())
-                .collect(),
+            mean: normals(seed, 0, dims),
+            lower: (0..dims).map(|i| normals(seed, i + 1, i + 1)).collect(),
         }
     }
 
@@ -30,16 +36,8 @@ impl Gaussian {
     /// 1 / sqrt(condition) to sqrt(condition), in directions that the seed draws.
     pub fn conditioned(dims: usize, seed: u64, condition: f64) -> Self {
         let plain = Gaussian::new(dims, seed);
-        let draw = |row: usize, column| {
-            f64::from(normal_at(
-                seed,
-                Purpose::Target,
-                (dims + 1 + row) as u64,
-                column,
-            ))
-        };
         let mut directions: Vec<Vec<f64>> = (0..dims)
-            .map(|i| (0..dims).map(|j| draw(i, j)).collect())
+            .map(|i| normals(seed, dims + 1 + i, dims))
             .collect();
         orthonormalize(&mut directions);
         // Rows of A = Q diag(deviations); then A = L O with O orthonormal, so that A A^T = L L^T.

@@ -7,11 +7,12 @@ mod volume;
 
 use std::str::FromStr;
 
+use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
-use crate::random::{Purpose, standard_normal, words};
+use crate::random::{Philox, Purpose, StandardNormal};
 
 pub use gaussian::Gaussian;
 
@@ -98,27 +99,16 @@ trait Distribution: Send + Sync {
 }
 
 /// The random numbers of one row: a function of seed, purpose and row.
-struct Draws {
-    seed: u64,
-    purpose: Purpose,
-    row: u64,
-    next: usize,
-}
+struct Draws(Philox);
 
 impl Draws {
-    fn word(&mut self) -> u32 {
-        let (block, place) = (self.next / 4, self.next % 4);
-        self.next += 1;
-        words(self.seed, self.purpose, self.row, block as u32)[place]
-    }
-
     fn normal(&mut self) -> f64 {
-        f64::from(standard_normal(self.word()))
+        f64::from(self.0.sample::<f32, _>(StandardNormal))
     }
 
     /// In (0, 1), on a grid of 2^22 points that f32 has room for.
     fn uniform(&mut self) -> f64 {
-        (f64::from(self.word() >> 10) + 0.5) / f64::from(1 << 22)
+        (f64::from(self.0.next_u32() >> 10) + 0.5) / f64::from(1 << 22)
     }
 
     /// One of 0, 1, ..., below - 1.
@@ -229,12 +219,8 @@ impl Target {
         let rows: Vec<Vec<f64>> = (0..count as u64)
             .into_par_iter()
             .map(|row| {
-                self.distribution().draw(&mut Draws {
-                    seed: self.seed,
-                    purpose,
-                    row,
-                    next: 0,
-                })
+                let mut random = Draws(Philox::row(self.seed, purpose, row));
+                self.distribution().draw(&mut random)
             })
             .collect();
         // Rounded as all training rows are.
