@@ -46,7 +46,12 @@ const LONGEST_SHOWN: usize = 40;
 
 /// Text from a file as a message repeats it: not all of it where it is long, control characters escaped.
 pub(crate) fn plain(text: &str) -> String {
-    let short: String = text.chars().take(LONGEST_SHOWN).collect();
+    excerpt(text, LONGEST_SHOWN)
+}
+
+/// As [`plain`], of up to so many characters.
+pub(crate) fn excerpt(text: &str, most: usize) -> String {
+    let short: String = text.chars().take(most).collect();
     let dots = if short.len() < text.len() { "..." } else { "" };
     format!("{}{dots}", short.escape_debug())
 }

@@ -2,7 +2,7 @@ use std::io::{self, Write};
 
 use npyz::{NpyFile, Order, WriterBuilder};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::matrix::Matrix;
 use crate::memory;
 
@@ -13,15 +13,18 @@ use super::{Table, TableOptions, default_names};
 pub(super) fn read(source: Source, options: &TableOptions) -> Result<Table> {
     let name = source.name.clone();
     let bad = |message: String| Error::Data(format!("{name}: {message}"));
-    let npy = NpyFile::new(source.into_reader())
-        .map_err(|error| bad(format!("not a readable NPY file: {error}")))?;
+    let npy = NpyFile::new(source.into_reader()).map_err(|error| {
+        // It may repeat the whole of a header.
+        let error = excerpt(&error.to_string(), 200);
+        bad(format!("not a readable NPY file: {error}"))
+    })?;
     let shape = npy.shape().to_vec();
     let &[rows, columns] = &shape[..] else {
         return Err(bad(format!(
             "the array has shape {shape:?}; a table has two dimensions: rows and columns"
         )));
     };
-    let kind = npy.dtype().descr();
+    let kind = excerpt(&npy.dtype().descr(), 200);
     let wrong_kind = || {
         bad(format!(
             "the array's type is {kind}; convert it to float32 or float64"
