@@ -1,54 +1,88 @@
+use pulp::Simd;
+
 use crate::flow::Activation;
 
-use super::lanes::{Column, LANES};
+use super::lanes::Column;
 use super::real::Real;
+use super::vector::{Vector, load, store, vectors};
 
-/// Replaces each number by its activation. Twins: `activate` in `shaders/shared/activation_*.wgsl`.
+/// Replaces each number by its activation; `saved`, where there is one, keeps what the slope needs beside the output: the
+/// sigmoid, for silu. Twins: `activate` in `shaders/shared/activation_*.wgsl`.
 #[inline(always)]
-pub fn activate<T: Real>(activation: Activation, columns: &mut [Column<T>]) {
-    match activation {
-        Activation::Tanh => apply(columns, |x| x.tanh_()),
-        Activation::Relu => {
-            // Unlike a maximum, the comparison lets a NaN through: a fault must show.
-            apply(columns, |x| if x <= T::zero() { T::zero() } else { x })
-        }
-        Activation::Silu => apply(columns, |x| x * x.sigmoid()),
-    }
-}
-
-/// A loop of its own for each function, so that each vectorises.
-#[inline(always)]
-fn apply<T: Real>(columns: &mut [Column<T>], f: impl Fn(T) -> T) {
-    for column in columns {
-        for value in column {
-            *value = f(*value);
-        }
-    }
-}
-
-/// Multiplies each gradient by the activation's slope, from what the forward pass saved: the output for tanh and
-/// relu, the input for silu. Twins: `slope` in `shaders/shared/activation_*.wgsl`.
-#[inline(always)]
-pub fn slope<T: Real>(activation: Activation, saved: &Column<T>, gradient: &mut Column<T>) {
-    let one = T::one();
-    match activation {
-        Activation::Tanh => {
-            for lane in 0..LANES {
-                gradient[lane] *= one - saved[lane] * saved[lane];
-            }
-        }
-        Activation::Relu => {
-            for lane in 0..LANES {
-                if saved[lane] <= T::zero() {
-                    gradient[lane] = T::zero();
+pub fn activate<S: Simd, T: Real>(
+    simd: S,
+    activation: Activation,
+    output: &mut [Column<T>],
+    saved: Option<&mut [Column<T>]>,
+) {
+    match (activation, saved) {
+        (Activation::Tanh, _) => apply(
+            simd,
+            output,
+            #[inline(always)]
+            |x| x.tanh(),
+        ),
+        (Activation::Relu, _) => apply(
+            simd,
+            output,
+            #[inline(always)]
+            |x| x.relu(),
+        ),
+        (Activation::Silu, None) => apply(
+            simd,
+            output,
+            #[inline(always)]
+            |x| x * x.sigmoid(),
+        ),
+        (Activation::Silu, Some(saved)) => {
+            for (column, saved) in output.iter_mut().zip(saved) {
+                for n in vectors::<S, T>() {
+                    let x = load(simd, column, n);
+                    let sigmoid = x.sigmoid();
+                    store(sigmoid, saved, n);
+                    store(x * sigmoid, column, n);
                 }
             }
         }
-        Activation::Silu => {
-            for lane in 0..LANES {
-                let sigmoid = saved[lane].sigmoid();
-                gradient[lane] *= sigmoid * (one + saved[lane] * (one - sigmoid));
-            }
+    }
+}
+
+#[inline(always)]
+fn apply<S: Simd, T: Real>(
+    simd: S,
+    columns: &mut [Column<T>],
+    f: impl Fn(Vector<S, T>) -> Vector<S, T>,
+) {
+    for column in columns {
+        for n in vectors::<S, T>() {
+            store(f(load(simd, column, n)), column, n);
+        }
+    }
+}
+
+/// Multiplies each gradient by the activation's slope, from the output and from what [`activate`] saved. Twins: `slope` in
+/// `shaders/shared/activation_*.wgsl`, where silu's comes from its input.
+#[inline(always)]
+pub fn slope<S: Simd, T: Real>(
+    simd: S,
+    activation: Activation,
+    output: &[Column<T>],
+    saved: &[Column<T>],
+    gradient: &mut [Column<T>],
+) {
+    let one = Vector::splat(simd, T::one());
+    for ((output, saved), gradient) in output.iter().zip(saved).zip(gradient) {
+        for n in vectors::<S, T>() {
+            let (y, g) = (load(simd, output, n), load(simd, gradient, n));
+            let product = match activation {
+                Activation::Tanh => g * (one - y * y),
+                Activation::Relu => g.only_where_positive(y),
+                Activation::Silu => {
+                    let sigmoid = load(simd, saved, n);
+                    g * y.mul_add(one - sigmoid, sigmoid)
+                }
+            };
+            store(product, gradient, n);
         }
     }
 }

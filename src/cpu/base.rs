@@ -1,13 +1,15 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
+use pulp::Simd;
 use rand::RngExt;
 
 use crate::flow::{BaseOp, Density};
 use crate::random::{Philox, Purpose, StandardLogistic, StandardNormal};
 
-use super::lanes::{Column, LANES, dot};
+use super::lanes::Column;
 use super::real::Real;
+use super::vector::{Vector, load, store, vectors};
 
 /// Location and spread of one dimension of the base.
 #[inline(always)]
@@ -22,36 +24,67 @@ fn place<T: Real>(op: &BaseOp, parameters: &[T], d: usize) -> (T, T) {
     }
 }
 
-/// log p(z). Twins: `log_density` in `shaders/shared/density_*.wgsl`.
-#[inline(always)]
-fn log_density<T: Real>(density: Density, z: T, location: T, spread: T) -> T {
-    let half = T::of(0.5);
-    let offset = z - location;
-    match density {
-        Density::Normal => -half * (T::of(TAU) * spread).ln() - half / spread * offset * offset,
-        Density::Logistic => {
-            // exp(-u) / (1 + exp(-u))^2 is even in u; from its lighter side nothing overflows.
-            let u = (offset / spread).abs();
-            -u - T::of(2.0) * (-u).exp().ln_1p() - spread.ln()
-        }
-    }
+/// The density of one dimension, with all that does not depend on z worked out.
+#[derive(Clone, Copy)]
+struct OneDimension<S: Simd, T: Real> {
+    density: Density,
+    location: Vector<S, T>,
+    /// 1 / spread.
+    inverse: Vector<S, T>,
+    /// What the log-density is at the location, or, for the logistic, log 4 above that.
+    peak: Vector<S, T>,
+    one: Vector<S, T>,
+    half: Vector<S, T>,
 }
 
-/// The derivatives of log p(z) by z and by the spread; that by the location is minus the first. Twins: `scores` in
-/// `shaders/shared/density_*.wgsl`.
-#[inline(always)]
-fn scores<T: Real>(density: Density, z: T, location: T, spread: T) -> (T, T) {
-    match density {
-        Density::Normal => {
-            let inverse = spread.recip();
-            let scaled = (z - location) * inverse;
-            (-scaled, T::of(0.5) * (scaled * scaled - inverse))
+impl<S: Simd, T: Real> OneDimension<S, T> {
+    #[inline(always)]
+    fn new(simd: S, density: Density, location: T, spread: T) -> Self {
+        OneDimension {
+            density,
+            location: Vector::splat(simd, location),
+            inverse: Vector::splat(simd, spread.recip()),
+            peak: Vector::splat(
+                simd,
+                match density {
+                    Density::Normal => -T::of(0.5) * (T::of(TAU) * spread).ln(),
+                    Density::Logistic => -spread.ln(),
+                },
+            ),
+            one: Vector::splat(simd, T::one()),
+            half: Vector::splat(simd, T::of(0.5)),
         }
-        Density::Logistic => {
-            let inverse = spread.recip();
-            let u = (z - location) * inverse;
-            let tanh = (T::of(0.5) * u).tanh_();
-            (-tanh * inverse, (u * tanh - T::one()) * inverse)
+    }
+
+    /// log p(z). Twins: `log_density` in `shaders/shared/density_*.wgsl`.
+    #[inline(always)]
+    fn log_density(&self, z: Vector<S, T>) -> Vector<S, T> {
+        let offset = z - self.location;
+        match self.density {
+            Density::Normal => self.peak - self.half * self.inverse * offset * offset,
+            Density::Logistic => {
+                // exp(-u) / (1 + exp(-u))^2 is even in u; from its lighter side nothing overflows.
+                let u = (offset * self.inverse).abs();
+                let log = (-u).exp().ln_1p();
+                self.peak - u - (log + log)
+            }
+        }
+    }
+
+    /// The derivatives of log p(z) by z and by the spread; that by the location is minus the first. Twins: `scores` in
+    /// `shaders/shared/density_*.wgsl`.
+    #[inline(always)]
+    fn scores(&self, z: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
+        let u = (z - self.location) * self.inverse;
+        match self.density {
+            Density::Normal => {
+                let square = (z - self.location) * u;
+                (-u, self.half * self.inverse * (square - self.one))
+            }
+            Density::Logistic => {
+                let tanh = (self.half * u).tanh();
+                (-tanh * self.inverse, (u * tanh - self.one) * self.inverse)
+            }
         }
     }
 }
@@ -73,7 +106,8 @@ fn draw<T: Real>(density: Density, random: &mut Philox, location: T, spread: T) 
 
 /// `log_prob = log_det + sum_d log p(z_d)`. Twin: `shaders/base_log_prob.wgsl`.
 #[inline(always)]
-pub fn log_prob<T: Real>(
+pub fn log_prob<S: Simd, T: Real>(
+    simd: S,
     op: &BaseOp,
     parameters: &[T],
     z: &[Column<T>],
@@ -83,38 +117,52 @@ pub fn log_prob<T: Real>(
     *log_prob = *log_det;
     for (d, z) in z.iter().enumerate() {
         let (location, spread) = place(op, parameters, d);
-        for lane in 0..LANES {
-            log_prob[lane] += log_density(op.kind.density, z[lane], location, spread);
+        let density = OneDimension::new(simd, op.kind.density, location, spread);
+        for n in vectors::<S, T>() {
+            let sum = load(simd, log_prob, n) + density.log_density(load(simd, z, n));
+            store(sum, log_prob, n);
         }
     }
 }
 
-/// The gradient of the loss with respect to z (written) and to the base's parameters (added), from
-/// `log_prob_gradient`, one number a row: -1/N. Twin: `shaders/base_backward.wgsl`.
+/// The gradient of the loss with respect to z (written) and to the base's parameters (added to `sums`, still spread over
+/// vectors: the location's, then the raw spread's), from `log_prob_gradient`, one number a row: -1/N. Twin:
+/// `shaders/base_backward.wgsl`.
 #[inline(always)]
-pub fn backward<T: Real>(
+pub fn backward<S: Simd, T: Real>(
+    simd: S,
     op: &BaseOp,
     parameters: &[T],
     z: &[Column<T>],
     log_prob_gradient: &Column<T>,
     z_gradient: &mut [Column<T>],
-    gradient: &mut [T],
+    sums: &mut [T::Vector<S>],
 ) {
     for (d, z) in z.iter().enumerate() {
         let (location, spread) = place(op, parameters, d);
-        let mut by_z = [T::zero(); LANES];
-        let mut by_spread = [T::zero(); LANES];
-        for lane in 0..LANES {
-            (by_z[lane], by_spread[lane]) = scores(op.kind.density, z[lane], location, spread);
-            z_gradient[d][lane] = by_z[lane] * log_prob_gradient[lane];
+        let density = OneDimension::new(simd, op.kind.density, location, spread);
+        let zero = Vector::splat(simd, T::zero());
+        let (mut by_location, mut by_spread) = (zero, zero);
+        for n in vectors::<S, T>() {
+            let (of_z, of_spread) = density.scores(load(simd, z, n));
+            let row = load(simd, log_prob_gradient, n);
+            store(of_z * row, &mut z_gradient[d], n);
+            by_location = by_location - of_z * row;
+            by_spread = of_spread.mul_add(row, by_spread);
         }
         if op.kind.trained {
-            gradient[op.location.start + d] -= dot(&by_z, log_prob_gradient);
             // d softplus(r) / dr = sigmoid(r)
-            let raw = op.raw_spread.start + d;
-            gradient[raw] += dot(&by_spread, log_prob_gradient) * parameters[raw].sigmoid();
+            let slope = parameters[op.raw_spread.start + d].sigmoid();
+            add_to(simd, &mut sums[d], by_location);
+            let by_raw = by_spread * Vector::splat(simd, slope);
+            add_to(simd, &mut sums[op.location.len() + d], by_raw);
         }
     }
+}
+
+#[inline(always)]
+fn add_to<S: Simd, T: Real>(simd: S, sum: &mut T::Vector<S>, more: Vector<S, T>) {
+    *sum = (Vector::of(simd, *sum) + more).value();
 }
 
 /// The base noise of rows `rows` of the sample of `seed`. Twin: `shaders/base_sample.wgsl`.
@@ -137,6 +185,8 @@ pub fn sample<T: Real>(
 
 #[cfg(test)]
 mod tests {
+    use pulp::Scalar;
+
     use super::*;
 
     /// Ten thousand spreads from the centre nothing overflows, in f32 either.
@@ -146,18 +196,21 @@ mod tests {
             for spread in [1e-3f32, 1.0, 1e3] {
                 for side in [-1e4f32, 1e4] {
                     let z = side * spread;
-                    let value = log_density(density, z, 0.0, spread);
-                    let (by_z, by_spread) = scores(density, z, 0.0, spread);
+                    let one = OneDimension::new(Scalar, density, 0.0f32, spread);
+                    let z_ = Vector::splat(Scalar, z);
+                    let value = one.log_density(z_).sum();
+                    let (by_z, by_spread) = one.scores(z_);
+                    let (by_z, by_spread) = (by_z.sum(), by_spread.sum());
                     assert!(value.is_finite() && by_z.is_finite() && by_spread.is_finite());
                     assert!(value < -1e3 && by_z * side < 0.0);
                 }
             }
         }
-        let close = |a: f64, b: f64| (a - b).abs() < 1e-12 * b.abs();
-        assert!(close(
-            log_density(Density::Logistic, 0.0, 0.0, 1.0),
-            -(4f64.ln())
-        ));
-        assert!(close(log_density(Density::Logistic, -1e4, 0.0, 1.0), -1e4));
+        let close = |z: f64, b: f64| {
+            let one = OneDimension::new(Scalar, Density::Logistic, 0.0, 1.0);
+            let a = one.log_density(Vector::splat(Scalar, z)).sum();
+            (a - b).abs() < 1e-12 * b.abs()
+        };
+        assert!(close(0.0, -(4f64.ln())) && close(-1e4, -1e4));
     }
 }

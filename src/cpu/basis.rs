@@ -1,28 +1,40 @@
+use pulp::Simd;
+
 use crate::flow::{Basis, Family};
 
 use super::coupling::bounded;
-use super::lanes::{Column, LANES};
+use super::lanes::Column;
 use super::real::Real;
+use super::vector::{Vector, load, store, vectors};
+
+#[inline(always)]
+fn splat<S: Simd, T: Real>(simd: S, number: f64) -> Vector<S, T> {
+    Vector::splat(simd, T::of(number))
+}
 
 /// Value and slope at x of the orthonormal polynomial of degree n. Twins: `polynomial` in
 /// `shaders/shared/basis_*.wgsl`.
 #[inline(always)]
-fn polynomial<T: Real>(family: Family, n: usize, x: T) -> (T, T) {
-    let (mut before, mut value) = (T::zero(), T::one());
-    let (mut slope_before, mut slope) = (T::zero(), T::zero());
+fn polynomial<S: Simd, T: Real>(
+    simd: S,
+    family: Family,
+    n: usize,
+    x: Vector<S, T>,
+) -> (Vector<S, T>, Vector<S, T>) {
+    let (mut before, mut value) = (splat(simd, 0.0), splat(simd, 1.0));
+    let (mut slope_before, mut slope) = (splat(simd, 0.0), splat(simd, 0.0));
     for k in 0..n {
-        let k_ = T::of(k as f64);
-        let next = T::of((k + 1) as f64);
+        let (k_, next) = (k as f64, (k + 1) as f64);
         let (new, new_slope) = match family {
             // sqrt(k + 1) h_{k+1} = x h_k - sqrt(k) h_{k-1};  h'_{k+1} = sqrt(k + 1) h_k
             Family::Hermite => (
-                (x * value - k_.sqrt() * before) / next.sqrt(),
-                next.sqrt() * value,
+                (x * value - splat(simd, k_.sqrt()) * before) / splat(simd, next.sqrt()),
+                splat(simd, next.sqrt()) * value,
             ),
             // (k + 1) P_{k+1} = (2k + 1) x P_k - k P_{k-1};  P'_{k+1} = P'_{k-1} + (2k + 1) P_k
             Family::Legendre => (
-                ((k_ + next) * x * value - k_ * before) / next,
-                slope_before + (k_ + next) * value,
+                (splat(simd, k_ + next) * x * value - splat(simd, k_) * before) / splat(simd, next),
+                slope_before + splat(simd, k_ + next) * value,
             ),
         };
         (before, value) = (value, new);
@@ -31,7 +43,7 @@ fn polynomial<T: Real>(family: Family, n: usize, x: T) -> (T, T) {
     match family {
         Family::Hermite => (value, slope),
         Family::Legendre => {
-            let norm = T::of((2 * n + 1) as f64).sqrt();
+            let norm = splat(simd, ((2 * n + 1) as f64).sqrt());
             (norm * value, norm * slope)
         }
     }
@@ -40,14 +52,20 @@ fn polynomial<T: Real>(family: Family, n: usize, x: T) -> (T, T) {
 /// `output[m] = product over the factors (d, n) of term m of p_n(u_d)`, with u the bounded input. Twin:
 /// `shaders/basis_forward.wgsl`.
 #[inline(always)]
-pub fn forward<T: Real>(op: &Basis, input: &[Column<T>], output: &mut [Column<T>]) {
+pub fn forward<S: Simd, T: Real>(
+    simd: S,
+    op: &Basis,
+    input: &[Column<T>],
+    output: &mut [Column<T>],
+) {
     for (term, output) in op.terms.iter().zip(output) {
-        *output = [T::one(); LANES];
-        for &(d, n) in term {
-            for lane in 0..LANES {
-                let (u, _) = bounded(input[d][lane], op.input_bound);
-                output[lane] *= polynomial(op.family, n, u).0;
+        for place in vectors::<S, T>() {
+            let mut product = Vector::splat(simd, T::one());
+            for &(d, n) in term {
+                let (u, _) = bounded(simd, load(simd, &input[d], place), op.input_bound);
+                product = product * polynomial(simd, op.family, n, u).0;
             }
+            store(product, output, place);
         }
     }
 }
@@ -55,7 +73,8 @@ pub fn forward<T: Real>(op: &Basis, input: &[Column<T>], output: &mut [Column<T>
 /// `input_gradient[d] += sum over the terms m with a factor in d of output_gradient[m] * d output[m] / d input[d]`. Twin:
 /// `shaders/basis_backward.wgsl`.
 #[inline(always)]
-pub fn backward<T: Real>(
+pub fn backward<S: Simd, T: Real>(
+    simd: S,
     op: &Basis,
     input: &[Column<T>],
     output_gradient: &[Column<T>],
@@ -63,14 +82,16 @@ pub fn backward<T: Real>(
 ) {
     for (term, gradient) in op.terms.iter().zip(output_gradient) {
         for &(d, _) in term {
-            for lane in 0..LANES {
-                let mut product = gradient[lane];
+            for place in vectors::<S, T>() {
+                let mut product = load(simd, gradient, place);
                 for &(e, n) in term {
-                    let (u, bound_slope) = bounded(input[e][lane], op.input_bound);
-                    let (value, slope) = polynomial(op.family, n, u);
-                    product *= if e == d { slope * bound_slope } else { value };
+                    let (u, bound_slope) =
+                        bounded(simd, load(simd, &input[e], place), op.input_bound);
+                    let (value, slope) = polynomial(simd, op.family, n, u);
+                    product = product * if e == d { slope * bound_slope } else { value };
                 }
-                input_gradient[d][lane] += product;
+                let sum = load(simd, &input_gradient[d], place) + product;
+                store(sum, &mut input_gradient[d], place);
             }
         }
     }
@@ -78,17 +99,24 @@ pub fn backward<T: Real>(
 
 #[cfg(test)]
 mod tests {
+    use pulp::Scalar;
+
     use super::*;
+
+    fn at(family: Family, n: usize, x: f64) -> (f64, f64) {
+        let (value, slope) = polynomial(Scalar, family, n, Vector::splat(Scalar, x));
+        (value.sum(), slope.sum())
+    }
 
     /// Known values: He_4 = x^4 - 6x^2 + 3 over sqrt(4!), P_3 = (5x^3 - 3x) / 2 times sqrt(7).
     #[test]
     fn known_polynomials() {
         let x = 0.7f64;
-        let (value, slope) = polynomial(Family::Hermite, 4, x);
+        let (value, slope) = at(Family::Hermite, 4, x);
         let norm = 24f64.sqrt();
         assert!((value - (x.powi(4) - 6.0 * x * x + 3.0) / norm).abs() < 1e-14);
         assert!((slope - (4.0 * x.powi(3) - 12.0 * x) / norm).abs() < 1e-14);
-        let (value, slope) = polynomial(Family::Legendre, 3, x);
+        let (value, slope) = at(Family::Legendre, 3, x);
         let norm = 7f64.sqrt();
         assert!((value - norm * (5.0 * x.powi(3) - 3.0 * x) / 2.0).abs() < 1e-14);
         assert!((slope - norm * (15.0 * x * x - 3.0) / 2.0).abs() < 1e-14);
@@ -121,10 +149,10 @@ mod tests {
                             let mut x = angle.cos();
                             let norm = ((2 * n + 1) as f64).sqrt();
                             for _ in 0..50 {
-                                let (value, slope) = polynomial(family, n, x);
+                                let (value, slope) = at(family, n, x);
                                 x -= value / slope;
                             }
-                            let slope = polynomial(family, n, x).1 / norm;
+                            let slope = at(family, n, x).1 / norm;
                             // Half of the usual weight: the density is 1/2.
                             (x, 1.0 / ((1.0 - x * x) * slope * slope))
                         })
@@ -136,7 +164,7 @@ mod tests {
                     let sum: f64 = nodes
                         .iter()
                         .zip(&weights)
-                        .map(|(&x, w)| w * polynomial(family, i, x).0 * polynomial(family, j, x).0)
+                        .map(|(&x, w)| w * at(family, i, x).0 * at(family, j, x).0)
                         .sum();
                     let expected = f64::from(u8::from(i == j));
                     assert!((sum - expected).abs() < 1e-12, "{family:?} {i} {j}: {sum}");

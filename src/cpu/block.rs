@@ -1,56 +1,68 @@
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, Scalar, Simd, WithSimd};
 
 use crate::flow::{Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
 
-use super::lanes::{Column, LANES};
+use super::lanes::{self, Column, LANES};
 use super::linear::Into;
 use super::real::Real;
+use super::sums::Sums;
 use super::{base, basis, coupling, linear};
 
 /// The activation and gradient buffers of one block of rows, and the passes over a plan's ops.
-pub struct Block<'a, T> {
-    plan: &'a Plan,
-    buffers: Vec<Vec<Column<T>>>,
-    gradients: Vec<Vec<Column<T>>>,
+pub struct Block<T> {
+    buffers: Vec<lanes::Columns<T>>,
+    gradients: Vec<lanes::Columns<T>>,
+    sums: Sums<T>,
+    /// Whether the chunk at hand has had a block.
+    begun: bool,
     pub log_det: Column<T>,
     pub log_prob: Column<T>,
 }
 
 /// A pass over a block, compiled for each instruction set; the processor's own is found when it runs. All that it
-/// calls is inlined into it, and so compiled for that set too. Lanes and sums are the same in each, and so are the bits.
-enum Pass<'p, 'a, T> {
-    Forward(&'p mut Block<'a, T>, &'p [T]),
-    Inverse(&'p mut Block<'a, T>, &'p [T]),
-    Backward(&'p mut Block<'a, T>, &'p [T], &'p Column<T>, &'p mut [T]),
+/// calls is inlined into it, and so compiled for that set too.
+enum Pass<'p, T> {
+    Forward(&'p mut Block<T>, &'p Plan, &'p [T]),
+    Inverse(&'p mut Block<T>, &'p Plan, &'p [T]),
+    Backward(
+        &'p mut Block<T>,
+        &'p Plan,
+        &'p [T],
+        &'p Column<T>,
+        &'p mut [T],
+    ),
+    End(&'p mut Block<T>, &'p mut [T]),
 }
 
-impl<T: Real> NullaryFnOnce for Pass<'_, '_, T> {
+impl<T: Real> WithSimd for Pass<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         match self {
-            Pass::Forward(block, parameters) => block.forward_ops(parameters),
-            Pass::Inverse(block, parameters) => block.inverse_ops(parameters),
-            Pass::Backward(block, parameters, row_gradient, gradient) => {
-                block.backward_ops(parameters, row_gradient, gradient);
+            Pass::Forward(block, plan, parameters) => block.forward_ops(simd, plan, parameters),
+            Pass::Inverse(block, plan, parameters) => block.inverse_ops(simd, plan, parameters),
+            Pass::Backward(block, plan, parameters, row_gradient, gradient) => {
+                block.backward_ops(simd, plan, parameters, row_gradient, gradient);
             }
+            Pass::End(block, gradient) => block.sums.write(simd, gradient),
         }
     }
 }
 
-impl<'a, T: Real> Block<'a, T> {
-    pub fn new(plan: &'a Plan) -> Self {
-        let columns = |widths: &[usize]| -> Vec<Vec<Column<T>>> {
+impl<T: Real> Block<T> {
+    pub fn new(plan: &Plan) -> Self {
+        let columns = |widths: &[usize]| -> Vec<lanes::Columns<T>> {
             widths
                 .iter()
-                .map(|&width| vec![[T::zero(); LANES]; width])
+                .map(|&width| lanes::Columns::zeros(width))
                 .collect()
         };
         Block {
-            plan,
             buffers: columns(&plan.widths),
             gradients: columns(&plan.gradient_widths),
+            sums: Sums::new(plan),
+            begun: false,
             log_det: [T::zero(); LANES],
             log_prob: [T::zero(); LANES],
         }
@@ -67,22 +79,23 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     /// Data to latent, log-determinant and log-density.
-    pub fn forward(&mut self, parameters: &[T]) {
-        Arch::new().dispatch(Pass::Forward(self, parameters));
+    pub fn forward(&mut self, plan: &Plan, parameters: &[T]) {
+        Arch::new().dispatch(Pass::Forward(self, plan, parameters));
     }
 
     #[inline(always)]
-    fn forward_ops(&mut self, parameters: &[T]) {
+    fn forward_ops<S: Simd>(&mut self, simd: S, plan: &Plan, parameters: &[T]) {
         self.log_det = [T::zero(); LANES];
-        for op in &self.plan.forward {
-            self.forward_op(op, parameters);
+        for op in &plan.forward {
+            self.forward_op(simd, op, parameters);
         }
-        self.base_log_prob(parameters);
+        self.base_log_prob(simd, plan, parameters);
     }
 
     /// As [`Block::forward`]; returns for each lane the place in the plan's forward list of the first op whose values are
     /// not finite, or the list's length for the log-density.
-    pub fn first_not_finite(&mut self, parameters: &[T]) -> [Option<usize>; LANES] {
+    pub fn first_not_finite(&mut self, plan: &Plan, parameters: &[T]) -> [Option<usize>; LANES] {
+        let simd = Scalar;
         self.log_det = [T::zero(); LANES];
         let mut first = [None; LANES];
         let mut note = |place: usize, columns: &[Column<T>]| {
@@ -94,8 +107,8 @@ impl<'a, T: Real> Block<'a, T> {
                 }
             }
         };
-        for (place, op) in self.plan.forward.iter().enumerate() {
-            self.forward_op(op, parameters);
+        for (place, op) in plan.forward.iter().enumerate() {
+            self.forward_op(simd, op, parameters);
             match op {
                 Op::Basis(op) => note(place, self.columns(op.output)),
                 Op::Linear(op) => note(place, self.columns(op.output)),
@@ -103,20 +116,21 @@ impl<'a, T: Real> Block<'a, T> {
             }
             note(place, &[self.log_det]);
         }
-        self.base_log_prob(parameters);
-        note(self.plan.forward.len(), &[self.log_prob]);
+        self.base_log_prob(simd, plan, parameters);
+        note(plan.forward.len(), &[self.log_prob]);
         first
     }
 
     #[inline(always)]
-    fn forward_op(&mut self, op: &Op, parameters: &[T]) {
+    fn forward_op<S: Simd>(&mut self, simd: S, op: &Op, parameters: &[T]) {
         match op {
-            Op::Basis(op) => self.basis(op),
-            Op::Linear(op) => self.linear(op, parameters),
+            Op::Basis(op) => self.basis(simd, op),
+            Op::Linear(op) => self.linear(simd, op, parameters),
             Op::Coupling(op) => {
                 let mut z = std::mem::take(&mut self.buffers[op.output]);
                 let mut log_det = self.log_det;
                 coupling::forward(
+                    simd,
                     op,
                     &self.buffers[op.input],
                     op.log_scale.map(|s| self.columns(s)),
@@ -131,9 +145,9 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     #[inline(always)]
-    fn base_log_prob(&mut self, parameters: &[T]) {
-        let plan = self.plan;
+    fn base_log_prob<S: Simd>(&mut self, simd: S, plan: &Plan, parameters: &[T]) {
         base::log_prob(
+            simd,
             &plan.base,
             parameters,
             &self.buffers[plan.latent()],
@@ -143,20 +157,20 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     /// Latent to data.
-    pub fn inverse(&mut self, parameters: &[T]) {
-        Arch::new().dispatch(Pass::Inverse(self, parameters));
+    pub fn inverse(&mut self, plan: &Plan, parameters: &[T]) {
+        Arch::new().dispatch(Pass::Inverse(self, plan, parameters));
     }
 
     #[inline(always)]
-    fn inverse_ops(&mut self, parameters: &[T]) {
-        let plan = self.plan;
+    fn inverse_ops<S: Simd>(&mut self, simd: S, plan: &Plan, parameters: &[T]) {
         for op in &plan.inverse {
             match op {
-                Op::Basis(op) => self.basis(op),
-                Op::Linear(op) => self.linear(op, parameters),
+                Op::Basis(op) => self.basis(simd, op),
+                Op::Linear(op) => self.linear(simd, op, parameters),
                 Op::Coupling(op) => {
                     let mut x = std::mem::take(&mut self.buffers[op.output]);
                     coupling::inverse(
+                        simd,
                         op,
                         &self.buffers[op.input],
                         op.log_scale.map(|s| self.columns(s)),
@@ -170,11 +184,12 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     #[inline(always)]
-    fn linear(&mut self, op: &Linear, parameters: &[T]) {
+    fn linear<S: Simd>(&mut self, simd: S, op: &Linear, parameters: &[T]) {
         let mut output = std::mem::take(&mut self.buffers[op.output.buffer]);
         let mut saved =
             (op.saved != op.output.buffer).then(|| std::mem::take(&mut self.buffers[op.saved]));
         linear::forward(
+            simd,
             op,
             parameters,
             self.columns(op.input),
@@ -188,21 +203,22 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     #[inline(always)]
-    fn basis(&mut self, op: &Basis) {
+    fn basis<S: Simd>(&mut self, simd: S, op: &Basis) {
         let mut output = std::mem::take(&mut self.buffers[op.output.buffer]);
-        basis::forward(op, self.columns(op.input), &mut output);
+        basis::forward(simd, op, self.columns(op.input), &mut output);
         self.buffers[op.output.buffer] = output;
     }
 
     #[inline(always)]
-    fn basis_backward(&mut self, op: &Basis) {
+    fn basis_backward<S: Simd>(&mut self, simd: S, plan: &Plan, op: &Basis) {
         if op.input_gradient == InputGradient::Skip {
             return;
         }
-        let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
+        let slot = |buffer: BufferId| plan.gradient_slots[buffer];
         let input_slot = slot(op.input.buffer);
         let mut input_gradient = std::mem::take(&mut self.gradients[input_slot]);
         basis::backward(
+            simd,
             op,
             self.columns(op.input),
             &self.gradients[slot(op.output.buffer)],
@@ -211,43 +227,76 @@ impl<'a, T: Real> Block<'a, T> {
         self.gradients[input_slot] = input_gradient;
     }
 
-    /// Adds to `gradient` what these rows contribute to the loss's gradient, given that of each row's log-density
-    /// (-1/N, and 0 for lanes that hold no row). Follows [`Block::forward`].
-    pub fn backward(&mut self, parameters: &[T], row_gradient: &Column<T>, gradient: &mut [T]) {
-        Arch::new().dispatch(Pass::Backward(self, parameters, row_gradient, gradient));
+    /// Begins a chunk of blocks, whose gradients are summed.
+    pub fn begin(&mut self) {
+        self.sums.clear();
+        self.begun = false;
+    }
+
+    /// What these rows contribute to the gradient of their chunk's loss, given that of each row's log-density (-1/N, and 0
+    /// for lanes that hold no row). Follows [`Block::forward`]. Wide maps' weights have theirs in `gradient` at once, all
+    /// others at [`Block::end`].
+    pub fn backward(
+        &mut self,
+        plan: &Plan,
+        parameters: &[T],
+        row_gradient: &Column<T>,
+        gradient: &mut [T],
+    ) {
+        let pass = Pass::Backward(self, plan, parameters, row_gradient, gradient);
+        Arch::new().dispatch(pass);
+        self.begun = true;
+    }
+
+    /// Ends a chunk: every number of `gradient` is written now.
+    pub fn end(&mut self, gradient: &mut [T]) {
+        Arch::new().dispatch(Pass::End(self, gradient));
     }
 
     #[inline(always)]
-    fn backward_ops(&mut self, parameters: &[T], row_gradient: &Column<T>, gradient: &mut [T]) {
-        let plan = self.plan;
+    fn backward_ops<S: Simd>(
+        &mut self,
+        simd: S,
+        plan: &Plan,
+        parameters: &[T],
+        row_gradient: &Column<T>,
+        gradient: &mut [T],
+    ) {
         let latent_slot = plan.gradient_slots[plan.latent()];
         base::backward(
+            simd,
             &plan.base,
             parameters,
             &self.buffers[plan.latent()],
             row_gradient,
             &mut self.gradients[latent_slot],
-            gradient,
+            self.sums.of_base(simd),
         );
-        for op in plan.forward.iter().rev() {
+        for (place, op) in plan.forward.iter().enumerate().rev() {
             match op {
-                Op::Coupling(op) => self.coupling_backward(op, row_gradient),
-                Op::Linear(op) => self.linear_backward(op, parameters, gradient),
-                Op::Basis(op) => self.basis_backward(op),
+                Op::Coupling(op) => self.coupling_backward(simd, plan, op, row_gradient),
+                Op::Linear(_) => self.linear_backward(simd, plan, place, parameters, gradient),
+                Op::Basis(op) => self.basis_backward(simd, plan, op),
             }
         }
     }
 
     #[inline(always)]
-    fn coupling_backward(&mut self, op: &Coupling, row_gradient: &Column<T>) {
-        let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
+    fn coupling_backward<S: Simd>(
+        &mut self,
+        simd: S,
+        plan: &Plan,
+        op: &Coupling,
+        row_gradient: &Column<T>,
+    ) {
+        let slot = |buffer: BufferId| plan.gradient_slots[buffer];
         let (x_slot, shift_slot) = (slot(op.input), slot(op.shift.buffer));
         let scale_slot = op.log_scale.map(|s| slot(s.buffer));
         let mut x_gradient = std::mem::take(&mut self.gradients[x_slot]);
         let mut shift_gradient = std::mem::take(&mut self.gradients[shift_slot]);
         let mut scale_gradient = match scale_slot {
             Some(slot) if slot != shift_slot => std::mem::take(&mut self.gradients[slot]),
-            _ => Vec::new(),
+            _ => lanes::Columns::default(),
         };
         // One network with two heads holds s, then t, in one buffer.
         let (before, shift) = shift_gradient.split_at_mut(op.shift.first);
@@ -259,6 +308,7 @@ impl<'a, T: Real> Block<'a, T> {
             }
         });
         coupling::backward(
+            simd,
             op,
             &self.buffers[op.input],
             op.log_scale.map(|s| self.columns(s)),
@@ -278,26 +328,40 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     #[inline(always)]
-    fn linear_backward(&mut self, op: &Linear, parameters: &[T], gradient: &mut [T]) {
-        let slot = |buffer: BufferId| self.plan.gradient_slots[buffer];
-        linear::backward_weights(
-            op,
-            self.columns(op.input),
-            &self.gradients[slot(op.output.buffer)][op.output.range()],
-            gradient,
-        );
+    fn linear_backward<S: Simd>(
+        &mut self,
+        simd: S,
+        plan: &Plan,
+        place: usize,
+        parameters: &[T],
+        gradient: &mut [T],
+    ) {
+        let Op::Linear(op) = &plan.forward[place] else {
+            unreachable!("called for linear maps alone")
+        };
+        let slot = |buffer: BufferId| plan.gradient_slots[buffer];
+        let input = &self.buffers[op.input.buffer][op.input.range()];
+        let output_gradient = &self.gradients[slot(op.output.buffer)][op.output.range()];
+        let sums = self.sums.of_op(simd, place);
+        linear::backward_weights(simd, op, input, output_gradient, sums);
+        if T::is_wide(op) {
+            let add = self.begun;
+            linear::wide_backward_weights(op, input, output_gradient, gradient, add);
+        }
         let into = match op.input_gradient {
             InputGradient::Skip => return,
             InputGradient::Add => Into::Add,
             InputGradient::Write => Into::Write,
             InputGradient::Through { activation, saved } => Into::Hidden {
                 activation,
+                output: &self.buffers[op.input.buffer][op.input.range()],
                 saved: &self.buffers[saved],
             },
         };
         let input_slot = slot(op.input.buffer);
         let mut input_gradient = std::mem::take(&mut self.gradients[input_slot]);
         linear::backward_input(
+            simd,
             op,
             parameters,
             &self.gradients[slot(op.output.buffer)][op.output.range()],

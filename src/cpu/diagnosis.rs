@@ -41,7 +41,11 @@ pub fn diagnose(plan: &Plan, parameters: &[f32], rows: &Matrix<f32>, batch: &Bat
     let mut bad_rows = 0;
     for first in (0..batch.rows).step_by(LANES) {
         let visited = load(&mut block, rows, batch, first);
-        for (lane, op) in block.first_not_finite(parameters).into_iter().enumerate() {
+        for (lane, op) in block
+            .first_not_finite(plan, parameters)
+            .into_iter()
+            .enumerate()
+        {
             let (Some(op), Some(&row)) = (op, visited.get(lane)) else {
                 continue;
             };
@@ -65,7 +69,7 @@ pub fn diagnose(plan: &Plan, parameters: &[f32], rows: &Matrix<f32>, batch: &Bat
 }
 
 /// Puts up to [`LANES`] rows of a batch into a block; lanes beyond the last one repeat it. Returns the rows.
-fn load(block: &mut Block<'_, f32>, rows: &Matrix<f32>, batch: &Batch, first: u32) -> Vec<u32> {
+fn load(block: &mut Block<f32>, rows: &Matrix<f32>, batch: &Batch, first: u32) -> Vec<u32> {
     let places = first..batch.rows.min(first + LANES as u32);
     let visited: Vec<u32> = places.map(|place| batch.row(place)).collect();
     for (j, column) in block.state(0).iter_mut().enumerate() {
@@ -124,19 +128,20 @@ fn name(plan: &Plan, place: usize) -> Option<String> {
 /// The row with the largest gradient, and the tensor that it is largest in.
 fn steepest(
     plan: &Plan,
-    block: &mut Block<'_, f32>,
+    block: &mut Block<f32>,
     parameters: &[f32],
     rows: &Matrix<f32>,
     batch: &Batch,
 ) -> Diagnosis {
     let share = -1.0 / batch.rows as f32;
     let mut gradient = vec![0.0; plan.layout.len()];
-    let mut length = |block: &mut Block<'_, f32>, lanes: std::ops::Range<usize>| {
+    let mut length = |block: &mut Block<f32>, lanes: std::ops::Range<usize>| {
         let mut row_gradient = [0.0; LANES];
         row_gradient[lanes].fill(share);
-        gradient.fill(0.0);
-        block.forward(parameters);
-        block.backward(parameters, &row_gradient, &mut gradient);
+        block.forward(plan, parameters);
+        block.begin();
+        block.backward(plan, parameters, &row_gradient, &mut gradient);
+        block.end(&mut gradient);
         (sortable(gradient_norm(&gradient)), gradient.clone())
     };
     let mut worst = (-1.0, 0);

@@ -1,4 +1,4 @@
-use super::real::Real;
+use bytemuck::Pod;
 
 /// Rows that go through the flow together. Long enough for full vector registers, short enough that a small flow's
 /// activations stay in the first cache.
@@ -7,45 +7,41 @@ pub const LANES: usize = 64;
 /// One number for each row of a block.
 pub type Column<T> = [T; LANES];
 
-/// The sum over rows of a * b, in sixteen running sums that the compiler keeps in vector registers.
-#[inline(always)]
-pub fn dot<T: Real>(a: &Column<T>, b: &Column<T>) -> T {
-    const WAYS: usize = 16;
-    let mut sums = [T::zero(); WAYS];
-    for (a, b) in a.chunks_exact(WAYS).zip(b.chunks_exact(WAYS)) {
-        for way in 0..WAYS {
-            sums[way] += a[way] * b[way];
-        }
-    }
-    let mut half = WAYS / 2;
-    while half > 0 {
-        for way in 0..half {
-            sums[way] += sums[way + half];
-        }
-        half /= 2;
-    }
-    sums[0]
+/// A cache line.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Columns in memory that begins with a cache line, so that no vector lies across two.
+#[derive(Clone, Default)]
+pub struct Columns<T> {
+    lines: Vec<Line>,
+    number: std::marker::PhantomData<T>,
 }
 
-/// `start + sum_k weight(k) * columns[k]`. The sums of a stretch of lanes stay in registers over all of k.
-#[inline(always)]
-pub fn weighted_sum<T: Real>(
-    start: T,
-    columns: &[Column<T>],
-    weight: impl Fn(usize) -> T,
-) -> Column<T> {
-    const STRETCH: usize = 32;
-    let mut result = [start; LANES];
-    for (stretch, result) in result.chunks_exact_mut(STRETCH).enumerate() {
-        let mut sums = [start; STRETCH];
-        for (k, column) in columns.iter().enumerate() {
-            let weight = weight(k);
-            let column = &column[stretch * STRETCH..][..STRETCH];
-            for lane in 0..STRETCH {
-                sums[lane] += weight * column[lane];
-            }
+impl<T: Pod> Columns<T> {
+    /// So many columns of zeros.
+    pub fn zeros(count: usize) -> Self {
+        let bytes = count * size_of::<Column<T>>();
+        Columns {
+            lines: vec![Line([0; 64]); bytes.div_ceil(64)],
+            number: std::marker::PhantomData,
         }
-        result.copy_from_slice(&sums);
     }
-    result
+}
+
+impl<T: Pod> std::ops::Deref for Columns<T> {
+    type Target = [Column<T>];
+
+    #[inline(always)]
+    fn deref(&self) -> &[Column<T>] {
+        bytemuck::cast_slice(&self.lines)
+    }
+}
+
+impl<T: Pod> std::ops::DerefMut for Columns<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [Column<T>] {
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
 }

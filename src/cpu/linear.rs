@@ -1,62 +1,74 @@
+use pulp::Simd;
+
 use crate::flow::{Activation, Linear};
 
 use super::activation::{activate, slope};
-use super::lanes::{Column, LANES, dot, weighted_sum};
+use super::lanes::Column;
+use super::product::{self, Start, Strided};
 use super::real::Real;
 
-/// `output[o] = activate(bias[o] + sum_i weight[o][i] * input[i])`; `saved`, where there is one, keeps what went into
-/// the activation. Twin: `shaders/linear_forward.wgsl`.
+/// `output[o] = activate(bias[o] + sum_i weight[o][i] * input[i])`; `saved`, where there is one, keeps what
+/// the activation's slope needs. Twin: `shaders/linear_forward.wgsl`.
 #[inline(always)]
-pub fn forward<T: Real>(
+pub fn forward<S: Simd, T: Real>(
+    simd: S,
     op: &Linear,
     parameters: &[T],
     input: &[Column<T>],
     output: &mut [Column<T>],
     saved: Option<&mut [Column<T>]>,
 ) {
-    let weight = &parameters[op.weight.clone()];
     let bias = &parameters[op.bias.clone()];
-    let (by_output, by_input) = op.weight_strides();
-    for (o, output) in output.iter_mut().enumerate() {
-        let start = bias.get(o).copied().unwrap_or(T::zero());
-        *output = weighted_sum(start, input, |i| weight[o * by_output + i * by_input]);
-    }
-    if let Some(saved) = saved {
-        saved.copy_from_slice(output);
+    let weight = Strided {
+        values: &parameters[op.weight.clone()],
+        strides: op.weight_strides(),
+    };
+    if T::is_wide(op) {
+        for (o, output) in output.iter_mut().enumerate() {
+            output.fill(bias.get(o).copied().unwrap_or(T::zero()));
+        }
+        T::add_weighted_sums(weight, input, output);
+    } else {
+        product::weighted_sums(simd, Start::Bias(bias), weight, input, output);
     }
     if let Some(activation) = op.activation {
-        activate(activation, output);
+        activate(simd, activation, output, saved);
     }
 }
 
 /// `input_gradient[i] (+)= sum_o weight[o][i] * output_gradient[o]`, added, written, or written times the slope of the
 /// activation that made the input. Twin: `shaders/linear_backward_input.wgsl`.
 #[inline(always)]
-pub fn backward_input<T: Real>(
+pub fn backward_input<S: Simd, T: Real>(
+    simd: S,
     op: &Linear,
     parameters: &[T],
     output_gradient: &[Column<T>],
     input_gradient: &mut [Column<T>],
     into: Into<'_, T>,
 ) {
-    let weight = &parameters[op.weight.clone()];
     let (by_output, by_input) = op.weight_strides();
-    for (i, gradient) in input_gradient.iter_mut().enumerate() {
-        let mut sum = weighted_sum(T::zero(), output_gradient, |o| {
-            weight[o * by_output + i * by_input]
-        });
-        match into {
-            Into::Write => *gradient = sum,
-            Into::Add => {
-                for lane in 0..LANES {
-                    gradient[lane] += sum[lane];
-                }
-            }
-            Into::Hidden { activation, saved } => {
-                slope(activation, &saved[i], &mut sum);
-                *gradient = sum;
-            }
+    let weight = Strided {
+        values: &parameters[op.weight.clone()],
+        strides: (by_input, by_output),
+    };
+    let add = matches!(into, Into::Add);
+    if T::is_wide(op) {
+        if !add {
+            input_gradient.as_flattened_mut().fill(T::zero());
         }
+        T::add_weighted_sums(weight, output_gradient, input_gradient);
+    } else {
+        let start = if add { Start::Output } else { Start::Bias(&[]) };
+        product::weighted_sums(simd, start, weight, output_gradient, input_gradient);
+    }
+    if let Into::Hidden {
+        activation,
+        output,
+        saved,
+    } = into
+    {
+        slope(simd, activation, output, saved, input_gradient);
     }
 }
 
@@ -67,30 +79,44 @@ pub enum Into<'a, T> {
     Write,
     /// Something with earlier users: gradients add up.
     Add,
-    /// A hidden layer with its activation.
+    /// A hidden layer with its activation, its output, and what else its slope needs.
     Hidden {
         activation: Activation,
+        output: &'a [Column<T>],
         saved: &'a [Column<T>],
     },
 }
 
 /// `weight_gradient[o][i] += sum_rows output_gradient[o] * input[i]`, `bias_gradient[o] += sum_rows
-/// output_gradient[o]`. Twin: `shaders/linear_backward_weights.wgsl`.
+/// output_gradient[o]`, as sums spread over vectors: `sums` holds them in the order of the weight, then the bias. Of a wide
+/// map the weight's gradient is left to [`wide_backward_weights`], and `sums` holds the bias alone. Twin:
+/// `shaders/linear_backward_weights.wgsl`.
 #[inline(always)]
-pub fn backward_weights<T: Real>(
+pub fn backward_weights<S: Simd, T: Real>(
+    simd: S,
+    op: &Linear,
+    input: &[Column<T>],
+    output_gradient: &[Column<T>],
+    sums: &mut [T::Vector<S>],
+) {
+    let weights = if T::is_wide(op) { 0 } else { op.weight.len() };
+    let (of_weight, of_bias) = sums.split_at_mut(weights);
+    if weights > 0 {
+        product::add_dots(simd, output_gradient, input, of_weight, op.weight_strides());
+    }
+    if !op.bias.is_empty() {
+        product::add_sums(simd, output_gradient, of_bias);
+    }
+}
+
+/// The gradient of a wide map's weight: written, or added.
+pub fn wide_backward_weights<T: Real>(
     op: &Linear,
     input: &[Column<T>],
     output_gradient: &[Column<T>],
     gradient: &mut [T],
+    add: bool,
 ) {
-    let (by_output, by_input) = op.weight_strides();
-    for (o, output) in output_gradient.iter().enumerate() {
-        for (i, input) in input.iter().enumerate() {
-            gradient[op.weight.start + o * by_output + i * by_input] += dot(output, input);
-        }
-    }
-    let ones = [T::one(); LANES];
-    for (bias, output) in op.bias.clone().zip(output_gradient) {
-        gradient[bias] += dot(output, &ones);
-    }
+    let weight = &mut gradient[op.weight.clone()];
+    T::dots(output_gradient, input, weight, op.weight_strides(), add);
 }

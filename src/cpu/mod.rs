@@ -5,8 +5,9 @@
 //! rows are cut into chunks depends on their number alone and chunks are summed in order, so the results do not
 //! depend on the number of threads.
 
-mod activation;
+pub(crate) mod activation;
 pub(crate) mod adamw;
+mod arithmetic;
 pub(crate) mod base;
 pub(crate) mod basis;
 mod block;
@@ -14,9 +15,14 @@ pub(crate) mod coupling;
 mod diagnosis;
 pub(crate) mod lanes;
 pub(crate) mod linear;
+mod matrix;
+pub(crate) mod product;
 mod real;
+mod sums;
+pub(crate) mod vector;
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -38,7 +44,27 @@ pub use real::Real;
 pub struct CpuExecutor<T> {
     plan: Plan,
     parameters: Vec<T>,
+    workers: Workers<T>,
     session: Option<Session<T>>,
+}
+
+/// A block for each thread, made once.
+struct Workers<T>(Vec<Mutex<Block<T>>>);
+
+impl<T: Real> Workers<T> {
+    fn new(plan: &Plan) -> Self {
+        let threads = rayon::current_num_threads();
+        Workers((0..threads).map(|_| Mutex::new(Block::new(plan))).collect())
+    }
+
+    /// Calls `work` with the block of the thread that it runs on.
+    fn with<R>(&self, work: impl FnOnce(&mut Block<T>) -> R) -> R {
+        let thread = rayon::current_thread_index().unwrap_or(0);
+        let block = &self.0[thread % self.0.len()];
+        // A thread that panicked within its block has taken the whole process with it.
+        let mut block = block.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut block)
+    }
 }
 
 /// What training keeps between steps.
@@ -97,6 +123,7 @@ impl<T: Real> CpuExecutor<T> {
         );
         let parameters = parameters.iter().map(|&p| T::of(f64::from(p))).collect();
         CpuExecutor {
+            workers: Workers::new(&plan),
             plan,
             parameters,
             session: None,
@@ -109,22 +136,16 @@ impl<T: Real> CpuExecutor<T> {
         &self,
         rows: usize,
         columns: usize,
-        pass: impl Fn(&mut Block<'_, T>, Range<usize>, &mut [Column<T>]) + Sync,
+        pass: impl Fn(&mut Block<T>, Range<usize>, &mut [Column<T>]) + Sync,
     ) -> Matrix<f64> {
         let blocks: Vec<Vec<Column<T>>> = (0..rows.div_ceil(LANES))
             .into_par_iter()
-            .map_init(
-                || Block::new(&self.plan),
-                |block, index| {
-                    let mut out = vec![[T::zero(); LANES]; columns];
-                    pass(
-                        block,
-                        index * LANES..rows.min((index + 1) * LANES),
-                        &mut out,
-                    );
-                    out
-                },
-            )
+            .map(|index| {
+                let mut out = vec![[T::zero(); LANES]; columns];
+                let rows = index * LANES..rows.min((index + 1) * LANES);
+                self.workers.with(|block| pass(block, rows, &mut out));
+                out
+            })
             .collect();
         Matrix::from_fn(rows, columns, |row, column| {
             blocks[row / LANES][column][row % LANES].f64()
@@ -143,12 +164,20 @@ fn load<T: Real>(x: &Matrix<f64>, rows: Range<usize>, columns: &mut [Column<T>])
     }
 }
 
-/// Rows to a chunk. Each chunk holds a gradient: 64 of them for a small model, fewer for a large one (16 MiB
-/// altogether in f32), though 16 while that takes no more than 256 MiB, so that every core finds work.
+/// Rows to a chunk. Each chunk holds a gradient: 64 of them for a small model, down to 8 for a large one, whose sums would
+/// cost as much as its products. A chunk has two blocks at least where four threads find work all the same: sums within a
+/// chunk stay in vectors.
 fn rows_per_chunk(batch: usize, parameters: usize) -> usize {
-    let within = |numbers: usize| numbers / parameters.max(1);
-    let chunks = within(1 << 22).max(within(1 << 26).min(16)).clamp(4, 64);
-    batch.div_ceil(chunks).next_multiple_of(LANES)
+    /// Numbers in all chunks' gradients: what the last cache holds.
+    const NUMBERS: usize = 1 << 22;
+    let chunks = (NUMBERS / parameters.max(1)).clamp(8, 64);
+    let blocks = batch.div_ceil(chunks).div_ceil(LANES);
+    let blocks = if batch >= 8 * LANES {
+        blocks.max(2)
+    } else {
+        blocks
+    };
+    blocks * LANES
 }
 
 impl<T: Real> Session<T> {
@@ -183,7 +212,7 @@ impl<T: Real> Session<T> {
     }
 
     /// Loss and gradient (left in `self.gradient`) on the batch of the current step.
-    fn loss_and_gradient(&mut self, plan: &Plan, parameters: &[T]) -> f64 {
+    fn loss_and_gradient(&mut self, plan: &Plan, workers: &Workers<T>, parameters: &[T]) -> f64 {
         let batch = self.batches.batch(self.step);
         let total = batch.rows as usize;
         let per_chunk = self.rows_per_chunk;
@@ -192,27 +221,12 @@ impl<T: Real> Session<T> {
         self.chunks[..used]
             .par_iter_mut()
             .enumerate()
-            .for_each_init(
-                || Block::new(plan),
-                |block, (index, chunk)| {
-                    let places = index * per_chunk..total.min((index + 1) * per_chunk);
-                    chunk.run(block, rows, &batch, places, parameters);
-                },
-            );
-        let chunks = &self.chunks[..used];
-        const SPAN: usize = 4096;
-        self.gradient
-            .par_chunks_mut(SPAN)
-            .enumerate()
-            .for_each(|(span, gradient)| {
-                gradient.fill(T::zero());
-                for chunk in chunks {
-                    let part = &chunk.gradient[span * SPAN..][..gradient.len()];
-                    for (sum, &value) in gradient.iter_mut().zip(part) {
-                        *sum += value;
-                    }
-                }
+            .for_each(|(index, chunk)| {
+                let places = index * per_chunk..total.min((index + 1) * per_chunk);
+                workers.with(|block| chunk.run(block, plan, rows, &batch, places, parameters));
             });
+        let chunks = &self.chunks[..used];
+        add_up(chunks, &mut self.gradient);
         let log_prob: f64 = chunks.iter().map(|chunk| chunk.log_prob).sum();
         -log_prob / total as f64
     }
@@ -224,11 +238,11 @@ impl<T: Real> Session<T> {
         let norm = adamw::gradient_norm(&self.gradient);
         let factor = adamw::clip(norm, step.clip_norm).ok_or(Fault::Gradient)?;
         let moments = (&mut self.first_moment[..], &mut self.second_moment[..]);
-        adamw::update(&step, factor, parameters, &self.gradient, moments);
+        let finite = adamw::update(&step, factor, parameters, &self.gradient, moments);
         if step.average_weight > 0.0 {
             adamw::average(&step, parameters, &mut self.average);
         }
-        if !parameters.iter().all(|p| p.is_finite()) {
+        if !finite {
             return Err(Fault::Parameters);
         }
         self.step += 1;
@@ -240,37 +254,70 @@ impl<T: Real> Chunk<T> {
     /// Forward and backward for some places of a batch.
     fn run(
         &mut self,
-        block: &mut Block<'_, T>,
+        block: &mut Block<T>,
+        plan: &Plan,
         rows: &Matrix<f32>,
         batch: &Batch,
         places: Range<usize>,
         parameters: &[T],
     ) {
         self.log_prob = 0.0;
-        self.gradient.fill(T::zero());
+        block.begin();
         let share = T::of(-1.0 / f64::from(batch.rows));
         for first in places.clone().step_by(LANES) {
             let valid = LANES.min(places.end - first);
-            let mut visited = [0usize; LANES];
-            for (lane, row) in visited.iter_mut().enumerate() {
+            let begin = block.state(0);
+            match &batch.shuffle {
+                // Neighbours in the table.
+                None if valid == LANES => {
+                    let first = batch.row(first as u32) as usize;
+                    for (j, column) in begin.iter_mut().enumerate() {
+                        T::copy(&rows.column(j)[first..first + LANES], column);
+                    }
+                }
                 // Lanes beyond the last row repeat it, with a gradient of zero.
-                *row = batch.row((first + lane.min(valid - 1)) as u32) as usize;
-            }
-            for (j, column) in block.state(0).iter_mut().enumerate() {
-                let values = rows.column(j);
-                for (value, &row) in column.iter_mut().zip(&visited) {
-                    *value = T::of(f64::from(values[row]));
+                _ => {
+                    let visited: [usize; LANES] = std::array::from_fn(|lane| {
+                        batch.row((first + lane.min(valid - 1)) as u32) as usize
+                    });
+                    for (j, column) in begin.iter_mut().enumerate() {
+                        let values = rows.column(j);
+                        let gathered = visited.map(|row| values[row]);
+                        T::copy(&gathered, column);
+                    }
                 }
             }
-            block.forward(parameters);
+            block.forward(plan, parameters);
             let mut row_gradient = [T::zero(); LANES];
             row_gradient[..valid].fill(share);
-            block.backward(parameters, &row_gradient, &mut self.gradient);
+            block.backward(plan, parameters, &row_gradient, &mut self.gradient);
             self.log_prob += block.log_prob[..valid]
                 .iter()
                 .map(|value| value.f64())
                 .sum::<f64>();
         }
+        block.end(&mut self.gradient);
+    }
+}
+
+/// The sum of the chunks' gradients, in their order.
+fn add_up<T: Real>(chunks: &[Chunk<T>], gradient: &mut [T]) {
+    /// Small enough for the first cache; a gradient of few spans is not worth a second thread.
+    const SPAN: usize = 2048;
+    const FEW: usize = 16;
+    let span = |(span, gradient): (usize, &mut [T])| {
+        let place = span * SPAN..span * SPAN + gradient.len();
+        gradient.copy_from_slice(&chunks[0].gradient[place.clone()]);
+        for chunk in &chunks[1..] {
+            for (sum, &value) in gradient.iter_mut().zip(&chunk.gradient[place.clone()]) {
+                *sum += value;
+            }
+        }
+    };
+    if gradient.len() <= FEW * SPAN {
+        gradient.chunks_mut(SPAN).enumerate().for_each(span);
+    } else {
+        gradient.par_chunks_mut(SPAN).enumerate().for_each(span);
     }
 }
 
@@ -323,7 +370,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let mut losses = Vec::with_capacity(steps);
         let mut fault = None;
         while losses.len() < steps && fault.is_none() {
-            losses.push(session.loss_and_gradient(&self.plan, &self.parameters));
+            losses.push(session.loss_and_gradient(&self.plan, &self.workers, &self.parameters));
             fault = match losses.last() {
                 Some(loss) if !loss.is_finite() => Some(Fault::Loss),
                 _ => session.update(&mut self.parameters).err(),
@@ -334,7 +381,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
         let session = started(self.session.as_mut())?;
-        let loss = session.loss_and_gradient(&self.plan, &self.parameters);
+        let loss = session.loss_and_gradient(&self.plan, &self.workers, &self.parameters);
         Ok((loss, widen(&session.gradient)))
     }
 
@@ -372,7 +419,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let latent = self.plan.latent();
         let out = self.map_blocks(x.rows(), dims + 1, |block, rows, out| {
             load(x, rows, block.state(0));
-            block.forward(&self.parameters);
+            block.forward(&self.plan, &self.parameters);
             out[..dims].copy_from_slice(block.state(latent));
             out[dims] = block.log_det;
         });
@@ -389,7 +436,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         Ok(
             self.map_blocks(z.rows(), self.plan.dims(), |block, rows, out| {
                 load(z, rows, block.state(latent));
-                block.inverse(&self.parameters);
+                block.inverse(&self.plan, &self.parameters);
                 out.copy_from_slice(block.state(0));
             }),
         )
@@ -399,7 +446,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         check_width(&self.plan, x.columns())?;
         let out = self.map_blocks(x.rows(), 1, |block, rows, out| {
             load(x, rows, block.state(0));
-            block.forward(&self.parameters);
+            block.forward(&self.plan, &self.parameters);
             out[0] = block.log_prob;
         });
         Ok(never_nan(out.values().to_vec()))
@@ -418,7 +465,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
                     wanted,
                     block.state(latent),
                 );
-                block.inverse(&self.parameters);
+                block.inverse(&self.plan, &self.parameters);
                 out.copy_from_slice(block.state(0));
             }),
         )

@@ -1,3 +1,5 @@
+use pulp::Scalar;
+
 use super::*;
 
 use crate::cpu::base;
@@ -49,7 +51,14 @@ fn base_log_prob_backward_and_sample() {
                     .map(|first| {
                         let mut out = [0.0; LANES];
                         let log_det = log_det.block(first)[0];
-                        base::log_prob(&plan.base, &wide, &z.block(first), &log_det, &mut out);
+                        base::log_prob(
+                            Scalar,
+                            &plan.base,
+                            &wide,
+                            &z.block(first),
+                            &log_det,
+                            &mut out,
+                        );
                         vec![out]
                     })
                     .collect();
@@ -71,13 +80,15 @@ fn base_log_prob_backward_and_sample() {
                         share[..LANES.min(rows - first)].fill(-1.0 / rows as f64);
                         let mut out = vec![[0.0; LANES]; dims];
                         let z = z.block(first);
+                        let of_base = plan.base.location.start..plan.base.raw_spread.end;
                         base::backward(
+                            Scalar,
                             &plan.base,
                             &wide,
                             &z,
                             &share,
                             &mut out,
-                            &mut expected_parameters,
+                            &mut expected_parameters[of_base],
                         );
                         out
                     })

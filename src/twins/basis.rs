@@ -1,3 +1,5 @@
+use pulp::Scalar;
+
 use super::*;
 
 use crate::cpu::basis;
@@ -63,7 +65,12 @@ fn basis_forward_and_backward() {
                 let expected: Vec<_> = starts(rows)
                     .map(|first| {
                         let mut out = vec![[0.0; LANES]; op.terms.len()];
-                        basis::forward(&op, &input.block(first)[op.input.range()], &mut out);
+                        basis::forward(
+                            Scalar,
+                            &op,
+                            &input.block(first)[op.input.range()],
+                            &mut out,
+                        );
                         out
                     })
                     .collect();
@@ -78,6 +85,7 @@ fn basis_forward_and_backward() {
                 for first in starts(rows) {
                     let mut expected = before.block(first);
                     basis::backward(
+                        Scalar,
                         &op,
                         &input.block(first)[op.input.range()],
                         &output.block(first),

@@ -1,3 +1,5 @@
+use pulp::Scalar;
+
 use super::*;
 
 use crate::cpu::coupling;
@@ -81,6 +83,7 @@ fn coupling_forward_inverse_and_backward() {
                         let mut z = vec![[0.0; LANES]; dims];
                         let mut log_det = gains.block(first)[0];
                         coupling::forward(
+                            Scalar,
                             op,
                             &lanes[op.input].block(first),
                             op.log_scale.map(|s| columns(s, first)).as_deref(),
@@ -119,6 +122,7 @@ fn coupling_forward_inverse_and_backward() {
                     .map(|first| {
                         let mut x = vec![[0.0; LANES]; dims];
                         coupling::inverse(
+                            Scalar,
                             inverse_op,
                             &lanes[inverse_op.input].block(first),
                             inverse_op.log_scale.map(|s| columns(s, first)).as_deref(),
@@ -147,6 +151,7 @@ fn coupling_forward_inverse_and_backward() {
                     let (mut scale, mut shift) =
                         (vec![[0.0; LANES]; active], vec![[0.0; LANES]; active]);
                     coupling::backward(
+                        Scalar,
                         op,
                         &lanes[op.input].block(first),
                         op.log_scale.map(|s| columns(s, first)).as_deref(),

@@ -1,5 +1,8 @@
+use pulp::Scalar;
+
 use super::*;
 
+use crate::cpu::activation::activate;
 use crate::cpu::linear;
 use crate::flow::{Columns, InputGradient, Linear};
 use crate::gpu::dispatch::Builder;
@@ -81,15 +84,16 @@ fn linear_forward() {
                 let (expected, expected_saved): (Vec<_>, Vec<_>) = starts(rows)
                     .map(|first| {
                         let mut out = vec![[0.0; LANES]; outputs];
-                        let mut saved = out.clone();
-                        linear::forward(
-                            &op,
-                            &wide,
-                            &input.block(first)[op.input.range()],
-                            &mut out,
-                            Some(&mut saved),
-                        );
-                        (out, saved)
+                        let mut pre = out.clone();
+                        let x = input.block(first);
+                        let x = &x[op.input.range()];
+                        linear::forward(Scalar, &op, &wide, x, &mut out, None);
+                        let plain = Linear {
+                            activation: None,
+                            ..op.clone()
+                        };
+                        linear::forward(Scalar, &plain, &wide, x, &mut pre, None);
+                        (out, pre)
                     })
                     .unzip();
                 for form in forms(values.len()) {
@@ -161,17 +165,30 @@ fn linear_backward() {
                 .map(|first| {
                     let (x, g) = (input.block(first), gradient.block(first));
                     let g = &g[op.output.range()];
-                    linear::backward_weights(&op, &x[op.input.range()], g, &mut expected_weights);
+                    let sums = &mut expected_weights[op.weight.start..op.bias.end];
+                    linear::backward_weights(Scalar, &op, &x[op.input.range()], g, sums);
                     let mut out = before.block(first)[op.input.range()].to_vec();
+                    // What went in is what the kernel saved; silu on the CPU saves more, which follows from it.
+                    let mut hidden = x[op.input.range()].to_vec();
+                    let mut sigmoids = hidden.clone();
+                    if let InputGradient::Through {
+                        activation: Activation::Silu,
+                        ..
+                    } = op.input_gradient
+                    {
+                        let saved = Some(&mut sigmoids[..]);
+                        activate(Scalar, Activation::Silu, &mut hidden, saved);
+                    }
                     let into = match op.input_gradient {
                         InputGradient::Through { activation, .. } => linear::Into::Hidden {
                             activation,
-                            saved: &x[op.input.range()],
+                            output: &hidden,
+                            saved: &sigmoids,
                         },
                         InputGradient::Write => linear::Into::Write,
                         _ => linear::Into::Add,
                     };
-                    linear::backward_input(&op, &wide, g, &mut out, into);
+                    linear::backward_input(Scalar, &op, &wide, g, &mut out, into);
                     out
                 })
                 .collect();
@@ -279,13 +296,13 @@ fn activations_let_a_fault_through() {
         block[op.input.first][wrong] = f64::NAN;
         let mut out = vec![[0.0; LANES]; outputs];
         let wide = widen(&values);
-        linear::forward(&op, &wide, &block[op.input.range()], &mut out, None);
+        linear::forward(Scalar, &op, &wide, &block[op.input.range()], &mut out, None);
         let narrow: Vec<Column<f32>> = block[op.input.range()]
             .iter()
             .map(|column| column.map(|x| x as f32))
             .collect();
         let mut out32 = vec![[0.0f32; LANES]; outputs];
-        linear::forward(&op, &values, &narrow, &mut out32, None);
+        linear::forward(Scalar, &op, &values, &narrow, &mut out32, None);
         for o in 0..outputs {
             for row in 0..rows {
                 assert_eq!(out[o][row].is_nan(), row == wrong, "{activation:?} in f64");

@@ -1,0 +1,392 @@
+use bytemuck::Pod;
+use pulp::Simd;
+
+/// What a processor does with vectors of a number type, for each instruction set `S`. [`Vector`](super::vector::Vector) puts
+/// it into operators.
+pub trait Arithmetic: Pod {
+    /// What the instruction set `S` computes with at once.
+    type Vector<S: Simd>: Pod;
+
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+    fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    fn sub<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    fn mul<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    fn div<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    fn abs<S: Simd>(simd: S, a: Self::Vector<S>) -> Self::Vector<S>;
+    fn sqrt<S: Simd>(simd: S, a: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// a * b + c, rounded once where the processor has an instruction for it. f64 rounds twice, as it is written.
+    fn mul_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
+    /// `yes` where a > b, `no` elsewhere, also where either is NaN.
+    fn where_greater<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        yes: Self::Vector<S>,
+        no: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
+    /// The sum of a vector's numbers.
+    fn sum<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
+
+    /// The hyperbolic tangent. f64 takes the library's; f32 takes the rational function that the kernels take too,
+    /// because WGSL's own `tanh` may be off by 1e-5 and because plain arithmetic is one vector's work.
+    fn tanh_<S: Simd>(simd: S, x: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// The exponential. f64 takes the library's; f32 takes plain arithmetic.
+    fn exp_<S: Simd>(simd: S, x: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// The natural logarithm of 1 + x, for x from 0 to 1.
+    fn ln_1p_<S: Simd>(simd: S, x: Self::Vector<S>) -> Self::Vector<S>;
+}
+
+#[inline(always)]
+fn splat<S: Simd>(simd: S, number: f32) -> S::f32s {
+    simd.splat_f32s(number)
+}
+
+/// The polynomial with these coefficients, that of the highest power first.
+#[inline(always)]
+fn polynomial<S: Simd>(simd: S, x: S::f32s, coefficients: &[f32]) -> S::f32s {
+    let mut sum = splat(simd, coefficients[0]);
+    for &c in &coefficients[1..] {
+        sum = simd.mul_add_e_f32s(sum, x, splat(simd, c));
+    }
+    sum
+}
+
+impl Arithmetic for f64 {
+    type Vector<S: Simd> = f64;
+
+    #[inline(always)]
+    fn splat<S: Simd>(_: S, value: f64) -> f64 {
+        value
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(_: S, a: f64, b: f64) -> f64 {
+        a + b
+    }
+
+    #[inline(always)]
+    fn sub<S: Simd>(_: S, a: f64, b: f64) -> f64 {
+        a - b
+    }
+
+    #[inline(always)]
+    fn mul<S: Simd>(_: S, a: f64, b: f64) -> f64 {
+        a * b
+    }
+
+    #[inline(always)]
+    fn div<S: Simd>(_: S, a: f64, b: f64) -> f64 {
+        a / b
+    }
+
+    #[inline(always)]
+    fn abs<S: Simd>(_: S, a: f64) -> f64 {
+        a.abs()
+    }
+
+    #[inline(always)]
+    fn sqrt<S: Simd>(_: S, a: f64) -> f64 {
+        a.sqrt()
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(_: S, a: f64, b: f64, c: f64) -> f64 {
+        a * b + c
+    }
+
+    #[inline(always)]
+    fn where_greater<S: Simd>(_: S, a: f64, b: f64, yes: f64, no: f64) -> f64 {
+        if a > b { yes } else { no }
+    }
+
+    #[inline(always)]
+    fn sum<S: Simd>(_: S, a: f64) -> f64 {
+        a
+    }
+
+    #[inline(always)]
+    fn tanh_<S: Simd>(_: S, x: f64) -> f64 {
+        x.tanh()
+    }
+
+    #[inline(always)]
+    fn exp_<S: Simd>(_: S, x: f64) -> f64 {
+        x.exp()
+    }
+
+    #[inline(always)]
+    fn ln_1p_<S: Simd>(_: S, x: f64) -> f64 {
+        x.ln_1p()
+    }
+}
+
+impl Arithmetic for f32 {
+    type Vector<S: Simd> = S::f32s;
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: f32) -> S::f32s {
+        simd.splat_f32s(value)
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.add_f32s(a, b)
+    }
+
+    #[inline(always)]
+    fn sub<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.sub_f32s(a, b)
+    }
+
+    #[inline(always)]
+    fn mul<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.mul_f32s(a, b)
+    }
+
+    #[inline(always)]
+    fn div<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.div_f32s(a, b)
+    }
+
+    #[inline(always)]
+    fn abs<S: Simd>(simd: S, a: S::f32s) -> S::f32s {
+        simd.abs_f32s(a)
+    }
+
+    #[inline(always)]
+    fn sqrt<S: Simd>(simd: S, a: S::f32s) -> S::f32s {
+        simd.sqrt_f32s(a)
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        simd.mul_add_e_f32s(a, b, c)
+    }
+
+    #[inline(always)]
+    fn where_greater<S: Simd>(
+        simd: S,
+        a: S::f32s,
+        b: S::f32s,
+        yes: S::f32s,
+        no: S::f32s,
+    ) -> S::f32s {
+        simd.select_f32s(simd.greater_than_f32s(a, b), yes, no)
+    }
+
+    #[inline(always)]
+    fn sum<S: Simd>(simd: S, a: S::f32s) -> f32 {
+        simd.reduce_sum_f32s(a)
+    }
+
+    /// x P(x^2) / Q(x^2), degrees 13 and 6, as Eigen has it; beyond 7.9 tanh is 1 to within an f32's rounding.
+    /// Off by at most 4e-7. Its twin is `tanh_` in `shaders/shared/numbers.wgsl`.
+    #[inline(always)]
+    fn tanh_<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        const REACH: f32 = 7.905_311;
+        let (low, high) = (simd.splat_f32s(-REACH), simd.splat_f32s(REACH));
+        // Comparisons, unlike minima and maxima, let a NaN through.
+        let x = Self::where_greater(simd, x, high, high, x);
+        let x = Self::where_greater(simd, low, x, low, x);
+        let x2 = simd.mul_f32s(x, x);
+        let p = polynomial(
+            simd,
+            x2,
+            &[
+                -2.760_768_5e-16,
+                2.000_188e-13,
+                -8.604_672e-11,
+                5.122_297e-8,
+                1.485_722_4e-5,
+                6.372_619e-4,
+                4.893_524_6e-3,
+            ],
+        );
+        let q = polynomial(
+            simd,
+            x2,
+            &[1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3],
+        );
+        simd.div_f32s(simd.mul_f32s(x, p), q)
+    }
+
+    /// 2^n exp(r) with n the whole number nearest to x / ln 2 and a polynomial for exp(r), |r| <= ln 2 / 2 (Cephes,
+    /// `expf`). Off by at most 2e-7 of the result; 0 below -86.6, infinity above 88.7.
+    #[inline(always)]
+    fn exp_<S: Simd>(simd: S, value: S::f32s) -> S::f32s {
+        let (lowest, highest) = (splat(simd, -86.6), splat(simd, 89.0));
+        let x = Self::where_greater(simd, value, highest, highest, value);
+        let x = Self::where_greater(simd, lowest, x, lowest, x);
+        // Adding 1.5 * 2^23 leaves no room for a fraction.
+        const ROUND: f32 = 12_582_912.0;
+        let shifted =
+            simd.mul_add_e_f32s(x, splat(simd, std::f32::consts::LOG2_E), splat(simd, ROUND));
+        let n = simd.sub_f32s(shifted, splat(simd, ROUND));
+        // ln 2 in two parts, the first short enough for n times it to be exact.
+        let r = simd.mul_add_e_f32s(n, splat(simd, -0.693_359_4), x);
+        let r = simd.mul_add_e_f32s(n, splat(simd, 2.121_944_4e-4), r);
+        let mut p = splat(simd, 1.987_569_1e-4);
+        for c in [
+            1.398_199_9e-3,
+            8.333_452e-3,
+            4.166_579_6e-2,
+            1.666_666_5e-1,
+            0.5,
+            1.0,
+            1.0,
+        ] {
+            p = simd.mul_add_e_f32s(p, r, splat(simd, c));
+        }
+        // 2^(n - 1), then once more 2: 2^128 is no number of its own.
+        let whole = simd.add_u32s(
+            simd.transmute_u32s_f32s(shifted),
+            simd.splat_u32s(126u32.wrapping_sub(ROUND.to_bits())),
+        );
+        let half = simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(whole, simd.splat_u32s(23)));
+        let result = simd.mul_f32s(simd.mul_f32s(p, half), splat(simd, 2.0));
+        Self::where_greater(simd, lowest, value, splat(simd, 0.0), result)
+    }
+
+    /// 2 artanh(x / (2 + x)) as a series, as `softplus` in `shaders/shared/numbers.wgsl` has it. Off by at most 2e-7 of
+    /// the result.
+    #[inline(always)]
+    fn ln_1p_<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        let s = simd.div_f32s(x, simd.add_f32s(x, simd.splat_f32s(2.0)));
+        let s2 = simd.mul_f32s(s, s);
+        let mut series = simd.splat_f32s(1.0 / 15.0);
+        for odd in [13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+            series = simd.mul_add_e_f32s(series, s2, simd.splat_f32s(1.0 / odd));
+        }
+        simd.mul_f32s(simd.add_f32s(s, s), series)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Arch, Scalar, WithSimd};
+
+    use super::*;
+
+    /// A function of vectors over a list of numbers.
+    struct Over<'a, F>(&'a mut [f32], F);
+
+    trait Function {
+        fn at<S: Simd>(&self, simd: S, x: S::f32s) -> S::f32s;
+    }
+
+    impl<F: Function> WithSimd for Over<'_, F> {
+        type Output = ();
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (head, tail) = S::as_mut_simd_f32s(self.0);
+            for x in head {
+                *x = self.1.at(simd, *x);
+            }
+            for x in tail {
+                *x = self.1.at(Scalar, *x);
+            }
+        }
+    }
+
+    struct Tanh;
+    struct Exp;
+    struct Ln1p;
+
+    impl Function for Tanh {
+        fn at<S: Simd>(&self, simd: S, x: S::f32s) -> S::f32s {
+            f32::tanh_(simd, x)
+        }
+    }
+
+    impl Function for Exp {
+        fn at<S: Simd>(&self, simd: S, x: S::f32s) -> S::f32s {
+            f32::exp_(simd, x)
+        }
+    }
+
+    impl Function for Ln1p {
+        fn at<S: Simd>(&self, simd: S, x: S::f32s) -> S::f32s {
+            f32::ln_1p_(simd, x)
+        }
+    }
+
+    /// On the processor's own instruction set, and with plain numbers.
+    fn both(numbers: &[f32], function: impl Function + Copy) -> [Vec<f32>; 2] {
+        let (mut fast, mut plain) = (numbers.to_vec(), numbers.to_vec());
+        Arch::new().dispatch(Over(&mut fast, function));
+        Over(&mut plain, function).with_simd(Scalar);
+        [fast, plain]
+    }
+
+    impl<F: Function> Function for &F {
+        fn at<S: Simd>(&self, simd: S, x: S::f32s) -> S::f32s {
+            (**self).at(simd, x)
+        }
+    }
+
+    /// The largest of `error(f32 result, x)` over a range.
+    fn worst(
+        range: std::ops::RangeInclusive<i32>,
+        step: f32,
+        function: impl Function,
+        error: impl Fn(f64, f64) -> f64,
+    ) -> f64 {
+        let numbers: Vec<f32> = range.map(|i| i as f32 * step).collect();
+        let results = both(&numbers, &function);
+        let pairs = results
+            .iter()
+            .flat_map(|results| results.iter().zip(&numbers));
+        pairs
+            .map(|(y, x)| error(f64::from(*y), f64::from(*x)))
+            .fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn tanh_of_f32_is_close_to_exact() {
+        let worst = worst(-200_000..=200_000, 5e-5, Tanh, |y, x| (y - x.tanh()).abs());
+        assert!(worst < 4e-7, "off by {worst}");
+        for [far, near, nan, infinite] in
+            both(&[1e30, -1e30, f32::NAN, f32::INFINITY], &Tanh).map(|v| [v[0], v[1], v[2], v[3]])
+        {
+            assert!((0.999_999_8..=1.000_000_2).contains(&far) && near == -far);
+            assert!(nan.is_nan() && infinite == far);
+        }
+    }
+
+    #[test]
+    fn exp_of_f32_is_close_to_exact() {
+        let worst = worst(-866_000..=887_000, 1e-4, Exp, |y, x| {
+            (y / x.exp() - 1.0).abs()
+        });
+        assert!(worst < 2e-7, "off by {worst}");
+        let special = [
+            0.0,
+            -100.0,
+            f32::NEG_INFINITY,
+            88.9,
+            f32::INFINITY,
+            f32::NAN,
+        ];
+        for results in both(&special, &Exp) {
+            assert_eq!(&results[..3], [1.0, 0.0, 0.0]);
+            assert_eq!(&results[3..5], [f32::INFINITY; 2]);
+            assert!(results[5].is_nan());
+        }
+    }
+
+    #[test]
+    fn ln_1p_of_f32_is_close_to_exact() {
+        let worst = worst(1..=100_000, 1e-5, Ln1p, |y, x| (y / x.ln_1p() - 1.0).abs());
+        assert!(worst < 3e-7, "off by {worst}");
+        assert_eq!(both(&[0.0], &Ln1p), [[0.0], [0.0]]);
+    }
+}

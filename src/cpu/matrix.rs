@@ -1,0 +1,59 @@
+//! The products of wide linear maps, by a library made for them. f32 alone: the f64 reference must share no matrix library
+//! with what it checks.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+use super::lanes::{Column, LANES};
+use super::product::Strided;
+
+/// Maps from so many weights on are wide, if neither side is narrower than this: elsewhere a tile in registers is faster than
+/// the library's packing. Measured, see docs/performance.md.
+const WEIGHTS: usize = 1024;
+const SIDE: usize = 4;
+
+/// Whether the library is faster for a map of this shape.
+pub fn is_wide(inputs: usize, outputs: usize) -> bool {
+    inputs * outputs >= WEIGHTS && inputs.min(outputs) >= SIDE
+}
+
+/// Columns as a matrix with a row for each.
+fn rows(columns: &[Column<f32>]) -> MatRef<'_, f32> {
+    MatRef::from_row_major_slice(columns.as_flattened(), columns.len(), LANES)
+}
+
+fn rows_mut(columns: &mut [Column<f32>]) -> MatMut<'_, f32> {
+    let count = columns.len();
+    MatMut::from_row_major_slice_mut(columns.as_flattened_mut(), count, LANES)
+}
+
+/// `output[m] += sum_k weight(m, k) * columns[k]`.
+pub fn add_weighted_sums(
+    weight: Strided<'_, f32>,
+    columns: &[Column<f32>],
+    output: &mut [Column<f32>],
+) {
+    let (count, inputs) = (output.len(), columns.len());
+    let weight = match weight.strides {
+        (_, 1) => MatRef::from_row_major_slice(weight.values, count, inputs),
+        _ => MatRef::from_column_major_slice(weight.values, count, inputs),
+    };
+    let columns = rows(columns);
+    matmul(rows_mut(output), Accum::Add, weight, columns, 1.0, Par::Seq);
+}
+
+/// `gradient(i, j) = sum over lanes of a[i] * b[j]`, or that added to it; (i, j) lies as in [`Strided`].
+pub fn dots(
+    a: &[Column<f32>],
+    b: &[Column<f32>],
+    gradient: &mut [f32],
+    strides: (usize, usize),
+    add: bool,
+) {
+    let gradient = match strides {
+        (_, 1) => MatMut::from_row_major_slice_mut(gradient, a.len(), b.len()),
+        _ => MatMut::from_column_major_slice_mut(gradient, a.len(), b.len()),
+    };
+    let accum = if add { Accum::Add } else { Accum::Replace };
+    matmul(gradient, accum, rows(a), rows(b).transpose(), 1.0, Par::Seq);
+}

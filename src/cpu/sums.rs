@@ -1,0 +1,99 @@
+use std::ops::Range;
+
+use bytemuck::Pod;
+use pulp::Simd;
+
+use crate::flow::{Linear, Op, Plan};
+
+use super::lanes::{Columns, LANES};
+use super::real::Real;
+use super::vector::Vector;
+
+/// Gradients in the making: for a parameter a whole vector of sums, one for each place in it. They grow over the blocks of a
+/// chunk, and their numbers are added up once, at its end.
+pub struct Sums<T> {
+    /// Where the sums of each op of the plan's forward list lie, and of the base, in vectors.
+    places: Vec<Range<usize>>,
+    /// The parameters that these are the gradients of.
+    parameters: Vec<Range<usize>>,
+    /// As many numbers as the widest vectors need.
+    numbers: Columns<T>,
+}
+
+impl<T: Real> Sums<T> {
+    pub fn new(plan: &Plan) -> Self {
+        let mut places = Vec::new();
+        let mut parameters = Vec::new();
+        let mut end = 0;
+        for op in &plan.forward {
+            let range = match op {
+                Op::Linear(op) => of_linear::<T>(op),
+                Op::Basis(_) | Op::Coupling(_) => 0..0,
+            };
+            places.push(end..end + range.len());
+            end += range.len();
+            parameters.push(range);
+        }
+        // Location and raw spread lie side by side.
+        let base = plan.base.location.start..plan.base.raw_spread.end;
+        places.push(end..end + base.len());
+        end += base.len();
+        parameters.push(base);
+        // No vector of a processor is longer than a cache line.
+        let numbers = end * (64 / size_of::<T>());
+        Sums {
+            places,
+            parameters,
+            numbers: Columns::zeros(numbers.div_ceil(LANES)),
+        }
+    }
+
+    /// The sums of an op by its place in the plan's forward list.
+    #[inline(always)]
+    pub fn of_op<S: Simd>(&mut self, _: S, op: usize) -> &mut [T::Vector<S>] {
+        let place = self.places[op].clone();
+        &mut vectors_mut::<T, T::Vector<S>>(&mut self.numbers)[place]
+    }
+
+    /// The sums of the base: location, then raw spread.
+    #[inline(always)]
+    pub fn of_base<S: Simd>(&mut self, simd: S) -> &mut [T::Vector<S>] {
+        self.of_op(simd, self.places.len() - 1)
+    }
+
+    /// Begins a chunk.
+    pub fn clear(&mut self) {
+        self.numbers.as_flattened_mut().fill(T::zero());
+    }
+
+    /// Ends a chunk: writes the gradients of all parameters that have sums.
+    #[inline(always)]
+    pub fn write<S: Simd>(&self, simd: S, gradient: &mut [T]) {
+        let vectors = vectors::<T, T::Vector<S>>(&self.numbers);
+        for (place, parameters) in self.places.iter().zip(&self.parameters) {
+            let of_op = &vectors[place.clone()];
+            for (gradient, sums) in gradient[parameters.clone()].iter_mut().zip(of_op) {
+                *gradient = Vector::<S, T>::of(simd, *sums).sum();
+            }
+        }
+    }
+}
+
+/// The parameters of a linear map whose gradients are summed in vectors; its bias lies right behind its weight.
+fn of_linear<T: Real>(op: &Linear) -> Range<usize> {
+    if T::is_wide(op) {
+        op.bias.clone()
+    } else {
+        op.weight.start..op.bias.end
+    }
+}
+
+#[inline(always)]
+fn vectors<T: Pod, V: Pod>(numbers: &Columns<T>) -> &[V] {
+    bytemuck::cast_slice(numbers.as_flattened())
+}
+
+#[inline(always)]
+fn vectors_mut<T: Pod, V: Pod>(numbers: &mut Columns<T>) -> &mut [V] {
+    bytemuck::cast_slice_mut(numbers.as_flattened_mut())
+}
