@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -54,9 +54,10 @@ impl Source {
         Ok(Source { name, head, rest })
     }
 
-    /// All bytes, from the first.
+    /// All bytes, from the first. Whoever takes them number by number needs no buffer of its own.
     pub fn into_reader(self) -> impl Read {
-        Cursor::new(self.head).chain(self.rest)
+        const BUFFER: usize = 1 << 18;
+        BufReader::with_capacity(BUFFER, Cursor::new(self.head).chain(self.rest))
     }
 
     pub fn bad(&self, message: impl AsRef<str>) -> Error {
