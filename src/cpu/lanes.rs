@@ -1,8 +1,8 @@
 use bytemuck::Pod;
 
-/// Rows that go through the flow together. Long enough for full vector registers, short enough that a small flow's
-/// activations stay in the first cache.
-pub const LANES: usize = 64;
+/// Rows that go through the flow together: long enough that a wide map's weights are not fetched again too often, short
+/// enough that a small flow's activations stay in the first caches.
+pub const LANES: usize = 128;
 
 /// One number for each row of a block.
 pub type Column<T> = [T; LANES];
