@@ -20,6 +20,26 @@ pub enum Preset {
     Safe,
 }
 
+impl Preset {
+    /// Its settings, with those that depend on the conditioner and on the table's rows and columns, where they are known.
+    pub fn defaults(
+        self,
+        conditioner: Option<ConditionerName>,
+        table: Option<(usize, usize)>,
+    ) -> Config {
+        match self {
+            Preset::Published => Config::default(),
+            Preset::Safe => {
+                let mut config = Config::safe(conditioner.unwrap_or(ConditionerName::Mlp));
+                if let Some((rows, columns)) = table {
+                    config.fit_to(rows, columns);
+                }
+                config
+            }
+        }
+    }
+}
+
 /// A configuration file: what it says, and nothing of what it leaves out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConfigFile {

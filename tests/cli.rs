@@ -251,6 +251,60 @@ fn the_same_seed_gives_the_same_bytes() {
     }
 }
 
+/// Nor does the number of threads change a byte, for narrow maps or for wide ones.
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "good.csv", 700, |_, _| {});
+    let train = |threads: &str| {
+        let args = "train good.csv --steps 20 --hidden 33,65 --batch-size 300 --device cpu --out m.safetensors";
+        let status = Command::new(env!("CARGO_BIN_EXE_couplet"))
+            .args(args.split_whitespace())
+            .current_dir(folder)
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap()
+            .status;
+        assert!(status.success());
+        std::fs::read(folder.join("m.safetensors")).unwrap()
+    };
+    let one = train("1");
+    for threads in ["2", "3", "8"] {
+        assert!(train(threads) == one, "{threads} threads: other bytes");
+    }
+}
+
+/// The bench times what it is asked for, beside what the machine could do.
+#[test]
+fn the_bench_tells_times_and_the_ceiling() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(
+        folder.join("own.toml"),
+        "[model]\nlayers = 2\nhidden = [8]\n",
+    )
+    .unwrap();
+    let args = "bench --config own.toml --rows 2000 --dims 3 --rounds 1 --device cpu --json";
+    let output = well(folder, args);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        report["ceiling"]["gflops"].as_f64().unwrap() > 0.1,
+        "{report}"
+    );
+    let timings = report["timings"].as_array().unwrap();
+    let what: Vec<&str> = timings
+        .iter()
+        .map(|t| t["what"].as_str().unwrap())
+        .collect();
+    assert_eq!(what, ["train", "score", "sample"]);
+    for timing in timings {
+        assert_eq!(timing["workload"], "own");
+        assert!(timing["ms"].as_f64().unwrap() > 0.0 && timing["gflops"].as_f64().unwrap() > 0.0);
+    }
+    refused(folder, "bench huge", 2, &["huge"]);
+}
+
 /// Reads a CSV of numbers with a header.
 fn numbers(path: &Path) -> Vec<Vec<f64>> {
     let text = std::fs::read_to_string(path).unwrap();

@@ -69,14 +69,14 @@ impl Device {
         }
     }
 
-    fn cpu() -> Self {
+    pub fn cpu() -> Self {
         Device {
             place: Place::Cpu,
             may_fall_back: false,
         }
     }
 
-    fn gpu(adapter: Adapter, may_fall_back: bool) -> Self {
+    pub fn gpu(adapter: Adapter, may_fall_back: bool) -> Self {
         if adapter.is_software() {
             say!(
                 "warning: {} computes on the CPU; --device cpu does the same work faster",

@@ -8,6 +8,7 @@ macro_rules! say {
     }};
 }
 
+mod bench;
 mod device;
 mod devices;
 mod divergence;
@@ -21,6 +22,7 @@ mod score;
 mod screen;
 mod train;
 mod train_args;
+mod workload;
 
 use std::ffi::OsString;
 use std::io;
@@ -67,6 +69,8 @@ enum Command {
     Info(info::InfoArgs),
     /// List the devices that can train
     Devices(devices::DevicesArgs),
+    /// Time training, scoring and sampling, and what the machine could do at most
+    Bench(bench::BenchArgs),
 }
 
 /// Where to compute.
@@ -200,6 +204,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
         Command::Score(args) => score::run(&args, wrap),
         Command::Info(args) => info::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Bench(args) => bench::run(&args, wrap),
     };
     match result {
         Ok(()) => 0,

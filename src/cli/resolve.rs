@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use crate::config::{ConditionerName, Config, ConfigFile, ModelConfig, Preset, Start};
+use crate::config::{Config, ConfigFile, ModelConfig, Preset, Start};
 use crate::data::{Split, Table, Target, default_names, read_table, relations, suspects, take};
 use crate::error::Error;
 use crate::files::{OutputFile, same};
@@ -254,17 +254,9 @@ fn configure(
         None if args.data.is_some() || args.target.is_some() => Preset::Safe,
         None => Preset::Published,
     };
-    let mut config = match preset {
-        Preset::Published => Config::default(),
-        Preset::Safe => {
-            let conditioner = settings.conditioner.or(file.conditioner());
-            let mut config = Config::safe(conditioner.unwrap_or(ConditionerName::Mlp));
-            if let Some(table) = table {
-                config.fit_to(table.rows(), table.columns());
-            }
-            config
-        }
-    };
+    let conditioner = settings.conditioner.or(file.conditioner());
+    let size = table.map(|table| (table.rows(), table.columns()));
+    let mut config = preset.defaults(conditioner, size);
     if let Some(Init::Model(model)) = init {
         config.model = ModelConfig::of(&model.spec);
     }

@@ -1,8 +1,9 @@
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::executor::{AdamWStep, BETA1, BETA2, EPSILON};
 
+use super::instructions::dispatch;
 use super::real::Real;
 use super::vector::{Vector, split, split_mut};
 
@@ -15,16 +16,14 @@ const SPAN: usize = 1 << 14;
 /// The Euclidean norm, with squares that neither overflow nor vanish; none where a number is not finite. Twin:
 /// `shaders/gradient_norm.wgsl`.
 pub fn gradient_norm<T: Real>(gradient: &[T]) -> Option<T> {
-    let largest = spans(gradient, |span| Arch::new().dispatch(Largest(span)));
+    let largest = spans(gradient, |span| dispatch(Largest(span)));
     let (largest, finite) = largest.fold((T::of(LEAST_SCALE), true), |(a, finite), (b, too)| {
         (if b > a { b } else { a }, finite && too)
     });
     if !finite {
         return None;
     }
-    let squares = spans(gradient, |span| {
-        Arch::new().dispatch(Squares(span, largest))
-    });
+    let squares = spans(gradient, |span| dispatch(Squares(span, largest)));
     let sum: T = squares.sum();
     Some(largest * sum.sqrt())
 }
@@ -117,7 +116,7 @@ pub fn update<T: Real>(
     (first, second): (&mut [T], &mut [T]),
 ) -> bool {
     let span = |((parameters, gradient), (first, second))| {
-        Arch::new().dispatch(Update {
+        dispatch(Update {
             step,
             factor,
             parameters,

@@ -1,7 +1,8 @@
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Scalar, Simd, WithSimd};
 
 use crate::flow::{Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
 
+use super::instructions::dispatch;
 use super::lanes::{self, Column, LANES};
 use super::linear::Into;
 use super::real::Real;
@@ -80,7 +81,7 @@ impl<T: Real> Block<T> {
 
     /// Data to latent, log-determinant and log-density.
     pub fn forward(&mut self, plan: &Plan, parameters: &[T]) {
-        Arch::new().dispatch(Pass::Forward(self, plan, parameters));
+        dispatch(Pass::Forward(self, plan, parameters));
     }
 
     #[inline(always)]
@@ -158,7 +159,7 @@ impl<T: Real> Block<T> {
 
     /// Latent to data.
     pub fn inverse(&mut self, plan: &Plan, parameters: &[T]) {
-        Arch::new().dispatch(Pass::Inverse(self, plan, parameters));
+        dispatch(Pass::Inverse(self, plan, parameters));
     }
 
     #[inline(always)]
@@ -244,13 +245,13 @@ impl<T: Real> Block<T> {
         gradient: &mut [T],
     ) {
         let pass = Pass::Backward(self, plan, parameters, row_gradient, gradient);
-        Arch::new().dispatch(pass);
+        dispatch(pass);
         self.begun = true;
     }
 
     /// Ends a chunk: every number of `gradient` is written now.
     pub fn end(&mut self, gradient: &mut [T]) {
-        Arch::new().dispatch(Pass::End(self, gradient));
+        dispatch(Pass::End(self, gradient));
     }
 
     #[inline(always)]

@@ -11,8 +11,10 @@ mod arithmetic;
 pub(crate) mod base;
 pub(crate) mod basis;
 mod block;
+pub mod ceiling;
 pub(crate) mod coupling;
 mod diagnosis;
+mod instructions;
 pub(crate) mod lanes;
 pub(crate) mod linear;
 mod matrix;
@@ -36,6 +38,7 @@ use crate::matrix::Matrix;
 
 use block::Block;
 pub use diagnosis::{Cause, Diagnosis, diagnose};
+pub use instructions::name as instructions;
 use lanes::Column;
 pub use lanes::LANES;
 pub use real::Real;

@@ -1,0 +1,275 @@
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::config::{ConfigFile, Start};
+use crate::cpu::{ceiling, instructions};
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::flow::{InputGradient, Op, Plan, initial_parameters, start_at_identity};
+use crate::gpu::adapters;
+
+use super::device::Device;
+use super::output::print;
+use super::workload::{Workload, WorkloadName};
+use super::{DeviceArgs, DeviceName, Failure, Result, Wrap};
+
+#[derive(clap::Args)]
+pub struct BenchArgs {
+    /// Workloads to time, separated by commas: seed, small, table, wide [default: all]
+    #[arg(value_enum, value_delimiter = ',', hide_possible_values = true)]
+    workloads: Vec<WorkloadName>,
+    /// Time the flow of this configuration instead, on --rows rows of --dims columns
+    #[arg(long, value_name = "FILE", conflicts_with = "workloads")]
+    config: Option<PathBuf>,
+    /// Rows of the table, with --config
+    #[arg(long, value_name = "N", requires = "config", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    rows: u32,
+    /// Columns of the table, with --config
+    #[arg(long, value_name = "D", requires = "config", default_value_t = 4)]
+    dims: usize,
+    /// Rounds to take the median of
+    #[arg(long, value_name = "K", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// How long a round should take, in seconds: long against the clock and short against the machine's moods.
+const ROUND: f64 = 0.3;
+
+/// Rows scored or drawn in a call, at most.
+const MOST_ROWS: usize = 1 << 18;
+
+/// One thing that was timed.
+#[derive(Serialize)]
+struct Timing {
+    workload: String,
+    device: String,
+    /// "train", "score" or "sample".
+    what: &'static str,
+    /// Milliseconds a step, or a million rows scored or drawn: median, least, most.
+    ms: f64,
+    least: f64,
+    most: f64,
+    rows_per_second: f64,
+    /// Of the matrix products alone.
+    gflops: f64,
+}
+
+pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
+    let workloads = workloads(args)?;
+    let devices = match (args.device.device, &args.device.adapter) {
+        (DeviceName::Auto, None) => at_hand(),
+        _ => vec![Device::choose(&args.device)?],
+    };
+    say!("measuring what the cores can do at most");
+    let (peak, copy) = (ceiling::multiply_adds(), ceiling::copy());
+    let threads = rayon::current_num_threads();
+    say!(
+        "ceiling    {peak:.0} GFLOP/s of multiply-adds in f32, {copy:.1} GB/s of copying, {threads} threads, {}\n",
+        instructions()
+    );
+    say!(
+        "workload  device                 what                 median     least      most     rows/s  GFLOP/s of ceiling"
+    );
+    let mut timings = Vec::new();
+    for workload in &workloads {
+        for device in &devices {
+            for timing in time(workload, device, args.rounds as usize, wrap)? {
+                show(&timing, peak);
+                timings.push(timing);
+            }
+        }
+    }
+    if args.json {
+        let value = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "threads": threads,
+            "instructions": instructions(),
+            "ceiling": { "gflops": peak, "copy_gb_per_second": copy },
+            "timings": timings,
+        });
+        print(&format!("{value}\n"))?;
+    }
+    Ok(())
+}
+
+fn workloads(args: &BenchArgs) -> Result<Vec<Workload>> {
+    let Some(path) = &args.config else {
+        let all = [
+            WorkloadName::Seed,
+            WorkloadName::Small,
+            WorkloadName::Table,
+            WorkloadName::Wide,
+        ];
+        let names = if args.workloads.is_empty() {
+            &all[..]
+        } else {
+            &args.workloads
+        };
+        return Ok(names.iter().map(|&name| Workload::of(name)).collect());
+    };
+    let file = ConfigFile::read(path).map_err(|error| Failure::usage(error.to_string()))?;
+    let rows = args.rows as usize;
+    let preset = file.preset.unwrap_or(crate::config::Preset::Safe);
+    let config = file.over(&preset.defaults(file.conditioner(), Some((rows, args.dims))));
+    config.validate()?;
+    config.model.spec(args.dims)?;
+    Ok(vec![Workload {
+        name: path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        config,
+        rows,
+        columns: args.dims,
+    }])
+}
+
+/// The CPU, and every GPU that is one.
+fn at_hand() -> Vec<Device> {
+    let gpus = adapters()
+        .into_iter()
+        .filter(|adapter| !adapter.is_software());
+    std::iter::once(Device::cpu())
+        .chain(gpus.map(|adapter| Device::gpu(adapter, false)))
+        .collect()
+}
+
+/// Trains, scores and samples.
+fn time(
+    workload: &Workload,
+    device: &Device,
+    rounds: usize,
+    wrap: Wrap<'_>,
+) -> Result<Vec<Timing>> {
+    let config = &workload.config;
+    let plan = Plan::new(&config.model.spec(workload.columns)?)?;
+    let mut parameters = initial_parameters(&plan.layout, config.train.seed);
+    if config.train.start == Start::Identity {
+        start_at_identity(&plan, &mut parameters);
+    }
+    let data = workload.data();
+    let training = config.training();
+    let batch = match config.train.batch_size {
+        0 => workload.rows,
+        size => size.min(workload.rows),
+    };
+    let mut executor = device.open(
+        &plan,
+        &parameters,
+        Some((workload.rows, batch)),
+        wrap,
+        |executor| executor.start(&data, &training),
+    )?;
+    let (forward, all) = products(&plan);
+    let name = executor.describe();
+    let timing = |what, each: Each, rows: usize, operations: f64, per: f64| Timing {
+        workload: workload.name.clone(),
+        device: name.clone(),
+        what,
+        ms: 1e3 * each.median * per,
+        least: 1e3 * each.least * per,
+        most: 1e3 * each.most * per,
+        rows_per_second: rows as f64 / each.median,
+        gflops: operations * rows as f64 / each.median / 1e9,
+    };
+    let steps = repeat(executor.as_mut(), rounds, |executor, count| {
+        executor.train(count).map(drop)
+    })?;
+    let trained = timing("train", steps, batch, all, 1.0);
+    // Rows enough to keep every core busy, whatever the flow.
+    let few = data.map(f64::from);
+    let rows = MOST_ROWS.min((few.rows() * few.columns()).max(1) / few.columns());
+    let few = crate::data::take(&few, &(0..rows as u32).collect::<Vec<_>>());
+    let million = 1e6 / rows as f64;
+    let scores = repeat(executor.as_mut(), rounds, |executor, count| {
+        (0..count).try_for_each(|_| executor.log_prob(&few).map(drop))
+    })?;
+    let scored = timing("score", scores, rows, forward, million);
+    let samples = repeat(executor.as_mut(), rounds, |executor, count| {
+        (0..count).try_for_each(|_| executor.sample(1, 0..rows as u64).map(drop))
+    })?;
+    let sampled = timing("sample", samples, rows, forward, million);
+    Ok(vec![trained, scored, sampled])
+}
+
+/// Seconds of one repetition.
+struct Each {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+/// Warms up, then takes rounds of as many repetitions as fill [`ROUND`].
+fn repeat(
+    executor: &mut dyn Executor,
+    rounds: usize,
+    mut work: impl FnMut(&mut dyn Executor, usize) -> Result<(), Error>,
+) -> Result<Each> {
+    let mut count = 1;
+    loop {
+        let begin = Instant::now();
+        work(executor, count)?;
+        let taken = begin.elapsed().as_secs_f64().max(1e-9);
+        if taken > ROUND / 2.0 {
+            count = ((count as f64 * ROUND / taken) as usize).max(1);
+            break;
+        }
+        count = (count * 2).max((count as f64 * ROUND / taken / 2.0) as usize);
+    }
+    let mut times = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        work(executor, count)?;
+        times.push(begin.elapsed().as_secs_f64() / count as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(Each {
+        median: times[times.len() / 2],
+        least: times[0],
+        most: times[times.len() - 1],
+    })
+}
+
+/// Operations of a row's matrix products, two for each multiply-add: forward alone, and with the backward pass.
+fn products(plan: &Plan) -> (f64, f64) {
+    let (mut forward, mut all) = (0.0, 0.0);
+    for op in &plan.forward {
+        if let Op::Linear(op) = op {
+            let once = 2.0 * op.weight.len() as f64;
+            forward += once;
+            let times = match op.input_gradient {
+                InputGradient::Skip => 2.0,
+                _ => 3.0,
+            };
+            all += times * once;
+        }
+    }
+    (forward, all)
+}
+
+fn show(timing: &Timing, peak: f64) {
+    let (ms, least, most) = (timing.ms, timing.least, timing.most);
+    let unit = if timing.what == "train" {
+        "step"
+    } else {
+        "million"
+    };
+    let device: String = timing.device.chars().take(22).collect();
+    say!(
+        "{:<9} {device:<22} {:<6} ms/{unit:<7} {ms:>9.3} {least:>9.3} {most:>9.3} {:>10.3e} {:>8.1} {:>9.0}%",
+        timing.workload,
+        timing.what,
+        timing.rows_per_second,
+        timing.gflops,
+        100.0 * timing.gflops / peak
+    );
+}
