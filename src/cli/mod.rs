@@ -16,6 +16,7 @@ mod guard;
 mod info;
 mod interrupt;
 mod output;
+mod pipeline;
 mod resolve;
 mod sample;
 mod score;

@@ -1,5 +1,5 @@
 use std::fmt::Debug;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, plain};
@@ -31,7 +31,7 @@ pub struct Sink {
 }
 
 enum Target {
-    Stdout(BufWriter<StdoutLock<'static>>),
+    Stdout(BufWriter<Stdout>),
     File(OutputFile),
 }
 
@@ -58,7 +58,7 @@ impl Sink {
         };
         let sink = match out {
             None => Sink {
-                target: Target::Stdout(BufWriter::new(io::stdout().lock())),
+                target: Target::Stdout(BufWriter::new(io::stdout())),
                 path: "standard output".into(),
             },
             Some(path) => Sink {
@@ -138,14 +138,33 @@ pub fn described(names: &[String], values: impl Iterator<Item = impl Debug>) -> 
     shown.join(", ")
 }
 
-/// A number with the digits that it deserves: none finer than `resolution`.
-pub fn rounded(value: f64, resolution: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() {
+/// A number rounded to so many decimal places, negative for tens, and to nothing where that is finer than f64 is.
+pub fn rounded(value: f64, places: i32) -> f64 {
+    // Powers of ten up to here, and whole numbers up to here, are exact: the quotient is the nearest number to the decimal
+    // one, which is printed in no more digits.
+    const LARGEST_POWER: i32 = 22;
+    const LARGEST_WHOLE: f64 = 9.0e15;
+    if places.abs() > LARGEST_POWER {
         return value;
     }
-    let digits = (value.abs() / resolution).log10().ceil().clamp(0.0, 16.0) as usize;
-    // The shortest number with these digits; formatting and parsing are exact where arithmetic is not.
-    format!("{value:.digits$e}").parse().unwrap_or(value)
+    let power = 10f64.powi(places.abs());
+    let whole = match places >= 0 {
+        true => (value * power).round(),
+        false => (value / power).round(),
+    };
+    if whole.abs() > LARGEST_WHOLE {
+        return value;
+    }
+    // No minus sign before a zero.
+    0.0 + match places >= 0 {
+        true => whole / power,
+        false => whole * power,
+    }
+}
+
+/// The decimal places of a number that is known to within `resolution`, and one more.
+pub fn places(resolution: f64) -> i32 {
+    1 - resolution.log10().floor() as i32
 }
 
 #[cfg(test)]
@@ -154,9 +173,13 @@ mod tests {
 
     #[test]
     fn numbers_show_no_more_than_they_know() {
-        assert_eq!(rounded(0.123_456_789_123, 1e-7), 0.123_456_79);
-        assert_eq!(rounded(123_456.789_123, 1e-7), 123_456.789_123);
-        assert_eq!(rounded(-1e-9, 1e-7), -1e-9);
+        let places = places(1e-7);
+        assert_eq!(rounded(0.123_456_789_123, places), 0.123_456_79);
+        assert_eq!(rounded(123_456.789_123, places), 123_456.789_123);
+        assert_eq!(rounded(-1e-9, places).to_string(), "0");
+        assert_eq!(rounded(1e300, places), 1e300);
+        assert_eq!(rounded(123_456_789.0, super::places(3e4)), 123_457_000.0);
+        assert_eq!(rounded(1.5, super::places(1e-300)), 1.5);
         assert_eq!(csv_field("a,\"b\""), "\"a,\"\"b\"\"\"");
     }
 }

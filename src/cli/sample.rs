@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
 
 use serde_json::{Map, json};
 
@@ -9,8 +10,8 @@ use crate::model::Model;
 
 use super::device::Device;
 use super::guard::Guard;
-use super::output::{Format, Sink, csv_field, rounded};
-use super::{DeviceArgs, Failure, OutputArgs, Result, Wrap, input};
+use super::output::{Format, Sink, csv_field, places, rounded};
+use super::{DeviceArgs, Failure, OutputArgs, Result, Wrap, input, pipeline};
 
 #[derive(clap::Args)]
 pub struct SampleArgs {
@@ -29,7 +30,7 @@ pub struct SampleArgs {
 }
 
 /// Rows drawn at a time: memory does not grow with their number.
-const ROWS: u64 = 1 << 16;
+const ROWS: u64 = 1 << 15;
 
 pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
     Guard::default()
@@ -44,55 +45,69 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
             args.rows
         )));
     }
-    let (mut sink, format) = Sink::open(&args.output)?;
+    let (sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device)?;
     let mut executor = device.open(&model.plan()?, &model.parameters, None, wrap, |executor| {
         executor.sample(0, 0..1).map(drop)
     })?;
-    let dims = model.spec.dims;
-    let preprocessing = &model.preprocessing;
-    // What the flow computes in f32 is known to some 1e-7 of the width that it sees.
-    let resolutions: Vec<f64> = match preprocessing.widths() {
-        Some(widths) => widths.iter().map(|width| 1e-7 * width).collect(),
-        None => vec![0.0; dims],
-    };
-    let starts = (0..args.rows).step_by(ROWS as usize);
-    let parts = starts.map(|first| -> Result<Matrix<f64>, Error> {
-        let x = executor.sample(args.seed, first..args.rows.min(first + ROWS))?;
-        if let Some(place) = x.values().iter().position(|value| !value.is_finite()) {
-            return Err(Error::Model(format!(
-                "{}: row {} of the sample is not finite: the inverse of this model overflows; train it with scale_bound",
-                args.model.display(),
-                first as usize + place % x.rows() + 1
-            )));
-        }
-        let x = preprocessing.undo(&x);
-        Ok(Matrix::from_fn(x.rows(), dims, |row, j| {
-            match resolutions[j] {
-                // Plain f32 numbers, in their shortest form.
-                0.0 => (x.get(row, j) as f32).to_string().parse().unwrap_or(f64::NAN),
-                resolution => rounded(x.get(row, j), resolution),
+    let mut starts = (0..args.rows).step_by(ROWS as usize);
+    let sink = pipeline::run(
+        || Ok(starts.next()),
+        |first| {
+            let x = executor.sample(args.seed, first..args.rows.min(first + ROWS))?;
+            if let Some(place) = x.values().iter().position(|value| !value.is_finite()) {
+                return Err(Error::Model(format!(
+                    "{}: row {} of the sample is not finite: the inverse of this model overflows; train it with scale_bound",
+                    args.model.display(),
+                    first as usize + place % x.rows() + 1
+                ))
+                .into());
             }
-        }))
+            Ok(x)
+        },
+        |parts| write(sink, format, &model, args.rows, parts),
+    )?;
+    sink.finish()
+}
+
+/// Writes rows as they come, with the digits that they deserve.
+fn write(
+    mut sink: Sink,
+    format: Format,
+    model: &Model,
+    rows: u64,
+    parts: Receiver<Matrix<f64>>,
+) -> Result<Sink> {
+    let dims = model.spec.dims;
+    // What the flow computes in f32 is known to some 1e-7 of the width that it sees.
+    let widths = model.preprocessing.widths();
+    let digits: Option<Vec<i32>> =
+        widths.map(|widths| widths.iter().map(|width| places(1e-7 * width)).collect());
+    let parts = parts.into_iter().map(|x| {
+        let x = model.preprocessing.undo(&x);
+        Matrix::from_fn(x.rows(), dims, |row, j| match &digits {
+            Some(digits) => rounded(x.get(row, j), digits[j]),
+            // Plain f32 numbers, in their shortest form.
+            None => {
+                let shortest = (x.get(row, j) as f32).to_string();
+                shortest.parse().unwrap_or(f64::NAN)
+            }
+        })
     });
     match format {
         Format::Npy => {
-            let written = write_npy(sink.writer(), args.rows as usize, dims, parts)?;
+            let written = write_npy(sink.writer(), rows as usize, dims, parts.map(Ok))?;
             written.map_err(|error| sink.failed(error))?;
         }
         Format::Csv => {
             let names: Vec<String> = model.columns.iter().map(|name| csv_field(name)).collect();
             sink.write(|out| writeln!(out, "{}", names.join(",")))?;
             for part in parts {
-                let part = part?;
-                sink.write(|out| {
-                    write_csv_rows(out, &part, |value, line| line.push_str(&value.to_string()))
-                })?;
+                sink.write(|out| write_csv_rows(out, &part))?;
             }
         }
         Format::JsonLines => {
             for part in parts {
-                let part = part?;
                 sink.write(|out| {
                     for row in 0..part.rows() {
                         let numbers = part.row(row).map(|value| json!(value));
@@ -106,5 +121,5 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
             }
         }
     }
-    sink.finish()
+    Ok(sink)
 }

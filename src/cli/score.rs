@@ -1,8 +1,10 @@
+use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
 
 use serde_json::json;
 
-use crate::data::{TableOptions, read_table, write_csv_rows, write_npy};
+use crate::data::{TableOptions, TableReader, write_npy};
 use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::model::Model;
@@ -10,7 +12,7 @@ use crate::model::Model;
 use super::device::Device;
 use super::guard::Guard;
 use super::output::{Format, Sink, described};
-use super::{DeviceArgs, Failure, OutputArgs, Result, TableArgs, Wrap, input};
+use super::{DeviceArgs, OutputArgs, Result, TableArgs, Wrap, input, pipeline};
 
 #[derive(clap::Args)]
 pub struct ScoreArgs {
@@ -37,72 +39,136 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         wanted: model.columns.clone(),
         ..args.table.options()
     };
-    let table = read_table(&args.data, &options).map_err(input)?;
-    let table = table.in_order_of(&model.columns).map_err(|error| {
-        let message = format!("{}: {error}", args.data.display());
-        Failure::from(Error::Data(message))
-    })?;
-    let (mut sink, format) = Sink::open(&args.output)?;
+    let mut reader = TableReader::open(&args.data, &options)
+        .and_then(|reader| reader.in_order_of(&model.columns))
+        .map_err(input)?;
+    let promised = reader.promised();
+    let (sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device)?;
     let one_row = Matrix::zeros(1, model.spec.dims);
-    let mut executor = device.open(&model.plan()?, &model.parameters, None, wrap, |executor| {
+    let plan = model.plan()?;
+    let mut executor = device.open(&plan, &model.parameters, None, wrap, |executor| {
         executor.log_prob(&one_row).map(drop)
     })?;
     let log_det = model.preprocessing.log_det();
-    let scores: Vec<f64> = executor
-        .log_prob(&model.preprocessing.apply(&table.values))?
-        .into_iter()
-        .map(|log_prob| log_prob + log_det)
-        .collect();
-
-    let rows = scores.len();
-    let column = Matrix::from_values(rows, 1, scores);
-    match format {
-        Format::Npy => {
-            let parts = std::iter::once(Ok(column.clone()));
-            let written = write_npy(sink.writer(), rows, 1, parts)?;
-            written.map_err(|error| sink.failed(error))?;
-        }
-        Format::Csv => sink.write(|out| {
-            writeln!(out, "log_prob")?;
-            write_csv_rows(out, &column, |value, line| {
-                line.push_str(&format!("{value:.5}"))
-            })
-        })?,
-        Format::JsonLines => sink.write(|out| {
-            for (row, &value) in column.values().iter().enumerate() {
-                let value = match value.is_finite() {
-                    true => json!((value * 1e5).round() / 1e5),
-                    // JSON has no infinity; this is how languages read and write one as text.
-                    false => json!("-inf"),
-                };
-                writeln!(out, "{}", json!({ "row": row + 1, "log_prob": value }))?;
+    let mut seen = Seen::default();
+    let sink = pipeline::run(
+        || reader.next(ROWS).map_err(input),
+        |part| {
+            let mut scores = executor.log_prob(&model.preprocessing.apply(&part))?;
+            for score in &mut scores {
+                *score += log_det;
             }
-            Ok(())
-        })?,
+            seen.note(&part, &scores);
+            Ok(scores)
+        },
+        |scores| write(sink, format, promised, scores),
+    )?;
+    if seen.rows == 0 {
+        return Err(Error::Data(format!("{}: the table has no rows", args.data.display())).into());
     }
     sink.finish()?;
-    let finite = || column.values().iter().filter(|value| value.is_finite());
-    let zero = rows - finite().count();
-    if zero > 0 {
-        let first = column.values().iter().position(|value| !value.is_finite());
-        let row = first.unwrap_or(0);
-        say!(
-            "warning: in 32-bit numbers the density of {zero} {} is 0 (log_prob -inf), the first of them row {} ({}); the mean \
-             is over the others",
-            if zero == 1 { "row" } else { "rows" },
-            row + 1,
-            described(&model.columns, table.values.row(row))
-        );
-    }
-    let mean = finite().sum::<f64>() / (rows - zero) as f64;
-    let mean = match zero == rows {
-        true => "-inf".into(),
-        false => format!("{mean:.5}"),
-    };
-    say!(
-        "{rows} rows, mean log_prob {mean} nats ({})",
-        executor.describe()
-    );
+    seen.say(&model.columns, &executor.describe());
     Ok(())
+}
+
+/// Rows at a time.
+const ROWS: usize = 1 << 15;
+
+/// Writes scores as they come.
+fn write(
+    mut sink: Sink,
+    format: Format,
+    promised: Option<usize>,
+    scores: Receiver<Vec<f64>>,
+) -> Result<Sink> {
+    let column = |scores: Vec<f64>| Ok(Matrix::from_values(scores.len(), 1, scores));
+    match format {
+        Format::Npy => {
+            // The header holds the number of rows; where the table does not say it, it is known at the end.
+            let written = match promised {
+                Some(rows) => write_npy(sink.writer(), rows, 1, scores.into_iter().map(column))?,
+                None => {
+                    let all: Vec<f64> = scores.into_iter().flatten().collect();
+                    write_npy(sink.writer(), all.len(), 1, std::iter::once(column(all)))?
+                }
+            };
+            written.map_err(|error| sink.failed(error))?;
+        }
+        Format::Csv => {
+            sink.write(|out| writeln!(out, "log_prob"))?;
+            for scores in scores {
+                sink.write(|out| {
+                    let mut text = String::with_capacity(10 * scores.len());
+                    for score in scores {
+                        // Writing to a string does not fail.
+                        let _ = writeln!(text, "{score:.5}");
+                    }
+                    out.write_all(text.as_bytes())
+                })?;
+            }
+        }
+        Format::JsonLines => {
+            let mut row = 0;
+            for scores in scores {
+                sink.write(|out| {
+                    for score in scores {
+                        row += 1;
+                        let score = match score.is_finite() {
+                            true => json!((score * 1e5).round() / 1e5),
+                            // JSON has no infinity; this is how languages read and write one as text.
+                            false => json!("-inf"),
+                        };
+                        writeln!(out, "{}", json!({ "row": row, "log_prob": score }))?;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+    }
+    Ok(sink)
+}
+
+/// What is to be said of the rows.
+#[derive(Default)]
+struct Seen {
+    rows: usize,
+    /// The sum of the finite scores.
+    sum: f64,
+    /// Rows without a finite score, and the first of them with its number.
+    zero: usize,
+    first_zero: Option<(usize, Vec<f64>)>,
+}
+
+impl Seen {
+    fn note(&mut self, part: &Matrix<f64>, scores: &[f64]) {
+        for (row, &score) in scores.iter().enumerate() {
+            if score.is_finite() {
+                self.sum += score;
+            } else {
+                self.zero += 1;
+                let number = self.rows + row + 1;
+                self.first_zero
+                    .get_or_insert_with(|| (number, part.row(row).collect()));
+            }
+        }
+        self.rows += scores.len();
+    }
+
+    fn say(&self, columns: &[String], device: &str) {
+        if let Some((number, values)) = &self.first_zero {
+            say!(
+                "warning: in 32-bit numbers the density of {} {} is 0 (log_prob -inf), the first of them row {number} ({}); \
+                 the mean is over the others",
+                self.zero,
+                if self.zero == 1 { "row" } else { "rows" },
+                described(columns, values.iter())
+            );
+        }
+        let mean = match self.rows - self.zero {
+            0 => "-inf".into(),
+            finite => format!("{:.5}", self.sum / finite as f64),
+        };
+        say!("{} rows, mean log_prob {mean} nats ({device})", self.rows);
+    }
 }

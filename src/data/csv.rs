@@ -1,13 +1,14 @@
-use std::cell::Cell;
+use std::fmt;
 use std::io::{self, Read, Write};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result, column_place, shown};
 use crate::matrix::Matrix;
-use crate::memory;
 
 use super::source::Source;
-use super::{Table, TableOptions, default_names};
+use super::table::{Opened, Rows};
+use super::{TableOptions, default_names};
 
 /// The longest row, in bytes, that is taken for one.
 const LONGEST_ROW: u64 = 64 << 20;
@@ -64,14 +65,14 @@ fn has_decimal_comma(field: &str) -> bool {
 struct Bounded<R> {
     inner: R,
     /// Bytes since the last row ended.
-    since: Rc<Cell<u64>>,
+    since: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(out)?;
-        self.since.set(self.since.get() + count as u64);
-        if self.since.get() > LONGEST_ROW {
+        let since = self.since.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+        if since > LONGEST_ROW {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "a row is longer than 64 MiB; look for a quote that is not closed, or is this a binary file?",
@@ -138,148 +139,207 @@ impl Faults {
     }
 }
 
-/// Reads a CSV file. Its first line is a header if the options say so, or if none of its fields is a number.
-pub(super) fn read(source: Source, options: &TableOptions) -> Result<Table> {
+/// A CSV file that is read part by part.
+pub(super) struct CsvRows {
+    /// For messages.
+    name: String,
+    reader: ::csv::Reader<Bounded<Box<dyn Read + Send>>>,
+    since: Arc<AtomicU64>,
+    record: ::csv::StringRecord,
+    /// The line that `record` is from, if it is a row still to be taken.
+    line: Option<u64>,
+    width: usize,
+    names: Option<Vec<String>>,
+    kept: Vec<usize>,
+    faults: Vec<Faults>,
+    ragged: Wrong,
+    /// Rows read.
+    row: usize,
+}
+
+/// Opens a CSV file, and reads its first line, which is a header if the options say so, or if none of its fields is a
+/// number.
+pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
     let bad = |message: String| Error::Data(format!("{name}: {message}"));
     let head = source.head.clone();
-    let separator = separator(&head);
-    let since = Rc::new(Cell::new(0));
-    let mut reader = ::csv::ReaderBuilder::new()
-        .delimiter(separator)
+    let since = Arc::new(AtomicU64::new(0));
+    let inner: Box<dyn Read + Send> = Box::new(source.into_reader());
+    let reader = ::csv::ReaderBuilder::new()
+        .delimiter(separator(&head))
         .has_headers(false)
         .flexible(true)
         .trim(::csv::Trim::All)
         .from_reader(Bounded {
-            inner: source.into_reader(),
+            inner,
             since: since.clone(),
         });
-    let mut record = ::csv::StringRecord::new();
-    let mut next = |record: &mut ::csv::StringRecord| -> Result<Option<u64>> {
-        since.set(0);
-        let more = reader.read_record(record).map_err(|error| match error.into_kind() {
-            ::csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                bad(format!("line {}: {error}", reader.position().line()))
-            }
-            ::csv::ErrorKind::Io(source) => Error::Io { path: name.clone().into(), source },
-            ::csv::ErrorKind::Utf8 { pos, .. } => {
-                let line = pos.map_or(0, |pos| pos.line());
-                bad(format!("line {line} is not UTF-8 text; is this a CSV file? (iconv -f LATIN1 -t UTF-8 converts \
-                             text of western Europe)"))
-            }
-            kind => bad(format!("{kind:?}")),
-        })?;
-        // A record begins where the reader stood before it, which may be on a blank line, and ends on the line before
-        // the one where the reader stands now, unless the file ends without a line end.
-        let began = record.position().map_or(1, ::csv::Position::line);
-        Ok(more.then(|| began.max(reader.position().line().saturating_sub(1))))
+    let mut rows = CsvRows {
+        name: name.clone(),
+        reader,
+        since,
+        record: ::csv::StringRecord::new(),
+        line: None,
+        width: 0,
+        names: None,
+        kept: Vec::new(),
+        faults: Vec::new(),
+        ragged: Wrong::default(),
+        row: 0,
     };
-    let Some(mut line) = next(&mut record)? else {
+    rows.advance()?;
+    if rows.line.is_none() {
         return Err(bad("the file is empty".into()));
-    };
-    let width = record.len();
-    if width == 1
+    }
+    rows.width = rows.record.len();
+    if rows.width == 1
         && let Some(hint) = other_separator(&first_line(&head))
     {
         return Err(bad(hint));
     }
-    let names = header(&record, options).map_err(bad)?;
-    let columns = names.clone().unwrap_or_else(|| default_names(width));
-    let kept = options.kept(&columns, names.is_some())?;
-    let place = |j: usize| match &names {
-        Some(names) => column_place(j, names),
-        None => format!("column {}", j + 1),
-    };
-
-    let mut values: Vec<Vec<f64>> = vec![Vec::new(); kept.len()];
-    let mut faults: Vec<Faults> = kept.iter().map(|_| Faults::default()).collect();
-    let mut ragged = Wrong::default();
-    // The table is turned round and standardised in copies: a quarter is its share.
-    let most = memory::available() / (4 * 8 * kept.len().max(1) as u64);
-    let mut row = 0;
-    let mut more = true;
-    if names.is_some() {
-        match next(&mut record)? {
-            Some(at) => line = at,
-            None => more = false,
-        }
+    rows.names = header(&rows.record, options).map_err(bad)?;
+    let named = rows.names.is_some();
+    let columns = rows
+        .names
+        .clone()
+        .unwrap_or_else(|| default_names(rows.width));
+    rows.kept = options.kept(&columns, named)?;
+    rows.faults = rows.kept.iter().map(|_| Faults::default()).collect();
+    if named {
+        rows.advance()?;
     }
-    while more {
-        row += 1;
-        if row as u64 > most {
-            return Err(bad(format!(
-                "after {} rows the table has filled the memory that it may take ({} of it for {} columns); train on fewer rows",
-                row - 1,
-                memory::readable(8 * (row as u64) * kept.len() as u64),
-                kept.len()
-            )));
-        }
-        if record.len() == width {
-            for ((&j, column), faults) in kept.iter().zip(&mut values).zip(&mut faults) {
-                let field = &record[j];
-                match field.parse::<f64>() {
-                    Ok(value) if value.is_finite() => column.push(value),
-                    Ok(_) => faults.not_finite.note(line, row, field),
-                    Err(_) if field.is_empty() => faults.empty.note(line, row, field),
-                    Err(_) => faults.text.note(line, row, field),
-                }
+    Ok(Opened {
+        columns: rows.kept.iter().map(|&j| columns[j].clone()).collect(),
+        named,
+        promised: None,
+        rows: Box::new(rows),
+    })
+}
+
+impl CsvRows {
+    fn bad(&self, message: String) -> Error {
+        Error::Data(format!("{}: {message}", self.name))
+    }
+
+    /// Reads the next record.
+    fn advance(&mut self) -> Result<()> {
+        self.since.store(0, Ordering::Relaxed);
+        let more = match self.reader.read_record(&mut self.record) {
+            Ok(more) => more,
+            Err(error) => {
+                return Err(match error.into_kind() {
+                    ::csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        let line = self.reader.position().line();
+                        self.bad(format!("line {line}: {error}"))
+                    }
+                    ::csv::ErrorKind::Io(source) => Error::Io {
+                        path: self.name.clone().into(),
+                        source,
+                    },
+                    ::csv::ErrorKind::Utf8 { pos, .. } => {
+                        let line = pos.map_or(0, |pos| pos.line());
+                        self.bad(format!(
+                            "line {line} is not UTF-8 text; is this a CSV file? (iconv -f LATIN1 -t UTF-8 converts text of \
+                             western Europe)"
+                        ))
+                    }
+                    kind => self.bad(format!("{kind:?}")),
+                });
             }
-        } else {
-            ragged.note(line, row, &record.len().to_string());
-        }
-        match next(&mut record)? {
-            Some(at) => line = at,
-            None => more = false,
-        }
+        };
+        // A record begins where the reader stood before it, which may be on a blank line, and ends on the line before
+        // the one where the reader stands now, unless the file ends without a line end.
+        let began = self.record.position().map_or(1, ::csv::Position::line);
+        let ended = self.reader.position().line().saturating_sub(1);
+        self.line = more.then(|| began.max(ended));
+        Ok(())
     }
 
-    let mut sentences: Vec<String> = Vec::new();
-    if let Some((line, row, fields)) = &ragged.first {
-        let more = match ragged.count - 1 {
-            0 => String::new(),
-            more => format!(", and so do {more} more rows"),
+    /// What is wrong with the rows so far, in one message.
+    fn verdict(&self) -> Result<()> {
+        let place = |j: usize| match &self.names {
+            Some(names) => column_place(j, names),
+            None => format!("column {}", j + 1),
         };
-        sentences.push(format!(
-            "line {line} (row {row}) has {fields} {} where {width} were expected{more}; look for a missing or extra \
-             separator, or a quote that is not closed",
-            if fields == "1" { "field" } else { "fields" },
-        ));
-    }
-    let wrong: Vec<String> = kept
-        .iter()
-        .zip(&faults)
-        .filter_map(|(&j, faults)| faults.sentence(&place(j)))
-        .collect();
-    if !wrong.is_empty() {
-        sentences.extend(wrong.iter().take(TOLD).cloned());
-        if wrong.len() > TOLD {
+        let mut sentences: Vec<String> = Vec::new();
+        if let Some((line, row, fields)) = &self.ragged.first {
+            let more = match self.ragged.count - 1 {
+                0 => String::new(),
+                more => format!(", and so do {more} more rows"),
+            };
             sentences.push(format!(
-                "and {} more columns are like this",
-                wrong.len() - TOLD
+                "line {line} (row {row}) has {fields} {} where {} were expected{more}; look for a missing or extra \
+                 separator, or a quote that is not closed",
+                if fields == "1" { "field" } else { "fields" },
+                self.width
             ));
         }
-        let first_line_alone = |faults: &Faults| {
-            faults.text.count == 1
-                && faults
-                    .text
-                    .first
-                    .as_ref()
-                    .is_some_and(|(_, row, _)| *row == 1)
-        };
-        sentences.push(if names.is_none() && faults.iter().any(first_line_alone) {
-            "if the first line is a header, say --header yes (unasked, all of its fields would have to be names)".into()
-        } else {
-            "fill in or remove such rows, or leave such columns out with --exclude".into()
-        });
+        let columns = self.kept.iter().zip(&self.faults);
+        let wrong: Vec<String> = columns
+            .filter_map(|(&j, faults)| faults.sentence(&place(j)))
+            .collect();
+        if !wrong.is_empty() {
+            sentences.extend(wrong.iter().take(TOLD).cloned());
+            if wrong.len() > TOLD {
+                let more = wrong.len() - TOLD;
+                sentences.push(format!("and {more} more columns are like this"));
+            }
+            let first_line_alone = |faults: &Faults| {
+                let first = faults.text.first.as_ref();
+                faults.text.count == 1 && first.is_some_and(|(_, row, _)| *row == 1)
+            };
+            let header = self.names.is_none() && self.faults.iter().any(first_line_alone);
+            sentences.push(match header {
+                true => "if the first line is a header, say --header yes (unasked, all of its fields would have to be names)",
+                false => "fill in or remove such rows, or leave such columns out with --exclude",
+            }.into());
+        }
+        match sentences.is_empty() {
+            true => Ok(()),
+            false => Err(self.bad(sentences.join("; "))),
+        }
     }
-    if !sentences.is_empty() {
-        return Err(bad(sentences.join("; ")));
+}
+
+impl Rows for CsvRows {
+    fn next(&mut self, most: usize) -> Result<Option<Matrix<f64>>> {
+        let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.kept.len()];
+        let first = self.row;
+        let mut sound = true;
+        while let Some(line) = self.line {
+            // What is wrong in one row may be wrong in many: all of them are counted, and nothing is kept any more.
+            if sound && self.row - first == most {
+                break;
+            }
+            self.row += 1;
+            if self.record.len() == self.width {
+                let columns = self.kept.iter().zip(&mut values).zip(&mut self.faults);
+                for ((&j, column), faults) in columns {
+                    let field = &self.record[j];
+                    match field.parse::<f64>() {
+                        Ok(value) if value.is_finite() => {
+                            if sound {
+                                column.push(value);
+                            }
+                            continue;
+                        }
+                        Ok(_) => faults.not_finite.note(line, self.row, field),
+                        Err(_) if field.is_empty() => faults.empty.note(line, self.row, field),
+                        Err(_) => faults.text.note(line, self.row, field),
+                    }
+                    sound = false;
+                }
+            } else {
+                self.ragged
+                    .note(line, self.row, &self.record.len().to_string());
+                sound = false;
+            }
+            self.advance()?;
+        }
+        self.verdict()?;
+        let rows = self.row - first;
+        Ok((rows > 0).then(|| Matrix::from_values(rows, self.kept.len(), values.concat())))
     }
-    Ok(Table {
-        named: names.is_some(),
-        columns: kept.iter().map(|&j| columns[j].clone()).collect(),
-        values: Matrix::from_values(row, kept.len(), values.concat()),
-    })
 }
 
 /// The names in the first line, if it is a header.
@@ -320,15 +380,11 @@ fn other_separator(line: &str) -> Option<String> {
     ))
 }
 
-/// Writes rows as CSV, each number as `text` renders it.
+/// Writes rows as CSV, each number in the shortest form that reads back to it.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_csv_rows(
-    out: &mut dyn Write,
-    rows: &Matrix<f64>,
-    text: impl Fn(f64, &mut String),
-) -> io::Result<()> {
+pub fn write_csv_rows(out: &mut dyn Write, rows: &Matrix<f64>) -> io::Result<()> {
     let mut line = String::new();
     for row in 0..rows.rows() {
         line.clear();
@@ -336,7 +392,8 @@ pub fn write_csv_rows(
             if j > 0 {
                 line.push(',');
             }
-            text(value, &mut line);
+            // Writing to a string does not fail.
+            let _ = fmt::Write::write_fmt(&mut line, format_args!("{value}"));
         }
         line.push('\n');
         out.write_all(line.as_bytes())?;

@@ -7,10 +7,26 @@ use crate::matrix::Matrix;
 use crate::memory;
 
 use super::source::Source;
-use super::{Table, TableOptions, default_names};
+use super::table::{Opened, Rows};
+use super::{TableOptions, default_names};
 
-/// Reads a two-dimensional NPY array of f32 or f64, in C or Fortran order.
-pub(super) fn read(source: Source, options: &TableOptions) -> Result<Table> {
+/// A NPY array that is read part by part.
+struct NpyRows {
+    /// For messages.
+    name: String,
+    /// In C order.
+    numbers: Box<dyn Iterator<Item = io::Result<f64>> + Send>,
+    rows: usize,
+    columns: usize,
+    kept: Vec<usize>,
+    /// Rows read.
+    row: usize,
+    /// For each column kept the first number that is not finite, with its row, and how many there are.
+    wrong: Vec<Option<(usize, f64, usize)>>,
+}
+
+/// Opens a two-dimensional NPY array of f32 or f64, in C or Fortran order; the latter is read whole.
+pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
     let bad = |message: String| Error::Data(format!("{name}: {message}"));
     let npy = NpyFile::new(source.into_reader()).map_err(|error| {
@@ -25,79 +41,139 @@ pub(super) fn read(source: Source, options: &TableOptions) -> Result<Table> {
         )));
     };
     let kind = excerpt(&npy.dtype().descr(), 200);
-    let wrong_kind = || {
-        bad(format!(
-            "the array's type is {kind}; convert it to float32 or float64"
-        ))
-    };
-    // The numbers come as f64, and are turned round and standardised in copies.
+    let order = npy.order();
+    let in_order = matches!(order, Order::C);
+    // Of what is read whole the promise is checked here, of the rest by who keeps it.
     let bytes = rows
         .checked_mul(columns)
-        .and_then(|count| count.checked_mul(4 * 8));
-    if let Some(shortfall) = memory::shortfall(bytes.unwrap_or(u64::MAX)) {
-        return Err(bad(format!(
-            "the header promises {rows} x {columns} numbers, which {shortfall}; train on fewer rows"
-        )));
+        .and_then(|count| count.checked_mul(16));
+    let too_much = bytes.is_none() || columns > u64::from(u32::MAX);
+    if too_much || !in_order {
+        let shortfall = memory::shortfall(bytes.unwrap_or(u64::MAX));
+        if let Some(shortfall) = shortfall {
+            return Err(bad(format!(
+                "the header promises {rows} x {columns} numbers, which {shortfall}; take fewer rows"
+            )));
+        }
     }
-    let order = npy.order();
-    let ends_early = |error: io::Error| {
-        bad(format!(
-            "the file ends before the {rows} x {columns} numbers that its header promises: {error}"
-        ))
-    };
-    // Collected as they come, not allocated as promised.
-    let values: Vec<f64> = match npy.try_data::<f64>() {
-        Ok(data) => data.collect::<io::Result<_>>().map_err(ends_early)?,
+    let numbers: Box<dyn Iterator<Item = io::Result<f64>> + Send> = match npy.try_data::<f64>() {
+        Ok(data) => Box::new(data),
         Err(npy) => match npy.try_data::<f32>() {
-            Ok(data) => data
-                .map(|value| value.map(f64::from))
-                .collect::<io::Result<_>>()
-                .map_err(ends_early)?,
-            Err(_) => return Err(wrong_kind()),
+            Ok(data) => Box::new(data.map(|value| value.map(f64::from))),
+            Err(_) => {
+                return Err(bad(format!(
+                    "the array's type is {kind}; convert it to float32 or float64"
+                )));
+            }
         },
     };
     let (rows, columns) = (rows as usize, columns as usize);
     let names = default_names(columns);
     let kept = options.kept(&names, false)?;
-    let values = Matrix::from_fn(rows, kept.len(), |row, j| match order {
-        Order::Fortran => values[kept[j] * rows + row],
-        Order::C => values[row * columns + kept[j]],
-    });
-    let not_finite: Vec<String> = kept
-        .iter()
-        .enumerate()
-        .filter_map(|(j, place)| {
-            let column = values.column(j);
-            let row = column.iter().position(|value| !value.is_finite())?;
-            let count = column.iter().filter(|value| !value.is_finite()).count();
-            let more = match count - 1 {
-                0 => String::new(),
-                more => format!(", and so in {more} more of its rows"),
-            };
-            Some(format!(
-                "row {}, column {}: {} is not a finite number{more}",
-                row + 1,
-                place + 1,
-                column[row]
-            ))
-        })
-        .collect();
-    if !not_finite.is_empty() {
+    let mut parts = NpyRows {
+        name: name.clone(),
+        numbers,
+        rows,
+        columns,
+        wrong: vec![None; kept.len()],
+        kept,
+        row: 0,
+    };
+    if !in_order {
+        let values: Vec<f64> = (0..rows * columns)
+            .map(|_| parts.number())
+            .collect::<Result<_>>()?;
+        let places = (0..rows).flat_map(move |row| (0..columns).map(move |j| j * rows + row));
+        parts.numbers = Box::new(places.map(move |place| Ok(values[place])));
+    }
+    Ok(Opened {
+        columns: parts.kept.iter().map(|&j| names[j].clone()).collect(),
+        named: false,
+        promised: Some(rows),
+        rows: Box::new(parts),
+    })
+}
+
+impl NpyRows {
+    fn bad(&self, message: String) -> Error {
+        Error::Data(format!("{}: {message}", self.name))
+    }
+
+    fn number(&mut self) -> Result<f64> {
+        match self.numbers.next() {
+            Some(Ok(number)) => Ok(number),
+            end => {
+                let why = match end {
+                    Some(Err(error)) => format!(": {error}"),
+                    _ => String::new(),
+                };
+                Err(self.bad(format!(
+                    "the file ends before the {} x {} numbers that its header promises{why}",
+                    self.rows, self.columns
+                )))
+            }
+        }
+    }
+
+    /// What is wrong with the rows so far, in one message.
+    fn verdict(&self) -> Result<()> {
         const TOLD: usize = 8;
-        let more = match not_finite.len().saturating_sub(TOLD) {
+        let places = self.kept.iter().zip(&self.wrong);
+        let wrong: Vec<String> = places
+            .filter_map(|(place, wrong)| {
+                let (row, value, count) = (*wrong)?;
+                let more = match count - 1 {
+                    0 => String::new(),
+                    more => format!(", and so in {more} more of its rows"),
+                };
+                Some(format!(
+                    "row {row}, column {}: {value} is not a finite number{more}",
+                    place + 1
+                ))
+            })
+            .collect();
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let more = match wrong.len().saturating_sub(TOLD) {
             0 => String::new(),
             more => format!("; and {more} more columns are like this"),
         };
-        let told = not_finite[..not_finite.len().min(TOLD)].join("; ");
-        return Err(bad(format!(
+        let told = wrong[..wrong.len().min(TOLD)].join("; ");
+        Err(self.bad(format!(
             "{told}{more}; fill in or remove such rows, or leave such columns out with --exclude"
-        )));
+        )))
     }
-    Ok(Table {
-        columns: kept.iter().map(|&j| names[j].clone()).collect(),
-        named: false,
-        values,
-    })
+}
+
+impl Rows for NpyRows {
+    fn next(&mut self, most: usize) -> Result<Option<Matrix<f64>>> {
+        let first = self.row;
+        let mut sound = true;
+        let mut row_values = vec![0.0; self.columns];
+        let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.kept.len()];
+        while self.row < self.rows && (!sound || self.row - first < most) {
+            for place in 0..self.columns {
+                row_values[place] = self.number()?;
+            }
+            self.row += 1;
+            for ((&j, column), wrong) in self.kept.iter().zip(&mut values).zip(&mut self.wrong) {
+                let value = row_values[j];
+                if value.is_finite() {
+                    if sound {
+                        column.push(value);
+                    }
+                } else {
+                    sound = false;
+                    let (_, _, count) = wrong.get_or_insert((self.row, value, 0));
+                    *count += 1;
+                }
+            }
+        }
+        self.verdict()?;
+        let rows = self.row - first;
+        Ok((rows > 0).then(|| Matrix::from_values(rows, self.kept.len(), values.concat())))
+    }
 }
 
 /// Writes rows as a NPY array of f64, [rows, columns], as they come from `parts`.

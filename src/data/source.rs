@@ -10,7 +10,7 @@ pub(super) struct Source {
     pub name: String,
     /// The beginning: up to the end of the first line, or [`LONGEST_FIRST_LINE`].
     pub head: Vec<u8>,
-    rest: Box<dyn Read>,
+    rest: Box<dyn Read + Send>,
 }
 
 /// How much is looked at to tell what a file is.
@@ -25,8 +25,8 @@ pub(super) enum Format {
 impl Source {
     /// Opens a file, a pipe, or standard input, which is called `-`.
     pub fn open(path: &Path) -> Result<Self> {
-        let (name, reader): (String, Box<dyn Read>) = if path == Path::new("-") {
-            ("standard input".into(), Box::new(io::stdin().lock()))
+        let (name, reader): (String, Box<dyn Read + Send>) = if path == Path::new("-") {
+            ("standard input".into(), Box::new(io::stdin()))
         } else {
             let file = File::open(path).map_err(Error::io(path))?;
             if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -38,7 +38,7 @@ impl Source {
         Self::new(name, reader).map_err(Error::io(path))
     }
 
-    fn new(name: String, mut rest: Box<dyn Read>) -> io::Result<Self> {
+    fn new(name: String, mut rest: Box<dyn Read + Send>) -> io::Result<Self> {
         let mut head = vec![0; LONGEST_FIRST_LINE];
         let mut length = 0;
         // A pipe may hand out a line in pieces.
@@ -55,7 +55,7 @@ impl Source {
     }
 
     /// All bytes, from the first. Whoever takes them number by number needs no buffer of its own.
-    pub fn into_reader(self) -> impl Read {
+    pub fn into_reader(self) -> impl Read + Send + use<> {
         const BUFFER: usize = 1 << 18;
         BufReader::with_capacity(BUFFER, Cursor::new(self.head).chain(self.rest))
     }
