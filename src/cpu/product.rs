@@ -131,7 +131,7 @@ impl<T: Real> Tile<'_, T> {
     }
 }
 
-/// For each pair (i, j), the sum over lanes of a[i] * b[j], still spread over a vector: added to the vector of `sums`
+/// For each pair (i, j), the sum over lanes of `a[i] * b[j]`, still spread over a vector: added to the vector of `sums`
 /// that lies as in [`Strided`]. Adding up the numbers of a vector costs more than all of the products; it is done once for many blocks.
 #[inline(always)]
 pub fn add_dots<S: Simd, T: Real>(
@@ -160,7 +160,7 @@ pub fn add_dots<S: Simd, T: Real>(
     }
 }
 
-/// As [`add_dots`] with columns of ones: `sums[i]` gains the sum over lanes of a[i].
+/// As [`add_dots`] with columns of ones: `sums[i]` gains the sum over lanes of `a[i]`.
 #[inline(always)]
 pub fn add_sums<S: Simd, T: Real>(simd: S, a: &[Column<T>], sums: &mut [T::Vector<S>]) {
     for (a, slot) in a.iter().zip(sums) {

@@ -11,7 +11,7 @@ use super::product::Strided;
 
 /// The number type of the CPU executor: f64 for the reference, f32 for speed.
 ///
-/// Both read the same loops, over [`Vector`](super::vector::Vector)s of numbers. For f32 a vector is one of the processor's;
+/// Both read the same loops, over `Vector`s of numbers. For f32 a vector is one of the processor's;
 /// for f64 it is a single number, so that the reference is what the loops say and nothing else.
 pub trait Real: Arithmetic + Float + NumAssign + Default + Sum + Send + Sync {
     /// For people: "f32" or "f64".
@@ -30,7 +30,7 @@ pub trait Real: Arithmetic + Float + NumAssign + Default + Sum + Send + Sync {
         false
     }
 
-    /// [`matrix::add_weighted_sums`], for wide maps.
+    /// `matrix::add_weighted_sums`, for wide maps.
     fn add_weighted_sums(
         _weight: Strided<'_, Self>,
         _columns: &[Column<Self>],
@@ -39,7 +39,7 @@ pub trait Real: Arithmetic + Float + NumAssign + Default + Sum + Send + Sync {
         unreachable!("no map is wide for this type")
     }
 
-    /// [`matrix::dots`], for wide maps.
+    /// `matrix::dots`, for wide maps.
     fn dots(
         _a: &[Column<Self>],
         _b: &[Column<Self>],

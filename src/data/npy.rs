@@ -153,8 +153,8 @@ impl Rows for NpyRows {
         let mut row_values = vec![0.0; self.columns];
         let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.kept.len()];
         while self.row < self.rows && (!sound || self.row - first < most) {
-            for place in 0..self.columns {
-                row_values[place] = self.number()?;
+            for value in &mut row_values {
+                *value = self.number()?;
             }
             self.row += 1;
             for ((&j, column), wrong) in self.kept.iter().zip(&mut values).zip(&mut self.wrong) {
