@@ -126,7 +126,7 @@ fn open_cpu(
     parameters: &[f32],
     training: Option<(usize, usize)>,
 ) -> Result<Box<dyn Executor>, Error> {
-    let bytes = cpu::memory(plan, size_of::<f32>(), training);
+    let bytes = cpu::memory::<f32>(plan, training);
     if let Some(shortfall) = memory::shortfall(bytes) {
         return Err(Error::Spec(format!(
             "this flow ({}, {} parameters) {shortfall}; lower hidden, layers, or the number of rows",

@@ -7,6 +7,9 @@ pub trait Arithmetic: Pod {
     /// What the instruction set `S` computes with at once.
     type Vector<S: Simd>: Pod;
 
+    /// The numbers of the widest vector there is: a cache line of them for f32.
+    const WIDEST: usize;
+
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
     fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     fn sub<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
@@ -63,6 +66,8 @@ fn polynomial<S: Simd>(simd: S, x: S::f32s, coefficients: &[f32]) -> S::f32s {
 
 impl Arithmetic for f64 {
     type Vector<S: Simd> = f64;
+
+    const WIDEST: usize = 1;
 
     #[inline(always)]
     fn splat<S: Simd>(_: S, value: f64) -> f64 {
@@ -132,6 +137,8 @@ impl Arithmetic for f64 {
 
 impl Arithmetic for f32 {
     type Vector<S: Simd> = S::f32s;
+
+    const WIDEST: usize = 16;
 
     #[inline(always)]
     fn splat<S: Simd>(simd: S, value: f32) -> S::f32s {

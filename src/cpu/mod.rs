@@ -42,6 +42,7 @@ pub use instructions::name as instructions;
 use lanes::Column;
 pub use lanes::LANES;
 pub use real::Real;
+use sums::Sums;
 
 /// Runs a plan on all cores.
 pub struct CpuExecutor<T> {
@@ -92,12 +93,12 @@ struct Chunk<T> {
     gradient: Vec<T>,
 }
 
-/// What an executor takes of memory, in bytes: for a plan, numbers of `size` bytes, and, where it trains, so many rows in
-/// batches of so many.
-pub fn memory(plan: &Plan, size: usize, training: Option<(usize, usize)>) -> u64 {
+/// What an executor takes of memory, in bytes: for a plan and, where it trains, so many rows in batches of so many.
+pub fn memory<T: Real>(plan: &Plan, training: Option<(usize, usize)>) -> u64 {
     let product = |a: usize, b: usize| (a as u64).saturating_mul(b as u64);
     let widths: usize = plan.widths.iter().chain(&plan.gradient_widths).sum();
-    let blocks = product(widths * LANES, rayon::current_num_threads());
+    let block = (widths * LANES).saturating_add(Sums::<T>::count(plan));
+    let blocks = product(block, rayon::current_num_threads());
     let parameters = plan.layout.len();
     let numbers = match training {
         None => blocks.saturating_add(parameters as u64),
@@ -110,7 +111,7 @@ pub fn memory(plan: &Plan, size: usize, training: Option<(usize, usize)>) -> u64
                 .saturating_add(product(rows, plan.dims()))
         }
     };
-    numbers.saturating_mul(size as u64)
+    numbers.saturating_mul(size_of::<T>() as u64)
 }
 
 impl<T: Real> CpuExecutor<T> {

@@ -16,7 +16,7 @@ pub struct Sums<T> {
     places: Vec<Range<usize>>,
     /// The parameters that these are the gradients of.
     parameters: Vec<Range<usize>>,
-    /// As many numbers as the widest vectors need.
+    /// As many as the widest vectors need.
     numbers: Columns<T>,
 }
 
@@ -39,13 +39,21 @@ impl<T: Real> Sums<T> {
         places.push(end..end + base.len());
         end += base.len();
         parameters.push(base);
-        // No vector of a processor is longer than a cache line.
-        let numbers = end * (64 / size_of::<T>());
         Sums {
             places,
             parameters,
-            numbers: Columns::zeros(numbers.div_ceil(LANES)),
+            numbers: Columns::zeros((end * T::WIDEST).div_ceil(LANES)),
         }
+    }
+
+    /// How many numbers the sums of a plan take.
+    pub fn count(plan: &Plan) -> usize {
+        let linear = plan.forward.iter().map(|op| match op {
+            Op::Linear(op) => of_linear::<T>(op).len(),
+            Op::Basis(_) | Op::Coupling(_) => 0,
+        });
+        let base = plan.base.location.len() + plan.base.raw_spread.len();
+        (linear.sum::<usize>() + base) * T::WIDEST
     }
 
     /// The sums of an op by its place in the plan's forward list.

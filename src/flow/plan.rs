@@ -77,7 +77,7 @@ pub struct Linear {
     /// None after a network's last linear map.
     pub activation: Option<Activation>,
     /// Where the backward pass finds what it needs for the activation's slope: the output itself, or for an
-    /// activation that cannot be inverted (SiLU) a buffer that holds what went into it.
+    /// activation that cannot be inverted (SiLU) a buffer of its own, for what the executor chooses to keep.
     pub saved: BufferId,
     pub input_gradient: InputGradient,
 }
