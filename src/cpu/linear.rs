@@ -4,8 +4,9 @@ use crate::flow::{Activation, Linear};
 
 use super::activation::{activate, slope};
 use super::lanes::Column;
-use super::product::{self, Start, Strided};
+use super::product::{self, Start};
 use super::real::Real;
+use super::strided::Strided;
 
 /// `output[o] = activate(bias[o] + sum_i weight[o][i] * input[i])`; `saved`, where there is one, keeps what
 /// the activation's slope needs. Twin: `shaders/linear_forward.wgsl`.

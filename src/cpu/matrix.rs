@@ -5,7 +5,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::lanes::{Column, LANES};
-use super::product::Strided;
+use super::strided::Strided;
 
 /// Maps from so many weights on are wide, if neither side is narrower than this: elsewhere a tile in registers is faster than
 /// the library's packing. Measured, see docs/performance.md.

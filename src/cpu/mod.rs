@@ -20,6 +20,7 @@ pub(crate) mod linear;
 mod matrix;
 pub(crate) mod product;
 mod real;
+mod strided;
 mod sums;
 pub(crate) mod vector;
 

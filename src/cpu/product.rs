@@ -4,6 +4,7 @@ use pulp::Simd;
 
 use super::lanes::Column;
 use super::real::Real;
+use super::strided::Strided;
 use super::vector::{Vector, load, store, vectors};
 
 /// What the sums of a product start from.
@@ -13,20 +14,6 @@ pub enum Start<'a, T> {
     Bias(&'a [T]),
     /// What the output holds.
     Output,
-}
-
-/// Numbers seen as a matrix: element (i, j) lies at `i * strides.0 + j * strides.1`.
-#[derive(Clone, Copy)]
-pub struct Strided<'a, T> {
-    pub values: &'a [T],
-    pub strides: (usize, usize),
-}
-
-impl<T: Copy> Strided<'_, T> {
-    #[inline(always)]
-    fn at(&self, i: usize, j: usize) -> T {
-        self.values[i * self.strides.0 + j * self.strides.1]
-    }
 }
 
 /// Outputs to a tile: with four vectors of lanes each, and the columns' four, they fill the thirty-two registers of

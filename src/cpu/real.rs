@@ -7,7 +7,7 @@ use crate::flow::Linear;
 use super::arithmetic::Arithmetic;
 use super::lanes::Column;
 use super::matrix;
-use super::product::Strided;
+use super::strided::Strided;
 
 /// The number type of the CPU executor: f64 for the reference, f32 for speed.
 ///

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result, column_place, shown};
 use crate::matrix::Matrix;
 
+use super::rows::{Opened, Rows};
 use super::source::Source;
-use super::table::{Opened, Rows};
 use super::{TableOptions, default_names};
 
 /// The longest row, in bytes, that is taken for one.

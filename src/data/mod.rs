@@ -2,6 +2,7 @@
 
 mod csv;
 mod npy;
+mod rows;
 mod source;
 mod split;
 mod suspects;

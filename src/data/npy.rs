@@ -6,8 +6,8 @@ use crate::error::{Error, Result, excerpt};
 use crate::matrix::Matrix;
 use crate::memory;
 
+use super::rows::{Opened, Rows};
 use super::source::Source;
-use super::table::{Opened, Rows};
 use super::{TableOptions, default_names};
 
 /// A NPY array that is read part by part.

@@ -4,23 +4,9 @@ use crate::error::{Error, Result, list, shown};
 use crate::matrix::Matrix;
 use crate::memory;
 
+use super::rows::Opened;
 use super::source::{Format, Source};
 use super::{Table, TableOptions, csv, default_names, npy};
-
-/// What a format reads rows with.
-pub(super) trait Rows: Send {
-    /// The next rows, `most` of them at most, of the columns that are read; none at the end.
-    fn next(&mut self, most: usize) -> Result<Option<Matrix<f64>>>;
-}
-
-/// An opened file, before its rows are read.
-pub(super) struct Opened {
-    pub columns: Vec<String>,
-    pub named: bool,
-    /// How many rows the file says it has.
-    pub promised: Option<usize>,
-    pub rows: Box<dyn Rows>,
-}
 
 /// A table that is read part by part, so that it may be longer than memory.
 pub struct TableReader {
