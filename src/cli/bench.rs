@@ -4,17 +4,19 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::{ConfigFile, Start};
+use crate::config::Preset;
 use crate::cpu::{ceiling, instructions};
 use crate::error::Error;
-use crate::executor::Executor;
-use crate::flow::{InputGradient, Op, Plan, initial_parameters, start_at_identity};
+use crate::executor::{Batches, Executor};
+use crate::flow::{InputGradient, Op, Plan};
 use crate::gpu::adapters;
+use crate::matrix::Matrix;
 
 use super::device::Device;
 use super::output::print;
+use super::resolve::{read_config, starting_parameters};
 use super::workload::{Workload, WorkloadName};
-use super::{DeviceArgs, DeviceName, Failure, Result, Wrap};
+use super::{DeviceArgs, DeviceName, Result, Wrap};
 
 #[derive(clap::Args)]
 pub struct BenchArgs {
@@ -115,9 +117,9 @@ fn workloads(args: &BenchArgs) -> Result<Vec<Workload>> {
         };
         return Ok(names.iter().map(|&name| Workload::of(name)).collect());
     };
-    let file = ConfigFile::read(path).map_err(|error| Failure::usage(error.to_string()))?;
+    let file = read_config(Some(path))?;
     let rows = args.rows as usize;
-    let preset = file.preset.unwrap_or(crate::config::Preset::Safe);
+    let preset = file.preset.unwrap_or(Preset::Safe);
     let config = file.over(&preset.defaults(file.conditioner(), Some((rows, args.dims))));
     config.validate()?;
     config.model.spec(args.dims)?;
@@ -152,16 +154,10 @@ fn time(
 ) -> Result<Vec<Timing>> {
     let config = &workload.config;
     let plan = Plan::new(&config.model.spec(workload.columns)?)?;
-    let mut parameters = initial_parameters(&plan.layout, config.train.seed);
-    if config.train.start == Start::Identity {
-        start_at_identity(&plan, &mut parameters);
-    }
+    let parameters = starting_parameters(&plan, config);
     let data = workload.data();
     let training = config.training();
-    let batch = match config.train.batch_size {
-        0 => workload.rows,
-        size => size.min(workload.rows),
-    };
+    let batch = Batches::new(workload.rows, training.batch_size, training.seed).size();
     let mut executor = device.open(
         &plan,
         &parameters,
@@ -185,10 +181,10 @@ fn time(
         executor.train(count).map(drop)
     })?;
     let trained = timing("train", steps, batch, all, 1.0);
-    // Rows enough to keep every core busy, whatever the flow.
-    let few = data.map(f64::from);
-    let rows = MOST_ROWS.min((few.rows() * few.columns()).max(1) / few.columns());
-    let few = crate::data::take(&few, &(0..rows as u32).collect::<Vec<_>>());
+    let rows = MOST_ROWS.min(workload.rows);
+    let few = Matrix::from_fn(rows, workload.columns, |row, column| {
+        f64::from(data.get(row, column))
+    });
     let million = 1e6 / rows as f64;
     let scores = repeat(executor.as_mut(), rounds, |executor, count| {
         (0..count).try_for_each(|_| executor.log_prob(&few).map(drop))

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, ConfigFile, ModelConfig, Preset, Start};
 use crate::data::{Split, Table, Target, default_names, read_table, relations, suspects, take};
 use crate::error::Error;
+use crate::executor::Batches;
 use crate::files::{OutputFile, same};
 use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
@@ -36,37 +37,39 @@ pub struct Run {
     pub replaced: Option<String>,
 }
 
-/// What `--init` brings.
-enum Init {
-    /// A model file, which says itself what it is.
-    Model(Box<Model>),
-    /// Tensors alone, as the file has them; the configuration says what they are.
-    Tensors(Vec<u8>),
+/// What `--init` brings: a model, or, beside a configuration that says what they are, tensors alone.
+fn read_init(path: &Path, with_config: bool) -> Result<Contents> {
+    match model::read(path).map_err(input)? {
+        Contents::Tensors(_) if !with_config => Err(model::tensors_alone(path).into()),
+        contents => Ok(contents),
+    }
 }
 
-impl Init {
-    fn read(path: &Path, with_config: bool) -> Result<Self> {
-        match model::read(path).map_err(input)? {
-            Contents::Model(model) => Ok(Init::Model(model)),
-            Contents::Tensors(bytes) if with_config => Ok(Init::Tensors(bytes)),
-            Contents::Tensors(_) => Err(input(model::tensors_alone(path))),
-        }
+/// The configuration file, if there is one.
+pub fn read_config(path: Option<&Path>) -> Result<ConfigFile> {
+    match path {
+        Some(path) => ConfigFile::read(path).map_err(|error| Failure::usage(error.to_string())),
+        None => Ok(ConfigFile::default()),
     }
+}
+
+/// The parameters that a configuration has training start from.
+pub fn starting_parameters(plan: &Plan, config: &Config) -> Vec<f32> {
+    let mut parameters = initial_parameters(&plan.layout, config.train.seed);
+    if config.train.start == Start::Identity {
+        start_at_identity(plan, &mut parameters);
+    }
+    parameters
 }
 
 impl Run {
     pub fn resolve(args: &TrainArgs) -> Result<Self> {
         let init = match &args.init {
-            Some(path) => Some(Init::read(path, args.config.is_some())?),
+            Some(path) => Some(read_init(path, args.config.is_some())?),
             None => None,
         };
         // Once more when the table's size is known; what is wrong is better said before it is read.
-        let file = match &args.config {
-            Some(path) => {
-                ConfigFile::read(path).map_err(|error| Failure::usage(error.to_string()))?
-            }
-            None => ConfigFile::default(),
-        };
+        let file = read_config(args.config.as_deref())?;
         let seed = configure(args, &file, init.as_ref(), None)?.train.seed;
         let out = args.out.clone().unwrap_or_else(|| default_name(args));
         let replaced = guard(args, &out)?;
@@ -121,7 +124,7 @@ impl Run {
         let split = Split::new(values.rows(), config.train.validation, seed);
         let preprocessing = match &init {
             // The parameters belong to the units that they were trained in.
-            Some(Init::Model(model)) => {
+            Some(Contents::Model(model)) => {
                 if model.spec.dims != spec.dims {
                     return Err(Error::Model(format!(
                         "the model that --init names has {} columns; this table has {}",
@@ -151,17 +154,11 @@ impl Run {
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
         let plan = Plan::new(&spec)?;
         let parameters = match init {
-            None => {
-                let mut parameters = initial_parameters(&plan.layout, config.train.seed);
-                if config.train.start == Start::Identity {
-                    start_at_identity(&plan, &mut parameters);
-                }
-                parameters
-            }
-            Some(Init::Model(model)) => model
+            None => starting_parameters(&plan, &config),
+            Some(Contents::Model(model)) => model
                 .parameters_for(&plan.layout)
                 .map_err(|error| Error::Model(format!("the model that --init names: {error}")))?,
-            Some(Init::Tensors(bytes)) => {
+            Some(Contents::Tensors(bytes)) => {
                 let path = args.init.as_deref().expect("read from there");
                 parameters_of(path, &bytes, &plan.layout)?
             }
@@ -186,10 +183,8 @@ impl Run {
 
     /// Rows in each step.
     pub fn batch(&self) -> usize {
-        match self.config.train.batch_size {
-            0 => self.rows.rows(),
-            size => size.min(self.rows.rows()),
-        }
+        let train = &self.config.train;
+        Batches::new(self.rows.rows(), train.batch_size, train.seed).size()
     }
 
     /// What the training loop needs to know.
@@ -245,7 +240,7 @@ fn check_every(rows: usize, batch: usize, held_out: usize) -> usize {
 fn configure(
     args: &TrainArgs,
     file: &ConfigFile,
-    init: Option<&Init>,
+    init: Option<&Contents>,
     table: Option<&Matrix<f64>>,
 ) -> Result<Config> {
     let settings = &args.settings;
@@ -257,7 +252,7 @@ fn configure(
     let conditioner = settings.conditioner.or(file.conditioner());
     let size = table.map(|table| (table.rows(), table.columns()));
     let mut config = preset.defaults(conditioner, size);
-    if let Some(Init::Model(model)) = init {
+    if let Some(Contents::Model(model)) = init {
         config.model = ModelConfig::of(&model.spec);
     }
     config = file.over(&config);

@@ -1,6 +1,6 @@
 use clap::ValueEnum;
 
-use crate::config::{BaseName, ConditionerName, Config, ModelConfig, Start, TrainConfig};
+use crate::config::{BaseName, Config, ModelConfig, Preset, Start, TrainConfig};
 use crate::flow::Activation;
 use crate::matrix::Matrix;
 use crate::random::{Purpose, normal_at};
@@ -30,11 +30,7 @@ impl Workload {
     pub fn of(name: WorkloadName) -> Self {
         let (config, rows, columns) = match name {
             WorkloadName::Seed => (Config::default(), 50_000, 4),
-            WorkloadName::Small => {
-                let mut config = Config::safe(ConditionerName::Mlp);
-                config.fit_to(50_000, 4);
-                (config, 50_000, 4)
-            }
+            WorkloadName::Small => (Preset::Safe.defaults(None, Some((50_000, 4))), 50_000, 4),
             WorkloadName::Table => (deep(10, 128, Activation::Tanh), 100_000, 8),
             WorkloadName::Wide => (deep(8, 512, Activation::Relu), 20_000, 64),
         };

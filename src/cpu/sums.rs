@@ -22,38 +22,22 @@ pub struct Sums<T> {
 
 impl<T: Real> Sums<T> {
     pub fn new(plan: &Plan) -> Self {
-        let mut places = Vec::new();
-        let mut parameters = Vec::new();
+        let parameters: Vec<Range<usize>> = summed::<T>(plan).collect();
         let mut end = 0;
-        for op in &plan.forward {
-            let range = match op {
-                Op::Linear(op) => of_linear::<T>(op),
-                Op::Basis(_) | Op::Coupling(_) => 0..0,
-            };
-            places.push(end..end + range.len());
+        let places = parameters.iter().map(|range| {
             end += range.len();
-            parameters.push(range);
-        }
-        // Location and raw spread lie side by side.
-        let base = plan.base.location.start..plan.base.raw_spread.end;
-        places.push(end..end + base.len());
-        end += base.len();
-        parameters.push(base);
+            end - range.len()..end
+        });
         Sums {
-            places,
+            places: places.collect(),
             parameters,
-            numbers: Columns::zeros((end * T::WIDEST).div_ceil(LANES)),
+            numbers: Columns::zeros(Self::count(plan).div_ceil(LANES)),
         }
     }
 
     /// How many numbers the sums of a plan take.
     pub fn count(plan: &Plan) -> usize {
-        let linear = plan.forward.iter().map(|op| match op {
-            Op::Linear(op) => of_linear::<T>(op).len(),
-            Op::Basis(_) | Op::Coupling(_) => 0,
-        });
-        let base = plan.base.location.len() + plan.base.raw_spread.len();
-        (linear.sum::<usize>() + base) * T::WIDEST
+        summed::<T>(plan).map(|range| range.len()).sum::<usize>() * T::WIDEST
     }
 
     /// The sums of an op by its place in the plan's forward list.
@@ -85,6 +69,17 @@ impl<T: Real> Sums<T> {
             }
         }
     }
+}
+
+/// The parameters whose gradients are summed in vectors: of each op of the forward list, then of the base.
+fn summed<T: Real>(plan: &Plan) -> impl Iterator<Item = Range<usize>> {
+    let of_ops = plan.forward.iter().map(|op| match op {
+        Op::Linear(op) => of_linear::<T>(op),
+        Op::Basis(_) | Op::Coupling(_) => 0..0,
+    });
+    // Location and raw spread lie side by side.
+    let base = plan.base.location.start..plan.base.raw_spread.end;
+    of_ops.chain([base])
 }
 
 /// The parameters of a linear map whose gradients are summed in vectors; its bias lies right behind its weight.

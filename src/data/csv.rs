@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result, column_place, shown};
 use crate::matrix::Matrix;
 
-use super::rows::{Opened, Rows};
+use super::rows::{Opened, Rows, WAY_OUT, and_more, told};
 use super::source::Source;
 use super::{TableOptions, default_names};
 
@@ -15,9 +15,6 @@ const LONGEST_ROW: u64 = 64 << 20;
 
 /// The longest name of a column, in bytes.
 const LONGEST_NAME: usize = 1000;
-
-/// How many columns' faults a message tells.
-const TOLD: usize = 8;
 
 /// The separator of a file: whichever of comma, semicolon and tab its first line has most of outside quotes. A comma
 /// between digits may be a decimal one, where another separator leaves numbers.
@@ -117,10 +114,7 @@ impl Faults {
             .filter_map(|(wrong, kind)| {
                 let (line, row, field) = wrong.first.as_ref()?;
                 let place = format!("line {line} (row {row}), {column}");
-                let more = match wrong.count - 1 {
-                    0 => String::new(),
-                    more => format!(", and so in {more} more of its rows"),
-                };
+                let more = and_more(wrong.count);
                 Some(match kind {
                     "text" if has_decimal_comma(field) => format!(
                         "{place}: {} has a decimal comma{more}; write decimal points",
@@ -279,11 +273,7 @@ impl CsvRows {
             .filter_map(|(&j, faults)| faults.sentence(&place(j)))
             .collect();
         if !wrong.is_empty() {
-            sentences.extend(wrong.iter().take(TOLD).cloned());
-            if wrong.len() > TOLD {
-                let more = wrong.len() - TOLD;
-                sentences.push(format!("and {more} more columns are like this"));
-            }
+            sentences.extend(told(wrong));
             let first_line_alone = |faults: &Faults| {
                 let first = faults.text.first.as_ref();
                 faults.text.count == 1 && first.is_some_and(|(_, row, _)| *row == 1)
@@ -291,7 +281,7 @@ impl CsvRows {
             let header = self.names.is_none() && self.faults.iter().any(first_line_alone);
             sentences.push(match header {
                 true => "if the first line is a header, say --header yes (unasked, all of its fields would have to be names)",
-                false => "fill in or remove such rows, or leave such columns out with --exclude",
+                false => WAY_OUT,
             }.into());
         }
         match sentences.is_empty() {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::matrix::Matrix;
 use crate::memory;
 
-use super::rows::{Opened, Rows};
+use super::rows::{Opened, Rows, WAY_OUT, and_more, told};
 use super::source::Source;
 use super::{TableOptions, default_names};
 
@@ -117,32 +117,21 @@ impl NpyRows {
 
     /// What is wrong with the rows so far, in one message.
     fn verdict(&self) -> Result<()> {
-        const TOLD: usize = 8;
         let places = self.kept.iter().zip(&self.wrong);
         let wrong: Vec<String> = places
             .filter_map(|(place, wrong)| {
                 let (row, value, count) = (*wrong)?;
-                let more = match count - 1 {
-                    0 => String::new(),
-                    more => format!(", and so in {more} more of its rows"),
-                };
                 Some(format!(
-                    "row {row}, column {}: {value} is not a finite number{more}",
-                    place + 1
+                    "row {row}, column {}: {value} is not a finite number{}",
+                    place + 1,
+                    and_more(count)
                 ))
             })
             .collect();
         if wrong.is_empty() {
             return Ok(());
         }
-        let more = match wrong.len().saturating_sub(TOLD) {
-            0 => String::new(),
-            more => format!("; and {more} more columns are like this"),
-        };
-        let told = wrong[..wrong.len().min(TOLD)].join("; ");
-        Err(self.bad(format!(
-            "{told}{more}; fill in or remove such rows, or leave such columns out with --exclude"
-        )))
+        Err(self.bad(format!("{}; {WAY_OUT}", told(wrong).join("; "))))
     }
 }
 

@@ -506,12 +506,6 @@ impl Executor for GpuExecutor {
 
     fn set_state(&mut self, state: &TrainingState) -> Result<()> {
         let session = started(&mut self.session)?;
-        for values in [&state.parameters, &state.first_moment, &state.second_moment] {
-            check_count(&self.plan, values.len())?;
-        }
-        session.step = state.step;
-        session.rate_factor = state.rate_factor;
-        session.open_gate(&self.gpu);
         let optimizer = &session.optimizer;
         let mut places = vec![
             (self.parameters.clone(), &state.parameters),
@@ -521,6 +515,13 @@ impl Executor for GpuExecutor {
         if session.training.optimizer.average > 0.0 {
             places.push((optimizer.average.clone(), &state.average));
         }
+        // Before anything is changed.
+        for (_, values) in &places {
+            check_count(&self.plan, values.len())?;
+        }
+        session.step = state.step;
+        session.rate_factor = state.rate_factor;
+        session.open_gate(&self.gpu);
         for (buffer, values) in places {
             self.write(&buffer, values)?;
         }
