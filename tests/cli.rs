@@ -2,18 +2,18 @@
 
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "common/faulty.rs"]
+mod faulty;
 
 use command::{couplet, refused, stderr, stdout, table, well};
-use couplet::executor::{Executor, Taken, Training, TrainingState};
-use couplet::flow::Plan;
-use couplet::{Matrix, Result};
+use couplet::Matrix;
+use faulty::{Fault, Faulty};
 
 #[test]
 fn bad_input_is_named_and_nothing_panics() {
@@ -810,55 +810,16 @@ fn a_closed_terminal_and_an_interrupt() {
     assert_eq!(files(), before, "a file was left behind");
 }
 
-/// An executor with a fault: one gradient number is off.
-struct Faulty {
-    inner: Box<dyn Executor>,
+/// One gradient number is off.
+struct OneNumber {
     met: Rc<Cell<bool>>,
 }
 
-impl Executor for Faulty {
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
-    fn plan(&self) -> &Plan {
-        self.inner.plan()
-    }
-    fn parameters(&mut self) -> Result<Vec<f64>> {
-        self.inner.parameters()
-    }
-    fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
-        self.inner.set_parameters(parameters)
-    }
-    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        self.inner.start(rows, training)
-    }
-    fn train(&mut self, steps: usize) -> Result<Taken> {
-        self.inner.train(steps)
-    }
-    fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
-        let (loss, mut gradient) = self.inner.loss_and_gradient()?;
+impl Fault for OneNumber {
+    fn gradient(&mut self, gradient: &mut [f64]) {
         let place = gradient.len() / 2;
         gradient[place] += 0.1;
         self.met.set(true);
-        Ok((loss, gradient))
-    }
-    fn state(&mut self) -> Result<TrainingState> {
-        self.inner.state()
-    }
-    fn set_state(&mut self, state: &TrainingState) -> Result<()> {
-        self.inner.set_state(state)
-    }
-    fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
-        self.inner.forward(x)
-    }
-    fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
-        self.inner.inverse(z)
-    }
-    fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
-        self.inner.log_prob(x)
-    }
-    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
-        self.inner.sample(seed, rows)
     }
 }
 
@@ -876,8 +837,8 @@ fn one_wrong_gpu_number_is_exit_code_6() {
     };
     let met = Rc::new(Cell::new(false));
     let code = couplet::cli::run(args(), &|inner| {
-        let met = met.clone();
-        Box::new(Faulty { inner, met })
+        let fault = OneNumber { met: met.clone() };
+        Box::new(Faulty { inner, fault })
     });
     assert!(met.get());
     assert_eq!(code, 6);

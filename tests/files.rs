@@ -3,11 +3,12 @@
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "common/faulty.rs"]
+mod faulty;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::ops::Range;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,9 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use command::{couplet, refused, stderr, table, well};
 
-use couplet::executor::{Executor, Taken, Training, TrainingState};
-use couplet::flow::Plan;
-use couplet::{Error, Matrix, Result};
+use couplet::{Error, Result};
+use faulty::{Fault, Faulty};
 
 /// A folder with a table and a model of it.
 fn with_model() -> tempfile::TempDir {
@@ -296,59 +296,26 @@ fn an_interrupted_run_leaves_its_best_model() {
     }
 }
 
-/// An executor that fails at a given step, or in whatever comes after training.
-struct Failing {
-    inner: Box<dyn Executor>,
+/// A device that is lost at a given step, or in whatever comes after training.
+struct Lost {
     at_step: u64,
     taken: u64,
 }
 
-impl Executor for Failing {
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
-    fn plan(&self) -> &Plan {
-        self.inner.plan()
-    }
-    fn parameters(&mut self) -> Result<Vec<f64>> {
-        self.inner.parameters()
-    }
-    fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
-        self.inner.set_parameters(parameters)
-    }
-    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        self.inner.start(rows, training)
-    }
-    fn train(&mut self, steps: usize) -> Result<Taken> {
+impl Fault for Lost {
+    fn train(&mut self, steps: usize) -> Result<()> {
         if self.taken >= self.at_step {
             return Err(Error::Gpu("the device was lost".into()));
         }
         self.taken += steps as u64;
-        self.inner.train(steps)
+        Ok(())
     }
-    fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
-        self.inner.loss_and_gradient()
-    }
-    fn state(&mut self) -> Result<TrainingState> {
-        self.inner.state()
-    }
-    fn set_state(&mut self, state: &TrainingState) -> Result<()> {
-        self.inner.set_state(state)
-    }
-    fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
-        self.inner.forward(x)
-    }
-    fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
-        self.inner.inverse(z)
-    }
-    fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
+
+    fn log_prob(&mut self) -> Result<()> {
         if self.taken >= 100 {
             return Err(Error::Gpu("the device was lost".into()));
         }
-        self.inner.log_prob(x)
-    }
-    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
-        self.inner.sample(seed, rows)
+        Ok(())
     }
 }
 
@@ -370,11 +337,8 @@ fn a_model_outlives_the_device_that_trained_it() {
             out.clone().into(),
         ]);
         let code = couplet::cli::run(args, &|inner| {
-            Box::new(Failing {
-                inner,
-                at_step,
-                taken: 0,
-            })
+            let fault = Lost { at_step, taken: 0 };
+            Box::new(Faulty { inner, fault })
         });
         assert_eq!(code, 1);
         let output = couplet(folder, &format!("info {}", out.display()));

@@ -3,7 +3,6 @@ use pulp::Scalar;
 use super::*;
 
 use crate::cpu::base;
-use crate::gpu::dispatch::Builder;
 
 #[test]
 fn base_log_prob_backward_and_sample() {
@@ -27,13 +26,7 @@ fn base_log_prob_backward_and_sample() {
                 let buffers: Vec<wgpu::Buffer> = (0..=plan.latent())
                     .map(|_| bench.filled(&z.flat()))
                     .collect();
-                let builder = Builder {
-                    gpu: &bench.gpu,
-                    pipelines: &bench.pipelines,
-                    plan: &plan,
-                    parameters: &parameters,
-                    buffers: &buffers,
-                };
+                let builder = bench.builder(&plan, &parameters, &buffers);
                 let step = Step {
                     rows: rows as u32,
                     stride: z.stride as u32,

@@ -4,7 +4,6 @@ use super::*;
 
 use crate::cpu::basis;
 use crate::flow::{Basis, Columns, Family, InputGradient, terms};
-use crate::gpu::dispatch::Builder;
 
 #[test]
 fn basis_forward_and_backward() {
@@ -49,13 +48,7 @@ fn basis_forward_and_backward() {
                     bench.filled(&input.flat()),
                     bench.poisoned(output.columns * output.stride),
                 ];
-                let builder = Builder {
-                    gpu: &bench.gpu,
-                    pipelines: &bench.pipelines,
-                    plan: &plan,
-                    parameters: &parameters,
-                    buffers: &buffers,
-                };
+                let builder = bench.builder(&plan, &parameters, &buffers);
                 let step = Step {
                     rows: rows as u32,
                     stride: input.stride as u32,

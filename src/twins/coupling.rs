@@ -4,7 +4,6 @@ use super::*;
 
 use crate::cpu::coupling;
 use crate::flow::{Columns, Coupling, Op};
-use crate::gpu::dispatch::Builder;
 
 fn coupling_of(plan: &Plan, layer: usize) -> &Coupling {
     plan.forward
@@ -60,13 +59,7 @@ fn coupling_forward_inverse_and_backward() {
                         .collect()
                 };
                 let parameters = bench.parameters(&[0.0]);
-                let builder = |buffers| Builder {
-                    gpu: &bench.gpu,
-                    pipelines: &bench.pipelines,
-                    plan: &plan,
-                    parameters: &parameters,
-                    buffers,
-                };
+                let builder = |buffers| bench.builder(&plan, &parameters, buffers);
                 let step = Step {
                     rows: rows as u32,
                     stride: lanes[0].stride as u32,

@@ -5,7 +5,6 @@ use super::*;
 use crate::cpu::activation::activate;
 use crate::cpu::linear;
 use crate::flow::{Columns, InputGradient, Linear};
-use crate::gpu::dispatch::Builder;
 use crate::gpu::kernels::{Form, WeightForm};
 
 const SHAPES: [(usize, usize); 8] = [
@@ -106,13 +105,7 @@ fn linear_forward() {
                         bench.poisoned(size),
                         bench.poisoned(size),
                     ];
-                    let builder = Builder {
-                        gpu: &bench.gpu,
-                        pipelines: &bench.pipelines,
-                        plan: &plan,
-                        parameters: &parameters,
-                        buffers: &buffers,
-                    };
+                    let builder = bench.builder(&plan, &parameters, &buffers);
                     let dispatch = builder.linear_forward(&op, form).unwrap();
                     let step = Step {
                         rows: rows as u32,
@@ -199,13 +192,7 @@ fn linear_backward() {
                 );
                 let parameters = bench.parameters(&values);
                 let buffers = [bench.filled(&input.flat())];
-                let builder = Builder {
-                    gpu: &bench.gpu,
-                    pipelines: &bench.pipelines,
-                    plan: &plan,
-                    parameters: &parameters,
-                    buffers: &buffers,
-                };
+                let builder = bench.builder(&plan, &parameters, &buffers);
                 let output_gradient = bench.filled(&gradient.flat());
                 // Splits of 48 rows: several, and the last one short.
                 let splits = rows.div_ceil(48);
@@ -321,13 +308,7 @@ fn activations_let_a_fault_through() {
                 bench.poisoned(size),
                 bench.poisoned(size),
             ];
-            let builder = Builder {
-                gpu: &bench.gpu,
-                pipelines: &bench.pipelines,
-                plan: &plan,
-                parameters: &parameters,
-                buffers: &buffers,
-            };
+            let builder = bench.builder(&plan, &parameters, &buffers);
             let step = Step {
                 rows: rows as u32,
                 stride: input.stride as u32,

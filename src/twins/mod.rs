@@ -9,7 +9,7 @@ mod steps;
 
 use crate::cpu::lanes::{Column, LANES};
 use crate::flow::{Activation, Base, Conditioner, FlowSpec, Plan, Transform};
-use crate::gpu::dispatch::Dispatch;
+use crate::gpu::dispatch::{Builder, Dispatch};
 use crate::gpu::kernels::Step;
 use crate::gpu::pipelines::Pipelines;
 use crate::gpu::{Gpu, adapters};
@@ -34,6 +34,22 @@ impl Bench {
         let gpu = Gpu::open(&adapter, wgpu::Limits::default()).unwrap();
         let pipelines = Pipelines::new(&gpu);
         Bench { gpu, pipelines }
+    }
+
+    /// Makes dispatches of a plan's kernels on these buffers.
+    fn builder<'a>(
+        &'a self,
+        plan: &'a Plan,
+        parameters: &'a wgpu::Buffer,
+        buffers: &'a [wgpu::Buffer],
+    ) -> Builder<'a> {
+        Builder {
+            gpu: &self.gpu,
+            pipelines: &self.pipelines,
+            plan,
+            parameters,
+            buffers,
+        }
     }
 
     fn poisoned(&self, numbers: usize) -> wgpu::Buffer {

@@ -2,7 +2,7 @@ use super::*;
 
 use crate::cpu::adamw;
 use crate::executor::{AdamW, Batches, Fault};
-use crate::gpu::dispatch::{Builder, Data, Optimizer};
+use crate::gpu::dispatch::{Data, Optimizer};
 use crate::gpu::kernels::{Gate, Segment};
 use crate::gpu::program::Program;
 use crate::gpu::sizes::Sizes;
@@ -36,13 +36,7 @@ fn gather_rows() {
             let buffers = [bench.poisoned(3 * stride)];
             let log_det = bench.poisoned(stride);
             let parameters = bench.parameters(&[0.0]);
-            let builder = Builder {
-                gpu: &bench.gpu,
-                pipelines: &bench.pipelines,
-                plan: &plan,
-                parameters: &parameters,
-                buffers: &buffers,
-            };
+            let builder = bench.builder(&plan, &parameters, &buffers);
             let mut step = Step {
                 rows: batch.rows,
                 stride: stride as u32,
@@ -78,13 +72,7 @@ fn sums_and_adamw() {
         let count = plan.layout.len();
         let start = numbers(count, 1);
         let parameters = bench.parameters(&start);
-        let builder = Builder {
-            gpu: &bench.gpu,
-            pipelines: &bench.pipelines,
-            plan: &plan,
-            parameters: &parameters,
-            buffers: &[],
-        };
+        let builder = bench.builder(&plan, &parameters, &[]);
         let splits = rows.div_ceil(48);
         let shares = Lanes::new(splits, count, 8);
         let partials: Vec<f32> = (0..splits * count)
@@ -211,13 +199,7 @@ fn gradient_norm_and_clip() {
         let plan = plan(dims, Transform::Additive, true, Base::ALL[1]);
         let count = plan.layout.len();
         let parameters = bench.parameters(&numbers(count, 1));
-        let builder = Builder {
-            gpu: &bench.gpu,
-            pipelines: &bench.pipelines,
-            plan: &plan,
-            parameters: &parameters,
-            buffers: &[],
-        };
+        let builder = bench.builder(&plan, &parameters, &[]);
         let plain = numbers(count, 2);
         let with = |place: usize, value: f32| {
             let mut gradient = plain.clone();
