@@ -1,15 +1,11 @@
 """Couplet's four workloads in plain JAX, as a careful user would write them: one jitted step a call, and a hundred steps in one
 call by lax.scan. Prints a line of JSON: milliseconds a step, the median of the rounds."""
 
-import argparse
-import json
 import os
-import time
 
-parser = argparse.ArgumentParser()
-parser.add_argument("workload", choices=["seed", "small", "table", "wide", "score"])
-parser.add_argument("--way", choices=["step", "scan"], default="scan")
-parser.add_argument("--rounds", type=int, default=5)
+import workloads
+
+parser = workloads.parser(["scan", "step"])
 parser.add_argument("--isa", help="hold XLA to an instruction set, for instance AVX2")
 arguments = parser.parse_args()
 if arguments.isa:
@@ -20,15 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-SHAPES = {
-    #        D, layers, hidden, activation, separate, bound, trained base, rows, batch, steps a round
-    "seed": (4, 2, [32], jnp.tanh, True, 0.0, True, 50_000, 0, 100),
-    "small": (4, 10, [32, 32], jax.nn.silu, False, 2.0, False, 50_000, 512, 500),
-    "table": (8, 10, [128, 128], jnp.tanh, False, 2.0, False, 100_000, 4096, 20),
-    "wide": (64, 8, [512, 512], jax.nn.relu, False, 2.0, False, 20_000, 4096, 5),
-}
-SHAPES["score"] = SHAPES["table"]
-D, LAYERS, HIDDEN, ACTIVATION, SEPARATE, BOUND, TRAINED, ROWS, BATCH, STEPS = SHAPES[arguments.workload]
+D, LAYERS, HIDDEN, activation, SEPARATE, BOUND, TRAINED, ROWS, BATCH = workloads.SHAPES[arguments.workload]
+ACTIVATION = {"tanh": jnp.tanh, "silu": jax.nn.silu, "relu": jax.nn.relu}[activation]
+STEPS = {"seed": 100, "small": 500, "table": 20, "wide": 5, "score": 0}[arguments.workload]
 rng = np.random.default_rng(0)
 
 
@@ -107,20 +97,10 @@ def step(carry, key):
     return (optax.apply_updates(parameters, updates), state), value
 
 
-def median_of_rounds(once, count):
-    once()
-    times = []
-    for _ in range(arguments.rounds):
-        begin = time.perf_counter()
-        once()
-        times.append((time.perf_counter() - begin) / count)
-    return float(np.median(times)), float(min(times)), float(max(times))
-
-
 if arguments.workload == "score":
     rows = jnp.asarray(rng.normal(size=(1_000_000, D)).astype(np.float32))
     score = jax.jit(log_prob)
-    median, low, high = median_of_rounds(lambda: score(parameters, rows).block_until_ready(), 1)
+    peer, count, once = "jax", 1, lambda: score(parameters, rows).block_until_ready()
 else:
     carry = (parameters, optimizer.init(parameters))
     keys = jax.random.split(jax.random.key(0), STEPS)
@@ -136,15 +116,5 @@ else:
                 now, value = one(now, key)
             jax.block_until_ready((now, value))
 
-    median, low, high = median_of_rounds(once, STEPS)
-print(
-    json.dumps(
-        {
-            "peer": "jax" if arguments.workload == "score" else f"jax {arguments.way}",
-            "workload": arguments.workload,
-            "ms": round(1e3 * median, 4),
-            "low": round(1e3 * low, 4),
-            "high": round(1e3 * high, 4),
-        }
-    )
-)
+    peer, count = f"jax {arguments.way}", STEPS
+workloads.report(peer, arguments.workload, arguments.rounds, once, count)

@@ -1,27 +1,13 @@
 """The same flows as jax_flow.py, in plain PyTorch: eager, and through torch.compile. Prints a line of JSON."""
 
-import argparse
-import json
-import time
-
-import numpy as np
 import torch
 
-parser = argparse.ArgumentParser()
-parser.add_argument("workload", choices=["seed", "small", "table", "wide", "score"])
-parser.add_argument("--way", choices=["eager", "compile"], default="eager")
-parser.add_argument("--rounds", type=int, default=5)
-arguments = parser.parse_args()
+import workloads
 
-SHAPES = {
-    #        D, layers, hidden, activation, separate, bound, trained base, rows, batch, steps a round
-    "seed": (4, 2, [32], torch.tanh, True, 0.0, True, 50_000, 0, 20),
-    "small": (4, 10, [32, 32], torch.nn.functional.silu, False, 2.0, False, 50_000, 512, 100),
-    "table": (8, 10, [128, 128], torch.tanh, False, 2.0, False, 100_000, 4096, 10),
-    "wide": (64, 8, [512, 512], torch.relu, False, 2.0, False, 20_000, 4096, 3),
-}
-SHAPES["score"] = SHAPES["table"]
-D, LAYERS, HIDDEN, ACTIVATION, SEPARATE, BOUND, TRAINED, ROWS, BATCH, STEPS = SHAPES[arguments.workload]
+arguments = workloads.parser(["eager", "compile"]).parse_args()
+D, LAYERS, HIDDEN, activation, SEPARATE, BOUND, TRAINED, ROWS, BATCH = workloads.SHAPES[arguments.workload]
+ACTIVATION = {"tanh": torch.tanh, "silu": torch.nn.functional.silu, "relu": torch.relu}[activation]
+STEPS = {"seed": 20, "small": 100, "table": 10, "wide": 3, "score": 0}[arguments.workload]
 half = D // 2
 
 
@@ -92,20 +78,4 @@ def score():
 
 
 once, count = (score, 1) if arguments.workload == "score" else (steps, STEPS)
-once()
-times = []
-for _ in range(arguments.rounds):
-    begin = time.perf_counter()
-    once()
-    times.append((time.perf_counter() - begin) / count)
-print(
-    json.dumps(
-        {
-            "peer": f"torch {arguments.way}",
-            "workload": arguments.workload,
-            "ms": round(1e3 * float(np.median(times)), 4),
-            "low": round(1e3 * min(times), 4),
-            "high": round(1e3 * max(times), 4),
-        }
-    )
-)
+workloads.report(f"torch {arguments.way}", arguments.workload, arguments.rounds, once, count)
