@@ -52,6 +52,11 @@ impl<T: Copy + Default> Matrix<T> {
         &self.values
     }
 
+    /// As [`Matrix::values`], to keep.
+    pub fn into_values(self) -> Vec<T> {
+        self.values
+    }
+
     pub fn column(&self, column: usize) -> &[T] {
         &self.values[column * self.rows..][..self.rows]
     }

@@ -78,6 +78,36 @@ fn training_follows_the_cpu() {
     }
 }
 
+/// With a clock or without one, and with the batch in one piece or in many.
+#[test]
+fn a_timed_step_is_a_step() {
+    let (_, spec) = flows().swap_remove(0);
+    let plan = Plan::new(&spec).unwrap();
+    let parameters = initial_parameters(&plan.layout, 11);
+    let data = training_rows(6001, spec.dims, 5);
+    let small = wgpu::Limits {
+        max_storage_buffer_binding_size: 1 << 16,
+        ..wgpu::Limits::default()
+    };
+    for limits in [wgpu::Limits::default(), small] {
+        let start = || {
+            let limits = limits.clone();
+            let plan = plan.clone();
+            let mut gpu = GpuExecutor::with_limits(&adapter(), plan, &parameters, limits).unwrap();
+            gpu.start(&data, &training(0)).unwrap();
+            gpu
+        };
+        let (mut timed, mut plain) = (start(), start());
+        let times = timed.timed_step().unwrap();
+        plain.train(1).unwrap();
+        assert_eq!(timed.state().unwrap(), plain.state().unwrap());
+        if !times.is_empty() {
+            let adamw: Vec<_> = times.iter().filter(|time| time.kernel == "adamw").collect();
+            assert!(matches!(adamw[..], [time] if time.dispatches == 1 && time.seconds > 0.0));
+        }
+    }
+}
+
 #[test]
 fn scores_and_samples_match_the_cpu() {
     for (name, spec) in flows() {

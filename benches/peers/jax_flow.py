@@ -1,11 +1,11 @@
-"""Couplet's four workloads in plain JAX, as a careful user would write them: one jitted step a call, and a hundred steps in one
-call by lax.scan. Prints a line of JSON: milliseconds a step, the median of the rounds."""
+"""Couplet's workloads in plain JAX, as a careful user would write them, one jitted step a call or many by lax.scan; and by
+FlowJAX, by lax.scan too. Prints a line of JSON."""
 
 import os
 
 import workloads
 
-parser = workloads.parser(["scan", "step"])
+parser = workloads.parser(["scan", "step", "flowjax"])
 parser.add_argument("--isa", help="hold XLA to an instruction set, for instance AVX2")
 arguments = parser.parse_args()
 if arguments.isa:
@@ -18,7 +18,7 @@ import optax
 
 D, LAYERS, HIDDEN, activation, SEPARATE, BOUND, TRAINED, ROWS, BATCH = workloads.SHAPES[arguments.workload]
 ACTIVATION = {"tanh": jnp.tanh, "silu": jax.nn.silu, "relu": jax.nn.relu}[activation]
-STEPS = {"seed": 100, "small": 500, "table": 20, "wide": 5, "score": 0}[arguments.workload]
+STEPS = {"seed": 100, "small": 500, "table": 20, "wide": 5, "score": 1, "sample": 1}[arguments.workload]
 rng = np.random.default_rng(0)
 
 
@@ -52,27 +52,69 @@ def run(net, x):
     return x @ weight + bias
 
 
+def halves(layer, x):
+    first, second = x[:, :half], x[:, half:]
+    return (first, second) if layer % 2 == 0 else (second, first)
+
+
+def whole(layer, active, frozen):
+    return jnp.concatenate([active, frozen] if layer % 2 == 0 else [frozen, active], axis=1)
+
+
+def scale_and_shift(net, frozen):
+    if SEPARATE:
+        s, t = run(net["s"], frozen), run(net["t"], frozen)
+    else:
+        s, t = jnp.split(run(net["net"], frozen), 2, axis=1)
+    return (BOUND * jnp.tanh(s / BOUND) if BOUND else s), t
+
+
+def base(parameters):
+    if TRAINED:
+        mean, raw = parameters["base"]
+        return mean, jax.nn.softplus(raw)
+    return 0.0, jnp.ones(D)
+
+
 def log_prob(parameters, x):
     log_det = 0.0
     for layer, net in enumerate(parameters["layers"]):
-        first, second = x[:, :half], x[:, half:]
-        a, b = (first, second) if layer % 2 == 0 else (second, first)
-        if SEPARATE:
-            s, t = run(net["s"], b), run(net["t"], b)
-        else:
-            s, t = jnp.split(run(net["net"], b), 2, axis=1)
-        if BOUND:
-            s = BOUND * jnp.tanh(s / BOUND)
-        a = a * jnp.exp(s) + t
+        active, frozen = halves(layer, x)
+        s, t = scale_and_shift(net, frozen)
+        x = whole(layer, active * jnp.exp(s) + t, frozen)
         log_det = log_det + s.sum(1)
-        x = jnp.concatenate([a, b] if layer % 2 == 0 else [b, a], axis=1)
-    if TRAINED:
-        mean, raw = parameters["base"]
-        variance = jax.nn.softplus(raw)
-    else:
-        mean, variance = 0.0, jnp.ones(D)
+    mean, variance = base(parameters)
     z = -0.5 * ((x - mean) ** 2 / variance + jnp.log(2 * jnp.pi * variance))
     return z.sum(1) + log_det
+
+
+def sample(parameters, key):
+    mean, variance = base(parameters)
+    x = mean + jnp.sqrt(variance) * jax.random.normal(key, (workloads.MILLION, D))
+    for layer, net in reversed(list(enumerate(parameters["layers"]))):
+        active, frozen = halves(layer, x)
+        s, t = scale_and_shift(net, frozen)
+        x = whole(layer, (active - t) * jnp.exp(-s), frozen)
+    return x
+
+
+if arguments.way == "flowjax":
+    import equinox as eqx
+    from flowjax.distributions import Normal
+    from flowjax.flows import coupling_flow
+
+    # Its flows have one network a layer, and a fixed base: for `seed` as many units as the two together.
+    flow = coupling_flow(
+        jax.random.key(0),
+        base_dist=Normal(jnp.zeros(D)),
+        flow_layers=LAYERS,
+        nn_width=HIDDEN[0] * (2 if SEPARATE else 1),
+        nn_depth=len(HIDDEN),
+        nn_activation=ACTIVATION,
+    )
+    parameters, static = eqx.partition(flow, eqx.is_inexact_array)
+    log_prob = lambda parameters, x: eqx.combine(parameters, static).log_prob(x)
+    sample = lambda parameters, key: eqx.combine(parameters, static).sample(key, (workloads.MILLION,))
 
 
 def loss(parameters, x):
@@ -98,23 +140,26 @@ def step(carry, key):
 
 
 if arguments.workload == "score":
-    rows = jnp.asarray(rng.normal(size=(1_000_000, D)).astype(np.float32))
+    rows = jnp.asarray(rng.normal(size=(workloads.MILLION, D)).astype(np.float32))
     score = jax.jit(log_prob)
-    peer, count, once = "jax", 1, lambda: score(parameters, rows).block_until_ready()
+    once = lambda: score(parameters, rows).block_until_ready()
+elif arguments.workload == "sample":
+    draw = jax.jit(sample)
+    once = lambda: draw(parameters, jax.random.key(1)).block_until_ready()
 else:
     carry = (parameters, optimizer.init(parameters))
     keys = jax.random.split(jax.random.key(0), STEPS)
-    if arguments.way == "scan":
-        many = jax.jit(lambda carry, keys: jax.lax.scan(step, carry, keys))
-        once = lambda: jax.block_until_ready(many(carry, keys))
-    else:
-        one = jax.jit(step)
+    many = jax.jit(lambda carry, keys: jax.lax.scan(step, carry, keys))
+    one = jax.jit(step)
 
-        def once():
-            now = carry
-            for key in keys:
-                now, value = one(now, key)
-            jax.block_until_ready((now, value))
+    def once():
+        if arguments.way != "step":
+            return jax.block_until_ready(many(carry, keys))
+        now = carry
+        for key in keys:
+            now, value = one(now, key)
+        jax.block_until_ready((now, value))
 
-    peer, count = f"jax {arguments.way}", STEPS
-workloads.report(peer, arguments.workload, arguments.rounds, once, count)
+
+peer = "flowjax" if arguments.way == "flowjax" else f"jax {arguments.way}"
+workloads.report(peer, arguments.workload, arguments.rounds, once, STEPS)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import resource
 import statistics
 import time
 
@@ -12,8 +13,9 @@ SHAPES = {
     "table": (8, 10, [128, 128], "tanh", False, 2.0, False, 100_000, 4096),
     "wide": (64, 8, [512, 512], "relu", False, 2.0, False, 20_000, 4096),
 }
-# A million rows are scored by the flow of `table`.
-SHAPES["score"] = SHAPES["table"]
+# A million rows are scored, and drawn, by the flow of `table`.
+SHAPES["score"] = SHAPES["sample"] = SHAPES["table"]
+MILLION = 1_000_000
 
 
 def parser(ways):
@@ -25,7 +27,8 @@ def parser(ways):
 
 
 def report(peer, workload, rounds, once, count):
-    """Calls `once`, which takes `count` steps, to warm up and then for each round; prints milliseconds a step."""
+    """Calls `once`, which takes `count` steps, to warm up and then for each round; prints milliseconds a step, and the most
+    memory that the process has held."""
     once()
     times = []
     for _ in range(rounds):
@@ -33,4 +36,5 @@ def report(peer, workload, rounds, once, count):
         once()
         times.append(1e3 * (time.perf_counter() - begin) / count)
     figures = {"ms": statistics.median(times), "low": min(times), "high": max(times)}
+    figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"peer": peer, "workload": workload, **{k: round(v, 4) for k, v in figures.items()}}))

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::config::Preset;
 use crate::cpu::{ceiling, instructions};
 use crate::error::Error;
-use crate::executor::{Batches, Executor};
+use crate::executor::{Batches, Executor, KernelTime};
 use crate::flow::{InputGradient, Op, Plan};
 use crate::gpu::adapters;
 use crate::matrix::Matrix;
@@ -62,6 +62,18 @@ struct Timing {
     rows_per_second: f64,
     /// Of the matrix products alone.
     gflops: f64,
+    /// Of a step, where the device has a clock for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    kernels: Vec<KernelShare>,
+}
+
+/// A kernel's share of a step.
+#[derive(Serialize)]
+struct KernelShare {
+    kernel: &'static str,
+    dispatches: usize,
+    /// Microseconds of all of them together.
+    us: f64,
 }
 
 pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
@@ -176,11 +188,13 @@ fn time(
         most: 1e3 * each.most * per,
         rows_per_second: rows as f64 / each.median,
         gflops: operations * rows as f64 / each.median / 1e9,
+        kernels: Vec::new(),
     };
     let steps = repeat(executor.as_mut(), rounds, |executor, count| {
         executor.train(count).map(drop)
     })?;
-    let trained = timing("train", steps, batch, all, 1.0);
+    let mut trained = timing("train", steps, batch, all, 1.0);
+    trained.kernels = kernels(executor.as_mut(), rounds)?;
     let rows = MOST_ROWS.min(workload.rows);
     let few = Matrix::from_fn(rows, workload.columns, |row, column| {
         f64::from(data.get(row, column))
@@ -195,6 +209,28 @@ fn time(
     })?;
     let sampled = timing("sample", samples, rows, forward, million);
     Ok(vec![trained, scored, sampled])
+}
+
+/// Each kernel's median over as many steps as there are rounds, the longest first.
+fn kernels(executor: &mut dyn Executor, rounds: usize) -> Result<Vec<KernelShare>> {
+    let steps: Vec<Vec<KernelTime>> = (0..rounds)
+        .map(|_| executor.timed_step())
+        .collect::<Result<_, Error>>()?;
+    let median = |kernel: usize| {
+        let mut times: Vec<f64> = steps.iter().map(|step| step[kernel].seconds).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let first = steps[0].iter().enumerate();
+    let mut shares: Vec<KernelShare> = first
+        .map(|(place, time)| KernelShare {
+            kernel: time.kernel,
+            dispatches: time.dispatches,
+            us: 1e6 * median(place),
+        })
+        .collect();
+    shares.sort_by(|a, b| b.us.total_cmp(&a.us));
+    Ok(shares)
 }
 
 /// Seconds of one repetition.
@@ -268,4 +304,14 @@ fn show(timing: &Timing, peak: f64) {
         timing.gflops,
         100.0 * timing.gflops / peak
     );
+    let whole: f64 = timing.kernels.iter().map(|share| share.us).sum();
+    for share in &timing.kernels {
+        say!(
+            "          {:<32} {:>4} dispatches {:>9.3} ms a step {:>4.0}% of the kernels' time",
+            share.kernel,
+            share.dispatches,
+            1e-3 * share.us,
+            100.0 * share.us / whole
+        );
+    }
 }

@@ -135,26 +135,35 @@ impl<T: Real> CpuExecutor<T> {
         }
     }
 
-    /// Runs `pass` on every block of `rows` rows, and writes what it returns (one slice of columns a block) to a
-    /// matrix of `columns` columns.
+    /// Runs `pass` on every block of `rows` rows; it writes its rows of a matrix of `columns` columns, each a slice.
     fn map_blocks(
         &self,
         rows: usize,
         columns: usize,
-        pass: impl Fn(&mut Block<T>, Range<usize>, &mut [Column<T>]) + Sync,
+        pass: impl Fn(&mut Block<T>, Range<usize>, &mut [&mut [f64]]) + Sync,
     ) -> Matrix<f64> {
-        let blocks: Vec<Vec<Column<T>>> = (0..rows.div_ceil(LANES))
-            .into_par_iter()
-            .map(|index| {
-                let mut out = vec![[T::zero(); LANES]; columns];
-                let rows = index * LANES..rows.min((index + 1) * LANES);
-                self.workers.with(|block| pass(block, rows, &mut out));
-                out
-            })
-            .collect();
-        Matrix::from_fn(rows, columns, |row, column| {
-            blocks[row / LANES][column][row % LANES].f64()
-        })
+        let mut values = vec![0.0; rows * columns];
+        let mut blocks: Vec<Vec<&mut [f64]>> = Vec::new();
+        blocks.resize_with(rows.div_ceil(LANES), || Vec::with_capacity(columns));
+        for column in values.chunks_exact_mut(rows.max(1)) {
+            for (block, out) in blocks.iter_mut().zip(column.chunks_mut(LANES)) {
+                block.push(out);
+            }
+        }
+        blocks.par_iter_mut().enumerate().for_each(|(index, out)| {
+            let rows = index * LANES..rows.min((index + 1) * LANES);
+            self.workers.with(|block| pass(block, rows, out));
+        });
+        Matrix::from_values(rows, columns, values)
+    }
+}
+
+/// Copies columns of a block to where rows of a result lie; lanes beyond the last row are left.
+fn unload<T: Real>(columns: &[Column<T>], out: &mut [&mut [f64]]) {
+    for (column, out) in columns.iter().zip(out) {
+        for (value, out) in column.iter().zip(out.iter_mut()) {
+            *out = value.f64();
+        }
     }
 }
 
@@ -425,14 +434,12 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let out = self.map_blocks(x.rows(), dims + 1, |block, rows, out| {
             load(x, rows, block.state(0));
             block.forward(&self.plan, &self.parameters);
-            out[..dims].copy_from_slice(block.state(latent));
-            out[dims] = block.log_det;
+            unload(block.state(latent), out);
+            unload(&[block.log_det], &mut out[dims..]);
         });
-        let (z, log_det) = out.values().split_at(dims * x.rows());
-        Ok((
-            Matrix::from_values(x.rows(), dims, z.to_vec()),
-            log_det.to_vec(),
-        ))
+        let mut z = out.into_values();
+        let log_det = z.split_off(dims * x.rows());
+        Ok((Matrix::from_values(x.rows(), dims, z), log_det))
     }
 
     fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
@@ -442,7 +449,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
             self.map_blocks(z.rows(), self.plan.dims(), |block, rows, out| {
                 load(z, rows, block.state(latent));
                 block.inverse(&self.plan, &self.parameters);
-                out.copy_from_slice(block.state(0));
+                unload(block.state(0), out);
             }),
         )
     }
@@ -452,9 +459,9 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let out = self.map_blocks(x.rows(), 1, |block, rows, out| {
             load(x, rows, block.state(0));
             block.forward(&self.plan, &self.parameters);
-            out[0] = block.log_prob;
+            unload(&[block.log_prob], out);
         });
-        Ok(never_nan(out.values().to_vec()))
+        Ok(never_nan(out.into_values()))
     }
 
     fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
@@ -471,7 +478,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
                     block.state(latent),
                 );
                 block.inverse(&self.plan, &self.parameters);
-                out.copy_from_slice(block.state(0));
+                unload(block.state(0), out);
             }),
         )
     }

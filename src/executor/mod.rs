@@ -63,6 +63,17 @@ pub struct Taken {
     pub fault: Option<Fault>,
 }
 
+/// What a kernel took of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelTime {
+    /// The kernel's name, that of its file.
+    pub kernel: &'static str,
+    /// How often it ran.
+    pub dispatches: usize,
+    /// By the device's own clock, all dispatches together.
+    pub seconds: f64,
+}
+
 /// What was not finite in a step. The step does not count as taken. [`Executor::set_state`] goes back to where all was
 /// well; until then training goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +155,16 @@ pub trait Executor {
     /// The log-density of each row, in nats. Never NaN: where the executor's numbers cannot hold a row, or what the flow
     /// makes of it, the density there is 0 in them, and its logarithm minus infinity.
     fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>>;
+
+    /// Takes a step, and says how long each kernel ran in it; nothing where the device has no clock for that. As
+    /// [`Executor::train`] otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if training was not started.
+    fn timed_step(&mut self) -> Result<Vec<KernelTime>> {
+        self.train(1)?;
+        Ok(Vec::new())
+    }
 
     /// Rows `rows` of the endless sample of `seed`. A row's numbers do not depend on which others are asked for.
     ///

@@ -91,8 +91,11 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoGpu`] where the adapter does not reach the limits, or refuses.
     pub fn open(adapter: &Adapter, limits: wgpu::Limits) -> Result<Self> {
+        // For timing alone: nothing that computes needs a feature.
+        let clock = adapter.adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
         let request = adapter.adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("couplet"),
+            required_features: clock,
             required_limits: limits,
             ..Default::default()
         });
@@ -128,6 +131,12 @@ impl Gpu {
             is_software: adapter.is_software(),
             failure,
         })
+    }
+
+    /// Whether it can say when a kernel began and ended.
+    pub fn has_clock(&self) -> bool {
+        let features = self.device.features();
+        features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// Fails if anything on the device has failed.

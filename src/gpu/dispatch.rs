@@ -45,6 +45,7 @@ impl Grid {
 
 /// A kernel with its buffers bound, ready to be recorded any number of times.
 pub struct Dispatch {
+    pub kernel: Kernel,
     pipeline: Rc<Pipeline>,
     bindings: wgpu::BindGroup,
     grid: Grid,
@@ -121,6 +122,7 @@ impl Builder<'_> {
                 entries: &entries,
             });
         Ok(Dispatch {
+            kernel,
             pipeline,
             bindings,
             grid,

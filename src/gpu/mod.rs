@@ -12,14 +12,15 @@ pub(crate) mod pipelines;
 pub(crate) mod program;
 mod shader;
 pub(crate) mod sizes;
+mod timestamps;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::executor::{
-    Batches, Executor, Fault, Taken, Training, TrainingState, check_count, check_training_rows,
-    check_width, never_nan, not_started, sample_count,
+    Batches, Executor, Fault, KernelTime, Taken, Training, TrainingState, check_count,
+    check_training_rows, check_width, never_nan, not_started, sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -295,8 +296,8 @@ impl Session {
         })
     }
 
-    /// The runs of rows that make up step `step`; the loss goes to `slot`.
-    fn runs(&self, plan: &Plan, step: u64, slot: usize) -> Vec<Step> {
+    /// The runs of rows that make up step `step`, and whether each is the last of them; the loss goes to `slot`.
+    fn runs(&self, plan: &Plan, step: u64, slot: usize) -> Vec<(Step, bool)> {
         let batch = self.batches.batch(step);
         let sizes = &self.program.sizes;
         let mut whole = Step {
@@ -319,38 +320,62 @@ impl Session {
                     ..whole
                 };
                 run.visit(&batch, place);
-                run
+                (run, place + run.rows == batch.rows)
             })
             .collect()
     }
 
     /// Submits runs of rows; after those that end a step (`last`), the update, if `update`.
     fn submit(&self, gpu: &Gpu, runs: &[(Step, bool)], update: bool) -> Result<()> {
-        let program = &self.program;
-        let training = program
-            .training
-            .as_ref()
-            .expect("a session's program trains");
-        let records: Vec<Step> = runs.iter().map(|(step, _)| *step).collect();
-        program.write_steps(gpu, &records);
+        self.write_steps(gpu, runs);
         let mut encoder = gpu.encoder();
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for (place, (step, last)) in runs.iter().enumerate() {
                 let offset = place as u32 * STEP_PITCH as u32;
-                pass.set_bind_group(0, &program.step_bindings, &[offset]);
-                let lists = [&training.gather, &program.forward, &training.backward];
-                for dispatch in lists.into_iter().flatten() {
+                pass.set_bind_group(0, &self.program.step_bindings, &[offset]);
+                for dispatch in self.dispatches(update && *last) {
                     dispatch.record(&mut pass, step);
-                }
-                if update && *last {
-                    for dispatch in &training.update {
-                        dispatch.record(&mut pass, step);
-                    }
                 }
             }
         }
         gpu.run(encoder)
+    }
+
+    fn write_steps(&self, gpu: &Gpu, runs: &[(Step, bool)]) {
+        let records: Vec<Step> = runs.iter().map(|(step, _)| *step).collect();
+        self.program.write_steps(gpu, &records);
+    }
+
+    /// What is to be done for a run of rows.
+    fn dispatches(&self, update: bool) -> impl Iterator<Item = &Dispatch> {
+        let training = self.program.training.as_ref();
+        let training = training.expect("a session's program trains");
+        let lists = [&training.gather, &self.program.forward, &training.backward];
+        let updates = training.update.iter().filter(move |_| update);
+        lists.into_iter().flatten().chain(updates)
+    }
+
+    /// Takes the next step, with the time of each of its kernels.
+    fn timed_step(&mut self, gpu: &Gpu, plan: &Plan) -> Result<Vec<KernelTime>> {
+        let mut times = Vec::new();
+        if self.stuck.is_some() {
+            return Ok(times);
+        }
+        for runs in self.runs(plan, self.step, 0).chunks(RING) {
+            self.write_steps(gpu, runs);
+            let mut list = Vec::new();
+            for (place, (step, last)) in runs.iter().enumerate() {
+                let offset = place as u32 * STEP_PITCH as u32;
+                list.extend(
+                    self.dispatches(*last)
+                        .map(|dispatch| (offset, step, dispatch)),
+                );
+            }
+            timestamps::add(gpu, &self.program, &list, &mut times)?;
+        }
+        self.taken(gpu, 1)?;
+        Ok(times)
     }
 
     /// Takes `steps` steps, no more than the losses' buffer holds.
@@ -365,13 +390,7 @@ impl Session {
         let mut planned = 0;
         while planned < steps || !queue.is_empty() {
             while planned < steps && queue.len() < self.runs_per_submission {
-                let runs = self.runs(plan, self.step + planned as u64, planned);
-                let last = runs.len() - 1;
-                queue.extend(
-                    runs.into_iter()
-                        .enumerate()
-                        .map(|(k, run)| (run, k == last)),
-                );
+                queue.extend(self.runs(plan, self.step + planned as u64, planned));
                 planned += 1;
             }
             let count = queue.len().min(self.runs_per_submission);
@@ -383,6 +402,11 @@ impl Session {
             let wanted = count as f64 * share.min(4.0);
             self.runs_per_submission = (wanted as usize).clamp(1, RING);
         }
+        self.taken(gpu, steps)
+    }
+
+    /// What came of `steps` steps that were submitted.
+    fn taken(&mut self, gpu: &Gpu, steps: usize) -> Result<Taken> {
         let (mut losses, gate) = self.losses(gpu, steps)?;
         let fault = gate.fault();
         match fault {
@@ -472,11 +496,20 @@ impl Executor for GpuExecutor {
         Ok(Taken { losses, fault })
     }
 
+    fn timed_step(&mut self) -> Result<Vec<KernelTime>> {
+        if !self.gpu.has_clock() {
+            self.train(1)?;
+            return Ok(Vec::new());
+        }
+        let session = started(&mut self.session)?;
+        session.timed_step(&self.gpu, &self.plan)
+    }
+
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
         let session = started(&mut self.session)?;
         let runs = session.runs(&self.plan, session.step, 0);
         for run in runs {
-            session.submit(&self.gpu, &[(run, false)], false)?;
+            session.submit(&self.gpu, &[run], false)?;
         }
         let loss = session.losses(&self.gpu, 1)?.0[0];
         let gradient = self
@@ -541,7 +574,7 @@ impl Executor for GpuExecutor {
             |program| vec![(&program.buffers[latent], dims), (&program.log_det, 1)],
         )?;
         let [z, log_det] = <[_; 2]>::try_from(out).expect("two outputs");
-        Ok((z, log_det.values().to_vec()))
+        Ok((z, log_det.into_values()))
     }
 
     fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
@@ -572,7 +605,8 @@ impl Executor for GpuExecutor {
             |program| program.forward.iter().collect(),
             |program| vec![(&program.log_prob, 1)],
         )?;
-        Ok(never_nan(out[0].values().to_vec()))
+        let [log_prob] = <[_; 1]>::try_from(out).expect("one output");
+        Ok(never_nan(log_prob.into_values()))
     }
 
     fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
