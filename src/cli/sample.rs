@@ -89,7 +89,8 @@ fn write(
             Some(digits) => rounded(x.get(row, j), digits[j]),
             // Plain f32 numbers, in their shortest form.
             None => {
-                let shortest = (x.get(row, j) as f32).to_string();
+                let mut shortest = zmij::Buffer::new();
+                let shortest = shortest.format(x.get(row, j) as f32);
                 shortest.parse().unwrap_or(f64::NAN)
             }
         })

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -163,7 +162,6 @@ pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
         .delimiter(separator(&head))
         .has_headers(false)
         .flexible(true)
-        .trim(::csv::Trim::All)
         .from_reader(Bounded {
             inner,
             since: since.clone(),
@@ -185,6 +183,8 @@ pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
     if rows.line.is_none() {
         return Err(bad("the file is empty".into()));
     }
+    // Fields of later lines are trimmed as they are read: a record trimmed whole is a record allocated anew.
+    rows.record.trim();
     rows.width = rows.record.len();
     if rows.width == 1
         && let Some(hint) = other_separator(&first_line(&head))
@@ -305,7 +305,7 @@ impl Rows for CsvRows {
             if self.record.len() == self.width {
                 let columns = self.kept.iter().zip(&mut values).zip(&mut self.faults);
                 for ((&j, column), faults) in columns {
-                    let field = &self.record[j];
+                    let field = self.record[j].trim();
                     match field.parse::<f64>() {
                         Ok(value) if value.is_finite() => {
                             if sound {
@@ -376,14 +376,15 @@ fn other_separator(line: &str) -> Option<String> {
 /// Those of the writer.
 pub fn write_csv_rows(out: &mut dyn Write, rows: &Matrix<f64>) -> io::Result<()> {
     let mut line = String::new();
+    let mut buffer = zmij::Buffer::new();
     for row in 0..rows.rows() {
         line.clear();
         for (j, value) in rows.row(row).enumerate() {
             if j > 0 {
                 line.push(',');
             }
-            // Writing to a string does not fail.
-            let _ = fmt::Write::write_fmt(&mut line, format_args!("{value}"));
+            let number = buffer.format(value);
+            line.push_str(number.strip_suffix(".0").unwrap_or(number));
         }
         line.push('\n');
         out.write_all(line.as_bytes())?;
