@@ -1,11 +1,10 @@
-// From the gradient of z, and of the log-determinant (-1/N in each row), the gradients of x, s and t; those of s and t
-// are stored by `shared/heads_*.wgsl`. One invocation takes four rows. Twin: `backward` in src/cpu/coupling.rs.
+// From the gradient of z, and of the log-determinant (-1/N in each row), the gradients of x and of the heads; the latter
+// are stored by `shared/head_gradients_*.wgsl`. One invocation takes four rows. Twin: `backward` in src/cpu/coupling.rs.
 
 @group(1) @binding(0) var<uniform> op: Coupling;
 @group(1) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(1) @binding(2) var<storage, read> log_scale: array<vec4<f32>>;
-@group(1) @binding(3) var<storage, read> z_gradient: array<vec4<f32>>;
-@group(1) @binding(4) var<storage, read_write> x_gradient: array<vec4<f32>>;
+@group(1) @binding(4) var<storage, read> z_gradient: array<vec4<f32>>;
+@group(1) @binding(5) var<storage, read_write> x_gradient: array<vec4<f32>>;
 
 @compute @workgroup_size(GROUP)
 fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -21,14 +20,6 @@ fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
     let share = select(vec4<f32>(), vec4(step.share), rows < vec4(step.rows));
     for (var k = 0u; k < op.active_count; k++) {
         let index = at(op.active_first + k, quad);
-        var gradient = z_gradient[index];
-        store_shift_gradient(at(op.shift_first + k, quad), gradient);
-        if op.scaled != 0u {
-            let scale_index = at(op.scale_first + k, quad);
-            let s = bounded(log_scale[scale_index], op.scale_bound);
-            gradient *= exp(s.value);
-            store_scale_gradient(scale_index, (gradient * x[index] - share) * s.slope);
-        }
-        x_gradient[index] = gradient;
+        x_gradient[index] = transform_backward(x[index], z_gradient[index], -share, k, quad);
     }
 }

@@ -1,9 +1,8 @@
-// x_A = (z_A - t) * exp(-s), x_B = z_B. One invocation takes four rows. Twin: `inverse` in src/cpu/coupling.rs.
+// The way back through a coupling (`shared/transform_*.wgsl`). One invocation takes four rows. Twin: `inverse` in
+// src/cpu/coupling.rs.
 
 @group(1) @binding(0) var<uniform> op: Coupling;
 @group(1) @binding(1) var<storage, read> z: array<vec4<f32>>;
-@group(1) @binding(2) var<storage, read> log_scale: array<vec4<f32>>;
-@group(1) @binding(3) var<storage, read> shift: array<vec4<f32>>;
 @group(1) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
 
 @compute @workgroup_size(GROUP)
@@ -17,10 +16,6 @@ fn coupling_inverse(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     for (var k = 0u; k < op.active_count; k++) {
         let index = at(op.active_first + k, quad);
-        var value = z[index] - shift[at(op.shift_first + k, quad)];
-        if op.scaled != 0u {
-            value *= exp(-bounded(log_scale[at(op.scale_first + k, quad)], op.scale_bound).value);
-        }
-        x[index] = value;
+        x[index] = transform_inverse(z[index], k, quad);
     }
 }

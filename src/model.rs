@@ -65,7 +65,7 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] names the first tensor that one of the two has and the other has not, or not of that shape.
     pub fn parameters_for(&self, layout: &Layout) -> Result<Vec<f32>> {
-        let ours = Layout::new(&self.spec);
+        let ours = self.plan()?.layout;
         for (one, other, has) in [(layout, &ours, "lacks"), (&ours, layout, "has")] {
             for tensor in one.tensors() {
                 let shape = other.tensor(&tensor.name).map(|tensor| &tensor.shape);
@@ -89,8 +89,7 @@ impl Model {
     /// [`Error::Model`] where parameters, columns or preprocessing are not those of the spec; [`Error::Io`]. The old file,
     /// if there was one, is untouched.
     pub fn save(&self, path: &Path) -> Result<()> {
-        self.spec.validate()?;
-        let layout = Layout::new(&self.spec);
+        let layout = self.plan()?.layout;
         let wrong = |what: &str, count: usize, expected: usize| {
             let message = format!("{count} {what} where the model's spec has {expected}");
             Err(Error::Model(format!("{}: {message}", path.display())))
@@ -224,7 +223,7 @@ pub fn read(path: &Path) -> Result<Contents> {
                 .into(),
         ));
     }
-    let parameters = read_parameters(path, &tensors, &Layout::new(&spec))?;
+    let parameters = read_parameters(path, &tensors, &Plan::new(&spec)?.layout)?;
     Ok(Contents::Model(Box::new(Model {
         spec,
         columns: metadata.columns,

@@ -3,7 +3,7 @@ struct Bounded {
     slope: vec4<f32>,
 }
 
-/// bound * tanh(x / bound) and its slope; a bound of 0 leaves x. Twin: `bounded` in src/cpu/coupling.rs.
+/// bound * tanh(x / bound) and its slope; a bound of 0 leaves x. Twin: `bounded` in src/cpu/bounded.rs.
 fn bounded(x: vec4<f32>, bound: f32) -> Bounded {
     if bound == 0.0 {
         return Bounded(x, vec4(1.0));

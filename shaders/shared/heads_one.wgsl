@@ -1,10 +1,7 @@
-// s and t are columns of one network's output (or there is t alone).
-@group(1) @binding(5) var<storage, read_write> head_gradient: array<vec4<f32>>;
+// A transform's parameters are columns of one network's output.
+@group(1) @binding(2) var<storage, read> head: array<vec4<f32>>;
 
-fn store_shift_gradient(index: u32, value: vec4<f32>) {
-    head_gradient[index] = value;
-}
-
-fn store_scale_gradient(index: u32, value: vec4<f32>) {
-    head_gradient[index] = value;
+/// Four rows of parameter `i` of the k-th active column.
+fn parameter(i: u32, k: u32, quad: u32) -> vec4<f32> {
+    return head[at(i * op.by_parameter + k * op.by_column, quad)];
 }

@@ -1,11 +1,11 @@
-// s and t come from networks of their own.
-@group(1) @binding(5) var<storage, read_write> shift_gradient: array<vec4<f32>>;
-@group(1) @binding(6) var<storage, read_write> scale_gradient: array<vec4<f32>>;
+// A transform's two parameters come from networks of their own.
+@group(1) @binding(2) var<storage, read> first_head: array<vec4<f32>>;
+@group(1) @binding(3) var<storage, read> second_head: array<vec4<f32>>;
 
-fn store_shift_gradient(index: u32, value: vec4<f32>) {
-    shift_gradient[index] = value;
-}
-
-fn store_scale_gradient(index: u32, value: vec4<f32>) {
-    scale_gradient[index] = value;
+/// Four rows of parameter `i` of the k-th active column.
+fn parameter(i: u32, k: u32, quad: u32) -> vec4<f32> {
+    if i == 0u {
+        return first_head[at(k, quad)];
+    }
+    return second_head[at(k, quad)];
 }

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::config::ModelConfig;
 use crate::error::plain;
-use crate::flow::Layout;
 use crate::model::Model;
 
 use super::output::print;
@@ -21,7 +20,7 @@ pub struct InfoArgs {
 
 pub fn run(args: &InfoArgs) -> Result<()> {
     let model = Model::load(&args.model).map_err(input)?;
-    let layout = Layout::new(&model.spec);
+    let layout = model.plan()?.layout;
     if args.json {
         let tensors: Vec<_> = layout
             .tensors()

@@ -2,7 +2,7 @@ use pulp::Simd;
 
 use crate::flow::{Basis, Family};
 
-use super::coupling::bounded;
+use super::bounded::bounded;
 use super::lanes::Column;
 use super::real::Real;
 use super::vector::{Vector, load, store, vectors};

@@ -2,6 +2,7 @@ use pulp::{Scalar, Simd, WithSimd};
 
 use crate::flow::{Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
 
+use super::coupling::Heads;
 use super::instructions::dispatch;
 use super::lanes::{self, Column, LANES};
 use super::linear::Into;
@@ -134,8 +135,7 @@ impl<T: Real> Block<T> {
                     simd,
                     op,
                     &self.buffers[op.input],
-                    op.log_scale.map(|s| self.columns(s)),
-                    self.columns(op.shift),
+                    self.heads(op),
                     &mut z,
                     &mut log_det,
                 );
@@ -143,6 +143,13 @@ impl<T: Real> Block<T> {
                 self.buffers[op.output] = z;
             }
         }
+    }
+
+    #[inline(always)]
+    fn heads(&self, op: &Coupling) -> Heads<'_, T> {
+        let second = op.heads.get(1);
+        let second = second.map_or(&[][..], |&head| self.columns(head));
+        [self.columns(op.heads[0]), second]
     }
 
     #[inline(always)]
@@ -170,14 +177,7 @@ impl<T: Real> Block<T> {
                 Op::Linear(op) => self.linear(simd, op, parameters),
                 Op::Coupling(op) => {
                     let mut x = std::mem::take(&mut self.buffers[op.output]);
-                    coupling::inverse(
-                        simd,
-                        op,
-                        &self.buffers[op.input],
-                        op.log_scale.map(|s| self.columns(s)),
-                        self.columns(op.shift),
-                        &mut x,
-                    );
+                    coupling::inverse(simd, op, &self.buffers[op.input], self.heads(op), &mut x);
                     self.buffers[op.output] = x;
                 }
             }
@@ -291,40 +291,29 @@ impl<T: Real> Block<T> {
         row_gradient: &Column<T>,
     ) {
         let slot = |buffer: BufferId| plan.gradient_slots[buffer];
-        let (x_slot, shift_slot) = (slot(op.input), slot(op.shift.buffer));
-        let scale_slot = op.log_scale.map(|s| slot(s.buffer));
+        let x_slot = slot(op.input);
         let mut x_gradient = std::mem::take(&mut self.gradients[x_slot]);
-        let mut shift_gradient = std::mem::take(&mut self.gradients[shift_slot]);
-        let mut scale_gradient = match scale_slot {
-            Some(slot) if slot != shift_slot => std::mem::take(&mut self.gradients[slot]),
-            _ => lanes::Columns::default(),
-        };
-        // One network with two heads holds s, then t, in one buffer.
-        let (before, shift) = shift_gradient.split_at_mut(op.shift.first);
-        let scale = op.log_scale.map(|s| {
-            if scale_slot == Some(shift_slot) {
-                &mut before[s.range()]
-            } else {
-                &mut scale_gradient[s.range()]
-            }
+        let head_slots = [0, 1].map(|head| op.heads.get(head).map(|head| slot(head.buffer)));
+        let mut head_gradients = head_slots.map(|slot| match slot {
+            Some(slot) => std::mem::take(&mut self.gradients[slot]),
+            None => lanes::Columns::default(),
         });
+        let [first, second] = &mut head_gradients;
         coupling::backward(
             simd,
             op,
             &self.buffers[op.input],
-            op.log_scale.map(|s| self.columns(s)),
+            self.heads(op),
             &self.gradients[slot(op.output)],
             row_gradient,
             &mut x_gradient,
-            scale,
-            &mut shift[..op.shift.count],
+            [first, second],
         );
         self.gradients[x_slot] = x_gradient;
-        self.gradients[shift_slot] = shift_gradient;
-        if let Some(slot) = scale_slot
-            && slot != shift_slot
-        {
-            self.gradients[slot] = scale_gradient;
+        for (slot, gradient) in head_slots.into_iter().zip(head_gradients) {
+            if let Some(slot) = slot {
+                self.gradients[slot] = gradient;
+            }
         }
     }
 

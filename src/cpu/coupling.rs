@@ -1,115 +1,135 @@
 use pulp::Simd;
 
-use crate::flow::Coupling;
+use crate::flow::{Coupling, Transform};
 
 use super::lanes::Column;
 use super::real::Real;
+use super::transform::{Additive, Affine, Elementwise};
 use super::vector::{Vector, load, store, vectors};
 
-/// The bounded log-scale `c * tanh(s / c)` and its slope with respect to s; c = 0 leaves s as it is. Twin:
-/// `bounded` in `shaders/shared/bounded.wgsl`.
-#[inline(always)]
-pub fn bounded<S: Simd, T: Real>(
-    simd: S,
-    s: Vector<S, T>,
-    bound: f64,
-) -> (Vector<S, T>, Vector<S, T>) {
-    let one = Vector::splat(simd, T::one());
-    if bound == 0.0 {
-        return (s, one);
-    }
-    let c = Vector::splat(simd, T::of(bound));
-    let inverse = Vector::splat(simd, T::of(bound.recip()));
-    let tanh = (s * inverse).tanh();
-    (c * tanh, one - tanh * tanh)
+/// The conditioner's outputs that a coupling reads: one buffer, or one for each parameter. The second is empty where there
+/// is one.
+pub type Heads<'a, T> = [&'a [Column<T>]; 2];
+/// As [`Heads`], for their gradients.
+pub type HeadGradients<'a, T> = [&'a mut [Column<T>]; 2];
+
+/// `$body` with `$map` as the op's own transform.
+macro_rules! with_transform {
+    ($op:expr, $map:ident => $body:expr) => {
+        match $op.transform {
+            Transform::Affine { scale_bound } => {
+                let $map = Affine { scale_bound };
+                $body
+            }
+            Transform::Additive => {
+                let $map = Additive;
+                $body
+            }
+        }
+    };
 }
 
-/// `z_A = x_A * exp(s) + t`, `z_B = x_B`; the log-determinant gains the sum of s. Twin:
+/// Active columns are transformed, the others copied; the log-determinant gains the sum of the log-slopes. Twin:
 /// `shaders/coupling_forward.wgsl`.
 #[inline(always)]
 pub fn forward<S: Simd, T: Real>(
     simd: S,
     op: &Coupling,
     x: &[Column<T>],
-    log_scale: Option<&[Column<T>]>,
-    shift: &[Column<T>],
+    heads: Heads<'_, T>,
     z: &mut [Column<T>],
     log_det: &mut Column<T>,
 ) {
     copy_frozen(op, x, z);
-    for n in vectors::<S, T>() {
+    with_transform!(op, map => for n in vectors::<S, T>() {
         let mut sum = load(simd, log_det, n);
         for (k, j) in op.active.clone().enumerate() {
-            let (x, t) = (load(simd, &x[j], n), load(simd, &shift[k], n));
-            let z_active = match log_scale {
-                None => x + t,
-                Some(log_scale) => {
-                    let (s, _) = bounded(simd, load(simd, &log_scale[k], n), op.scale_bound);
-                    sum += s;
-                    x.mul_add(s.exp(), t)
-                }
-            };
-            store(z_active, &mut z[j], n);
+            let (value, log_slope) = map.forward(
+                simd,
+                load(simd, &x[j], n),
+                #[inline(always)]
+                |parameter| at(simd, op, heads, parameter, k, n),
+            );
+            store(value, &mut z[j], n);
+            sum += log_slope;
         }
         store(sum, log_det, n);
-    }
+    });
 }
 
-/// `x_A = (z_A - t) * exp(-s)`, `x_B = z_B`. Twin: `shaders/coupling_inverse.wgsl`.
+/// The way back. Twin: `shaders/coupling_inverse.wgsl`.
 #[inline(always)]
 pub fn inverse<S: Simd, T: Real>(
     simd: S,
     op: &Coupling,
     z: &[Column<T>],
-    log_scale: Option<&[Column<T>]>,
-    shift: &[Column<T>],
+    heads: Heads<'_, T>,
     x: &mut [Column<T>],
 ) {
     copy_frozen(op, z, x);
-    for (k, j) in op.active.clone().enumerate() {
+    with_transform!(op, map => for (k, j) in op.active.clone().enumerate() {
         for n in vectors::<S, T>() {
-            let mut x_active = load(simd, &z[j], n) - load(simd, &shift[k], n);
-            if let Some(log_scale) = log_scale {
-                let (s, _) = bounded(simd, load(simd, &log_scale[k], n), op.scale_bound);
-                x_active = x_active * (-s).exp();
-            }
-            store(x_active, &mut x[j], n);
+            let value = map.inverse(
+                simd,
+                load(simd, &z[j], n),
+                #[inline(always)]
+                |parameter| at(simd, op, heads, parameter, k, n),
+            );
+            store(value, &mut x[j], n);
         }
-    }
+    });
 }
 
-/// From the gradient of z, and that of the log-determinant (one number a row), the gradients of x, s and t. Twin:
-/// `shaders/coupling_backward.wgsl`.
+/// From the gradient of z, and that of the log-determinant (one number a row), the gradients of x and of the heads, all
+/// written. Twin: `shaders/coupling_backward.wgsl`.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 pub fn backward<S: Simd, T: Real>(
     simd: S,
     op: &Coupling,
     x: &[Column<T>],
-    log_scale: Option<&[Column<T>]>,
+    heads: Heads<'_, T>,
     z_gradient: &[Column<T>],
     log_det_gradient: &Column<T>,
     x_gradient: &mut [Column<T>],
-    mut log_scale_gradient: Option<&mut [Column<T>]>,
-    shift_gradient: &mut [Column<T>],
+    head_gradients: HeadGradients<'_, T>,
 ) {
     copy_frozen(op, z_gradient, x_gradient);
-    for (k, j) in op.active.clone().enumerate() {
-        shift_gradient[k] = z_gradient[j];
-        let (Some(log_scale), Some(gradient)) = (log_scale, log_scale_gradient.as_deref_mut())
-        else {
-            x_gradient[j] = z_gradient[j];
-            continue;
-        };
+    with_transform!(op, map => for (k, j) in op.active.clone().enumerate() {
         for n in vectors::<S, T>() {
-            let (s, slope) = bounded(simd, load(simd, &log_scale[k], n), op.scale_bound);
-            let scaled = load(simd, &z_gradient[j], n) * s.exp();
-            let of_log_det = load(simd, log_det_gradient, n);
-            store(scaled, &mut x_gradient[j], n);
-            let by_scale = scaled.mul_add(load(simd, &x[j], n), of_log_det) * slope;
-            store(by_scale, &mut gradient[k], n);
+            let gradients = (
+                load(simd, &z_gradient[j], n),
+                load(simd, log_det_gradient, n),
+            );
+            let gradient = map.backward(
+                simd,
+                load(simd, &x[j], n),
+                gradients,
+                #[inline(always)]
+                |parameter| at(simd, op, heads, parameter, k, n),
+                #[inline(always)]
+                |parameter, gradient| {
+                    let (head, place) = op.place(parameter, k);
+                    store(gradient, &mut head_gradients[head][place], n);
+                },
+            );
+            store(gradient, &mut x_gradient[j], n);
         }
-    }
+    });
+}
+
+/// Some rows of a parameter of the `k`-th active column.
+#[inline(always)]
+fn at<S: Simd, T: Real>(
+    simd: S,
+    op: &Coupling,
+    heads: Heads<'_, T>,
+    parameter: usize,
+    k: usize,
+    n: usize,
+) -> Vector<S, T> {
+    let (head, place) = op.place(parameter, k);
+    load(simd, &heads[head][place], n)
 }
 
 #[inline(always)]

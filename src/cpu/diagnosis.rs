@@ -58,7 +58,7 @@ pub fn diagnose(plan: &Plan, parameters: &[f32], rows: &Matrix<f32>, batch: &Bat
     match earliest {
         Some((op, row)) => Diagnosis {
             row,
-            layer: layer(plan, op),
+            layer: plan.layer_of(op).map(|layer| layer.number),
             cause: Cause::Value {
                 tensor: tensor(plan, op),
                 rows: bad_rows,
@@ -81,13 +81,6 @@ fn load(block: &mut Block<f32>, rows: &Matrix<f32>, batch: &Batch, first: u32) -
     visited
 }
 
-/// The coupling layer that op `op` of the forward list belongs to; none for what follows the last one.
-fn layer(plan: &Plan, op: usize) -> Option<usize> {
-    let couplings = plan.forward.iter().take(op);
-    let layer = couplings.filter(|op| matches!(op, Op::Coupling(_))).count();
-    (op < plan.forward.len()).then_some(layer)
-}
-
 /// The tensor whose numbers an op multiplies: that of a linear map, of the map that follows a basis, or of the one that
 /// made a coupling's log-scale.
 fn tensor(plan: &Plan, op: usize) -> Option<String> {
@@ -103,15 +96,11 @@ fn tensor(plan: &Plan, op: usize) -> Option<String> {
             })?
         }
         Op::Coupling(coupling) => {
-            let head = coupling.log_scale.unwrap_or(coupling.shift);
+            // The log-scale's, where that has a network of its own: only it can overflow.
+            let head = coupling.heads[0].buffer;
             let mut earlier = plan.forward[..op].iter().rev();
             earlier.find_map(|op| match op {
-                Op::Linear(linear)
-                    if linear.output.buffer == head.buffer
-                        && linear.output.range().contains(&head.first) =>
-                {
-                    Some(linear.weight.start)
-                }
+                Op::Linear(linear) if linear.output.buffer == head => Some(linear.weight.start),
                 _ => None,
             })?
         }

@@ -11,6 +11,7 @@ mod arithmetic;
 pub(crate) mod base;
 pub(crate) mod basis;
 mod block;
+mod bounded;
 pub mod ceiling;
 pub(crate) mod coupling;
 mod diagnosis;
@@ -22,6 +23,7 @@ pub(crate) mod product;
 mod real;
 mod strided;
 mod sums;
+mod transform;
 pub(crate) mod vector;
 
 use std::ops::Range;
@@ -226,7 +228,7 @@ impl<T: Real> Session<T> {
     }
 
     /// Loss and gradient (left in `self.gradient`) on the batch of the current step.
-    fn loss_and_gradient(&mut self, plan: &Plan, workers: &Workers<T>, parameters: &[T]) -> f64 {
+    fn evaluate(&mut self, plan: &Plan, workers: &Workers<T>, parameters: &[T]) -> f64 {
         let batch = self.batches.batch(self.step);
         let total = batch.rows as usize;
         let per_chunk = self.rows_per_chunk;
@@ -245,7 +247,7 @@ impl<T: Real> Session<T> {
         -log_prob / total as f64
     }
 
-    /// The update that follows [`Session::loss_and_gradient`].
+    /// The update that follows [`Session::evaluate`].
     fn update(&mut self, parameters: &mut [T]) -> Result<(), Fault> {
         let mut step = self.training.optimizer.at(self.step);
         step.learning_rate *= self.rate_factor;
@@ -384,7 +386,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let mut losses = Vec::with_capacity(steps);
         let mut fault = None;
         while losses.len() < steps && fault.is_none() {
-            losses.push(session.loss_and_gradient(&self.plan, &self.workers, &self.parameters));
+            losses.push(session.evaluate(&self.plan, &self.workers, &self.parameters));
             fault = match losses.last() {
                 Some(loss) if !loss.is_finite() => Some(Fault::Loss),
                 _ => session.update(&mut self.parameters).err(),
@@ -395,7 +397,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
         let session = started(self.session.as_mut())?;
-        let loss = session.loss_and_gradient(&self.plan, &self.workers, &self.parameters);
+        let loss = session.evaluate(&self.plan, &self.workers, &self.parameters);
         Ok((loss, widen(&session.gradient)))
     }
 

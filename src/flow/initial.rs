@@ -3,7 +3,7 @@ use rand::{Rng, RngExt};
 use crate::random::{Philox, Purpose, StandardNormal, uniform};
 
 use super::layout::{Initial, Layout};
-use super::plan::{Op, Plan};
+use super::plan::Plan;
 
 /// The parameters that training starts from: a function of the layout and the seed alone.
 pub fn initial_parameters(layout: &Layout, seed: u64) -> Vec<f32> {
@@ -35,8 +35,8 @@ pub fn initial_parameters(layout: &Layout, seed: u64) -> Vec<f32> {
     parameters
 }
 
-/// Makes a flow the identity, up to its base: each network's last map becomes zero, and so do s and t. Training then begins where the
-/// preprocessing ends (Kingma and Dhariwal 2018, "Glow", section 3.3).
+/// Makes a flow the identity, up to its base: each network's last map becomes zero, and so do the transform's parameters. Training
+/// then begins where the preprocessing ends (Kingma and Dhariwal 2018, "Glow", section 3.3).
 ///
 /// # Panics
 /// If the number of parameters is not that of the layout.
@@ -46,12 +46,8 @@ pub fn start_at_identity(plan: &Plan, parameters: &mut [f32]) {
         plan.layout.len(),
         "parameters of the layout"
     );
-    for op in &plan.forward {
-        if let Op::Linear(linear) = op
-            && linear.activation.is_none()
-        {
-            parameters[linear.weight.clone()].fill(0.0);
-            parameters[linear.bias.clone()].fill(0.0);
-        }
+    let layers = plan.layers.iter();
+    for range in layers.flat_map(|layer| &layer.identity_at_zero) {
+        parameters[range.clone()].fill(0.0);
     }
 }

@@ -3,12 +3,15 @@
 
 mod initial;
 mod layout;
+mod lowering;
 mod plan;
 mod polynomial;
 mod spec;
 
 pub use initial::{initial_parameters, start_at_identity};
 pub use layout::{Initial, Layout, Tensor};
-pub use plan::{BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
+pub use plan::{
+    BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan,
+};
 pub use polynomial::{Family, Term, count_terms, max_terms, terms};
 pub use spec::{Activation, Base, Conditioner, Density, FlowSpec, MAX_PARAMETERS, Transform};

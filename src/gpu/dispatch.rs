@@ -1,11 +1,12 @@
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan};
+use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Transform};
 
 use super::device::Gpu;
 use super::kernels::{
-    self, BaseDensity, Form, GROUP, Heads, Into, Kernel, NORM_SPAN, Segment, Step, TILE, WeightForm,
+    self, BaseDensity, Elementwise, Form, GROUP, Heads, Into, Kernel, NORM_SPAN, Segment, Step,
+    TILE, WeightForm,
 };
 use super::pipelines::{Pipeline, Pipelines};
 
@@ -293,54 +294,73 @@ impl Builder<'_> {
     }
 
     fn coupling_record(&self, op: &Coupling) -> wgpu::Buffer {
+        let (by_parameter, by_column) = op.strides;
         self.gpu.uniform(
             "coupling",
             &kernels::Coupling {
                 dims: self.plan.dims() as u32,
                 active_first: op.active.start as u32,
                 active_count: op.active.len() as u32,
-                scaled: op.log_scale.is_some().into(),
-                scale_first: op.log_scale.map_or(0, |s| s.first as u32),
-                shift_first: op.shift.first as u32,
-                scale_bound: op.scale_bound as f32,
+                by_parameter: by_parameter as u32,
+                by_column: by_column as u32,
+                bound: match op.transform {
+                    Transform::Affine { scale_bound } => scale_bound as f32,
+                    Transform::Additive => 0.0,
+                },
             },
         )
     }
 
-    /// The buffers that hold s and t; where there is no s, its place is taken by t.
-    fn heads(&self, op: &Coupling) -> (BufferId, BufferId) {
-        let shift = op.shift.buffer;
-        (op.log_scale.map_or(shift, |s| s.buffer), shift)
+    /// The kernel's variant for a coupling, and what all of its kernels read: the record, `input`, the heads.
+    fn coupling<'b>(
+        &'b self,
+        op: &Coupling,
+        record: &'b wgpu::Buffer,
+    ) -> (Elementwise, Heads, Vec<&'b wgpu::Buffer>) {
+        let heads = match op.heads.len() {
+            1 => Heads::One,
+            _ => Heads::Two,
+        };
+        let mut buffers = vec![record, &self.buffers[op.input]];
+        buffers.extend(op.heads.iter().map(|head| &self.buffers[head.buffer]));
+        (Elementwise::of(op.transform), heads, buffers)
     }
 
     pub fn coupling_forward(&self, op: &Coupling, log_det: &wgpu::Buffer) -> Result<Dispatch> {
-        let (scale, shift) = self.heads(op);
+        let record = self.coupling_record(op);
+        let (map, heads, mut buffers) = self.coupling(op, &record);
+        buffers.extend([&self.buffers[op.output], log_det]);
         self.dispatch(
-            Kernel::CouplingForward,
+            Kernel::CouplingForward(map, heads),
             Grid::Quads(1),
-            &[
-                &self.coupling_record(op),
-                &self.buffers[op.input],
-                &self.buffers[scale],
-                &self.buffers[shift],
-                &self.buffers[op.output],
-                log_det,
-            ],
+            &buffers,
         )
     }
 
     pub fn coupling_inverse(&self, op: &Coupling) -> Result<Dispatch> {
-        let (scale, shift) = self.heads(op);
+        let record = self.coupling_record(op);
+        let (map, heads, mut buffers) = self.coupling(op, &record);
+        buffers.push(&self.buffers[op.output]);
         self.dispatch(
-            Kernel::CouplingInverse,
+            Kernel::CouplingInverse(map, heads),
             Grid::Quads(1),
-            &[
-                &self.coupling_record(op),
-                &self.buffers[op.input],
-                &self.buffers[scale],
-                &self.buffers[shift],
-                &self.buffers[op.output],
-            ],
+            &buffers,
+        )
+    }
+
+    pub fn coupling_backward<'b>(
+        &self,
+        op: &Coupling,
+        gradient_of: &impl Fn(BufferId) -> &'b wgpu::Buffer,
+    ) -> Result<Dispatch> {
+        let record = self.coupling_record(op);
+        let (map, heads, mut buffers) = self.coupling(op, &record);
+        buffers.extend([gradient_of(op.output), gradient_of(op.input)]);
+        buffers.extend(op.heads.iter().map(|head| gradient_of(head.buffer)));
+        self.dispatch(
+            Kernel::CouplingBackward(map, heads),
+            Grid::Quads(1),
+            &buffers,
         )
     }
 
@@ -443,30 +463,6 @@ impl Builder<'_> {
     ) -> Result<Dispatch> {
         let grid = Grid::Numbers(self.plan.layout.len() as u32);
         self.dispatch(Kernel::SumPartials, grid, &[partials, gradient])
-    }
-
-    pub fn coupling_backward<'b>(
-        &self,
-        op: &Coupling,
-        gradient_of: &impl Fn(BufferId) -> &'b wgpu::Buffer,
-    ) -> Result<Dispatch> {
-        let (scale, shift) = self.heads(op);
-        let record = self.coupling_record(op);
-        let mut buffers = vec![
-            &record,
-            &self.buffers[op.input],
-            &self.buffers[scale],
-            gradient_of(op.output),
-            gradient_of(op.input),
-            gradient_of(shift),
-        ];
-        let heads = if scale == shift {
-            Heads::One
-        } else {
-            buffers.push(gradient_of(scale));
-            Heads::Two
-        };
-        self.dispatch(Kernel::CouplingBackward(heads), Grid::Quads(1), &buffers)
     }
 
     pub fn gradient_norm(

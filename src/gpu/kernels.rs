@@ -1,10 +1,19 @@
 use std::fmt::Write;
 
 use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON, Fault};
-use crate::flow::{Activation, Base, Density, Family};
+use crate::flow::{Activation, Base, Density, Family, Transform};
 use crate::random::Purpose;
 
 use super::shader::{File, Source, record};
+
+macro_rules! file {
+    ($name:literal) => {
+        File {
+            name: $name,
+            text: include_str!(concat!("../../shaders/", $name)),
+        }
+    };
+}
 
 /// Invocations of a group in kernels that have no tile, and the width of a group's tree sum.
 pub const GROUP: u32 = 64;
@@ -124,11 +133,11 @@ record! {
         dims: u32,
         active_first: u32,
         active_count: u32,
-        /// Whether there is a log-scale (the affine transform).
-        scaled: u32,
-        scale_first: u32,
-        shift_first: u32,
-        scale_bound: f32,
+        /// How far apart in one head are neighbouring parameters, and the same parameter of neighbouring columns.
+        by_parameter: u32,
+        by_column: u32,
+        /// The affine transform's bound of the log-scale.
+        bound: f32,
     }
 }
 
@@ -210,9 +219,9 @@ pub enum Kernel {
     LinearBackwardWeights(WeightForm),
     BasisForward(Family),
     BasisBackward(Family),
-    CouplingForward,
-    CouplingInverse,
-    CouplingBackward(Heads),
+    CouplingForward(Elementwise, Heads),
+    CouplingInverse(Elementwise, Heads),
+    CouplingBackward(Elementwise, Heads),
     BaseLogProb(Base),
     BaseBackward(Base),
     BaseSample(Base),
@@ -288,22 +297,52 @@ impl WeightForm {
     }
 }
 
-/// Where the gradients of s and t go.
+/// What a coupling does to its active columns: [`Transform`] without its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Elementwise {
+    Affine,
+    Additive,
+}
+
+impl Elementwise {
+    pub fn of(transform: Transform) -> Self {
+        match transform {
+            Transform::Affine { .. } => Elementwise::Affine,
+            Transform::Additive => Elementwise::Additive,
+        }
+    }
+
+    /// Every transform with the heads that it may have.
+    const ALL: [(Elementwise, Heads); 3] = [
+        (Elementwise::Affine, Heads::One),
+        (Elementwise::Affine, Heads::Two),
+        (Elementwise::Additive, Heads::One),
+    ];
+
+    fn file(self) -> File {
+        match self {
+            Elementwise::Affine => file!("shared/transform_affine.wgsl"),
+            Elementwise::Additive => file!("shared/transform_additive.wgsl"),
+        }
+    }
+}
+
+/// Where a transform's parameters lie, and their gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Heads {
-    /// One buffer.
+    /// In one buffer.
     One,
-    /// One each.
+    /// Each in its own.
     Two,
 }
 
-macro_rules! file {
-    ($name:literal) => {
-        File {
-            name: $name,
-            text: include_str!(concat!("../../shaders/", $name)),
+impl Heads {
+    fn file(self) -> File {
+        match self {
+            Heads::One => file!("shared/heads_one.wgsl"),
+            Heads::Two => file!("shared/heads_two.wgsl"),
         }
-    };
+    }
 }
 
 const NUMBERS: File = file!("shared/numbers.wgsl");
@@ -331,10 +370,6 @@ impl Kernel {
             Kernel::LinearBackwardWeights(WeightForm::Narrow),
             Kernel::LinearBackwardWeights(WeightForm::PairInputs),
             Kernel::LinearBackwardWeights(WeightForm::PairOutputs),
-            Kernel::CouplingForward,
-            Kernel::CouplingInverse,
-            Kernel::CouplingBackward(Heads::One),
-            Kernel::CouplingBackward(Heads::Two),
             Kernel::SumLogProb,
             Kernel::SumLoss,
             Kernel::SumPartials,
@@ -342,6 +377,13 @@ impl Kernel {
             Kernel::Clip,
             Kernel::AdamW,
         ];
+        for (map, heads) in Elementwise::ALL {
+            all.extend([
+                Kernel::CouplingForward(map, heads),
+                Kernel::CouplingInverse(map, heads),
+                Kernel::CouplingBackward(map, heads),
+            ]);
+        }
         for form in [Form::Tiled, Form::Narrow, Form::NarrowUniform] {
             all.extend(activations.map(|activation| Kernel::LinearForward(activation, form)));
             all.extend(intos.map(|into| Kernel::LinearBackwardInput(into, form)));
@@ -374,9 +416,9 @@ impl Kernel {
             },
             Kernel::BasisForward(_) => "basis_forward",
             Kernel::BasisBackward(_) => "basis_backward",
-            Kernel::CouplingForward => "coupling_forward",
-            Kernel::CouplingInverse => "coupling_inverse",
-            Kernel::CouplingBackward(_) => "coupling_backward",
+            Kernel::CouplingForward(..) => "coupling_forward",
+            Kernel::CouplingInverse(..) => "coupling_inverse",
+            Kernel::CouplingBackward(..) => "coupling_backward",
             Kernel::BaseLogProb(_) => "base_log_prob",
             Kernel::BaseBackward(_) => "base_backward",
             Kernel::BaseSample(_) => "base_sample",
@@ -461,19 +503,26 @@ impl Kernel {
                 });
                 files
             }
-            Kernel::CouplingForward => {
-                vec![NUMBERS, BOUNDED, COUPLING, file!("coupling_forward.wgsl")]
+            Kernel::CouplingForward(map, heads) => {
+                let mut files = coupling_files(map, heads);
+                files.push(file!("shared/head_gradients_none.wgsl"));
+                files.push(file!("coupling_forward.wgsl"));
+                files
             }
-            Kernel::CouplingInverse => {
-                vec![NUMBERS, BOUNDED, COUPLING, file!("coupling_inverse.wgsl")]
+            Kernel::CouplingInverse(map, heads) => {
+                let mut files = coupling_files(map, heads);
+                files.push(file!("shared/head_gradients_none.wgsl"));
+                files.push(file!("coupling_inverse.wgsl"));
+                files
             }
-            Kernel::CouplingBackward(heads) => {
-                let heads = match heads {
-                    Heads::One => file!("shared/heads_one.wgsl"),
-                    Heads::Two => file!("shared/heads_two.wgsl"),
-                };
-                let kernel = file!("coupling_backward.wgsl");
-                vec![NUMBERS, BOUNDED, COUPLING, heads, kernel]
+            Kernel::CouplingBackward(map, heads) => {
+                let mut files = coupling_files(map, heads);
+                files.push(match heads {
+                    Heads::One => file!("shared/head_gradients_one.wgsl"),
+                    Heads::Two => file!("shared/head_gradients_two.wgsl"),
+                });
+                files.push(file!("coupling_backward.wgsl"));
+                files
             }
             Kernel::BaseLogProb(base) => {
                 let mut files = base_files(base);
@@ -534,32 +583,41 @@ impl Kernel {
             Kernel::BasisBackward(_) => {
                 &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
             }
-            Kernel::CouplingForward => &[
-                (0, Uniform),
-                (1, Read),
-                (2, Read),
-                (3, Read),
-                (4, Write),
-                (5, Write),
-            ],
-            Kernel::CouplingInverse => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
-            Kernel::CouplingBackward(Heads::One) => &[
-                (0, Uniform),
-                (1, Read),
-                (2, Read),
-                (3, Read),
-                (4, Write),
-                (5, Write),
-            ],
-            Kernel::CouplingBackward(Heads::Two) => &[
-                (0, Uniform),
-                (1, Read),
-                (2, Read),
-                (3, Read),
-                (4, Write),
-                (5, Write),
-                (6, Write),
-            ],
+            Kernel::CouplingForward(_, heads) => match heads {
+                Heads::One => &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)],
+                Heads::Two => &[
+                    (0, Uniform),
+                    (1, Read),
+                    (2, Read),
+                    (3, Read),
+                    (4, Write),
+                    (5, Write),
+                ],
+            },
+            Kernel::CouplingInverse(_, heads) => match heads {
+                Heads::One => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
+                Heads::Two => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
+            },
+            Kernel::CouplingBackward(_, heads) => match heads {
+                Heads::One => &[
+                    (0, Uniform),
+                    (1, Read),
+                    (2, Read),
+                    (4, Read),
+                    (5, Write),
+                    (6, Write),
+                ],
+                Heads::Two => &[
+                    (0, Uniform),
+                    (1, Read),
+                    (2, Read),
+                    (3, Read),
+                    (4, Read),
+                    (5, Write),
+                    (6, Write),
+                    (7, Write),
+                ],
+            },
             Kernel::BaseLogProb(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
             Kernel::BaseBackward(base) if base.trained => {
                 &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
@@ -595,6 +653,10 @@ fn activation_files(activation: Option<Activation>) -> Vec<File> {
         Some(Activation::Silu) => file!("shared/activation_silu.wgsl"),
     };
     vec![NUMBERS, file]
+}
+
+fn coupling_files(map: Elementwise, heads: Heads) -> Vec<File> {
+    vec![NUMBERS, BOUNDED, COUPLING, heads.file(), map.file()]
 }
 
 fn parameter_file(form: Form) -> File {

@@ -32,7 +32,7 @@ pub use shader::Source;
 use dispatch::{Data, Dispatch, Optimizer};
 use kernels::{Gate, Segment, Step};
 use pipelines::{Pipelines, STEP_PITCH};
-use program::{Program, RING};
+use program::{Program, RING, TrainingProgram};
 use sizes::Sizes;
 
 /// Rows that go through the device together when scoring and sampling.
@@ -334,7 +334,7 @@ impl Session {
             for (place, (step, last)) in runs.iter().enumerate() {
                 let offset = place as u32 * STEP_PITCH as u32;
                 pass.set_bind_group(0, &self.program.step_bindings, &[offset]);
-                for dispatch in self.dispatches(update && *last) {
+                for dispatch in self.evaluate().chain(self.update(update && *last)) {
                     dispatch.record(&mut pass, step);
                 }
             }
@@ -347,13 +347,23 @@ impl Session {
         self.program.write_steps(gpu, &records);
     }
 
-    /// What is to be done for a run of rows.
-    fn dispatches(&self, update: bool) -> impl Iterator<Item = &Dispatch> {
+    fn training(&self) -> &TrainingProgram {
         let training = self.program.training.as_ref();
-        let training = training.expect("a session's program trains");
-        let lists = [&training.gather, &self.program.forward, &training.backward];
-        let updates = training.update.iter().filter(move |_| update);
-        lists.into_iter().flatten().chain(updates)
+        training.expect("a session's program trains")
+    }
+
+    /// From a run of rows to loss and gradient.
+    fn evaluate(&self) -> impl Iterator<Item = &Dispatch> {
+        let training = self.training();
+        [&training.gather, &self.program.forward, &training.backward]
+            .into_iter()
+            .flatten()
+    }
+
+    /// From the gradient to parameters, behind the run that ends a step.
+    fn update(&self, ends_step: bool) -> impl Iterator<Item = &Dispatch> {
+        let training = self.training();
+        training.update.iter().filter(move |_| ends_step)
     }
 
     /// Takes the next step, with the time of each of its kernels.
@@ -367,10 +377,8 @@ impl Session {
             let mut list = Vec::new();
             for (place, (step, last)) in runs.iter().enumerate() {
                 let offset = place as u32 * STEP_PITCH as u32;
-                list.extend(
-                    self.dispatches(*last)
-                        .map(|dispatch| (offset, step, dispatch)),
-                );
+                let dispatches = self.evaluate().chain(self.update(*last));
+                list.extend(dispatches.map(|dispatch| (offset, step, dispatch)));
             }
             timestamps::add(gpu, &self.program, &list, &mut times)?;
         }

@@ -5,15 +5,172 @@ use super::*;
 use crate::cpu::coupling;
 use crate::flow::{Columns, Coupling, Op};
 
-fn coupling_of(plan: &Plan, layer: usize) -> &Coupling {
-    plan.forward
-        .iter()
-        .filter_map(|op| match op {
-            Op::Coupling(op) => Some(op),
-            _ => None,
+/// A coupling of a plan, with numbers in all buffers.
+struct Case<'a> {
+    bench: &'a Bench,
+    what: String,
+    plan: &'a Plan,
+    rows: usize,
+    /// The numbers in each of the plan's buffers.
+    lanes: Vec<Lanes>,
+    step: Step,
+}
+
+fn coupling_of(ops: &[Op], layer: usize) -> &Coupling {
+    let mut couplings = ops.iter().filter_map(|op| match op {
+        Op::Coupling(op) if op.layer == layer => Some(op),
+        _ => None,
+    });
+    couplings.next().expect("a coupling in each layer")
+}
+
+impl<'a> Case<'a> {
+    fn new(bench: &'a Bench, what: String, plan: &'a Plan, rows: usize) -> Self {
+        let widths = plan.widths.iter().enumerate();
+        let lanes: Vec<Lanes> = widths
+            .map(|(k, &width)| Lanes::new(rows, width, 10 + k as u64))
+            .collect();
+        let step = Step {
+            rows: rows as u32,
+            stride: lanes[0].stride as u32,
+            share: 1.0 / rows as f32,
+            ..Step::default()
+        };
+        Case {
+            bench,
+            what,
+            plan,
+            rows,
+            lanes,
+            step,
+        }
+    }
+
+    /// The plan's buffers with their numbers, and poison in one.
+    fn buffers(&self, poisoned: Option<usize>) -> Vec<wgpu::Buffer> {
+        let lanes = self.lanes.iter().enumerate();
+        lanes
+            .map(|(k, lanes)| match Some(k) == poisoned {
+                true => self.bench.poisoned(lanes.columns * lanes.stride),
+                false => self.bench.filled(&lanes.flat()),
+            })
+            .collect()
+    }
+
+    fn state(&self, buffer: usize, first: usize) -> Vec<Column<f64>> {
+        self.lanes[buffer].block(first)
+    }
+
+    /// What the coupling reads of its heads.
+    fn heads(&self, op: &Coupling, first: usize) -> [Vec<Column<f64>>; 2] {
+        [0, 1].map(|head| match op.heads.get(head) {
+            Some(&Columns { buffer, .. }) => self.state(buffer, first),
+            None => Vec::new(),
         })
-        .nth(layer)
-        .expect("a coupling a layer")
+    }
+
+    fn forward(&self, op: &Coupling) {
+        // It adds to the log-determinant that is there.
+        let gains = Lanes::new(self.rows, 1, 77);
+        let (expected, expected_gains): (Vec<_>, Vec<_>) = starts(self.rows)
+            .map(|first| {
+                let mut z = vec![[0.0; LANES]; self.plan.dims()];
+                let mut log_det = gains.block(first)[0];
+                let heads = self.heads(op, first);
+                let [a, b] = &heads;
+                let x = self.state(op.input, first);
+                coupling::forward(Scalar, op, &x, [a, b], &mut z, &mut log_det);
+                (z, log_det)
+            })
+            .unzip();
+        let parameters = self.bench.parameters(&[0.0]);
+        let buffers = self.buffers(Some(op.output));
+        let log_det = self.bench.filled(&gains.flat());
+        let builder = self.bench.builder(self.plan, &parameters, &buffers);
+        let dispatch = builder.coupling_forward(op, &log_det).unwrap();
+        self.bench.run(&dispatch, self.step);
+        self.check(&buffers[op.output], &self.lanes[op.output], &expected);
+        let got = self.bench.gpu.read(&log_det, self.rows).unwrap();
+        for (row, &value) in got.iter().enumerate() {
+            let what = format!("{}: log-det of row {row}", self.what);
+            close(&what, value, expected_gains[row / LANES][row % LANES]);
+        }
+    }
+
+    fn inverse(&self, op: &Coupling) {
+        let expected: Vec<_> = starts(self.rows)
+            .map(|first| {
+                let mut x = vec![[0.0; LANES]; self.plan.dims()];
+                let heads = self.heads(op, first);
+                let [a, b] = &heads;
+                coupling::inverse(Scalar, op, &self.state(op.input, first), [a, b], &mut x);
+                x
+            })
+            .collect();
+        let parameters = self.bench.parameters(&[0.0]);
+        let buffers = self.buffers(Some(op.output));
+        let builder = self.bench.builder(self.plan, &parameters, &buffers);
+        let dispatch = builder.coupling_inverse(op).unwrap();
+        self.bench.run(&dispatch, self.step);
+        self.check(&buffers[op.output], &self.lanes[op.output], &expected);
+    }
+
+    fn backward(&self, op: &Coupling) {
+        let (plan, rows) = (self.plan, self.rows);
+        let z_gradient = Lanes::new(rows, plan.dims(), 50).zero_filled();
+        let share = [-1.0 / rows as f64; LANES];
+        let mut expected = Vec::new();
+        let mut expected_heads = [Vec::new(), Vec::new()];
+        for first in starts(rows) {
+            let mut x = vec![[0.0; LANES]; plan.dims()];
+            let heads = self.heads(op, first);
+            let mut gradients = heads
+                .clone()
+                .map(|columns| vec![[0.0; LANES]; columns.len()]);
+            let ([a, b], [a_gradient, b_gradient]) = (&heads, &mut gradients);
+            coupling::backward(
+                Scalar,
+                op,
+                &self.state(op.input, first),
+                [a, b],
+                &z_gradient.block(first),
+                &share,
+                &mut x,
+                [a_gradient, b_gradient],
+            );
+            expected.push(x);
+            for (expected, gradient) in expected_heads.iter_mut().zip(gradients) {
+                expected.push(gradient);
+            }
+        }
+        let parameters = self.bench.parameters(&[0.0]);
+        let buffers = self.buffers(None);
+        let widths = plan.gradient_widths.iter().enumerate();
+        let gradients: Vec<wgpu::Buffer> = widths
+            .map(
+                |(slot, width)| match slot == plan.gradient_slots[op.output] {
+                    true => self.bench.filled(&z_gradient.flat()),
+                    false => self.bench.poisoned(width * z_gradient.stride),
+                },
+            )
+            .collect();
+        let gradient_of = |buffer: usize| &gradients[plan.gradient_slots[buffer]];
+        let builder = self.bench.builder(plan, &parameters, &buffers);
+        let dispatch = builder.coupling_backward(op, &gradient_of).unwrap();
+        self.bench.run(&dispatch, self.step);
+        let x_lanes = Lanes::new(rows, plan.dims(), 0);
+        self.check(gradient_of(op.input), &x_lanes, &expected);
+        check_filling(&self.what, self.bench, gradient_of(op.input), &x_lanes);
+        for (head, expected) in op.heads.iter().zip(&expected_heads) {
+            let lanes = Lanes::new(rows, plan.widths[head.buffer], 0);
+            self.check(gradient_of(head.buffer), &lanes, expected);
+            check_filling(&self.what, self.bench, gradient_of(head.buffer), &lanes);
+        }
+    }
+
+    fn check(&self, buffer: &wgpu::Buffer, lanes: &Lanes, expected: &[Vec<Column<f64>>]) {
+        check_columns(&self.what, self.bench, buffer, lanes, 0, expected);
+    }
 }
 
 #[test]
@@ -29,180 +186,14 @@ fn coupling_forward_inverse_and_backward() {
     ] {
         for (dims, layer) in [(2, 0), (5, 0), (5, 1), (31, 1)] {
             let plan = plan(dims, transform, separate, Base::ALL[0]);
-            let op = coupling_of(&plan, layer);
-            let inverse_op = plan.inverse.iter().find_map(|inverse| match inverse {
-                Op::Coupling(inverse) if inverse.layer == layer => Some(inverse),
-                _ => None,
-            });
-            let inverse_op = inverse_op.expect("each layer has an inverse");
             for rows in ROWS {
                 let what = format!(
                     "{transform:?}, separate {separate}, D {dims}, layer {layer}, {rows} rows"
                 );
-                let lanes: Vec<Lanes> = plan
-                    .widths
-                    .iter()
-                    .enumerate()
-                    .map(|(k, &width)| Lanes::new(rows, width, 10 + k as u64))
-                    .collect();
-                let filled = |except: usize| -> Vec<wgpu::Buffer> {
-                    lanes
-                        .iter()
-                        .enumerate()
-                        .map(|(k, lanes)| {
-                            if k == except {
-                                bench.poisoned(lanes.columns * lanes.stride)
-                            } else {
-                                bench.filled(&lanes.flat())
-                            }
-                        })
-                        .collect()
-                };
-                let parameters = bench.parameters(&[0.0]);
-                let builder = |buffers| bench.builder(&plan, &parameters, buffers);
-                let step = Step {
-                    rows: rows as u32,
-                    stride: lanes[0].stride as u32,
-                    share: 1.0 / rows as f32,
-                    ..Step::default()
-                };
-                let columns =
-                    |c: Columns, first: usize| lanes[c.buffer].block(first)[c.range()].to_vec();
-
-                // Forward adds to the log-determinant that is there.
-                let gains = Lanes::new(rows, 1, 77);
-                let (expected, expected_gains): (Vec<_>, Vec<_>) = starts(rows)
-                    .map(|first| {
-                        let mut z = vec![[0.0; LANES]; dims];
-                        let mut log_det = gains.block(first)[0];
-                        coupling::forward(
-                            Scalar,
-                            op,
-                            &lanes[op.input].block(first),
-                            op.log_scale.map(|s| columns(s, first)).as_deref(),
-                            &columns(op.shift, first),
-                            &mut z,
-                            &mut log_det,
-                        );
-                        (z, vec![log_det])
-                    })
-                    .unzip();
-                let buffers = filled(op.output);
-                let log_det = bench.filled(&gains.flat());
-                bench.run(
-                    &builder(&buffers).coupling_forward(op, &log_det).unwrap(),
-                    step,
-                );
-                check_columns(
-                    &what,
-                    &bench,
-                    &buffers[op.output],
-                    &lanes[op.output],
-                    0,
-                    &expected,
-                );
-                let got = bench.gpu.read(&log_det, rows).unwrap();
-                for (row, &value) in got.iter().enumerate() {
-                    let expected: &Vec<Column<f64>> = &expected_gains[row / LANES];
-                    close(
-                        &format!("{what}: log-det of row {row}"),
-                        value,
-                        expected[0][row % LANES],
-                    );
-                }
-
-                let expected: Vec<_> = starts(rows)
-                    .map(|first| {
-                        let mut x = vec![[0.0; LANES]; dims];
-                        coupling::inverse(
-                            Scalar,
-                            inverse_op,
-                            &lanes[inverse_op.input].block(first),
-                            inverse_op.log_scale.map(|s| columns(s, first)).as_deref(),
-                            &columns(inverse_op.shift, first),
-                            &mut x,
-                        );
-                        x
-                    })
-                    .collect();
-                let out = inverse_op.output;
-                let buffers = filled(out);
-                bench.run(
-                    &builder(&buffers).coupling_inverse(inverse_op).unwrap(),
-                    step,
-                );
-                check_columns(&what, &bench, &buffers[out], &lanes[out], 0, &expected);
-
-                // Backward.
-                let z_gradient = Lanes::new(rows, dims, 50).zero_filled();
-                let share = [-1.0 / rows as f64; LANES];
-                let mut expected = Vec::new();
-                let (mut expected_scale, mut expected_shift) = (Vec::new(), Vec::new());
-                for first in starts(rows) {
-                    let active = op.active.len();
-                    let mut x = vec![[0.0; LANES]; dims];
-                    let (mut scale, mut shift) =
-                        (vec![[0.0; LANES]; active], vec![[0.0; LANES]; active]);
-                    coupling::backward(
-                        Scalar,
-                        op,
-                        &lanes[op.input].block(first),
-                        op.log_scale.map(|s| columns(s, first)).as_deref(),
-                        &z_gradient.block(first),
-                        &share,
-                        &mut x,
-                        Some(&mut scale),
-                        &mut shift,
-                    );
-                    expected.push(x);
-                    expected_scale.push(scale);
-                    expected_shift.push(shift);
-                }
-                let buffers = filled(usize::MAX);
-                let gradients: Vec<wgpu::Buffer> = plan
-                    .gradient_widths
-                    .iter()
-                    .enumerate()
-                    .map(|(slot, width)| {
-                        if slot == plan.gradient_slots[op.output] {
-                            bench.filled(&z_gradient.flat())
-                        } else {
-                            bench.poisoned(width * z_gradient.stride)
-                        }
-                    })
-                    .collect();
-                let gradient_of = |buffer: usize| &gradients[plan.gradient_slots[buffer]];
-                let dispatch = builder(&buffers)
-                    .coupling_backward(op, &gradient_of)
-                    .unwrap();
-                bench.run(&dispatch, step);
-                let x_lanes = Lanes::new(rows, dims, 0);
-                check_columns(&what, &bench, gradient_of(op.input), &x_lanes, 0, &expected);
-                let mut heads = expected_shift;
-                let head_lanes = Lanes::new(rows, plan.widths[op.shift.buffer], 0);
-                if let Some(s) = op.log_scale {
-                    if s.buffer == op.shift.buffer {
-                        // One buffer: s, then t.
-                        for (both, scale) in heads.iter_mut().zip(expected_scale) {
-                            both.splice(0..0, scale);
-                        }
-                    } else {
-                        let buffer = gradient_of(s.buffer);
-                        check_columns(&what, &bench, buffer, &head_lanes, 0, &expected_scale);
-                    }
-                }
-                check_columns(
-                    &what,
-                    &bench,
-                    gradient_of(op.shift.buffer),
-                    &head_lanes,
-                    0,
-                    &heads,
-                );
-                for buffer in op.log_scale.iter().chain([&op.shift]).map(|c| c.buffer) {
-                    check_filling(&what, &bench, gradient_of(buffer), &head_lanes);
-                }
-                check_filling(&what, &bench, gradient_of(op.input), &x_lanes);
+                let case = Case::new(&bench, what, &plan, rows);
+                case.forward(coupling_of(&plan.forward, layer));
+                case.inverse(coupling_of(&plan.inverse, layer));
+                case.backward(coupling_of(&plan.forward, layer));
             }
         }
     }

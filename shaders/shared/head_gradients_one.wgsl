@@ -1,0 +1,5 @@
+@group(1) @binding(6) var<storage, read_write> head_gradient: array<vec4<f32>>;
+
+fn store_gradient(i: u32, k: u32, quad: u32, value: vec4<f32>) {
+    head_gradient[at(i * op.by_parameter + k * op.by_column, quad)] = value;
+}

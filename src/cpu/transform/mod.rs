@@ -1,0 +1,44 @@
+//! The maps that a coupling applies to its active columns, number by number: a file for each. Twins:
+//! `shaders/shared/transform_*.wgsl`.
+
+mod additive;
+mod affine;
+
+use pulp::Simd;
+
+use super::real::Real;
+use super::vector::Vector;
+
+pub use additive::Additive;
+pub use affine::Affine;
+
+/// An increasing map of one number, with parameters that a conditioner gives: `parameter(i)` is parameter `i` of
+/// [`Transform::parameters`](crate::flow::Transform::parameters).
+pub trait Elementwise<S: Simd, T: Real> {
+    /// z, and the logarithm of dz/dx.
+    fn forward(
+        &self,
+        simd: S,
+        x: Vector<S, T>,
+        parameter: impl Fn(usize) -> Vector<S, T>,
+    ) -> (Vector<S, T>, Vector<S, T>);
+
+    /// The x that gives z.
+    fn inverse(
+        &self,
+        simd: S,
+        z: Vector<S, T>,
+        parameter: impl Fn(usize) -> Vector<S, T>,
+    ) -> Vector<S, T>;
+
+    /// From the gradients of z and of the log-slope, that of x, which is returned, and that of each parameter, which goes to
+    /// `put`.
+    fn backward(
+        &self,
+        simd: S,
+        x: Vector<S, T>,
+        gradients: (Vector<S, T>, Vector<S, T>),
+        parameter: impl Fn(usize) -> Vector<S, T>,
+        put: impl FnMut(usize, Vector<S, T>),
+    ) -> Vector<S, T>;
+}

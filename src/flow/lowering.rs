@@ -1,0 +1,353 @@
+//! From a spec to a plan: tensors get their places, layers their ops, ops their buffers, in one walk.
+
+use super::layout::{Initial, Layout};
+use super::plan::{
+    BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan,
+};
+use super::polynomial::{Family, terms};
+use super::spec::{Activation, Conditioner, FlowSpec, Transform};
+
+impl Plan {
+    /// Lowers a spec that [`FlowSpec::validate`] accepts.
+    ///
+    /// # Errors
+    /// As [`FlowSpec::validate`].
+    pub fn new(spec: &FlowSpec) -> crate::Result<Self> {
+        spec.validate()?;
+        let mut lowering = Lowering {
+            spec,
+            layout: Layout::default(),
+            widths: Vec::new(),
+            gradient_slots: Vec::new(),
+            gradient_widths: vec![spec.dims; STATE_SLOTS],
+            states: 0,
+            layers: Vec::new(),
+            forward: Vec::new(),
+            inverses: Vec::new(),
+        };
+        let mut state = lowering.state();
+        for number in 0..spec.layers {
+            state = lowering.coupling_layer(number, state);
+        }
+        Ok(lowering.finish(state))
+    }
+}
+
+/// The states take turns with two gradient buffers: a layer needs those of its input and of its output.
+const STATE_SLOTS: usize = 2;
+
+struct Lowering<'a> {
+    spec: &'a FlowSpec,
+    layout: Layout,
+    widths: Vec<usize>,
+    gradient_slots: Vec<usize>,
+    gradient_widths: Vec<usize>,
+    /// So many states have buffers.
+    states: usize,
+    layers: Vec<Layer>,
+    forward: Vec<Op>,
+    /// Each layer's way back, to be put in reverse order.
+    inverses: Vec<Vec<Op>>,
+}
+
+/// A coupling layer in the making.
+struct Conditioning {
+    number: usize,
+    /// The columns that are conditioned on.
+    frozen: Columns,
+    /// What becomes of their gradient.
+    frozen_gradient: InputGradient,
+    /// The gradient buffer that its next buffer gets: the same place in each layer takes the same one.
+    slot: usize,
+    ops: Vec<Op>,
+}
+
+impl Lowering<'_> {
+    /// A new state of the flow.
+    fn state(&mut self) -> BufferId {
+        self.states += 1;
+        self.widths.push(self.spec.dims);
+        self.gradient_slots.push((self.states - 1) % STATE_SLOTS);
+        self.widths.len() - 1
+    }
+
+    /// A new buffer of a conditioner.
+    fn buffer(&mut self, width: usize, slot: &mut usize) -> Columns {
+        self.widths.push(width);
+        self.gradient_slots.push(*slot);
+        if *slot == self.gradient_widths.len() {
+            self.gradient_widths.push(0);
+        }
+        self.gradient_widths[*slot] = self.gradient_widths[*slot].max(width);
+        *slot += 1;
+        Columns {
+            buffer: self.widths.len() - 1,
+            first: 0,
+            count: width,
+        }
+    }
+
+    /// Adds a coupling layer after state `input`; returns the state that it makes.
+    fn coupling_layer(&mut self, number: usize, input: BufferId) -> BufferId {
+        let spec = self.spec;
+        let (active, frozen) = (spec.active(number), spec.frozen(number));
+        let mut conditioning = Conditioning {
+            number,
+            frozen: Columns {
+                buffer: input,
+                first: frozen.start,
+                count: frozen.len(),
+            },
+            frozen_gradient: if self.layers.is_empty() {
+                InputGradient::Skip
+            } else {
+                InputGradient::Add
+            },
+            slot: STATE_SLOTS,
+            ops: Vec::new(),
+        };
+        let networks: Vec<(&str, usize)> = spec
+            .networks()
+            .iter()
+            .map(|&(name, parameters)| (name, parameters * active.len()))
+            .collect();
+        let heads = match &spec.conditioner {
+            Conditioner::Mlp {
+                hidden, activation, ..
+            } => {
+                let network = |&(name, outputs): &(&str, usize)| {
+                    self.mlp(&mut conditioning, name, hidden, *activation, outputs)
+                };
+                networks.iter().map(network).collect()
+            }
+            &Conditioner::Polynomial {
+                family,
+                degree,
+                total_degree,
+                input_bound,
+            } => {
+                let bounded = (family, input_bound);
+                let degrees = (degree, total_degree);
+                let basis = self.basis(&mut conditioning, bounded, degrees);
+                self.coefficients(&mut conditioning, basis, &networks)
+            }
+        };
+        let output = self.state();
+        let coupling = Coupling {
+            layer: number,
+            input,
+            output,
+            strides: match spec.transform {
+                // All of s, then all of t.
+                Transform::Affine { .. } | Transform::Additive => (active.len(), 1),
+            },
+            active,
+            transform: spec.transform,
+            heads,
+        };
+        let mut ops = conditioning.ops;
+        // The frozen columns are the same before and after the coupling, so on the way back the conditioner reads them
+        // from the layer's output.
+        let mut back: Vec<Op> = ops
+            .iter()
+            .cloned()
+            .map(|op| reading_from(op, input, output))
+            .collect();
+        back.push(Op::Coupling(Coupling {
+            input: output,
+            output: input,
+            ..coupling.clone()
+        }));
+        // The last map of each network.
+        let last = ops.iter().filter_map(|op| match op {
+            Op::Linear(op) if op.activation.is_none() => Some(op.weight.start..op.bias.end),
+            _ => None,
+        });
+        let identity_at_zero = last.collect();
+        ops.push(Op::Coupling(coupling));
+        self.layer(number, (input, output), ops, back, identity_at_zero);
+        output
+    }
+
+    /// Adds a layer's ops to the lists.
+    fn layer(
+        &mut self,
+        number: usize,
+        (input, output): (BufferId, BufferId),
+        ops: Vec<Op>,
+        back: Vec<Op>,
+        identity_at_zero: Vec<std::ops::Range<usize>>,
+    ) {
+        let first = self.forward.len();
+        self.forward.extend(ops);
+        self.layers.push(Layer {
+            number,
+            input,
+            output,
+            forward: first..self.forward.len(),
+            // Its place is known when all layers are.
+            inverse: 0..back.len(),
+            identity_at_zero,
+        });
+        self.inverses.push(back);
+    }
+
+    /// The ops of one MLP from the frozen columns; returns where its output lies.
+    fn mlp(
+        &mut self,
+        conditioning: &mut Conditioning,
+        network: &str,
+        hidden: &[usize],
+        activation: Activation,
+        outputs: usize,
+    ) -> Columns {
+        let mut input = conditioning.frozen;
+        let mut input_gradient = conditioning.frozen_gradient;
+        for (k, &outputs) in hidden.iter().chain([&outputs]).enumerate() {
+            let name = format!("layers.{}.{network}.{k}", conditioning.number);
+            // As PyTorch's Linear and Equinox's: weights and biases uniform within 1/sqrt(inputs).
+            let bound = 1.0 / (input.count as f64).sqrt();
+            let initial = Initial::Uniform {
+                low: -bound,
+                high: bound,
+            };
+            let shape = vec![outputs, input.count];
+            let weight = self.layout.push(format!("{name}.weight"), shape, initial);
+            let bias = self
+                .layout
+                .push(format!("{name}.bias"), vec![outputs], initial);
+            let output = self.buffer(outputs, &mut conditioning.slot);
+            let activation = (k < hidden.len()).then_some(activation);
+            let saved = match activation {
+                Some(Activation::Silu) => self.buffer(outputs, &mut conditioning.slot),
+                _ => output,
+            };
+            conditioning.ops.push(Op::Linear(Linear {
+                input,
+                output,
+                weight,
+                transposed: false,
+                bias,
+                activation,
+                saved: saved.buffer,
+                input_gradient,
+            }));
+            if let Some(activation) = activation {
+                input_gradient = InputGradient::Through {
+                    activation,
+                    saved: saved.buffer,
+                };
+            }
+            input = output;
+        }
+        input
+    }
+
+    /// The polynomials of the frozen columns, which all networks share.
+    fn basis(
+        &mut self,
+        conditioning: &mut Conditioning,
+        (family, input_bound): (Family, f64),
+        (degree, total_degree): (usize, usize),
+    ) -> Columns {
+        let input = conditioning.frozen;
+        let terms = terms(input.count, degree, total_degree);
+        let output = self.buffer(terms.len(), &mut conditioning.slot);
+        conditioning.ops.push(Op::Basis(Basis {
+            input,
+            output,
+            family,
+            terms,
+            input_bound,
+            input_gradient: conditioning.frozen_gradient,
+        }));
+        output
+    }
+
+    /// The linear maps of the polynomials; returns where their outputs lie.
+    fn coefficients(
+        &mut self,
+        conditioning: &mut Conditioning,
+        basis: Columns,
+        networks: &[(&str, usize)],
+    ) -> Vec<Columns> {
+        let mut heads = Vec::new();
+        for (k, &(network, outputs)) in networks.iter().enumerate() {
+            let name = format!("layers.{}.{network}.coefficients", conditioning.number);
+            let initial = Initial::Normal { deviation: 0.1 };
+            let shape = vec![basis.count, outputs];
+            let weight = self.layout.push(name, shape, initial);
+            let output = self.buffer(outputs, &mut conditioning.slot);
+            conditioning.ops.push(Op::Linear(Linear {
+                input: basis,
+                output,
+                bias: weight.end..weight.end,
+                weight,
+                transposed: true,
+                activation: None,
+                saved: output.buffer,
+                input_gradient: match conditioning.frozen_gradient {
+                    // Polynomials of the data.
+                    InputGradient::Skip => InputGradient::Skip,
+                    // The last one comes first in the backward pass.
+                    _ if k + 1 == networks.len() => InputGradient::Write,
+                    _ => InputGradient::Add,
+                },
+            }));
+            heads.push(output);
+        }
+        heads
+    }
+
+    /// The plan, whose last state is the latent.
+    fn finish(mut self, latent: BufferId) -> Plan {
+        let dims = self.spec.dims;
+        let base = self.spec.base;
+        let [location, raw_spread] = match base.trained {
+            false => [0..0, 0..0],
+            true => {
+                let [location, raw_spread] = base.tensor_names();
+                let unit = Initial::Uniform {
+                    low: 0.0,
+                    high: 1.0,
+                };
+                [(location, Initial::Zero), (raw_spread, unit)]
+                    .map(|(name, initial)| self.layout.push(name.into(), vec![dims], initial))
+            }
+        };
+        let mut end = 0;
+        for layer in self.layers.iter_mut().rev() {
+            layer.inverse = end..end + layer.inverse.len();
+            end = layer.inverse.end;
+        }
+        Plan {
+            spec: self.spec.clone(),
+            base: BaseOp {
+                kind: base,
+                latent,
+                location,
+                raw_spread,
+            },
+            layout: self.layout,
+            widths: self.widths,
+            gradient_slots: self.gradient_slots,
+            gradient_widths: self.gradient_widths,
+            layers: self.layers,
+            forward: self.forward,
+            inverse: self.inverses.into_iter().rev().flatten().collect(),
+        }
+    }
+}
+
+/// `op`, reading flow state `to` where it read state `from`.
+fn reading_from(mut op: Op, from: BufferId, to: BufferId) -> Op {
+    let input = match &mut op {
+        Op::Linear(op) => &mut op.input.buffer,
+        Op::Basis(op) => &mut op.input.buffer,
+        Op::Coupling(_) => return op,
+    };
+    if *input == from {
+        *input = to;
+    }
+    op
+}
