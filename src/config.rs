@@ -63,6 +63,12 @@ pub struct Config {
 pub struct ModelConfig {
     pub layers: usize,
     pub transform: TransformName,
+    /// Splines: the number of bins.
+    #[serde(skip_serializing_if = "is_usual_bins")]
+    pub bins: usize,
+    /// Splines: the identity beyond it.
+    #[serde(skip_serializing_if = "is_usual_bound")]
+    pub spline_bound: f64,
     pub conditioner: ConditionerName,
     /// Widths of the MLP's hidden layers.
     pub hidden: Vec<usize>,
@@ -160,11 +166,26 @@ pub enum BaseName {
     TrainableLogistic,
 }
 
+/// The published values of keys that came later than files: left out where they say nothing new, so that a model file
+/// without a spline is what it was.
+const BINS: usize = 8;
+const SPLINE_BOUND: f64 = 4.0;
+
+fn is_usual_bins(bins: &usize) -> bool {
+    *bins == BINS
+}
+
+fn is_usual_bound(bound: &f64) -> bool {
+    *bound == SPLINE_BOUND
+}
+
 impl Default for ModelConfig {
     fn default() -> Self {
         ModelConfig {
             layers: 2,
             transform: TransformName::Affine,
+            bins: BINS,
+            spline_bound: SPLINE_BOUND,
             conditioner: ConditionerName::Mlp,
             hidden: vec![32],
             activation: Activation::Tanh,
@@ -405,18 +426,17 @@ impl ModelConfig {
     /// The spec of a flow over `dims` columns.
     ///
     /// # Errors
-    /// [`Error::Spec`] where a part is not built yet, and as [`FlowSpec::validate`].
+    /// As [`FlowSpec::validate`].
     pub fn spec(&self, dims: usize) -> Result<FlowSpec> {
         let transform = match self.transform {
             TransformName::Affine => Transform::Affine {
                 scale_bound: self.scale_bound,
             },
             TransformName::Additive => Transform::Additive,
-            TransformName::Spline => {
-                return Err(Error::Spec(
-                    "transform = \"spline\" is not built yet in this version".into(),
-                ));
-            }
+            TransformName::Spline => Transform::Spline {
+                bins: self.bins,
+                bound: self.spline_bound,
+            },
         };
         let polynomial = |family| Conditioner::Polynomial {
             family,
@@ -452,11 +472,7 @@ impl ModelConfig {
 
     /// The configuration that yields a spec.
     pub fn of(spec: &FlowSpec) -> Self {
-        let (transform, scale_bound) = match spec.transform {
-            Transform::Affine { scale_bound } => (TransformName::Affine, scale_bound),
-            Transform::Additive => (TransformName::Additive, 0.0),
-        };
-        let config = match &spec.conditioner {
+        let mut config = match &spec.conditioner {
             Conditioner::Mlp {
                 hidden,
                 activation,
@@ -484,16 +500,26 @@ impl ModelConfig {
                 ..ModelConfig::default()
             },
         };
+        config.transform = match spec.transform {
+            Transform::Affine { scale_bound } => {
+                config.scale_bound = scale_bound;
+                TransformName::Affine
+            }
+            Transform::Additive => TransformName::Additive,
+            Transform::Spline { bins, bound } => {
+                config.bins = bins;
+                config.spline_bound = bound;
+                TransformName::Spline
+            }
+        };
         ModelConfig {
             layers: spec.layers,
-            transform,
             base: match (spec.base.density, spec.base.trained) {
                 (Density::Normal, false) => BaseName::Normal,
                 (Density::Normal, true) => BaseName::TrainableNormal,
                 (Density::Logistic, false) => BaseName::Logistic,
                 (Density::Logistic, true) => BaseName::TrainableLogistic,
             },
-            scale_bound,
             ..config
         }
     }

@@ -55,7 +55,10 @@ fn bad_input_is_named_and_nothing_panics() {
     std::fs::write(folder.join("latin1.csv"), b"a,b\n1,\xff\xfe\n").unwrap();
     file("short.npy", "\u{93}NUMPY");
     file("bad.toml", "[model]\nlayer = 3\n");
-    file("spline.toml", "[model]\ntransform = \"spline\"\n");
+    file(
+        "spline.toml",
+        "[model]\ntransform = \"spline\"\nbins = 33\n",
+    );
     well(folder, "train good.csv --device cpu --steps 5");
     let model = std::fs::read(folder.join("good.safetensors")).unwrap();
     std::fs::write(folder.join("half.safetensors"), &model[..model.len() / 2]).unwrap();
@@ -128,7 +131,7 @@ fn bad_input_is_named_and_nothing_panics() {
     usage("train good.csv --config bad.toml", &["bad.toml", "layer"]);
     usage(
         "train good.csv --config spline.toml",
-        &["spline", "not built"],
+        &["bins = 33", "2 to 32"],
     );
     usage("train good.csv --config nosuch.toml", &["nosuch.toml"]);
     usage("train good.csv --device cpu --adapter 0", &["--adapter"]);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_close, flows, relative_l2, rows, take, training, training_rows};
+use common::{assert_close, coarseness, flows, relative_l2, rows, take, training, training_rows};
 use couplet::Matrix;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::Executor;
@@ -117,32 +117,45 @@ fn log_abs_determinant(mut a: Vec<Vec<f64>>) -> f64 {
 }
 
 /// log_prob is base density plus log-determinant, and a 2-D density integrates to 1 after training.
+/// Of smooth flows and of splines, whose second derivatives jump at the knots.
 #[test]
 fn a_trained_density_integrates_to_one() {
-    let (_, spec) = flows().remove(1);
-    let mut cpu = executor::<f64>(&spec);
+    for (name, tolerance) in [
+        ("two columns", 1e-6),
+        ("spline of many bins, two columns", 1e-3),
+    ] {
+        let total = integral(&flow(name));
+        let error = (total - 1.0).abs();
+        assert!(error < tolerance, "{name}: integrates to {total}");
+    }
+}
+
+fn flow(name: &str) -> FlowSpec {
+    let mut flows = flows().into_iter();
+    flows.find(|(known, _)| *known == name).expect(name).1
+}
+
+/// The integral of a flow's density over the plane, after some training.
+fn integral(spec: &FlowSpec) -> f64 {
+    let mut cpu = executor::<f64>(spec);
     cpu.start(&training_rows(500, 2, 1), &training(0)).unwrap();
     take(&mut cpu, 100);
-    // The density beyond 9 standard deviations is far below the tolerance; the trapezoidal rule converges faster
+    // The density beyond 9 standard deviations is far below the tolerance; the midpoint rule converges faster
     // than any power of the step for smooth functions that vanish at the ends.
-    let (n, reach) = (400, 9.0);
+    let (n, reach) = (800, 9.0);
     let step = 2.0 * reach / n as f64;
     let grid = Matrix::from_fn(n * n, 2, |row, column| {
         let k = if column == 0 { row / n } else { row % n };
         -reach + (k as f64 + 0.5) * step
     });
-    let total: f64 = cpu
-        .log_prob(&grid)
-        .unwrap()
-        .iter()
-        .map(|p| p.exp() * step * step)
-        .sum();
-    assert!((total - 1.0).abs() < 1e-6, "integrates to {total}");
+    let log_prob = cpu.log_prob(&grid).unwrap();
+    log_prob.iter().map(|p| p.exp() * step * step).sum()
 }
 
 #[test]
 fn f32_follows_f64() {
     for (name, spec) in flows() {
+        let coarse = coarseness(&spec);
         for batch_size in [0, 48] {
             let data = training_rows(203, spec.dims, 5);
             let (mut single, mut double) = (executor::<f32>(&spec), executor::<f64>(&spec));
@@ -151,18 +164,40 @@ fn f32_follows_f64() {
             let (loss, gradient) = single.loss_and_gradient().unwrap();
             let (expected_loss, expected) = double.loss_and_gradient().unwrap();
             // f32 rounds at 6e-8; a few hundred roundings a number, mostly independent.
-            assert_close(name, &[loss], &[expected_loss], 1e-6, 1e-6);
+            assert_close(
+                name,
+                &[loss],
+                &[expected_loss],
+                1e-6 * coarse,
+                1e-6 * coarse,
+            );
             let error = relative_l2(&gradient, &expected);
-            assert!(error < 1e-5, "{name}: gradient off by {error:e}");
+            assert!(error < 1e-5 * coarse, "{name}: gradient off by {error:e}");
             let losses = take(&mut single, 20);
-            assert_close(name, &losses, &take(&mut double, 20), 1e-5, 1e-5);
+            assert_close(
+                name,
+                &losses,
+                &take(&mut double, 20),
+                1e-5 * coarse,
+                1e-5 * coarse,
+            );
 
+            // Twenty steps of AdamW turn a rounding of a small gradient into a step; scores are compared without them.
+            single
+                .set_parameters(&double.parameters().unwrap())
+                .unwrap();
             let x = rows(70, spec.dims, 9);
             let a = single.log_prob(&x).unwrap();
-            assert_close(name, &a, &double.log_prob(&x).unwrap(), 1e-4, 1e-5);
+            assert_close(
+                name,
+                &a,
+                &double.log_prob(&x).unwrap(),
+                1e-4 * coarse,
+                1e-5 * coarse,
+            );
             let a = single.sample(4, 3..90).unwrap();
             let b = double.sample(4, 3..90).unwrap();
-            assert_close(name, a.values(), b.values(), 1e-4, 1e-4);
+            assert_close(name, a.values(), b.values(), 1e-4 * coarse, 1e-4 * coarse);
         }
     }
 }

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{
-    assert_close, flows, guarded_training, relative_l2, rows, take, training, training_rows,
+    assert_close, coarseness, flows, guarded_training, relative_l2, rows, take, training,
+    training_rows,
 };
 use couplet::cpu::CpuExecutor;
 use couplet::executor::{AdamW, Batches, Executor, Fault, Training};
@@ -28,6 +29,7 @@ fn pair(spec: &FlowSpec) -> (GpuExecutor, CpuExecutor<f64>) {
 #[test]
 fn loss_and_every_gradient_match_the_cpu() {
     for (name, spec) in flows() {
+        let coarse = coarseness(&spec);
         for (count, batch_size) in [(1, 0), (257, 0), (257, 100)] {
             let (mut gpu, mut cpu) = pair(&spec);
             let data = training_rows(count, spec.dims, 5);
@@ -39,7 +41,13 @@ fn loss_and_every_gradient_match_the_cpu() {
             let (expected_loss, expected) = cpu.loss_and_gradient().unwrap();
             // f32 rounds at 6e-8 and WGSL's exp and log are good to some 2e-7; a few hundred of each.
             let what = format!("{name}, {count} rows by {batch_size}");
-            assert_close(&what, &[loss], &[expected_loss], 2e-6, 2e-6);
+            assert_close(
+                &what,
+                &[loss],
+                &[expected_loss],
+                2e-6 * coarse,
+                2e-6 * coarse,
+            );
             for tensor in cpu.plan().layout.tensors() {
                 // A gradient is a mean over rows of numbers around 1, which may cancel: 2e-6 absolute for those.
                 let what = format!("{what}: {}", tensor.name);
@@ -48,8 +56,8 @@ fn loss_and_every_gradient_match_the_cpu() {
                     &what,
                     &gradient[range.clone()],
                     &expected[range],
-                    2e-6,
-                    2e-5,
+                    2e-6 * coarse,
+                    2e-5 * coarse,
                 );
             }
         }
@@ -59,6 +67,7 @@ fn loss_and_every_gradient_match_the_cpu() {
 #[test]
 fn training_follows_the_cpu() {
     for (name, spec) in flows() {
+        let coarse = coarseness(&spec);
         for training in [training(0), training(100), guarded_training(100)] {
             let (mut gpu, mut cpu) = pair(&spec);
             let data = training_rows(257, spec.dims, 5);
@@ -66,7 +75,7 @@ fn training_follows_the_cpu() {
             cpu.start(&data, &training).unwrap();
             let losses = take(&mut gpu, 20);
             let expected = take(&mut cpu, 20);
-            assert_close(name, &losses, &expected, 1e-5, 1e-5);
+            assert_close(name, &losses, &expected, 1e-5 * coarse, 1e-5 * coarse);
             let (gpu_state, cpu_state) = (gpu.state().unwrap(), cpu.state().unwrap());
             let error = relative_l2(&gpu_state.average, &cpu_state.average);
             assert!(error < 1e-3, "{name}: averages off by {error:e}");
@@ -111,21 +120,52 @@ fn a_timed_step_is_a_step() {
 #[test]
 fn scores_and_samples_match_the_cpu() {
     for (name, spec) in flows() {
+        let coarse = coarseness(&spec);
         let (mut gpu, mut cpu) = pair(&spec);
         let x = rows(300, spec.dims, 6);
         let (z, log_det) = gpu.forward(&x).unwrap();
         let (expected_z, expected_log_det) = cpu.forward(&x).unwrap();
-        assert_close(name, z.values(), expected_z.values(), 1e-5, 1e-5);
-        assert_close(name, &log_det, &expected_log_det, 1e-5, 1e-5);
+        assert_close(
+            name,
+            z.values(),
+            expected_z.values(),
+            1e-5 * coarse,
+            1e-5 * coarse,
+        );
+        assert_close(
+            name,
+            &log_det,
+            &expected_log_det,
+            1e-5 * coarse,
+            1e-5 * coarse,
+        );
         let scores = gpu.log_prob(&x).unwrap();
-        assert_close(name, &scores, &cpu.log_prob(&x).unwrap(), 1e-5, 1e-5);
+        assert_close(
+            name,
+            &scores,
+            &cpu.log_prob(&x).unwrap(),
+            1e-5 * coarse,
+            1e-5 * coarse,
+        );
         let back = gpu.inverse(&expected_z).unwrap();
-        assert_close(name, back.values(), x.values(), 1e-5, 1e-5);
+        assert_close(
+            name,
+            back.values(),
+            x.values(),
+            1e-5 * coarse,
+            1e-5 * coarse,
+        );
         // Across the point where the row's number takes a second word.
         let wanted = (1 << 32) - 100..(1 << 32) + 100;
         let sample = gpu.sample(4, wanted.clone()).unwrap();
         let expected = cpu.sample(4, wanted).unwrap();
-        assert_close(name, sample.values(), expected.values(), 2e-5, 2e-5);
+        assert_close(
+            name,
+            sample.values(),
+            expected.values(),
+            2e-5 * coarse,
+            2e-5 * coarse,
+        );
     }
 }
 

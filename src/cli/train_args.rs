@@ -3,7 +3,9 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::config::{BaseName, ConditionerName, Config, Preset, ScheduleName, Start};
+use crate::config::{
+    BaseName, ConditionerName, Config, Preset, ScheduleName, Start, TransformName,
+};
 use crate::data::TargetName;
 use crate::flow::Activation;
 
@@ -106,6 +108,15 @@ pub struct Settings {
     /// Coupling layers
     #[arg(long, value_name = "K")]
     layers: Option<usize>,
+    /// What a layer does to its columns
+    #[arg(long, value_name = "affine|additive|spline", value_parser = parse::<TransformName>)]
+    transform: Option<TransformName>,
+    /// Splines: number of bins
+    #[arg(long, value_name = "K")]
+    bins: Option<usize>,
+    /// Splines: the identity beyond it
+    #[arg(long, value_name = "B", allow_negative_numbers = true)]
+    spline_bound: Option<f64>,
     /// A network, or polynomials
     #[arg(long, value_name = "mlp|hermite|legendre", value_parser = parse::<ConditionerName>)]
     pub(super) conditioner: Option<ConditionerName>,
@@ -167,6 +178,9 @@ impl Settings {
         set(&self.start, &mut train.start);
         set(&self.seed, &mut train.seed);
         set(&self.layers, &mut model.layers);
+        set(&self.transform, &mut model.transform);
+        set(&self.bins, &mut model.bins);
+        set(&self.spline_bound, &mut model.spline_bound);
         set(&self.conditioner, &mut model.conditioner);
         set(&self.hidden, &mut model.hidden);
         set(&self.activation, &mut model.activation);

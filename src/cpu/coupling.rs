@@ -4,7 +4,7 @@ use crate::flow::{Coupling, Transform};
 
 use super::lanes::Column;
 use super::real::Real;
-use super::transform::{Additive, Affine, Elementwise};
+use super::transform::{Additive, Affine, Elementwise, Spline};
 use super::vector::{Vector, load, store, vectors};
 
 /// The conditioner's outputs that a coupling reads: one buffer, or one for each parameter. The second is empty where there
@@ -23,6 +23,10 @@ macro_rules! with_transform {
             }
             Transform::Additive => {
                 let $map = Additive;
+                $body
+            }
+            Transform::Spline { bins, bound } => {
+                let $map = Spline { bins, bound };
                 $body
             }
         }

@@ -108,6 +108,12 @@ impl<S: Simd, T: Real> Vector<S, T> {
         self.with(<T as Arithmetic>::ln_1p_(self.simd, self.value))
     }
 
+    /// The natural logarithm of a positive number.
+    #[inline(always)]
+    pub fn ln(self) -> Self {
+        self.with(<T as Arithmetic>::ln_(self.simd, self.value))
+    }
+
     #[inline(always)]
     pub fn abs(self) -> Self {
         self.with(<T as Arithmetic>::abs(self.simd, self.value))
@@ -128,35 +134,33 @@ impl<S: Simd, T: Real> Vector<S, T> {
     /// `self`, but 0 where it is negative. A NaN stays: a fault must show.
     #[inline(always)]
     pub fn relu(self) -> Self {
-        let zero = <T as Arithmetic>::splat(self.simd, T::zero());
-        self.with(<T as Arithmetic>::where_greater(
-            self.simd, zero, self.value, zero, self.value,
-        ))
+        let zero = Self::splat(self.simd, T::zero());
+        zero.where_greater(self, zero, self)
     }
 
     /// `self` where `other` is above 0, else 0.
     #[inline(always)]
     pub fn only_where_positive(self, other: Self) -> Self {
-        let zero = <T as Arithmetic>::splat(self.simd, T::zero());
+        let zero = Self::splat(self.simd, T::zero());
+        other.where_greater(zero, self, zero)
+    }
+
+    /// `yes` where `self` is above `other`, `no` elsewhere, also where either is NaN.
+    #[inline(always)]
+    pub fn where_greater(self, other: Self, yes: Self, no: Self) -> Self {
         self.with(<T as Arithmetic>::where_greater(
             self.simd,
-            other.value,
-            zero,
             self.value,
-            zero,
+            other.value,
+            yes.value,
+            no.value,
         ))
     }
 
     /// The larger of the two; `self` where either is NaN.
     #[inline(always)]
     pub fn max(self, other: Self) -> Self {
-        self.with(<T as Arithmetic>::where_greater(
-            self.simd,
-            other.value,
-            self.value,
-            other.value,
-            self.value,
-        ))
+        other.where_greater(self, other, self)
     }
 
     /// The largest of its numbers, and at least 0.

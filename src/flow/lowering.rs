@@ -140,6 +140,8 @@ impl Lowering<'_> {
             strides: match spec.transform {
                 // All of s, then all of t.
                 Transform::Affine { .. } | Transform::Additive => (active.len(), 1),
+                // Column after column.
+                Transform::Spline { .. } => (1, spec.transform.parameters()),
             },
             active,
             transform: spec.transform,

@@ -14,4 +14,7 @@ pub use plan::{
     BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan,
 };
 pub use polynomial::{Family, Term, count_terms, max_terms, terms};
-pub use spec::{Activation, Base, Conditioner, Density, FlowSpec, MAX_PARAMETERS, Transform};
+pub use spec::{
+    Activation, Base, Conditioner, Density, FlowSpec, MAX_BINS, MAX_PARAMETERS, SPLINE_MINIMUM,
+    Transform, spline_slope_offset,
+};

@@ -30,6 +30,32 @@ pub enum Transform {
     Affine { scale_bound: f64 },
     /// `z = x + t`, volume preserving (Dinh et al. 2015, "NICE", eq. 8).
     Additive,
+    /// A monotonic rational-quadratic spline with `bins` bins (2 to [`MAX_BINS`]) on [-bound, bound], the identity beyond
+    /// (Durkan et al. 2019, "Neural spline flows", section 3.1).
+    Spline { bins: usize, bound: f64 },
+}
+
+/// The most bins of a spline.
+pub const MAX_BINS: usize = 32;
+
+/// The least share of its side that a spline's bin has, and the least slope at a knot (Durkan et al. 2019, appendix B).
+pub const SPLINE_MINIMUM: f64 = 1e-3;
+
+/// What is added to the number that a spline's slope is made of, so that 0 makes it 1.
+pub fn spline_slope_offset() -> f64 {
+    (1.0 - SPLINE_MINIMUM).exp_m1().ln()
+}
+
+impl Transform {
+    /// How many numbers it takes for each active column. The affine transform's are s and t, the additive one's t, the spline's
+    /// those of the widths, of the heights, and of the slopes at the inner knots.
+    pub fn parameters(self) -> usize {
+        match self {
+            Transform::Affine { .. } => 2,
+            Transform::Additive => 1,
+            Transform::Spline { bins, .. } => 3 * bins - 1,
+        }
+    }
 }
 
 /// The function of the frozen dimensions that yields the transform's parameters.
@@ -126,15 +152,15 @@ impl FlowSpec {
 
     /// The networks of one layer's conditioner, by the name they bear in the model file, with their output widths
     /// as multiples of the number of active dimensions.
-    pub fn networks(&self) -> &'static [(&'static str, usize)] {
+    pub fn networks(&self) -> Vec<(&'static str, usize)> {
         let separate = match self.conditioner {
             Conditioner::Mlp { separate, .. } => separate,
             Conditioner::Polynomial { .. } => true,
         };
         match (self.transform, separate) {
-            (Transform::Affine { .. }, true) => &[("s", 1), ("t", 1)],
-            (Transform::Affine { .. }, false) => &[("net", 2)],
-            (Transform::Additive, _) => &[("t", 1)],
+            (Transform::Affine { .. }, true) => vec![("s", 1), ("t", 1)],
+            (Transform::Additive, _) => vec![("t", 1)],
+            (transform, _) => vec![("net", transform.parameters())],
         }
     }
 
@@ -172,6 +198,15 @@ impl FlowSpec {
             return fail(format!(
                 "scale_bound = {scale_bound}: must be 0 (unbounded) or a positive number"
             ));
+        }
+        if let Transform::Spline { bins, bound } = self.transform {
+            if !(2..=MAX_BINS).contains(&bins) {
+                return fail(format!("bins = {bins}: a spline has 2 to {MAX_BINS} bins"));
+            }
+            // Of an input so far out nothing would be left in the spline, or nothing of f32's digits in a bin.
+            if !(0.1..=1000.0).contains(&bound) {
+                return fail(format!("spline_bound = {bound}: must be from 0.1 to 1000"));
+            }
         }
         match &self.conditioner {
             Conditioner::Mlp { hidden, .. } => {
@@ -266,6 +301,9 @@ impl fmt::Display for FlowSpec {
             Transform::Affine { scale_bound: 0.0 } => "affine".into(),
             Transform::Affine { scale_bound } => format!("affine (log-scale within {scale_bound})"),
             Transform::Additive => "additive".to_string(),
+            Transform::Spline { bins, bound } => {
+                format!("spline ({bins} bins, within {bound})")
+            }
         };
         let conditioner = match &self.conditioner {
             Conditioner::Mlp {
@@ -275,7 +313,7 @@ impl fmt::Display for FlowSpec {
             } => {
                 let activation = format!("{activation:?}").to_lowercase();
                 let networks = match (self.transform, separate) {
-                    (Transform::Additive, _) => "",
+                    (Transform::Additive | Transform::Spline { .. }, _) => "",
                     (_, true) => ", separate networks for s and t",
                     (_, false) => ", one network for s and t",
                 };

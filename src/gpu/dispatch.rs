@@ -306,6 +306,11 @@ impl Builder<'_> {
                 bound: match op.transform {
                     Transform::Affine { scale_bound } => scale_bound as f32,
                     Transform::Additive => 0.0,
+                    Transform::Spline { bound, .. } => bound as f32,
+                },
+                bins: match op.transform {
+                    Transform::Spline { bins, .. } => bins as u32,
+                    _ => 0,
                 },
             },
         )

@@ -1,7 +1,9 @@
 use std::fmt::Write;
 
 use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON, Fault};
-use crate::flow::{Activation, Base, Density, Family, Transform};
+use crate::flow::{
+    Activation, Base, Density, Family, SPLINE_MINIMUM, Transform, spline_slope_offset,
+};
 use crate::random::Purpose;
 
 use super::shader::{File, Source, record};
@@ -136,8 +138,10 @@ record! {
         /// How far apart in one head are neighbouring parameters, and the same parameter of neighbouring columns.
         by_parameter: u32,
         by_column: u32,
-        /// The affine transform's bound of the log-scale.
+        /// The affine transform's bound of the log-scale, the spline's of what it bends.
         bound: f32,
+        /// The spline's.
+        bins: u32,
     }
 }
 
@@ -302,6 +306,7 @@ impl WeightForm {
 pub enum Elementwise {
     Affine,
     Additive,
+    Spline,
 }
 
 impl Elementwise {
@@ -309,20 +314,23 @@ impl Elementwise {
         match transform {
             Transform::Affine { .. } => Elementwise::Affine,
             Transform::Additive => Elementwise::Additive,
+            Transform::Spline { .. } => Elementwise::Spline,
         }
     }
 
     /// Every transform with the heads that it may have.
-    const ALL: [(Elementwise, Heads); 3] = [
+    const ALL: [(Elementwise, Heads); 4] = [
         (Elementwise::Affine, Heads::One),
         (Elementwise::Affine, Heads::Two),
         (Elementwise::Additive, Heads::One),
+        (Elementwise::Spline, Heads::One),
     ];
 
     fn file(self) -> File {
         match self {
             Elementwise::Affine => file!("shared/transform_affine.wgsl"),
             Elementwise::Additive => file!("shared/transform_additive.wgsl"),
+            Elementwise::Spline => file!("shared/transform_spline.wgsl"),
         }
     }
 }
@@ -705,7 +713,13 @@ fn prelude() -> String {
     {
         let _ = writeln!(text, "const {name} = {value}u;");
     }
-    for (name, value) in [("BETA1", BETA1), ("BETA2", BETA2), ("EPSILON", EPSILON)] {
+    for (name, value) in [
+        ("BETA1", BETA1),
+        ("BETA2", BETA2),
+        ("EPSILON", EPSILON),
+        ("SPLINE_MINIMUM", SPLINE_MINIMUM),
+        ("SPLINE_SLOPE_OFFSET", spline_slope_offset()),
+    ] {
         let _ = writeln!(text, "const {name} = {value:?};");
     }
     for record in [

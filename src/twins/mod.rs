@@ -160,6 +160,19 @@ fn check_columns(
     first: usize,
     expected: &[Vec<Column<f64>>],
 ) {
+    check_columns_by(what, bench, buffer, lanes, first, expected, TOLERANCE);
+}
+
+/// As [`check_columns`], with a tolerance.
+fn check_columns_by(
+    what: &str,
+    bench: &Bench,
+    buffer: &wgpu::Buffer,
+    lanes: &Lanes,
+    first: usize,
+    expected: &[Vec<Column<f64>>],
+    tolerance: f64,
+) {
     let got = bench
         .gpu
         .read(buffer, lanes.columns * lanes.stride)
@@ -175,11 +188,8 @@ fn check_columns(
             );
         } else if row < lanes.rows {
             let expected = expected[row / LANES][column - first][row % LANES];
-            close(
-                &format!("{what}: column {column}, row {row}"),
-                value,
-                expected,
-            );
+            let what = format!("{what}: column {column}, row {row}");
+            close_by(&what, value, expected, [tolerance; 2]);
         }
     }
 }
@@ -200,15 +210,21 @@ fn check_filling(what: &str, bench: &Bench, gradient: &wgpu::Buffer, lanes: &Lan
 }
 
 /// Sums of up to some hundred products of numbers around 1, rounded at 6e-8 each: 1e-5 leaves a factor of a few.
+const TOLERANCE: f64 = 1e-5;
+
 fn close(what: &str, got: f32, expected: f64) {
     close_within(what, got, expected, 1.0);
 }
 
 /// As [`close`], for sums of numbers around `scale`.
 fn close_within(what: &str, got: f32, expected: f64, scale: f64) {
+    close_by(what, got, expected, [TOLERANCE * scale, TOLERANCE]);
+}
+
+fn close_by(what: &str, got: f32, expected: f64, [absolute, relative]: [f64; 2]) {
     let error = (f64::from(got) - expected).abs();
     assert!(
-        error <= 1e-5 * scale + 1e-5 * expected.abs(),
+        error <= absolute + relative * expected.abs(),
         "{what}: {got}, expected {expected}"
     );
 }

@@ -28,6 +28,7 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
     };
     let affine = Transform::Affine { scale_bound: 0.0 };
     let bounded = Transform::Affine { scale_bound: 1.5 };
+    let spline = |bins, bound| Transform::Spline { bins, bound };
     use Activation::{Relu, Silu, Tanh};
     const NORMAL: Base = Base::new(Density::Normal, false);
     const TRAINED_NORMAL: Base = Base::new(Density::Normal, true);
@@ -93,6 +94,30 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
             ),
         ),
         (
+            "spline, shared, silu",
+            flow(5, 4, spline(5, 1.5), mlp(&[9, 7], Silu, false), NORMAL),
+        ),
+        (
+            "spline of many bins, two columns",
+            flow(
+                2,
+                2,
+                spline(32, 2.5),
+                mlp(&[6], Tanh, false),
+                TRAINED_NORMAL,
+            ),
+        ),
+        (
+            "spline of two bins, polynomials",
+            flow(
+                3,
+                3,
+                spline(2, 3.0),
+                polynomial(Family::Hermite, 2, 2, 3.0),
+                NORMAL,
+            ),
+        ),
+        (
             "logistic",
             flow(3, 2, affine, mlp(&[6], Tanh, true), LOGISTIC),
         ),
@@ -105,6 +130,15 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
             flow(128, 2, bounded, mlp(&[65], Relu, false), TRAINED_NORMAL),
         ),
     ]
+}
+
+/// What the tolerances of f32 are multiplied by for a flow: a place in a spline's bin has a digit or two less than the number
+/// that lies there.
+pub fn coarseness(spec: &FlowSpec) -> f64 {
+    match spec.transform {
+        Transform::Spline { .. } => 10.0,
+        _ => 1.0,
+    }
 }
 
 /// Rows of numbers around 0, some larger than 1, the same for the same seed.

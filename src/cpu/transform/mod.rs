@@ -3,6 +3,7 @@
 
 mod additive;
 mod affine;
+mod spline;
 
 use pulp::Simd;
 
@@ -11,6 +12,7 @@ use super::vector::Vector;
 
 pub use additive::Additive;
 pub use affine::Affine;
+pub use spline::Spline;
 
 /// An increasing map of one number, with parameters that a conditioner gives: `parameter(i)` is parameter `i` of
 /// [`Transform::parameters`](crate::flow::Transform::parameters).

@@ -1,0 +1,508 @@
+use pulp::Simd;
+
+use crate::cpu::real::Real;
+use crate::cpu::vector::Vector;
+use crate::flow::{MAX_BINS, SPLINE_MINIMUM, spline_slope_offset};
+
+use super::Elementwise;
+
+/// A rational-quadratic spline with so many bins on [-bound, bound], and the identity outside (Durkan et al. 2019, "Neural
+/// spline flows", eq. 4 to 8 and appendix A.1). All parameters zero make it the identity. Twin:
+/// `shaders/shared/transform_spline.wgsl`.
+///
+/// The parameters are numbers for the widths, for the heights, and for the slopes at the inner knots. The input is clamped
+/// before the maths, and the tail chosen after: the other way round a tail's infinities come back as NaN in gradients.
+pub struct Spline {
+    pub bins: usize,
+    pub bound: f64,
+}
+
+/// The widths or the heights of all bins, as the softmax has them before its division.
+struct Sides<S: Simd, T: Real> {
+    exponentials: [Vector<S, T>; MAX_BINS],
+    /// 1 / their sum.
+    inverse: Vector<S, T>,
+    /// What a share of 1 is long, and what every bin is at least.
+    span: Vector<S, T>,
+    least: Vector<S, T>,
+}
+
+impl<S: Simd, T: Real> Sides<S, T> {
+    #[inline(always)]
+    fn share(&self, bin: usize) -> Vector<S, T> {
+        self.exponentials[bin] * self.inverse
+    }
+
+    #[inline(always)]
+    fn length(&self, bin: usize) -> Vector<S, T> {
+        self.share(bin).mul_add(self.span, self.least)
+    }
+}
+
+/// The bin that a number is in.
+struct Bin<S: Simd, T: Real> {
+    /// Its number.
+    index: Vector<S, T>,
+    /// Where it begins, in x and in z.
+    x: Vector<S, T>,
+    z: Vector<S, T>,
+    width: Vector<S, T>,
+    height: Vector<S, T>,
+    /// What the slopes at its ends are made of.
+    raw_slopes: [Vector<S, T>; 2],
+}
+
+impl<S: Simd, T: Real> Bin<S, T> {
+    /// `before` where this bin comes after bin `k`, `at` where it is bin `k`, else 0.
+    #[inline(always)]
+    fn by_place(&self, simd: S, k: usize, before: Vector<S, T>, at: Vector<S, T>) -> Vector<S, T> {
+        let zero = Vector::splat(simd, T::zero());
+        let number = Vector::splat(simd, T::of(k as f64));
+        let at = number.where_greater(self.index, zero, at);
+        self.index.where_greater(number, before, at)
+    }
+}
+
+/// The curve in a bin, by the place t in it, from 0 to 1.
+struct Curve<S: Simd, T: Real> {
+    one: Vector<S, T>,
+    t: Vector<S, T>,
+    /// t (1 - t).
+    u: Vector<S, T>,
+    /// Height by width.
+    s: Vector<S, T>,
+    /// The slopes at the ends.
+    d: [Vector<S, T>; 2],
+    /// d0 + d1 - 2 s.
+    bend: Vector<S, T>,
+    /// z = z0 + height * numerator / denominator.
+    numerator: Vector<S, T>,
+    denominator: Vector<S, T>,
+    /// dz/dx = s^2 * rise / denominator^2.
+    rise: Vector<S, T>,
+}
+
+impl<S: Simd, T: Real> Curve<S, T> {
+    #[inline(always)]
+    fn new(simd: S, bin: &Bin<S, T>, d: [Vector<S, T>; 2], t: Vector<S, T>) -> Self {
+        let one = Vector::splat(simd, T::one());
+        let s = bin.height / bin.width;
+        let u = t * (one - t);
+        let bend = d[0] + d[1] - (s + s);
+        let rest = one - t;
+        Curve {
+            one,
+            t,
+            u,
+            s,
+            d,
+            bend,
+            numerator: s * t * t + d[0] * u,
+            denominator: s + bend * u,
+            rise: d[1] * t * t + (s + s) * u + d[0] * rest * rest,
+        }
+    }
+
+    #[inline(always)]
+    fn ratio(&self) -> Vector<S, T> {
+        self.numerator / self.denominator
+    }
+
+    #[inline(always)]
+    fn log_slope(&self) -> Vector<S, T> {
+        let root = self.s / self.denominator;
+        (root * root * self.rise).ln()
+    }
+}
+
+impl Spline {
+    #[inline(always)]
+    fn sides<S: Simd, T: Real>(
+        &self,
+        simd: S,
+        first: usize,
+        parameter: &impl Fn(usize) -> Vector<S, T>,
+    ) -> Sides<S, T> {
+        let zero = Vector::splat(simd, T::zero());
+        let mut exponentials = [zero; MAX_BINS];
+        let mut largest = parameter(first);
+        for k in 1..self.bins {
+            largest = largest.max(parameter(first + k));
+        }
+        let mut sum = zero;
+        for (k, exponential) in exponentials.iter_mut().enumerate().take(self.bins) {
+            *exponential = (parameter(first + k) - largest).exp();
+            sum += *exponential;
+        }
+        let whole = 2.0 * self.bound;
+        Sides {
+            exponentials,
+            inverse: Vector::splat(simd, T::one()) / sum,
+            span: Vector::splat(
+                simd,
+                T::of(whole * (1.0 - SPLINE_MINIMUM * self.bins as f64)),
+            ),
+            least: Vector::splat(simd, T::of(whole * SPLINE_MINIMUM)),
+        }
+    }
+
+    /// The bin of a number between the bounds, x or, where `by_height` says so, z.
+    #[inline(always)]
+    fn bin<S: Simd, T: Real>(
+        &self,
+        simd: S,
+        value: Vector<S, T>,
+        by_height: bool,
+        (widths, heights): (&Sides<S, T>, &Sides<S, T>),
+        parameter: &impl Fn(usize) -> Vector<S, T>,
+    ) -> Bin<S, T> {
+        let number = |value: f64| Vector::splat(simd, T::of(value));
+        let mut edge = [number(-self.bound); 2];
+        let mut bin = Bin {
+            index: number(0.0),
+            x: edge[0],
+            z: edge[1],
+            width: widths.length(0),
+            height: heights.length(0),
+            raw_slopes: [0, 1].map(
+                #[inline(always)]
+                |knot| self.raw_slope(simd, knot, parameter),
+            ),
+        };
+        let mut length = [bin.width, bin.height];
+        for k in 1..self.bins {
+            edge = [edge[0] + length[0], edge[1] + length[1]];
+            length = [widths.length(k), heights.length(k)];
+            let knot = edge[usize::from(by_height)];
+            let [left, right] = &mut bin.raw_slopes;
+            for (now, here) in [
+                (&mut bin.index, number(k as f64)),
+                (&mut bin.x, edge[0]),
+                (&mut bin.z, edge[1]),
+                (&mut bin.width, length[0]),
+                (&mut bin.height, length[1]),
+                (left, self.raw_slope(simd, k, parameter)),
+                (right, self.raw_slope(simd, k + 1, parameter)),
+            ] {
+                *now = value.where_greater(knot, here, *now);
+            }
+        }
+        bin
+    }
+
+    /// What the slope at a knot is made of; that at the bounds, which is 1, of 0.
+    #[inline(always)]
+    fn raw_slope<S: Simd, T: Real>(
+        &self,
+        simd: S,
+        knot: usize,
+        parameter: &impl Fn(usize) -> Vector<S, T>,
+    ) -> Vector<S, T> {
+        if knot == 0 || knot == self.bins {
+            Vector::splat(simd, T::zero())
+        } else {
+            parameter(2 * self.bins + knot - 1)
+        }
+    }
+
+    /// A slope, and what its derivative by the raw number is the sigmoid of.
+    #[inline(always)]
+    fn slope<S: Simd, T: Real>(simd: S, raw: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
+        let zero = Vector::splat(simd, T::zero());
+        let raw = raw + Vector::splat(simd, T::of(spline_slope_offset()));
+        let softplus = raw.max(zero) + (-raw.abs()).exp().ln_1p();
+        (Vector::splat(simd, T::of(SPLINE_MINIMUM)) + softplus, raw)
+    }
+
+    #[inline(always)]
+    fn clamped<S: Simd, T: Real>(&self, simd: S, value: Vector<S, T>) -> Vector<S, T> {
+        let bound = Vector::splat(simd, T::of(self.bound));
+        let below = value.where_greater(bound, bound, value);
+        (-bound).where_greater(below, -bound, below)
+    }
+
+    /// `inside` where the value lies between the bounds, else `outside`.
+    #[inline(always)]
+    fn choose<S: Simd, T: Real>(
+        &self,
+        simd: S,
+        value: Vector<S, T>,
+        inside: Vector<S, T>,
+        outside: Vector<S, T>,
+    ) -> Vector<S, T> {
+        let bound = Vector::splat(simd, T::of(self.bound));
+        value.abs().where_greater(bound, outside, inside)
+    }
+}
+
+/// Rounding may carry a place a little over the ends of its bin.
+#[inline(always)]
+fn within<S: Simd, T: Real>(simd: S, t: Vector<S, T>) -> Vector<S, T> {
+    let (zero, one) = (
+        Vector::splat(simd, T::zero()),
+        Vector::splat(simd, T::one()),
+    );
+    let t = t.where_greater(one, one, t);
+    zero.where_greater(t, zero, t)
+}
+
+impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
+    #[inline(always)]
+    fn forward(
+        &self,
+        simd: S,
+        x: Vector<S, T>,
+        parameter: impl Fn(usize) -> Vector<S, T>,
+    ) -> (Vector<S, T>, Vector<S, T>) {
+        let widths = self.sides(simd, 0, &parameter);
+        let heights = self.sides(simd, self.bins, &parameter);
+        let clamped = self.clamped(simd, x);
+        let bin = self.bin(simd, clamped, false, (&widths, &heights), &parameter);
+        let d = bin.raw_slopes.map(
+            #[inline(always)]
+            |raw| Self::slope(simd, raw).0,
+        );
+        let t = within(simd, (clamped - bin.x) / bin.width);
+        let curve = Curve::new(simd, &bin, d, t);
+        let z = curve.ratio().mul_add(bin.height, bin.z);
+        let zero = Vector::splat(simd, T::zero());
+        (
+            self.choose(simd, x, z, x),
+            self.choose(simd, x, curve.log_slope(), zero),
+        )
+    }
+
+    #[inline(always)]
+    fn inverse(
+        &self,
+        simd: S,
+        z: Vector<S, T>,
+        parameter: impl Fn(usize) -> Vector<S, T>,
+    ) -> Vector<S, T> {
+        let widths = self.sides(simd, 0, &parameter);
+        let heights = self.sides(simd, self.bins, &parameter);
+        let clamped = self.clamped(simd, z);
+        let bin = self.bin(simd, clamped, true, (&widths, &heights), &parameter);
+        let [d0, d1] = bin.raw_slopes.map(
+            #[inline(always)]
+            |raw| Self::slope(simd, raw).0,
+        );
+        // The root of a t^2 + b t + c that lies in the bin (appendix A.1, eq. 29).
+        let s = bin.height / bin.width;
+        let rise = clamped - bin.z;
+        let bent = rise * (d0 + d1 - (s + s));
+        let a = bin.height * (s - d0) + bent;
+        let b = bin.height * d0 - bent;
+        let c = -(s * rise);
+        let zero = Vector::splat(simd, T::zero());
+        let four = Vector::splat(simd, T::of(4.0));
+        let root = (b * b - four * a * c).max(zero).sqrt();
+        let t = within(simd, (c + c) / (-(b + root)));
+        self.choose(simd, z, t.mul_add(bin.width, bin.x), z)
+    }
+
+    #[inline(always)]
+    fn backward(
+        &self,
+        simd: S,
+        x: Vector<S, T>,
+        (of_z, of_log_slope): (Vector<S, T>, Vector<S, T>),
+        parameter: impl Fn(usize) -> Vector<S, T>,
+        mut put: impl FnMut(usize, Vector<S, T>),
+    ) -> Vector<S, T> {
+        let zero = Vector::splat(simd, T::zero());
+        let widths = self.sides(simd, 0, &parameter);
+        let heights = self.sides(simd, self.bins, &parameter);
+        let clamped = self.clamped(simd, x);
+        let bin = self.bin(simd, clamped, false, (&widths, &heights), &parameter);
+        let slopes = bin.raw_slopes.map(
+            #[inline(always)]
+            |raw| Self::slope(simd, raw),
+        );
+        let t = within(simd, (clamped - bin.x) / bin.width);
+        let curve = Curve::new(
+            simd,
+            &bin,
+            slopes.map(
+                #[inline(always)]
+                |(d, _)| d,
+            ),
+            t,
+        );
+
+        // In the tails nothing depends on the parameters.
+        let gz = self.choose(simd, x, of_z, zero);
+        let gl = self.choose(simd, x, of_log_slope, zero);
+        let Curve {
+            one,
+            t,
+            u,
+            s,
+            d: [d0, d1],
+            bend,
+            denominator,
+            rise,
+            ..
+        } = curve;
+        let two = one + one;
+        let rest = one - t;
+        let tilt = rest - t;
+        let ratio = curve.ratio();
+        // z by the numerator, and by the denominator.
+        let per = gz * bin.height / denominator;
+        let per_denominator = -(per * ratio) - two * gl / denominator;
+        let per_rise = gl / rise;
+        let by_t = per * (two * s * t + d0 * tilt)
+            + per_denominator * bend * tilt
+            + per_rise * two * (d1 * t + s * tilt - d0 * rest);
+        let by_s =
+            per * t * t + per_denominator * (one - two * u) + per_rise * two * u + two * gl / s;
+        let by_d0 = per * u + per_denominator * u + per_rise * rest * rest;
+        let by_d1 = per_denominator * u + per_rise * t * t;
+        // t = (x - x0) / width, s = height / width.
+        let by_x = by_t / bin.width;
+        let by_width = -((by_s * s + by_t * t) / bin.width);
+        let by_height = gz * ratio + by_s / bin.width;
+
+        // The bin's beginning is the sum of all sides before it: those in front have its gradient, the bin its own.
+        for (first, sides, of_beginning, of_side) in [
+            (0, &widths, -by_x, by_width),
+            (self.bins, &heights, gz, by_height),
+        ] {
+            let mut mean = zero;
+            for k in 0..self.bins {
+                let of_length = bin.by_place(simd, k, of_beginning, of_side);
+                mean = sides.share(k).mul_add(of_length, mean);
+            }
+            for k in 0..self.bins {
+                let of_length = bin.by_place(simd, k, of_beginning, of_side);
+                put(first + k, sides.span * sides.share(k) * (of_length - mean));
+            }
+        }
+        let [by_raw0, by_raw1] = [(by_d0, slopes[0].1), (by_d1, slopes[1].1)].map(
+            #[inline(always)]
+            |(by_slope, raw)| by_slope * raw.sigmoid(),
+        );
+        for k in 1..self.bins {
+            // The knot between bins k - 1 and k: the end of the one, the beginning of the other.
+            let as_beginning = bin.by_place(simd, k, zero, by_raw0);
+            let as_end = bin.by_place(simd, k - 1, zero, by_raw1);
+            put(2 * self.bins + k - 1, as_beginning + as_end);
+        }
+        self.choose(simd, x, by_x, of_z)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::Scalar;
+
+    use super::*;
+
+    /// A spline's parameters as plain numbers.
+    fn at<T: Real>(parameters: &[f64]) -> impl Fn(usize) -> Vector<Scalar, T> {
+        |k| Vector::splat(Scalar, T::of(parameters[k]))
+    }
+
+    fn number<T: Real>(value: T) -> Vector<Scalar, T> {
+        Vector::splat(Scalar, value)
+    }
+
+    /// Parameters as networks may give them before they are tamed: all alike, and each somewhere from -1e4 to 1e4.
+    fn wild(bins: usize) -> Vec<Vec<f64>> {
+        const SIZES: [f64; 7] = [0.0, -1e4, 1e4, -30.0, 30.0, 1.0, -1.0];
+        let count = 3 * bins - 1;
+        let mut all: Vec<Vec<f64>> = SIZES.iter().map(|&size| vec![size; count]).collect();
+        for seed in 0..20 {
+            let size = |k: usize| SIZES[(k * k + seed * (3 * k + 1) + k / 3) % SIZES.len()];
+            all.push((0..count).map(size).collect());
+        }
+        all
+    }
+
+    /// Numbers at, just before and just behind each of some places.
+    fn around<T: Real>(places: &[f64]) -> Vec<T> {
+        let steps = [0.0, 1e-15, -1e-15, 1e-7, -1e-7, 1e-3, -1e-3];
+        let near = |&place: &f64| steps.map(|step| T::of(place + step * place.abs().max(1.0)));
+        places.iter().flat_map(near).collect()
+    }
+
+    /// Where the bins begin and end, in x and in z.
+    fn knots(spline: &Spline, parameters: &[f64]) -> [Vec<f64>; 2] {
+        [0, spline.bins].map(|first| {
+            let sides = spline.sides::<Scalar, f64>(Scalar, first, &at(parameters));
+            let mut edge = -spline.bound;
+            let lengths = (0..spline.bins).map(|k| sides.length(k).sum());
+            let ends = lengths.map(|length| {
+                edge += length;
+                edge
+            });
+            std::iter::once(-spline.bound).chain(ends).collect()
+        })
+    }
+
+    fn no_finite_input_gives_nan<T: Real>() {
+        for bins in [2, 8, 32] {
+            let spline = Spline { bins, bound: 4.0 };
+            for parameters in wild(bins) {
+                let [mut x, z] = knots(&spline, &parameters);
+                x.extend(z);
+                x.extend([0.0, -0.0, 1e-30, 1e4, -1e30, 3e38, -3e38]);
+                let p = at::<T>(&parameters);
+                for x in around::<T>(&x) {
+                    let what = format!("{bins} bins, x = {}, {parameters:?}", x.f64());
+                    let (z, log_slope) = spline.forward(Scalar, number(x), &p);
+                    let back = spline.inverse(Scalar, number(x), &p);
+                    let mut numbers = vec![z.sum(), log_slope.sum(), back.sum()];
+                    let gradients = (number(T::one()), number(T::one()));
+                    let put = |_, gradient: Vector<Scalar, T>| numbers.push(gradient.sum());
+                    let by_x = spline.backward(Scalar, number(x), gradients, &p, put);
+                    numbers.push(by_x.sum());
+                    assert_eq!(numbers.len(), 3 + 3 * bins, "{what}");
+                    assert!(numbers.iter().all(|n| n.is_finite()), "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_finite_input_gives_nan_in_f64() {
+        no_finite_input_gives_nan::<f64>();
+    }
+
+    #[test]
+    fn no_finite_input_gives_nan_in_f32() {
+        no_finite_input_gives_nan::<f32>();
+    }
+
+    #[test]
+    fn zero_parameters_are_the_identity() {
+        for bins in [2, 8, 31] {
+            let spline = Spline { bins, bound: 4.0 };
+            let parameters = vec![0.0; 3 * bins - 1];
+            let p = at::<f64>(&parameters);
+            for x in around::<f64>(&[-5.0, -4.0, -1.3, 0.0, 0.5, 2.0, 4.0, 100.0]) {
+                let (z, log_slope) = spline.forward(Scalar, number(x), &p);
+                assert!((z.sum() - x).abs() < 1e-14, "{x} becomes {}", z.sum());
+                assert!(log_slope.sum().abs() < 1e-13);
+            }
+        }
+    }
+
+    /// A fault shows: NaN in, NaN out.
+    #[test]
+    fn nan_stays() {
+        let spline = Spline {
+            bins: 8,
+            bound: 4.0,
+        };
+        let parameters = [0.3; 23];
+        let p = at::<f32>(&parameters);
+        let (z, _) = spline.forward(Scalar, number(f32::NAN), &p);
+        let back = spline.inverse(Scalar, number(f32::NAN), &p);
+        assert!(z.sum().is_nan() && back.sum().is_nan());
+        let broken = |k| number(if k == 3 { f32::NAN } else { 0.3 });
+        let (z, _) = spline.forward(Scalar, number(0.5f32), broken);
+        assert!(z.sum().is_nan());
+    }
+}
