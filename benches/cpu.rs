@@ -8,7 +8,7 @@ use couplet::Matrix;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::{AdamW, Executor, Training};
 use couplet::flow::{
-    Activation, Base, Conditioner, Density, FlowSpec, Plan, Transform, initial_parameters,
+    Activation, Base, Conditioner, Density, FlowSpec, Mixing, Plan, Transform, initial_parameters,
 };
 use couplet::random::{Purpose, normal_at};
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
@@ -23,6 +23,7 @@ fn spec(dims: usize, layers: usize, hidden: &[usize], activation: Activation) ->
             activation,
             separate: false,
         },
+        mixing: Mixing::None,
         base: Base::new(Density::Normal, true),
     }
 }

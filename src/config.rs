@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::executor::{AdamW, Schedule, Training};
 use crate::files::read_at_most;
-use crate::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Transform};
+use crate::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Mixing, Transform};
 
 /// Where the keys that nobody sets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ pub struct ModelConfig {
     /// Splines: the identity beyond it.
     #[serde(skip_serializing_if = "is_usual_bound")]
     pub spline_bound: f64,
+    /// What stands between two coupling layers.
+    #[serde(skip_serializing_if = "is_usual_mixing")]
+    pub mixing: MixingName,
     pub conditioner: ConditionerName,
     /// Widths of the MLP's hidden layers.
     pub hidden: Vec<usize>,
@@ -151,6 +154,13 @@ pub enum TransformName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+pub enum MixingName {
+    None,
+    Lu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ConditionerName {
     Mlp,
     Hermite,
@@ -171,6 +181,10 @@ pub enum BaseName {
 const BINS: usize = 8;
 const SPLINE_BOUND: f64 = 4.0;
 
+fn is_usual_mixing(mixing: &MixingName) -> bool {
+    *mixing == MixingName::None
+}
+
 fn is_usual_bins(bins: &usize) -> bool {
     *bins == BINS
 }
@@ -186,6 +200,7 @@ impl Default for ModelConfig {
             transform: TransformName::Affine,
             bins: BINS,
             spline_bound: SPLINE_BOUND,
+            mixing: MixingName::None,
             conditioner: ConditionerName::Mlp,
             hidden: vec![32],
             activation: Activation::Tanh,
@@ -464,6 +479,10 @@ impl ModelConfig {
             layers: self.layers,
             transform,
             conditioner,
+            mixing: match self.mixing {
+                MixingName::None => Mixing::None,
+                MixingName::Lu => Mixing::Lu,
+            },
             base,
         };
         spec.validate()?;
@@ -514,6 +533,10 @@ impl ModelConfig {
         };
         ModelConfig {
             layers: spec.layers,
+            mixing: match spec.mixing {
+                Mixing::None => MixingName::None,
+                Mixing::Lu => MixingName::Lu,
+            },
             base: match (spec.base.density, spec.base.trained) {
                 (Density::Normal, false) => BaseName::Normal,
                 (Density::Normal, true) => BaseName::TrainableNormal,

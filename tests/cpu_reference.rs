@@ -6,11 +6,11 @@ use common::{assert_close, coarseness, flows, relative_l2, rows, take, training,
 use couplet::Matrix;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::Executor;
-use couplet::flow::{FlowSpec, Plan, initial_parameters};
+use couplet::flow::{FlowSpec, Plan};
 
 fn executor<T: couplet::cpu::Real>(spec: &FlowSpec) -> CpuExecutor<T> {
     let plan = Plan::new(spec).unwrap();
-    let parameters = initial_parameters(&plan.layout, 11);
+    let parameters = common::parameters(&plan);
     CpuExecutor::new(plan, &parameters)
 }
 

@@ -9,7 +9,7 @@ use common::{
 };
 use couplet::cpu::CpuExecutor;
 use couplet::executor::{AdamW, Batches, Executor, Fault, Training};
-use couplet::flow::{FlowSpec, Plan, initial_parameters};
+use couplet::flow::{FlowSpec, Plan};
 use couplet::gpu::{Adapter, GpuExecutor, adapters};
 
 fn adapter() -> Adapter {
@@ -21,7 +21,7 @@ fn adapter() -> Adapter {
 
 fn pair(spec: &FlowSpec) -> (GpuExecutor, CpuExecutor<f64>) {
     let plan = Plan::new(spec).unwrap();
-    let parameters = initial_parameters(&plan.layout, 11);
+    let parameters = common::parameters(&plan);
     let gpu = GpuExecutor::new(&adapter(), plan.clone(), &parameters).unwrap();
     (gpu, CpuExecutor::new(plan, &parameters))
 }
@@ -92,7 +92,7 @@ fn training_follows_the_cpu() {
 fn a_timed_step_is_a_step() {
     let (_, spec) = flows().swap_remove(0);
     let plan = Plan::new(&spec).unwrap();
-    let parameters = initial_parameters(&plan.layout, 11);
+    let parameters = common::parameters(&plan);
     let data = training_rows(6001, spec.dims, 5);
     let small = wgpu::Limits {
         max_storage_buffer_binding_size: 1 << 16,
@@ -211,7 +211,7 @@ fn a_batch_that_does_not_fit_goes_through_in_runs() {
     };
     let executor = |spec: &FlowSpec| {
         let plan = Plan::new(spec).unwrap();
-        let parameters = initial_parameters(&plan.layout, 11);
+        let parameters = common::parameters(&plan);
         let gpu = GpuExecutor::with_limits(&adapter(), plan.clone(), &parameters, limits.clone());
         (gpu, CpuExecutor::<f64>::new(plan, &parameters))
     };
@@ -257,10 +257,7 @@ fn a_step_with_a_fault_is_not_taken() {
         let batch = Batches::new(60, 10, training.seed).batch(2);
         data.column_mut(3)[batch.row(7) as usize] = value;
         let (mut gpu, _) = pair(&spec);
-        let mut cpu = CpuExecutor::<f32>::new(
-            gpu.plan().clone(),
-            &initial_parameters(&gpu.plan().layout, 11),
-        );
+        let mut cpu = CpuExecutor::<f32>::new(gpu.plan().clone(), &common::parameters(gpu.plan()));
         let executors: [&mut dyn Executor; 2] = [&mut gpu, &mut cpu];
         for executor in executors {
             executor.start(&data, &training).unwrap();
@@ -307,10 +304,8 @@ fn an_update_that_overflows_is_a_fault() {
             ..training(0)
         };
         let (mut gpu, mut cpu) = pair(&spec);
-        let mut f32_cpu = CpuExecutor::<f32>::new(
-            gpu.plan().clone(),
-            &initial_parameters(&gpu.plan().layout, 11),
-        );
+        let mut f32_cpu =
+            CpuExecutor::<f32>::new(gpu.plan().clone(), &common::parameters(gpu.plan()));
         let data = training_rows(60, spec.dims, 5);
         for executor in [&mut gpu as &mut dyn Executor, &mut f32_cpu] {
             executor.start(&data, &training).unwrap();

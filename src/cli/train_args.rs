@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
 use crate::config::{
-    BaseName, ConditionerName, Config, Preset, ScheduleName, Start, TransformName,
+    BaseName, ConditionerName, Config, MixingName, Preset, ScheduleName, Start, TransformName,
 };
 use crate::data::TargetName;
 use crate::flow::Activation;
@@ -117,6 +117,9 @@ pub struct Settings {
     /// Splines: the identity beyond it
     #[arg(long, value_name = "B", allow_negative_numbers = true)]
     spline_bound: Option<f64>,
+    /// What stands between coupling layers
+    #[arg(long, value_name = "none|lu", value_parser = parse::<MixingName>)]
+    mixing: Option<MixingName>,
     /// A network, or polynomials
     #[arg(long, value_name = "mlp|hermite|legendre", value_parser = parse::<ConditionerName>)]
     pub(super) conditioner: Option<ConditionerName>,
@@ -181,6 +184,7 @@ impl Settings {
         set(&self.transform, &mut model.transform);
         set(&self.bins, &mut model.bins);
         set(&self.spline_bound, &mut model.spline_bound);
+        set(&self.mixing, &mut model.mixing);
         set(&self.conditioner, &mut model.conditioner);
         set(&self.hidden, &mut model.hidden);
         set(&self.activation, &mut model.activation);

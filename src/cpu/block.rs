@@ -8,7 +8,7 @@ use super::lanes::{self, Column, LANES};
 use super::linear::Into;
 use super::real::Real;
 use super::sums::Sums;
-use super::{base, basis, coupling, linear};
+use super::{base, basis, coupling, linear, triangular};
 
 /// The activation and gradient buffers of one block of rows, and the passes over a plan's ops.
 pub struct Block<T> {
@@ -115,6 +115,7 @@ impl<T: Real> Block<T> {
                 Op::Basis(op) => note(place, self.columns(op.output)),
                 Op::Linear(op) => note(place, self.columns(op.output)),
                 Op::Coupling(op) => note(place, &self.buffers[op.output]),
+                Op::Triangular(op) => note(place, &self.buffers[op.output]),
             }
             note(place, &[self.log_det]);
         }
@@ -128,6 +129,12 @@ impl<T: Real> Block<T> {
         match op {
             Op::Basis(op) => self.basis(simd, op),
             Op::Linear(op) => self.linear(simd, op, parameters),
+            Op::Triangular(op) => {
+                let mut y = std::mem::take(&mut self.buffers[op.output]);
+                let x = &self.buffers[op.input];
+                triangular::forward(simd, op, parameters, x, &mut y, &mut self.log_det);
+                self.buffers[op.output] = y;
+            }
             Op::Coupling(op) => {
                 let mut z = std::mem::take(&mut self.buffers[op.output]);
                 let mut log_det = self.log_det;
@@ -175,6 +182,11 @@ impl<T: Real> Block<T> {
             match op {
                 Op::Basis(op) => self.basis(simd, op),
                 Op::Linear(op) => self.linear(simd, op, parameters),
+                Op::Triangular(op) => {
+                    let mut x = std::mem::take(&mut self.buffers[op.output]);
+                    triangular::inverse(simd, op, parameters, &self.buffers[op.input], &mut x);
+                    self.buffers[op.output] = x;
+                }
                 Op::Coupling(op) => {
                     let mut x = std::mem::take(&mut self.buffers[op.output]);
                     coupling::inverse(simd, op, &self.buffers[op.input], self.heads(op), &mut x);
@@ -278,6 +290,23 @@ impl<T: Real> Block<T> {
                 Op::Coupling(op) => self.coupling_backward(simd, plan, op, row_gradient),
                 Op::Linear(_) => self.linear_backward(simd, plan, place, parameters, gradient),
                 Op::Basis(op) => self.basis_backward(simd, plan, op),
+                Op::Triangular(op) => {
+                    let slot = |buffer: BufferId| plan.gradient_slots[buffer];
+                    let (input_slot, output_slot) = (slot(op.input), slot(op.output));
+                    let mut x_gradient = std::mem::take(&mut self.gradients[input_slot]);
+                    let y_gradient = &self.gradients[output_slot];
+                    triangular::backward_input(simd, op, parameters, y_gradient, &mut x_gradient);
+                    triangular::backward_weights(
+                        simd,
+                        op,
+                        parameters,
+                        &self.buffers[op.input],
+                        y_gradient,
+                        row_gradient,
+                        self.sums.of_op(simd, place),
+                    );
+                    self.gradients[input_slot] = x_gradient;
+                }
             }
         }
     }

@@ -86,6 +86,7 @@ fn load(block: &mut Block<f32>, rows: &Matrix<f32>, batch: &Batch, first: u32) -
 fn tensor(plan: &Plan, op: usize) -> Option<String> {
     let weight = match plan.forward.get(op)? {
         Op::Linear(linear) => linear.weight.start,
+        Op::Triangular(triangular) => triangular.matrix.start,
         Op::Basis(basis) => {
             let mut later = plan.forward[op..].iter();
             later.find_map(|op| match op {

@@ -24,6 +24,7 @@ mod real;
 mod strided;
 mod sums;
 mod transform;
+pub(crate) mod triangular;
 pub(crate) mod vector;
 
 use std::ops::Range;

@@ -2,10 +2,10 @@
 
 use super::layout::{Initial, Layout};
 use super::plan::{
-    BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan,
+    BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan, Triangular,
 };
 use super::polynomial::{Family, terms};
-use super::spec::{Activation, Conditioner, FlowSpec, Transform};
+use super::spec::{Activation, Conditioner, FlowSpec, Mixing, Transform};
 
 impl Plan {
     /// Lowers a spec that [`FlowSpec::validate`] accepts.
@@ -27,6 +27,9 @@ impl Plan {
         };
         let mut state = lowering.state();
         for number in 0..spec.layers {
+            if number > 0 && spec.mixing == Mixing::Lu {
+                state = lowering.mixing_layer(number, state);
+            }
             state = lowering.coupling_layer(number, state);
         }
         Ok(lowering.finish(state))
@@ -168,6 +171,43 @@ impl Lowering<'_> {
         let identity_at_zero = last.collect();
         ops.push(Op::Coupling(coupling));
         self.layer(number, (input, output), ops, back, identity_at_zero);
+        output
+    }
+
+    /// Adds the mixing in front of coupling layer `number`; returns the state that it makes.
+    fn mixing_layer(&mut self, number: usize, input: BufferId) -> BufferId {
+        let dims = self.spec.dims;
+        let mut tensor = |part: &str, shape: Vec<usize>| {
+            let name = format!("layers.{number}.mix.{part}");
+            self.layout.push(name, shape, Initial::Zero)
+        };
+        let lower = tensor("lower", vec![dims, dims]);
+        let upper = tensor("upper", vec![dims, dims]);
+        let log_diagonal = tensor("log_diagonal", vec![dims]);
+        let (between, output) = (self.state(), self.state());
+        let parameters = lower.start..log_diagonal.end;
+        let first = Triangular {
+            input,
+            output: between,
+            matrix: upper,
+            log_diagonal,
+        };
+        let second = Triangular {
+            input: between,
+            output,
+            log_diagonal: lower.end..lower.end,
+            matrix: lower,
+        };
+        let back = |op: &Triangular| {
+            Op::Triangular(Triangular {
+                input: op.output,
+                output: op.input,
+                ..op.clone()
+            })
+        };
+        let inverse = vec![back(&second), back(&first)];
+        let ops = vec![Op::Triangular(first), Op::Triangular(second)];
+        self.layer(number, (input, output), ops, inverse, vec![parameters]);
         output
     }
 
@@ -346,7 +386,7 @@ fn reading_from(mut op: Op, from: BufferId, to: BufferId) -> Op {
     let input = match &mut op {
         Op::Linear(op) => &mut op.input.buffer,
         Op::Basis(op) => &mut op.input.buffer,
-        Op::Coupling(_) => return op,
+        Op::Coupling(_) | Op::Triangular(_) => return op,
     };
     if *input == from {
         *input = to;

@@ -11,10 +11,10 @@ mod spec;
 pub use initial::{initial_parameters, start_at_identity};
 pub use layout::{Initial, Layout, Tensor};
 pub use plan::{
-    BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan,
+    BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan, Triangular,
 };
 pub use polynomial::{Family, Term, count_terms, max_terms, terms};
 pub use spec::{
-    Activation, Base, Conditioner, Density, FlowSpec, MAX_BINS, MAX_PARAMETERS, SPLINE_MINIMUM,
-    Transform, spline_slope_offset,
+    Activation, Base, Conditioner, Density, FlowSpec, MAX_BINS, MAX_PARAMETERS, Mixing,
+    SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET, Transform,
 };

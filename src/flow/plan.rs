@@ -67,6 +67,7 @@ pub enum Op {
     Basis(Basis),
     Linear(Linear),
     Coupling(Coupling),
+    Triangular(Triangular),
 }
 
 /// `output[m]` = the product over the factors (d, n) of term m of `p_n(u_d)`, where `u` is the input, bounded.
@@ -151,6 +152,34 @@ impl Coupling {
             1 => (0, parameter * self.strides.0 + k * self.strides.1),
             _ => (parameter, k),
         }
+    }
+}
+
+/// Multiplies a state by a triangular matrix: upper, with exp(log_diagonal) on the diagonal, or lower, with ones. What lies
+/// outside the triangle counts for nothing. In the inverse list it divides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Triangular {
+    pub input: BufferId,
+    pub output: BufferId,
+    /// The matrix's place in the parameters, [D, D].
+    pub matrix: Range<usize>,
+    /// The place of the diagonal's logarithms, right behind the matrix; empty where the matrix is lower.
+    pub log_diagonal: Range<usize>,
+}
+
+impl Triangular {
+    pub fn is_upper(&self) -> bool {
+        !self.log_diagonal.is_empty()
+    }
+
+    /// The columns beside the diagonal that row `i` has numbers in.
+    pub fn beside(&self, i: usize, dims: usize) -> Range<usize> {
+        if self.is_upper() { i + 1..dims } else { 0..i }
+    }
+
+    /// The rows beside the diagonal that column `j` has numbers in.
+    pub fn rows_beside(&self, j: usize, dims: usize) -> Range<usize> {
+        if self.is_upper() { 0..j } else { j + 1..dims }
     }
 }
 

@@ -20,7 +20,19 @@ pub struct FlowSpec {
     pub layers: usize,
     pub transform: Transform,
     pub conditioner: Conditioner,
+    /// What stands between two coupling layers.
+    pub mixing: Mixing,
     pub base: Base,
+}
+
+/// A linear map of all columns between two coupling layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mixing {
+    /// None: the layers take turns with the two halves.
+    None,
+    /// `y = L U x` with L unit lower, U upper triangular and exp(d) on its diagonal: log|det| is the sum of d (Kingma and
+    /// Dhariwal 2018, "Glow", eq. 10 and 11, without the permutation). It starts as the identity.
+    Lu,
 }
 
 /// The elementwise map that a coupling layer applies to its active dimensions.
@@ -41,10 +53,8 @@ pub const MAX_BINS: usize = 32;
 /// The least share of its side that a spline's bin has, and the least slope at a knot (Durkan et al. 2019, appendix B).
 pub const SPLINE_MINIMUM: f64 = 1e-3;
 
-/// What is added to the number that a spline's slope is made of, so that 0 makes it 1.
-pub fn spline_slope_offset() -> f64 {
-    (1.0 - SPLINE_MINIMUM).exp_m1().ln()
-}
+/// What is added to the number that a spline's slope is made of, so that 0 makes it 1: log(exp(1 - [`SPLINE_MINIMUM`]) - 1).
+pub const SPLINE_SLOPE_OFFSET: f64 = 0.539_742_417_236_952;
 
 impl Transform {
     /// How many numbers it takes for each active column. The affine transform's are s and t, the additive one's t, the spline's
@@ -182,9 +192,13 @@ impl FlowSpec {
         if self.layers < 1 {
             return fail("layers = 0: a flow needs at least 1 coupling layer".into());
         }
+        let mixing = match self.mixing {
+            Mixing::None => 0,
+            Mixing::Lu => 3,
+        };
         let tensors = self.layers.saturating_mul(match &self.conditioner {
-            Conditioner::Mlp { hidden, .. } => 4 * (hidden.len() + 1),
-            Conditioner::Polynomial { .. } => 2,
+            Conditioner::Mlp { hidden, .. } => mixing + 4 * (hidden.len() + 1),
+            Conditioner::Polynomial { .. } => mixing + 2,
         });
         if tensors > MAX_TENSORS {
             return fail(format!(
@@ -291,7 +305,17 @@ impl FlowSpec {
             .checked_mul(self.layers.div_ceil(2))?
             .checked_add(layer(1)?.checked_mul(self.layers / 2)?)?;
         let base = if self.base.trained { 2 } else { 0 };
-        couplings.checked_add(self.dims.checked_mul(base)?)
+        let mixing = match self.mixing {
+            Mixing::None => 0,
+            Mixing::Lu => {
+                let matrix = self.dims.checked_mul(self.dims)?;
+                let each = matrix.checked_mul(2)?.checked_add(self.dims)?;
+                each.checked_mul(self.layers.saturating_sub(1))?
+            }
+        };
+        couplings
+            .checked_add(mixing)?
+            .checked_add(self.dims.checked_mul(base)?)
     }
 }
 
@@ -336,11 +360,15 @@ impl fmt::Display for FlowSpec {
                 format!("{family:?} polynomials of degree {degree}, total {total_degree}{bound}")
             }
         };
+        let mixing = match self.mixing {
+            Mixing::None => "",
+            Mixing::Lu => ", LU mixing",
+        };
         let trained = if self.base.trained { "trainable " } else { "" };
         let base = format!("{trained}{:?}", self.base.density).to_lowercase();
         write!(
             f,
-            "{} columns, {} {transform} coupling layers, {conditioner}, {base} base",
+            "{} columns, {} {transform} coupling layers{mixing}, {conditioner}, {base} base",
             self.dims, self.layers,
         )
     }

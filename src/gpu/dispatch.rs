@@ -1,7 +1,7 @@
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Transform};
+use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Transform, Triangular};
 
 use super::device::Gpu;
 use super::kernels::{
@@ -367,6 +367,64 @@ impl Builder<'_> {
             Grid::Quads(1),
             &buffers,
         )
+    }
+
+    /// A kernel of a triangular map, on a grid of columns.
+    fn triangular(
+        &self,
+        kernel: Kernel,
+        op: &Triangular,
+        grid: Grid,
+        buffers: &[&wgpu::Buffer],
+    ) -> Result<Dispatch> {
+        let record = self.gpu.uniform(
+            "triangular",
+            &kernels::Triangular {
+                dims: self.plan.dims() as u32,
+                matrix: op.matrix.start as u32,
+                log_diagonal: op.log_diagonal.start as u32,
+                upper: op.is_upper().into(),
+            },
+        );
+        let mut all = vec![&record, self.parameters];
+        all.extend(buffers);
+        self.dispatch(kernel, grid, &all)
+    }
+
+    pub fn triangular_forward(&self, op: &Triangular, log_det: &wgpu::Buffer) -> Result<Dispatch> {
+        let grid = Grid::Quads(self.plan.dims() as u32);
+        let buffers = [&self.buffers[op.input], &self.buffers[op.output], log_det];
+        self.triangular(Kernel::TriangularForward, op, grid, &buffers)
+    }
+
+    pub fn triangular_inverse(&self, op: &Triangular) -> Result<Dispatch> {
+        let buffers = [&self.buffers[op.input], &self.buffers[op.output]];
+        self.triangular(Kernel::TriangularInverse, op, Grid::Quads(1), &buffers)
+    }
+
+    /// The gradients of its input, and of its parameters.
+    pub fn triangular_backward(
+        &self,
+        op: &Triangular,
+        output_gradient: &wgpu::Buffer,
+        input_gradient: &wgpu::Buffer,
+        partials: &wgpu::Buffer,
+    ) -> Result<[Dispatch; 2]> {
+        let dims = self.plan.dims() as u32;
+        Ok([
+            self.triangular(
+                Kernel::TriangularBackwardInput,
+                op,
+                Grid::Quads(dims),
+                &[output_gradient, input_gradient],
+            )?,
+            self.triangular(
+                Kernel::TriangularBackwardWeights,
+                op,
+                Grid::Splits(dims, dims),
+                &[&self.buffers[op.input], output_gradient, partials],
+            )?,
+        ])
     }
 
     fn base_record(&self) -> wgpu::Buffer {

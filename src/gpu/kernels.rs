@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON, Fault};
 use crate::flow::{
-    Activation, Base, Density, Family, SPLINE_MINIMUM, Transform, spline_slope_offset,
+    Activation, Base, Density, Family, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET, Transform,
 };
 use crate::random::Purpose;
 
@@ -146,6 +146,17 @@ record! {
 }
 
 record! {
+    /// A triangular map.
+    Triangular {
+        dims: u32,
+        matrix: u32,
+        log_diagonal: u32,
+        /// Else it is lower.
+        upper: u32,
+    }
+}
+
+record! {
     /// The base density.
     BaseDensity {
         dims: u32,
@@ -226,6 +237,10 @@ pub enum Kernel {
     CouplingForward(Elementwise, Heads),
     CouplingInverse(Elementwise, Heads),
     CouplingBackward(Elementwise, Heads),
+    TriangularForward,
+    TriangularInverse,
+    TriangularBackwardInput,
+    TriangularBackwardWeights,
     BaseLogProb(Base),
     BaseBackward(Base),
     BaseSample(Base),
@@ -358,6 +373,7 @@ const SUM: File = file!("shared/sum.wgsl");
 const SQUARES: File = file!("shared/squares.wgsl");
 const BOUNDED: File = file!("shared/bounded.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
+const TRIANGULAR: File = file!("shared/triangular.wgsl");
 const BASIS: File = file!("shared/basis.wgsl");
 
 impl Kernel {
@@ -378,6 +394,10 @@ impl Kernel {
             Kernel::LinearBackwardWeights(WeightForm::Narrow),
             Kernel::LinearBackwardWeights(WeightForm::PairInputs),
             Kernel::LinearBackwardWeights(WeightForm::PairOutputs),
+            Kernel::TriangularForward,
+            Kernel::TriangularInverse,
+            Kernel::TriangularBackwardInput,
+            Kernel::TriangularBackwardWeights,
             Kernel::SumLogProb,
             Kernel::SumLoss,
             Kernel::SumPartials,
@@ -427,6 +447,10 @@ impl Kernel {
             Kernel::CouplingForward(..) => "coupling_forward",
             Kernel::CouplingInverse(..) => "coupling_inverse",
             Kernel::CouplingBackward(..) => "coupling_backward",
+            Kernel::TriangularForward => "triangular_forward",
+            Kernel::TriangularInverse => "triangular_inverse",
+            Kernel::TriangularBackwardInput => "triangular_backward_input",
+            Kernel::TriangularBackwardWeights => "triangular_backward_weights",
             Kernel::BaseLogProb(_) => "base_log_prob",
             Kernel::BaseBackward(_) => "base_backward",
             Kernel::BaseSample(_) => "base_sample",
@@ -532,6 +556,18 @@ impl Kernel {
                 files.push(file!("coupling_backward.wgsl"));
                 files
             }
+            Kernel::TriangularForward => {
+                vec![TRIANGULAR, file!("triangular_forward.wgsl")]
+            }
+            Kernel::TriangularInverse => {
+                vec![TRIANGULAR, file!("triangular_inverse.wgsl")]
+            }
+            Kernel::TriangularBackwardInput => {
+                vec![TRIANGULAR, file!("triangular_backward_input.wgsl")]
+            }
+            Kernel::TriangularBackwardWeights => {
+                vec![TRIANGULAR, SUM, file!("triangular_backward_weights.wgsl")]
+            }
             Kernel::BaseLogProb(base) => {
                 let mut files = base_files(base);
                 files.push(file!("base_log_prob.wgsl"));
@@ -626,6 +662,15 @@ impl Kernel {
                     (7, Write),
                 ],
             },
+            Kernel::TriangularForward => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
+            }
+            Kernel::TriangularInverse | Kernel::TriangularBackwardInput => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Write)]
+            }
+            Kernel::TriangularBackwardWeights => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
+            }
             Kernel::BaseLogProb(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
             Kernel::BaseBackward(base) if base.trained => {
                 &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
@@ -718,7 +763,7 @@ fn prelude() -> String {
         ("BETA2", BETA2),
         ("EPSILON", EPSILON),
         ("SPLINE_MINIMUM", SPLINE_MINIMUM),
-        ("SPLINE_SLOPE_OFFSET", spline_slope_offset()),
+        ("SPLINE_SLOPE_OFFSET", SPLINE_SLOPE_OFFSET),
     ] {
         let _ = writeln!(text, "const {name} = {value:?};");
     }
@@ -727,6 +772,7 @@ fn prelude() -> String {
         Linear::WGSL,
         Basis::WGSL,
         Coupling::WGSL,
+        Triangular::WGSL,
         BaseDensity::WGSL,
         Segment::WGSL,
         Gate::WGSL,

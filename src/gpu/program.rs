@@ -137,6 +137,7 @@ impl Builder<'_> {
                 Op::Basis(op) => self.basis_forward(op)?,
                 Op::Linear(op) => self.linear_forward(op, self.form(op))?,
                 Op::Coupling(op) => self.coupling_forward(op, log_det)?,
+                Op::Triangular(op) => self.triangular_forward(op, log_det)?,
             });
         }
         list.push(self.base_log_prob(log_det, log_prob)?);
@@ -151,6 +152,7 @@ impl Builder<'_> {
                 Op::Basis(op) => self.basis_forward(op),
                 Op::Linear(op) => self.linear_forward(op, self.form(op)),
                 Op::Coupling(op) => self.coupling_inverse(op),
+                Op::Triangular(op) => self.triangular_inverse(op),
             })
             .collect()
     }
@@ -177,6 +179,10 @@ impl Builder<'_> {
         for op in plan.forward.iter().rev() {
             match op {
                 Op::Coupling(op) => list.push(self.coupling_backward(op, &gradient_of)?),
+                Op::Triangular(op) => {
+                    let (output, input) = (gradient_of(op.output), gradient_of(op.input));
+                    list.extend(self.triangular_backward(op, output, input, &partials)?);
+                }
                 Op::Basis(op) => {
                     let output = gradient_of(op.output.buffer);
                     let input = gradient_of(op.input.buffer);

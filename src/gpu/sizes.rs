@@ -1,5 +1,5 @@
 use crate::error::{Error, Result};
-use crate::flow::{Op, Plan};
+use crate::flow::{Op, Plan, Transform};
 
 use super::dispatch::MAX_GROUPS;
 use super::kernels::{GROUP, TILE_DEPTH};
@@ -96,21 +96,41 @@ impl Sizes {
 /// loops together): it would go on with wrong numbers, and say nothing.
 ///
 /// # Errors
-/// [`Error::GpuLimit`] names the width.
+/// [`Error::GpuLimit`] names the op.
 pub fn check_loops(plan: &Plan) -> Result<()> {
     const GRANTED: usize = 65_535;
-    let sums = plan.forward.iter().filter_map(|op| match op {
-        // A product sums over one side forward and over the other backward, tile by tile.
-        Op::Linear(linear) => Some(linear.input.count.max(linear.output.count)),
-        Op::Basis(_) | Op::Coupling(_) => None,
-    });
-    let widest = sums.chain([plan.dims()]).max().unwrap_or(0);
-    let tiles = widest.div_ceil(TILE_DEPTH as usize);
-    if tiles * (TILE_DEPTH as usize + 1) >= GRANTED {
-        return Err(Error::GpuLimit(format!(
-            "a layer of {widest} units takes more loop iterations than a software adapter grants ({GRANTED}); lower \
-             hidden, or take --device cpu"
-        )));
+    let dims = plan.dims();
+    let refuse = |what: String| {
+        Err(Error::GpuLimit(format!(
+            "{what} takes more loop iterations than a software adapter grants ({GRANTED}); take --device cpu"
+        )))
+    };
+    for op in &plan.forward {
+        match op {
+            // A product sums over one side forward and over the other backward, tile by tile.
+            Op::Linear(linear) => {
+                let widest = linear.input.count.max(linear.output.count);
+                let tiles = widest.div_ceil(TILE_DEPTH as usize);
+                if tiles * (TILE_DEPTH as usize + 1) >= GRANTED {
+                    return refuse(format!("a layer of {widest} units"));
+                }
+            }
+            // All columns, and for each of a spline's its numbers, at most eleven times over.
+            Op::Coupling(coupling) => {
+                let each = match coupling.transform {
+                    Transform::Spline { bins, .. } => 11 * bins,
+                    Transform::Affine { .. } | Transform::Additive => 1,
+                };
+                if dims + coupling.active.len() * each >= GRANTED {
+                    return refuse(format!("a coupling of {dims} columns"));
+                }
+            }
+            // The solve.
+            Op::Triangular(_) if dims * (dims + 1) / 2 >= GRANTED => {
+                return refuse(format!("the mixing of {dims} columns"));
+            }
+            Op::Basis(_) | Op::Triangular(_) => {}
+        }
     }
     Ok(())
 }

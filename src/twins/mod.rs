@@ -6,9 +6,10 @@ mod basis;
 mod coupling;
 mod linear;
 mod steps;
+mod triangular;
 
 use crate::cpu::lanes::{Column, LANES};
-use crate::flow::{Activation, Base, Conditioner, FlowSpec, Plan, Transform};
+use crate::flow::{Activation, Base, Conditioner, FlowSpec, Mixing, Plan, Transform};
 use crate::gpu::dispatch::{Builder, Dispatch};
 use crate::gpu::kernels::Step;
 use crate::gpu::pipelines::Pipelines;
@@ -253,6 +254,7 @@ fn plan(dims: usize, transform: Transform, separate: bool, base: Base) -> Plan {
             activation: Activation::Tanh,
             separate,
         },
+        mixing: Mixing::None,
         base,
     })
     .unwrap()

@@ -2,7 +2,7 @@ use pulp::Simd;
 
 use crate::cpu::real::Real;
 use crate::cpu::vector::Vector;
-use crate::flow::{MAX_BINS, SPLINE_MINIMUM, spline_slope_offset};
+use crate::flow::{MAX_BINS, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET};
 
 use super::Elementwise;
 
@@ -18,8 +18,8 @@ pub struct Spline {
 }
 
 /// The widths or the heights of all bins, as the softmax has them before its division.
-struct Sides<S: Simd, T: Real> {
-    exponentials: [Vector<S, T>; MAX_BINS],
+struct Sides<'a, S: Simd, T: Real> {
+    exponentials: &'a [Vector<S, T>],
     /// 1 / their sum.
     inverse: Vector<S, T>,
     /// What a share of 1 is long, and what every bin is at least.
@@ -27,7 +27,7 @@ struct Sides<S: Simd, T: Real> {
     least: Vector<S, T>,
 }
 
-impl<S: Simd, T: Real> Sides<S, T> {
+impl<S: Simd, T: Real> Sides<'_, S, T> {
     #[inline(always)]
     fn share(&self, bin: usize) -> Vector<S, T> {
         self.exponentials[bin] * self.inverse
@@ -71,8 +71,6 @@ struct Curve<S: Simd, T: Real> {
     u: Vector<S, T>,
     /// Height by width.
     s: Vector<S, T>,
-    /// The slopes at the ends.
-    d: [Vector<S, T>; 2],
     /// d0 + d1 - 2 s.
     bend: Vector<S, T>,
     /// z = z0 + height * numerator / denominator.
@@ -95,7 +93,6 @@ impl<S: Simd, T: Real> Curve<S, T> {
             t,
             u,
             s,
-            d,
             bend,
             numerator: s * t * t + d[0] * u,
             denominator: s + bend * u,
@@ -116,21 +113,22 @@ impl<S: Simd, T: Real> Curve<S, T> {
 }
 
 impl Spline {
+    /// Those whose parameters begin with parameter `first`; `exponentials` is room for them.
     #[inline(always)]
-    fn sides<S: Simd, T: Real>(
+    fn sides<'a, S: Simd, T: Real>(
         &self,
         simd: S,
         first: usize,
         parameter: &impl Fn(usize) -> Vector<S, T>,
-    ) -> Sides<S, T> {
-        let zero = Vector::splat(simd, T::zero());
-        let mut exponentials = [zero; MAX_BINS];
+        exponentials: &'a mut [Vector<S, T>; MAX_BINS],
+    ) -> Sides<'a, S, T> {
+        let exponentials = &mut exponentials[..self.bins];
         let mut largest = parameter(first);
         for k in 1..self.bins {
             largest = largest.max(parameter(first + k));
         }
-        let mut sum = zero;
-        for (k, exponential) in exponentials.iter_mut().enumerate().take(self.bins) {
+        let mut sum = Vector::splat(simd, T::zero());
+        for (k, exponential) in exponentials.iter_mut().enumerate() {
             *exponential = (parameter(first + k) - largest).exp();
             sum += *exponential;
         }
@@ -153,7 +151,7 @@ impl Spline {
         simd: S,
         value: Vector<S, T>,
         by_height: bool,
-        (widths, heights): (&Sides<S, T>, &Sides<S, T>),
+        (widths, heights): (&Sides<'_, S, T>, &Sides<'_, S, T>),
         parameter: &impl Fn(usize) -> Vector<S, T>,
     ) -> Bin<S, T> {
         let number = |value: f64| Vector::splat(simd, T::of(value));
@@ -164,10 +162,10 @@ impl Spline {
             z: edge[1],
             width: widths.length(0),
             height: heights.length(0),
-            raw_slopes: [0, 1].map(
-                #[inline(always)]
-                |knot| self.raw_slope(simd, knot, parameter),
-            ),
+            raw_slopes: [
+                self.raw_slope(simd, 0, parameter),
+                self.raw_slope(simd, 1, parameter),
+            ],
         };
         let mut length = [bin.width, bin.height];
         for k in 1..self.bins {
@@ -209,7 +207,7 @@ impl Spline {
     #[inline(always)]
     fn slope<S: Simd, T: Real>(simd: S, raw: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
         let zero = Vector::splat(simd, T::zero());
-        let raw = raw + Vector::splat(simd, T::of(spline_slope_offset()));
+        let raw = raw + Vector::splat(simd, T::of(SPLINE_SLOPE_OFFSET));
         let softplus = raw.max(zero) + (-raw.abs()).exp().ln_1p();
         (Vector::splat(simd, T::of(SPLINE_MINIMUM)) + softplus, raw)
     }
@@ -254,14 +252,14 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
         x: Vector<S, T>,
         parameter: impl Fn(usize) -> Vector<S, T>,
     ) -> (Vector<S, T>, Vector<S, T>) {
-        let widths = self.sides(simd, 0, &parameter);
-        let heights = self.sides(simd, self.bins, &parameter);
+        let mut room = [[Vector::splat(simd, T::zero()); MAX_BINS]; 2];
+        let [of_widths, of_heights] = &mut room;
+        let widths = self.sides(simd, 0, &parameter, of_widths);
+        let heights = self.sides(simd, self.bins, &parameter, of_heights);
         let clamped = self.clamped(simd, x);
         let bin = self.bin(simd, clamped, false, (&widths, &heights), &parameter);
-        let d = bin.raw_slopes.map(
-            #[inline(always)]
-            |raw| Self::slope(simd, raw).0,
-        );
+        let [left, right] = bin.raw_slopes;
+        let d = [Self::slope(simd, left).0, Self::slope(simd, right).0];
         let t = within(simd, (clamped - bin.x) / bin.width);
         let curve = Curve::new(simd, &bin, d, t);
         let z = curve.ratio().mul_add(bin.height, bin.z);
@@ -279,14 +277,14 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
         z: Vector<S, T>,
         parameter: impl Fn(usize) -> Vector<S, T>,
     ) -> Vector<S, T> {
-        let widths = self.sides(simd, 0, &parameter);
-        let heights = self.sides(simd, self.bins, &parameter);
+        let mut room = [[Vector::splat(simd, T::zero()); MAX_BINS]; 2];
+        let [of_widths, of_heights] = &mut room;
+        let widths = self.sides(simd, 0, &parameter, of_widths);
+        let heights = self.sides(simd, self.bins, &parameter, of_heights);
         let clamped = self.clamped(simd, z);
         let bin = self.bin(simd, clamped, true, (&widths, &heights), &parameter);
-        let [d0, d1] = bin.raw_slopes.map(
-            #[inline(always)]
-            |raw| Self::slope(simd, raw).0,
-        );
+        let [left, right] = bin.raw_slopes;
+        let (d0, d1) = (Self::slope(simd, left).0, Self::slope(simd, right).0);
         // The root of a t^2 + b t + c that lies in the bin (appendix A.1, eq. 29).
         let s = bin.height / bin.width;
         let rise = clamped - bin.z;
@@ -311,24 +309,17 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
         mut put: impl FnMut(usize, Vector<S, T>),
     ) -> Vector<S, T> {
         let zero = Vector::splat(simd, T::zero());
-        let widths = self.sides(simd, 0, &parameter);
-        let heights = self.sides(simd, self.bins, &parameter);
+        let mut room = [[Vector::splat(simd, T::zero()); MAX_BINS]; 2];
+        let [of_widths, of_heights] = &mut room;
+        let widths = self.sides(simd, 0, &parameter, of_widths);
+        let heights = self.sides(simd, self.bins, &parameter, of_heights);
         let clamped = self.clamped(simd, x);
         let bin = self.bin(simd, clamped, false, (&widths, &heights), &parameter);
-        let slopes = bin.raw_slopes.map(
-            #[inline(always)]
-            |raw| Self::slope(simd, raw),
-        );
+        let [left, right] = bin.raw_slopes;
+        let (d0, raw0) = Self::slope(simd, left);
+        let (d1, raw1) = Self::slope(simd, right);
         let t = within(simd, (clamped - bin.x) / bin.width);
-        let curve = Curve::new(
-            simd,
-            &bin,
-            slopes.map(
-                #[inline(always)]
-                |(d, _)| d,
-            ),
-            t,
-        );
+        let curve = Curve::new(simd, &bin, [d0, d1], t);
 
         // In the tails nothing depends on the parameters.
         let gz = self.choose(simd, x, of_z, zero);
@@ -338,7 +329,6 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
             t,
             u,
             s,
-            d: [d0, d1],
             bend,
             denominator,
             rise,
@@ -379,10 +369,8 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
                 put(first + k, sides.span * sides.share(k) * (of_length - mean));
             }
         }
-        let [by_raw0, by_raw1] = [(by_d0, slopes[0].1), (by_d1, slopes[1].1)].map(
-            #[inline(always)]
-            |(by_slope, raw)| by_slope * raw.sigmoid(),
-        );
+        let by_raw0 = by_d0 * raw0.sigmoid();
+        let by_raw1 = by_d1 * raw1.sigmoid();
         for k in 1..self.bins {
             // The knot between bins k - 1 and k: the end of the one, the beginning of the other.
             let as_beginning = bin.by_place(simd, k, zero, by_raw0);
@@ -430,7 +418,8 @@ mod tests {
     /// Where the bins begin and end, in x and in z.
     fn knots(spline: &Spline, parameters: &[f64]) -> [Vec<f64>; 2] {
         [0, spline.bins].map(|first| {
-            let sides = spline.sides::<Scalar, f64>(Scalar, first, &at(parameters));
+            let mut room = [number(0.0); MAX_BINS];
+            let sides = spline.sides::<Scalar, f64>(Scalar, first, &at(parameters), &mut room);
             let mut edge = -spline.bound;
             let lengths = (0..spline.bins).map(|k| sides.length(k).sum());
             let ends = lengths.map(|length| {

@@ -1,0 +1,21 @@
+// A triangular map: upper, with exp(log_diagonal) on the diagonal, or lower, with ones. Rows come in fours.
+
+@group(1) @binding(0) var<uniform> op: Triangular;
+@group(1) @binding(1) var<storage, read> parameters: array<f32>;
+
+/// The place of four rows of a column of a buffer.
+fn at(column: u32, quad: u32) -> u32 {
+    return column * (step.stride / 4u) + quad;
+}
+
+fn matrix(i: u32, j: u32) -> f32 {
+    return parameters[op.matrix + i * op.dims + j];
+}
+
+/// The logarithm of the number on the diagonal.
+fn log_diagonal(i: u32) -> f32 {
+    if op.upper == 0u {
+        return 0.0;
+    }
+    return parameters[op.log_diagonal + i];
+}
