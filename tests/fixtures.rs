@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{assert_close, relative_l2, take};
+use common::{assert_close, coarseness, relative_l2, take};
 use couplet::Matrix;
 use couplet::config::ModelConfig;
 use couplet::cpu::CpuExecutor;
@@ -15,7 +15,7 @@ use couplet::gpu::{GpuExecutor, adapters};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-const FIXTURES: [&str; 9] = [
+const FIXTURES: [&str; 10] = [
     "reference",
     "odd_shared_relu",
     "additive",
@@ -25,6 +25,7 @@ const FIXTURES: [&str; 9] = [
     "logistic",
     "trainable_logistic",
     "minibatch",
+    "spline_lu",
 ];
 
 #[derive(Deserialize)]
@@ -135,6 +136,13 @@ struct Tolerances {
 }
 
 fn follow(name: &str, fixture: &Fixture, executor: &mut dyn Executor, tolerances: &Tolerances) {
+    let coarse = coarseness(&fixture.plan.spec);
+    let tolerances = Tolerances {
+        loss: coarse * tolerances.loss,
+        gradient: coarse * tolerances.gradient,
+        parameters: coarse * tolerances.parameters,
+        output: coarse * tolerances.output,
+    };
     let rows = fixture.matrix("rows");
     executor
         .start(&rows.map(|x| x as f32), &fixture.training())
