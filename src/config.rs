@@ -234,16 +234,24 @@ impl Default for TrainConfig {
 }
 
 impl Config {
-    /// What suits data: whitened columns, bounded scales, a deep flow, minibatches, clipped gradients, a schedule, rows held
-    /// out. Safe rather than fast.
+    /// What suits data: whitened columns, a deep flow of splines with mixing between them (for polynomials, of affine maps
+    /// with bounded scales), minibatches, clipped gradients, a schedule, rows held out. docs/quality.md says what each of
+    /// these is worth.
     pub fn safe(conditioner: ConditionerName) -> Self {
         let polynomial = conditioner != ConditionerName::Mlp;
+        let (transform, mixing) = match polynomial {
+            true => (TransformName::Affine, MixingName::None),
+            false => (TransformName::Spline, MixingName::Lu),
+        };
         Config {
             model: ModelConfig {
                 // Polynomials bend more in a layer, and start further from the identity.
                 layers: if polynomial { 6 } else { 10 },
-                hidden: vec![32, 32],
-                activation: Activation::Silu,
+                transform,
+                bins: 16,
+                mixing,
+                hidden: vec![64, 64],
+                activation: Activation::Relu,
                 separate: false,
                 base: BaseName::Normal,
                 conditioner,
@@ -259,11 +267,12 @@ impl Config {
             train: TrainConfig {
                 steps: 4000,
                 batch_size: 512,
-                learning_rate: if polynomial { 1e-2 } else { 3e-3 },
+                learning_rate: if polynomial { 1e-2 } else { 5e-3 },
                 schedule: ScheduleName::Cosine,
                 warm_up: 50,
                 weight_decay: 1e-4,
                 clip_norm: 1.0,
+                average: if polynomial { 0.0 } else { 0.99 },
                 validation: 0.1,
                 patience: 2000,
                 start: Start::Identity,
@@ -276,29 +285,42 @@ impl Config {
         }
     }
 
-    /// Fits the settings of [`Config::safe`] to the table's size: a short table has a larger share of its rows held
-    /// out, a long one no more than 10,000; a wide one gets wider networks; and correlations are only taken away where
-    /// there are rows to estimate them from.
+    /// Fits the settings of [`Config::safe`] to the table's size. A short table has a larger share of its rows held out, a long
+    /// one no more than 10,000; with few rows the flow is smaller and its parameters decay faster, so that it does not learn
+    /// the rows by heart; a wide table has splines of fewer bins, whose networks would be slow, and beyond that affine maps;
+    /// and correlations are only taken away where there are rows to estimate them from.
     pub fn fit_to(&mut self, rows: usize, columns: usize) {
         // With fewer, what a column leaves of another is small by chance, and new rows would be thrown far out.
         const ROWS_TO_A_COLUMN: usize = 10;
         const SHORTEST: usize = 20;
         const SHORT: usize = 2000;
         const MOST_HELD_OUT: f64 = 10_000.0;
-        let validation = &mut self.train.validation;
-        *validation = match rows {
+        let (model, train) = (&mut self.model, &mut self.train);
+        train.validation = match rows {
             0..SHORTEST => 0.0,
-            SHORTEST..SHORT => 2.0 * *validation,
-            _ => validation.min(MOST_HELD_OUT / rows as f64),
+            SHORTEST..SHORT => 2.0 * train.validation,
+            _ => train.validation.min(MOST_HELD_OUT / rows as f64),
         };
-        let width = match columns {
-            0..=8 => 32,
-            9..=32 => 64,
-            _ => 128,
-        };
-        self.model.hidden = vec![width; 2];
-        let trained_on = rows as f64 * (1.0 - self.train.validation);
+        let trained_on = rows as f64 * (1.0 - train.validation);
         self.data.whiten &= trained_on >= (ROWS_TO_A_COLUMN * columns) as f64;
+        if model.conditioner != ConditionerName::Mlp {
+            return;
+        }
+        let decay = (1000.0 / rows.max(1) as f64).powi(2);
+        train.weight_decay = rounded(decay).clamp(train.weight_decay, 1.0);
+        match columns {
+            _ if rows < SHORT && columns <= 32 => {
+                model.layers = 8;
+                model.hidden = vec![32; 2];
+            }
+            0..=8 => {}
+            9..=32 => model.bins = 8,
+            _ => {
+                model.transform = TransformName::Affine;
+                model.mixing = MixingName::None;
+                model.hidden = vec![128; 2];
+            }
+        }
     }
 
     /// How training goes, for an executor.
@@ -368,6 +390,11 @@ impl Config {
         }
         self.model.spec(2).map(|_| ())
     }
+}
+
+/// A setting with no more digits than it deserves.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.1e}").parse().unwrap_or(value)
 }
 
 impl ConfigFile {
@@ -443,15 +470,20 @@ impl ModelConfig {
     /// # Errors
     /// As [`FlowSpec::validate`].
     pub fn spec(&self, dims: usize) -> Result<FlowSpec> {
+        let affine = Transform::Affine {
+            scale_bound: self.scale_bound,
+        };
+        let spline = Transform::Spline {
+            bins: self.bins,
+            bound: self.spline_bound,
+        };
+        // A setting that cannot be is a mistake, whether or not it counts here.
+        affine.validate()?;
+        spline.validate()?;
         let transform = match self.transform {
-            TransformName::Affine => Transform::Affine {
-                scale_bound: self.scale_bound,
-            },
+            TransformName::Affine => affine,
             TransformName::Additive => Transform::Additive,
-            TransformName::Spline => Transform::Spline {
-                bins: self.bins,
-                bound: self.spline_bound,
-            },
+            TransformName::Spline => spline,
         };
         let polynomial = |family| Conditioner::Polynomial {
             family,

@@ -71,8 +71,8 @@ impl Model {
                 let shape = other.tensor(&tensor.name).map(|tensor| &tensor.shape);
                 if shape != Some(&tensor.shape) {
                     return Err(Error::Model(format!(
-                        "it {has} the tensor {} of shape {:?}; the flow to train {}: check layers, hidden, conditioner, \
-                         separate and base",
+                        "it {has} the tensor {} of shape {:?}; the flow to train {}: check layers, transform, bins, mixing, \
+                         conditioner, hidden, separate and base",
                         tensor.name,
                         tensor.shape,
                         if has == "lacks" { "has it" } else { "has not" }
@@ -283,7 +283,7 @@ fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> R
         .find(|name| layout.tensor(name).is_none())
     {
         return bad(format!(
-            "tensor {name} has no place in this flow; check layers, conditioner, separate and base"
+            "tensor {name} has no place in this flow; check layers, transform, mixing, conditioner, separate and base"
         ));
     }
     let mut parameters = Vec::with_capacity(layout.len());

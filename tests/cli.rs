@@ -168,8 +168,8 @@ fn bad_input_is_named_and_nothing_panics() {
         1,
         &["folder"],
     );
-    let diverging =
-        "train good.csv --device cpu --standardize false --scale-bound 0 --learning-rate 1e3";
+    let diverging = "train good.csv --device cpu --transform affine --mixing none --average 0 --standardize false \
+                     --scale-bound 0 --learning-rate 1e3";
     refused(folder, diverging, 5, &["step", "learning_rate"]);
     let nowhere = "train good.csv --device cpu --log no/such.jsonl";
     refused(folder, nowhere, 1, &["folder"]);
@@ -328,7 +328,7 @@ fn cpu_and_gpu_agree_on_samples_and_scores_and_the_density_integrates_to_one() {
     table(folder, "good.csv", 400, |_, _| {});
     well(
         folder,
-        "train good.csv --steps 150 --layers 4 --hidden 16 --activation tanh --device cpu",
+        "train good.csv --steps 150 --transform affine --layers 4 --hidden 16 --activation tanh --device cpu",
     );
     // A grid far beyond the data: heights around 0, weights around 100 with deviation 14.
     let (n, x, y) = (300, 6.0, 120.0);
@@ -506,8 +506,8 @@ fn a_start_from_a_model_keeps_its_units() {
         summary["nll"].as_f64().unwrap()
     };
     let first = nll("train good.csv --steps 200");
-    let model = "[model]\nlayers = 10\nhidden = [32, 32]\nactivation = \"silu\"\nseparate = false\nbase = \"normal\"\n\
-                 scale_bound = 2.0\n[train]\nvalidation = 0.2\n";
+    let model = "[model]\nlayers = 8\ntransform = \"spline\"\nbins = 16\nmixing = \"lu\"\nhidden = [32, 32]\n\
+                 activation = \"relu\"\nseparate = false\nbase = \"normal\"\n[train]\nvalidation = 0.2\n";
     std::fs::write(folder.join("same.toml"), model).unwrap();
     for flags in ["", "--config same.toml"] {
         let again = nll(&format!(
@@ -595,12 +595,12 @@ fn a_start_from_a_broken_model_is_refused() {
     std::fs::write(folder.join("x.safetensors"), &bytes[..bytes.len() - 4]).unwrap();
     refused(folder, train, 3, &["x.safetensors", "cut short"]);
     std::fs::write(folder.join("x.safetensors"), &bytes).unwrap();
-    let deeper = format!("{train} --layers 11");
+    let deeper = format!("{train} --layers 9");
     refused(
         folder,
         &deeper,
         3,
-        &["lacks the tensor layers.10.net.0.weight", "--init"],
+        &["lacks the tensor layers.8.mix.lower", "--init"],
     );
     well(folder, &format!("{train} --out y.safetensors"));
 }

@@ -76,7 +76,7 @@ fn absurd_sizes_are_refused_before_they_are_allocated() {
         );
     }
     // Within the bounds of a model, but not of this machine.
-    let output = with_memory(folder, "train d.csv --hidden 1000000 --device cpu", 1 << 30);
+    let output = with_memory(folder, "train d.csv --hidden 400000 --device cpu", 1 << 30);
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(

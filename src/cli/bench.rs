@@ -20,7 +20,7 @@ use super::{DeviceArgs, DeviceName, Result, Wrap};
 
 #[derive(clap::Args)]
 pub struct BenchArgs {
-    /// Workloads to time, separated by commas: seed, small, table, wide [default: all]
+    /// Workloads to time, separated by commas: seed, small, table, wide, default [default: all]
     #[arg(value_enum, value_delimiter = ',', hide_possible_values = true)]
     workloads: Vec<WorkloadName>,
     /// Time the flow of this configuration instead, on --rows rows of --dims columns
@@ -121,6 +121,7 @@ fn workloads(args: &BenchArgs) -> Result<Vec<Workload>> {
             WorkloadName::Small,
             WorkloadName::Table,
             WorkloadName::Wide,
+            WorkloadName::Default,
         ];
         let names = if args.workloads.is_empty() {
             &all[..]

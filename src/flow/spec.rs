@@ -66,6 +66,31 @@ impl Transform {
             Transform::Spline { bins, .. } => 3 * bins - 1,
         }
     }
+
+    /// Checks its settings.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] names the setting, its value and what is allowed.
+    pub fn validate(self) -> Result<()> {
+        let fail = |message: String| Err(Error::Spec(message));
+        match self {
+            Transform::Affine { scale_bound }
+                if !(scale_bound >= 0.0 && scale_bound.is_finite()) =>
+            {
+                fail(format!(
+                    "scale_bound = {scale_bound}: must be 0 (unbounded) or a positive number"
+                ))
+            }
+            Transform::Spline { bins, .. } if !(2..=MAX_BINS).contains(&bins) => {
+                fail(format!("bins = {bins}: a spline has 2 to {MAX_BINS} bins"))
+            }
+            // Of an input so far out nothing would be left in the spline, or nothing of f32's digits in a bin.
+            Transform::Spline { bound, .. } if !(0.1..=1000.0).contains(&bound) => {
+                fail(format!("spline_bound = {bound}: must be from 0.1 to 1000"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The function of the frozen dimensions that yields the transform's parameters.
@@ -206,22 +231,7 @@ impl FlowSpec {
                 self.layers
             ));
         }
-        if let Transform::Affine { scale_bound } = self.transform
-            && !(scale_bound >= 0.0 && scale_bound.is_finite())
-        {
-            return fail(format!(
-                "scale_bound = {scale_bound}: must be 0 (unbounded) or a positive number"
-            ));
-        }
-        if let Transform::Spline { bins, bound } = self.transform {
-            if !(2..=MAX_BINS).contains(&bins) {
-                return fail(format!("bins = {bins}: a spline has 2 to {MAX_BINS} bins"));
-            }
-            // Of an input so far out nothing would be left in the spline, or nothing of f32's digits in a bin.
-            if !(0.1..=1000.0).contains(&bound) {
-                return fail(format!("spline_bound = {bound}: must be from 0.1 to 1000"));
-            }
-        }
+        self.transform.validate()?;
         match &self.conditioner {
             Conditioner::Mlp { hidden, .. } => {
                 if let Some(k) = hidden.iter().position(|&width| width == 0) {
