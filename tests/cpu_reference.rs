@@ -4,9 +4,10 @@ mod common;
 
 use common::{assert_close, coarseness, flows, relative_l2, rows, take, training, training_rows};
 use couplet::Matrix;
+use couplet::config::{ConditionerName, Config};
 use couplet::cpu::CpuExecutor;
 use couplet::executor::Executor;
-use couplet::flow::{FlowSpec, Plan};
+use couplet::flow::{FlowSpec, Plan, initial_parameters, start_at_identity};
 
 fn executor<T: couplet::cpu::Real>(spec: &FlowSpec) -> CpuExecutor<T> {
     let plan = Plan::new(spec).unwrap();
@@ -150,6 +151,38 @@ fn integral(spec: &FlowSpec) -> f64 {
     });
     let log_prob = cpu.log_prob(&grid).unwrap();
     log_prob.iter().map(|p| p.exp() * step * step).sum()
+}
+
+/// The way back in f32, through the splines and the mixing of the defaults, once they are trained: 1e-4 of a deviation.
+#[test]
+fn a_trained_spline_finds_back_in_f32() {
+    let mut config = Config::safe(ConditionerName::Mlp);
+    config.train.steps = 400;
+    // On a ring, of deviation 1.
+    let data = Matrix::from_fn(4000, 2, |row, column| {
+        let (angle, radius) = (row as f32 * 2.4, 1.4 + 0.1 * (row as f32 * 1.7).sin());
+        radius
+            * if column == 0 {
+                angle.sin()
+            } else {
+                angle.cos()
+            }
+    });
+    let plan = Plan::new(&config.model.spec(2).unwrap()).unwrap();
+    let mut parameters = initial_parameters(&plan.layout, 1);
+    start_at_identity(&plan, &mut parameters);
+    let mut cpu = CpuExecutor::<f32>::new(plan, &parameters);
+    cpu.start(&data, &config.training()).unwrap();
+    let losses = take(&mut cpu, config.train.steps);
+    assert!(losses[399] < losses[0] - 0.5, "nothing was learned");
+    let x = data.map(f64::from);
+    let (z, _) = cpu.forward(&x).unwrap();
+    let back = cpu.inverse(&z).unwrap();
+    assert_close("back", back.values(), x.values(), 1e-4, 0.0);
+    let drawn = cpu.sample(1, 0..4000).unwrap();
+    let (z, _) = cpu.forward(&drawn).unwrap();
+    let back = cpu.inverse(&z).unwrap();
+    assert_close("drawn", back.values(), drawn.values(), 1e-4, 0.0);
 }
 
 #[test]

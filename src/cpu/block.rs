@@ -290,25 +290,34 @@ impl<T: Real> Block<T> {
                 Op::Coupling(op) => self.coupling_backward(simd, plan, op, row_gradient),
                 Op::Linear(_) => self.linear_backward(simd, plan, place, parameters, gradient),
                 Op::Basis(op) => self.basis_backward(simd, plan, op),
-                Op::Triangular(op) => {
-                    let slot = |buffer: BufferId| plan.gradient_slots[buffer];
-                    let (input_slot, output_slot) = (slot(op.input), slot(op.output));
-                    let mut x_gradient = std::mem::take(&mut self.gradients[input_slot]);
-                    let y_gradient = &self.gradients[output_slot];
-                    triangular::backward_input(simd, op, parameters, y_gradient, &mut x_gradient);
-                    triangular::backward_weights(
-                        simd,
-                        op,
-                        parameters,
-                        &self.buffers[op.input],
-                        y_gradient,
-                        row_gradient,
-                        self.sums.of_op(simd, place),
-                    );
-                    self.gradients[input_slot] = x_gradient;
+                Op::Triangular(_) => {
+                    self.triangular_backward(simd, plan, place, parameters, row_gradient);
                 }
             }
         }
+    }
+
+    #[inline(always)]
+    fn triangular_backward<S: Simd>(
+        &mut self,
+        simd: S,
+        plan: &Plan,
+        place: usize,
+        parameters: &[T],
+        row_gradient: &Column<T>,
+    ) {
+        let Op::Triangular(op) = &plan.forward[place] else {
+            unreachable!("called for triangular maps alone")
+        };
+        let slot = |buffer: BufferId| plan.gradient_slots[buffer];
+        let x_slot = slot(op.input);
+        let mut x_gradient = std::mem::take(&mut self.gradients[x_slot]);
+        let y_gradient = &self.gradients[slot(op.output)];
+        triangular::backward_input(simd, op, parameters, y_gradient, &mut x_gradient);
+        let x = &self.buffers[op.input];
+        let sums = self.sums.of_op(simd, place);
+        triangular::backward_weights(simd, op, parameters, x, y_gradient, row_gradient, sums);
+        self.gradients[x_slot] = x_gradient;
     }
 
     #[inline(always)]

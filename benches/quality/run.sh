@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Fits Couplet and its peers to seven real tables, on the CPU, and writes one table of held-out NLL (nats, units of the data)
+# with standard errors and seconds. Then Couplet once more with one default changed at a time.
+#
+#     benches/quality/run.sh [OUTPUT_FOLDER]        TABLES="galaxies cities" FITS="flowjax-spline" ABLATION=no
+#
+# The first run makes a Python environment in the folder that PEERS names, or in OUTPUT_FOLDER/peers, and fetches the tables.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+out=$(realpath -m "${1:-target/quality}")
+peers=$(realpath -m "${PEERS:-$out/peers}")
+mkdir -p "$out"
+if [[ ! -x $peers/bin/python ]]; then
+    python3 -m venv "$peers"
+    "$peers/bin/pip" install --quiet numpy pandas jax equinox optax flowjax torch zuko
+fi
+if [[ ! -f $out/tables/quakes.test.npy ]]; then
+    "$peers/bin/python" benches/quality/tables.py "$out/tables"
+fi
+cargo build --release --locked
+tables=${TABLES:-galaxies cities diamonds weather storms goldsilver quakes}
+: >"$out/fits.jsonl"
+: >"$out/ablation.jsonl"
+couplet() { # FILE TABLE LABEL FLAGS...
+    "$peers/bin/python" benches/quality/table.py couplet "$out/tables" "$2" "$3" target/release/couplet "${@:4}" >>"$out/$1.jsonl"
+}
+for table in $tables; do
+    couplet fits "$table" couplet
+    for fit in ${FITS-gaussian flowjax-affine flowjax-spline flowjax-spline-whitened zuko-nsf zuko-nsf-coupling}; do
+        "$peers/bin/python" benches/quality/peers.py "$out/tables" "$table" "$fit" >>"$out/fits.jsonl" 2>>"$out/errors.txt" ||
+            echo "$fit, $table: failed, see $out/errors.txt" >&2
+    done
+done
+"$peers/bin/python" benches/quality/table.py table "$out/fits.jsonl" "$out/fits.json" | tee "$out/fits.md"
+if [[ ${ABLATION:-yes} == yes ]]; then
+    for table in $tables; do
+        couplet ablation "$table" "the defaults"
+        couplet ablation "$table" "affine" --transform affine
+        couplet ablation "$table" "no mixing" --mixing none
+        couplet ablation "$table" "8 bins" --bins 8
+        couplet ablation "$table" "2 x 32 units" --hidden 32,32
+        couplet ablation "$table" "6 layers" --layers 6
+        couplet ablation "$table" "silu" --activation silu
+        couplet ablation "$table" "not whitened" --whiten false
+        couplet ablation "$table" "rate 1e-3" --learning-rate 1e-3
+        couplet ablation "$table" "constant rate" --schedule constant
+        couplet ablation "$table" "no average" --average 0
+        couplet ablation "$table" "decay 1e-4" --weight-decay 1e-4
+        couplet ablation "$table" "no clipping" --clip-norm 0
+        couplet ablation "$table" "2,000 steps" --steps 2000
+    done
+    "$peers/bin/python" benches/quality/table.py table "$out/ablation.jsonl" "$out/ablation.json" | tee "$out/ablation.md"
+fi
