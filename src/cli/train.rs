@@ -196,7 +196,8 @@ fn compare(
     let offset = -run.model.preprocessing.log_det();
     say!(
         "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
-         10 at most, after which the reference continues from the device's"
+         {} at most, after which the reference continues from the device's",
+        train::stretch(executor.plan())
     );
     say!(
         "{:>7} {:>12} {:>12} {:>13} {:>10} {:>14} {:>10}",

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::executor::{Executor, Fault};
 use crate::matrix::Matrix;
 
-pub use compare::{Comparison, Finding, Verdict, compare};
+pub use compare::{Comparison, Finding, Verdict, compare, stretch};
 pub use course::run;
 pub use truth::{KlEstimate, Truth};
 
