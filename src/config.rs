@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::executor::{AdamW, Schedule, Training};
 use crate::files::read_at_most;
 use crate::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Mixing, Transform};
+use crate::preprocessing::{Preprocessing, Steps};
 
 /// Where the keys that nobody sets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +124,29 @@ pub struct DataConfig {
     pub standardize: bool,
     /// Then take the linear correlations between the columns away.
     pub whiten: bool,
+    /// Fit both to the bulk of the rows, without the one in 200 that are farthest out, and draw in what lies more than 4
+    /// deviations out, so that a few far rows do not set the scale for all others.
+    pub robust: bool,
+}
+
+impl DataConfig {
+    /// What of the preprocessing it asks for.
+    pub fn steps(&self) -> Steps {
+        Steps {
+            standardize: self.standardize,
+            whiten: self.whiten,
+            robust: self.robust,
+        }
+    }
+
+    /// What a model's preprocessing was fitted with.
+    pub fn of(preprocessing: &Preprocessing) -> Self {
+        DataConfig {
+            standardize: preprocessing.standardize.is_some(),
+            whiten: preprocessing.whiten.is_some(),
+            robust: preprocessing.tails.is_some(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,6 +305,7 @@ impl Config {
             data: DataConfig {
                 standardize: true,
                 whiten: true,
+                robust: true,
             },
         }
     }
@@ -385,8 +410,10 @@ impl Config {
                 train.validation
             ));
         }
-        if self.data.whiten && !self.data.standardize {
-            return fail("whiten = true needs standardize = true".into());
+        for (key, set) in [("whiten", self.data.whiten), ("robust", self.data.robust)] {
+            if set && !self.data.standardize {
+                return fail(format!("{key} = true needs standardize = true"));
+            }
         }
         self.model.spec(2).map(|_| ())
     }

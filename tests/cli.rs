@@ -754,6 +754,7 @@ fn whitening_is_part_of_the_model() {
     );
     let info = stdout(&well(folder, "info gaussian.safetensors"));
     assert!(info.contains("standardised, then whitened"), "{info}");
+    assert!(info.contains("beyond 4 deviations"), "{info}");
     well(
         folder,
         "sample gaussian.safetensors -n 3000 --device cpu --out new.csv",

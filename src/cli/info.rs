@@ -51,6 +51,12 @@ pub fn run(args: &InfoArgs) -> Result<()> {
                 None => "data        standardised\n",
                 Some(_) => "data        standardised, then whitened\n",
             };
+            if let Some(tails) = &model.preprocessing.tails {
+                text += &format!(
+                    "            beyond {} deviations distances count by their logarithm\n",
+                    tails.bound
+                );
+            }
             for ((name, mean), deviation) in names.iter().zip(&s.mean).zip(&s.deviation) {
                 text += &format!(
                     "            {name}: mean {mean:.6e}, standard deviation {deviation:.6e}\n"

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ConfigFile, ModelConfig, Preset, Start};
+use crate::config::{Config, ConfigFile, DataConfig, ModelConfig, Preset, Start};
 use crate::data::{Split, Table, Target, default_names, read_table, relations, suspects, take};
 use crate::error::Error;
 use crate::executor::Batches;
@@ -10,7 +10,7 @@ use crate::matrix::Matrix;
 use crate::memory;
 use crate::model::{self, Contents, Model, parameters_of};
 use crate::preprocessing::Preprocessing;
-use crate::train::{self, Truth};
+use crate::train::{self, Offsets, Truth};
 
 use super::guard::{Guard, is_dash};
 use super::train_args::TrainArgs;
@@ -27,6 +27,8 @@ pub struct Run {
     pub rows: Matrix<f32>,
     /// The rows held out, if any.
     pub validation: Option<Matrix<f64>>,
+    /// What preprocessing adds to the NLL of these rows.
+    pub offsets: Offsets,
     /// Which of the table's rows are which.
     pub split: Split,
     pub truth: Option<Box<Truth>>,
@@ -133,25 +135,28 @@ impl Run {
                     .into());
                 }
                 let theirs = &model.preprocessing;
-                if config.data.standardize != theirs.standardize.is_some()
-                    || config.data.whiten != theirs.whiten.is_some()
-                {
+                if config.data != DataConfig::of(theirs) {
                     say!(
-                        "note: columns are standardised and whitened, or not, as in the model that --init names"
+                        "note: columns are standardised, whitened and drawn in, or not, as in the model that --init names"
                     );
                 }
                 theirs.clone()
             }
             _ => {
                 let rows = take(&values, &split.training);
-                let data = &config.data;
-                Preprocessing::fit(&rows, &columns, data.standardize, data.whiten)?
+                Preprocessing::fit(&rows, &columns, config.data.steps())?
             }
         };
         let as_seen = preprocessing.training_rows(&values, &columns)?;
         let rows = take(&as_seen, &split.training);
         let validation =
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
+        let offsets = Offsets::new(
+            &preprocessing,
+            &rows,
+            validation.as_ref(),
+            &config.training(),
+        );
         let plan = Plan::new(&spec)?;
         let parameters = match init {
             None => starting_parameters(&plan, &config),
@@ -173,6 +178,7 @@ impl Run {
             },
             rows,
             validation,
+            offsets,
             split,
             truth,
             relations,
@@ -261,6 +267,9 @@ fn configure(
         // What follows from others that were set.
         if settings.whiten.is_none() && !file.says("data", "whiten") {
             config.data.whiten &= config.data.standardize;
+        }
+        if settings.robust.is_none() && !file.says("data", "robust") {
+            config.data.robust &= config.data.standardize;
         }
         if settings.patience.is_none() && !file.says("train", "patience") {
             config.train.patience = config.train.steps / 2;

@@ -50,13 +50,13 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut executor = device.open(&plan, &model.parameters, None, wrap, |executor| {
         executor.log_prob(&one_row).map(drop)
     })?;
-    let log_det = model.preprocessing.log_det();
     let mut seen = Seen::default();
     let sink = pipeline::run(
         || reader.next(ROWS).map_err(input),
         |part| {
-            let mut scores = executor.log_prob(&model.preprocessing.apply(&part))?;
-            for score in &mut scores {
+            let rows = model.preprocessing.apply(&part);
+            let mut scores = executor.log_prob(&rows)?;
+            for (score, log_det) in scores.iter_mut().zip(model.preprocessing.log_det(&rows)) {
                 *score += log_det;
             }
             seen.note(&part, &scores);

@@ -41,8 +41,6 @@ pub struct Screen<'a> {
     run: &'a Run,
     log: &'a mut Log,
     bar: Option<ProgressBar>,
-    /// What standardising adds to the NLL, to have it in the units of the data.
-    offset: f64,
 }
 
 impl<'a> Screen<'a> {
@@ -63,12 +61,7 @@ impl<'a> Screen<'a> {
                     ),
             )
         });
-        Screen {
-            offset: -run.model.preprocessing.log_det(),
-            run,
-            log,
-            bar,
-        }
+        Screen { run, log, bar }
     }
 
     fn line(&self, text: &str) {
@@ -113,15 +106,18 @@ impl Watch for Screen<'_> {
         }
     }
 
-    fn entropy(&self) -> Option<f64> {
-        Some(self.run.truth.as_ref()?.entropy() - self.offset)
-    }
-
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        let mut known = report.known;
-        known.validation_nll = known.validation_nll.map(|nll| nll + self.offset);
-        let nll = report.nll + self.offset;
-        let step = report.step;
+        let (step, offsets) = (report.step, &self.run.offsets);
+        let nll = report.nll + offsets.of_step(step as u64);
+        let truth = self.run.truth.as_ref();
+        let known = Known {
+            validation_nll: report
+                .known
+                .validation_nll
+                .map(|nll| nll + offsets.validation()),
+            kl: truth.map(|truth| nll - truth.entropy()),
+            ..report.known
+        };
         let mut line = format!("{step:>7} {nll:>12.4}");
         for (shown, number) in [
             (self.run.validation.is_some(), known.validation_nll),
@@ -172,7 +168,7 @@ impl Watch for Screen<'_> {
 
     fn progress(&mut self, done: usize, nll: f64) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{:.4}", nll + self.offset));
+            bar.set_message(format!("{:.4}", nll + self.run.offsets.all()));
             bar.set_position(done as u64);
         }
     }

@@ -94,8 +94,7 @@ fn print_course(run: &Run, outcome: &Outcome, summary: &mut Value) {
     let Some((best, last)) = outcome.validation else {
         return;
     };
-    let log_det = run.model.preprocessing.log_det();
-    let (best, last) = (best - log_det, last - log_det);
+    let [best, last] = [best, last].map(|nll| nll + run.offsets.validation());
     if !best.is_finite() {
         return;
     }
@@ -193,7 +192,7 @@ fn compare(
             "note: --cpu-reference takes all steps and keeps the last parameters, whatever held-out rows say"
         );
     }
-    let offset = -run.model.preprocessing.log_det();
+    let offsets = &run.offsets;
     say!(
         "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
          {} at most, after which the reference continues from the device's",
@@ -216,7 +215,7 @@ fn compare(
         train.steps,
         args.log_every as usize,
         train.seed,
-        |at| report_comparison(at, offset, &mut log),
+        |at| report_comparison(at, offsets.of_step(at.step as u64), &mut log),
         interrupt::is_asked,
     );
     let state = match &compared {
@@ -276,8 +275,7 @@ fn warn_of_overflow(log_prob: &[f64], rows: &[u32]) {
 /// Prints how good the model is, and returns the same for machines.
 fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
     let log_prob = executor.log_prob(&run.rows.map(f64::from))?;
-    let log_det = run.model.preprocessing.log_det();
-    let nll = -log_prob.iter().sum::<f64>() / log_prob.len() as f64 - log_det;
+    let nll = run.offsets.all() - log_prob.iter().sum::<f64>() / log_prob.len() as f64;
     let mut summary = json!({
         "event": "done",
         "device": executor.describe(),

@@ -150,6 +150,9 @@ pub struct Settings {
     /// Take linear correlations between columns away
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub(super) whiten: Option<bool>,
+    /// Fit both to the bulk of the rows, and draw in what is far out
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    pub(super) robust: Option<bool>,
     /// Seeds everything random: initial parameters, order of the rows, rows held out, targets
     #[arg(long)]
     seed: Option<u64>,
@@ -195,5 +198,6 @@ impl Settings {
         set(&self.input_bound, &mut model.input_bound);
         set(&self.standardize, &mut config.data.standardize);
         set(&self.whiten, &mut config.data.whiten);
+        set(&self.robust, &mut config.data.robust);
     }
 }

@@ -132,7 +132,11 @@ impl Course<'_> {
             };
             if steps > 0 || fault.is_none() {
                 if let Some(known) = look.known {
-                    report(watch, done, losses[0], known)?;
+                    watch.step(&StepReport {
+                        step: done,
+                        nll: losses[0],
+                        known,
+                    })?;
                 }
                 self.confirm(done, losses[0]);
                 if let Some(ending) = look.ending {
@@ -348,10 +352,4 @@ fn as_result<T>(
 fn mean_nll(executor: &mut dyn Executor, rows: &Matrix<f64>) -> Result<f64> {
     let log_prob = executor.log_prob(rows)?;
     Ok(-log_prob.iter().sum::<f64>() / log_prob.len() as f64)
-}
-
-fn report(watch: &mut dyn Watch, step: usize, nll: f64, known: Known) -> Result<()> {
-    let kl = watch.entropy().map(|entropy| nll - entropy);
-    let known = Known { kl, ..known };
-    watch.step(&StepReport { step, nll, known })
 }

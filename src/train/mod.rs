@@ -3,6 +3,7 @@
 
 mod compare;
 mod course;
+mod offsets;
 mod truth;
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use crate::matrix::Matrix;
 
 pub use compare::{Comparison, Finding, Verdict, compare, stretch};
 pub use course::run;
+pub use offsets::Offsets;
 pub use truth::{KlEstimate, Truth};
 
 /// How long a run may be and what judges it. What a single step does is the executor's
@@ -124,19 +126,14 @@ pub struct Retry {
 
 /// Who watches a training run.
 pub trait Watch {
-    /// Called before the update of each logged step: what is known of the model at that step (`kl` follows from the loss
-    /// and [`Watch::entropy`]).
+    /// Called before the update of each logged step: what is known of the model at that step beside its
+    /// NLL on held-out rows.
     ///
     /// # Errors
     /// Those of the executor; they end the run.
     fn measure(&mut self, executor: &mut dyn Executor) -> Result<Known> {
         let _ = executor;
         Ok(Known::default())
-    }
-
-    /// The entropy of the data, where it is known, in nats: what the NLL would fall to.
-    fn entropy(&self) -> Option<f64> {
-        None
     }
 
     /// A logged step. An error (a log that cannot be written) ends the run.

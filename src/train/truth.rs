@@ -88,10 +88,17 @@ impl Truth {
     ) -> Result<KlEstimate> {
         let rows = self.target.held_out_rows(HELD_OUT);
         let truth = self.target.log_prob(&rows);
-        let model = executor.log_prob(&preprocessing.apply(&rows.map(f64::from)))?;
-        let log_det = preprocessing.log_det();
+        let seen = preprocessing.apply(&rows.map(f64::from));
+        let model = executor.log_prob(&seen)?;
+        let log_det = preprocessing.log_det(&seen);
         let n = HELD_OUT as f64;
-        let gaps = || truth.iter().zip(&model).map(|(p, q)| p - q - log_det);
+        let gaps = || {
+            let model = model.iter().zip(&log_det);
+            truth
+                .iter()
+                .zip(model)
+                .map(|(p, (q, log_det))| p - q - log_det)
+        };
         let mean = gaps().sum::<f64>() / n;
         let variance = gaps().map(|gap| (gap - mean).powi(2)).sum::<f64>() / (n - 1.0);
         Ok(KlEstimate {

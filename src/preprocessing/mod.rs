@@ -1,0 +1,363 @@
+//! What happens to a row before the flow sees it: a map fitted to the training data, part of the model, whose
+//! log-determinant keeps log-densities in the units of the data.
+
+mod standardize;
+mod tails;
+mod whiten;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::take;
+use crate::error::{Error, Result, column_place};
+use crate::matrix::Matrix;
+
+pub use standardize::Standardize;
+pub use tails::Tails;
+pub use whiten::Whiten;
+
+/// Columns are scaled and shifted, then mixed, then drawn in where they are far out, or left as they are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// u = (x - mean) / deviation, column by column; none leaves rows as they are.
+    pub standardize: Option<Standardize>,
+    /// z with L z = u, L lower triangular; none leaves u. L L^T is the correlation matrix of the training data, so that
+    /// the columns of z are uncorrelated: the flow begins where a Gaussian fit ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whiten: Option<Whiten>,
+    /// Distances beyond a bound by their logarithm; none leaves them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tails: Option<Tails>,
+}
+
+/// What of [`Preprocessing`] is fitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    pub standardize: bool,
+    /// Has an effect where columns are standardised, as `robust` has.
+    pub whiten: bool,
+    /// Whether means, deviations and correlations are those of the bulk of the rows, and the tails are drawn in: a few
+    /// rows that are far out, as errors often are, would else set the scale for all others.
+    pub robust: bool,
+}
+
+impl Preprocessing {
+    /// Where the tails begin, in deviations of the bulk: where a spline's bins end, so that it can bend what is not drawn in.
+    const BOUND: f64 = 4.0;
+    /// One row in so many is not of the bulk.
+    const FAR_OUT: usize = 200;
+    /// How often the bulk is sought, each time by the distances from that before; it settles sooner.
+    const ROUNDS: usize = 8;
+    /// Where the bulk of a column is narrower than this share of its deviation, it is a constant with exceptions, and no
+    /// measure for them.
+    const LEAST_BULK: f64 = 1e-6;
+
+    /// Fitted to the rows to train on.
+    ///
+    /// # Errors
+    /// As [`Standardize::of`].
+    pub fn fit(values: &Matrix<f64>, names: &[String], steps: Steps) -> Result<Self> {
+        if !steps.standardize {
+            return Ok(Self::default());
+        }
+        let all = Self::linear(values, names, steps.whiten)?;
+        if !steps.robust {
+            return Ok(all);
+        }
+        let mut fitted = Self::of_the_bulk(values, names, &all).unwrap_or(all);
+        fitted.tails = Some(Tails { bound: Self::BOUND });
+        Ok(fitted)
+    }
+
+    /// Standardised and, if it shall be, whitened.
+    fn linear(values: &Matrix<f64>, names: &[String], whiten: bool) -> Result<Self> {
+        let standardize = Standardize::of(values, names)?;
+        let whiten = whiten.then(|| Whiten::of(&standardize.apply(values)));
+        Ok(Preprocessing {
+            standardize: Some(standardize),
+            whiten,
+            tails: None,
+        })
+    }
+
+    /// The same of the rows that are not the farthest out, by the Mahalanobis distance, as in the concentration steps of
+    /// Rousseeuw and Van Driessen (1999, "A fast algorithm for the minimum covariance determinant estimator"). None where
+    /// there are too few rows to leave any out, or the bulk has no width.
+    fn of_the_bulk(values: &Matrix<f64>, names: &[String], all: &Self) -> Option<Self> {
+        let kept = values.rows() - values.rows() / Self::FAR_OUT;
+        if kept == values.rows() {
+            return None;
+        }
+        let mut bulk = Vec::new();
+        let mut fitted = all.clone();
+        for _ in 0..Self::ROUNDS {
+            let seen = fitted.apply(values);
+            let mut distances = vec![0.0; seen.rows()];
+            for j in 0..seen.columns() {
+                for (distance, z) in distances.iter_mut().zip(seen.column(j)) {
+                    *distance += z * z;
+                }
+            }
+            let mut rows: Vec<u32> = (0..seen.rows() as u32).collect();
+            let order = |&a: &u32, &b: &u32| {
+                let [x, y] = [a, b].map(|row| distances[row as usize]);
+                x.total_cmp(&y).then(a.cmp(&b))
+            };
+            rows.select_nth_unstable_by(kept, order);
+            rows.truncate(kept);
+            rows.sort_unstable();
+            if rows == bulk {
+                break;
+            }
+            bulk = rows;
+            fitted = Self::linear(&take(values, &bulk), names, all.whiten.is_some()).ok()?;
+            let [of_bulk, of_all] = [&fitted, all].map(|p| p.standardize.as_ref());
+            let mut deviations = of_bulk?.deviation.iter().zip(&of_all?.deviation);
+            if deviations.any(|(bulk, all)| *bulk < Self::LEAST_BULK * all) {
+                return None;
+            }
+        }
+        Some(fitted)
+    }
+
+    /// Data to what the flow sees.
+    pub fn apply(&self, values: &Matrix<f64>) -> Matrix<f64> {
+        let mut values = match &self.standardize {
+            None => values.clone(),
+            Some(standardize) => standardize.apply(values),
+        };
+        if let Some(whiten) = &self.whiten {
+            values = whiten.apply(values);
+        }
+        match &self.tails {
+            None => values,
+            Some(tails) => tails.apply(values),
+        }
+    }
+
+    /// What the flow sees back to data.
+    pub fn undo(&self, values: &Matrix<f64>) -> Matrix<f64> {
+        let mut values = match &self.tails {
+            None => values.clone(),
+            Some(tails) => tails.undo(values),
+        };
+        if let Some(whiten) = &self.whiten {
+            values = whiten.undo(values);
+        }
+        match &self.standardize {
+            None => values,
+            Some(standardize) => standardize.undo(&values),
+        }
+    }
+
+    /// The width in each column, given those before it, that becomes 1 (in the bulk of the rows, where tails are drawn in);
+    /// none where rows stay as they are.
+    pub fn widths(&self) -> Option<Vec<f64>> {
+        let mut widths = self.standardize.as_ref()?.deviation.clone();
+        if let Some(whiten) = &self.whiten {
+            for (i, (width, row)) in widths.iter_mut().zip(&whiten.lower).enumerate() {
+                *width *= row[i];
+            }
+        }
+        Some(widths)
+    }
+
+    /// The log-determinant of [`Preprocessing::apply`] at each row, in nats: what to add to the flow's log-density. From
+    /// the rows as the flow sees them.
+    pub fn log_det<T: Copy + Default + Into<f64>>(&self, seen: &Matrix<T>) -> Vec<f64> {
+        let widths = self.widths().unwrap_or_default();
+        // Added up, not multiplied: a product of many may not be a number.
+        let linear = 0.0 - widths.iter().map(|d| d.ln()).sum::<f64>();
+        let mut log_det = vec![linear; seen.rows()];
+        if let Some(tails) = &self.tails {
+            for j in 0..seen.columns() {
+                for (sum, &y) in log_det.iter_mut().zip(seen.column(j)) {
+                    *sum += tails.log_slope(y.into());
+                }
+            }
+        }
+        log_det
+    }
+
+    /// What the flow sees of training data, as f32.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names the first number that is too large for f32.
+    pub fn training_rows(&self, values: &Matrix<f64>, names: &[String]) -> Result<Matrix<f32>> {
+        let rows = self.apply(values).map(|x| x as f32);
+        for j in 0..rows.columns() {
+            if let Some(row) = rows.column(j).iter().position(|x| !x.is_finite()) {
+                return Err(Error::Data(format!(
+                    "row {}, {}: {} is too large for 32-bit numbers; rescale the column, or set standardize = true",
+                    row + 1,
+                    column_place(j, names),
+                    values.get(row, j)
+                )));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether all numbers are there, finite, and positive where they must be, and what is whitened or drawn in is
+    /// standardised.
+    pub fn is_valid(&self, dims: usize) -> bool {
+        // `widths`, and so the density, would be those of other numbers.
+        let in_order =
+            self.standardize.is_some() || (self.whiten.is_none() && self.tails.is_none());
+        in_order
+            && self.standardize.as_ref().is_none_or(|s| s.is_valid(dims))
+            && self.whiten.as_ref().is_none_or(|w| w.is_valid(dims))
+            && self.tails.as_ref().is_none_or(Tails::is_valid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, normal_at};
+
+    const LINEAR: Steps = Steps {
+        standardize: true,
+        whiten: true,
+        robust: false,
+    };
+
+    fn table() -> Matrix<f64> {
+        let z = |row: usize, j| f64::from(normal_at(1, Purpose::TargetRows, row as u64, j));
+        Matrix::from_fn(500, 4, |row, j| match j {
+            0 => 1e6 * z(row, 0) + 3e6,
+            1 => 1e-3 * z(row, 0) + 1e-6 * z(row, 1),
+            2 => z(row, 2) - z(row, 1),
+            // A copy.
+            _ => 2.0 * z(row, 2) - 2.0 * z(row, 1) + 7.0,
+        })
+    }
+
+    #[test]
+    fn whitened_columns_are_uncorrelated_and_lead_back() {
+        let table = table();
+        let names: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let preprocessing = Preprocessing::fit(&table, &names, LINEAR).unwrap();
+        assert!(preprocessing.is_valid(4) && !preprocessing.is_valid(3));
+        let whitened_alone = Preprocessing {
+            standardize: None,
+            ..preprocessing.clone()
+        };
+        assert!(!whitened_alone.is_valid(4));
+        let z = preprocessing.apply(&table);
+        for i in 0..3 {
+            for j in 0..3 {
+                let product: f64 = z
+                    .column(i)
+                    .iter()
+                    .zip(z.column(j))
+                    .map(|(a, b)| a * b)
+                    .sum();
+                let expected = if i == j { 1.0 } else { 0.0 };
+                assert!(
+                    (product / 500.0 - expected).abs() < 1e-6,
+                    "{i} {j}: {product}"
+                );
+            }
+        }
+        // The copy is left with rounding alone.
+        assert!(z.column(3).iter().all(|z| z.abs() < 1e-6));
+        let back = preprocessing.undo(&z);
+        for j in 0..4 {
+            let scale = table.column(j).iter().fold(0.0f64, |a, x| a.max(x.abs()));
+            for (a, b) in back.column(j).iter().zip(table.column(j)) {
+                assert!((a - b).abs() < 1e-12 * scale, "{a} {b}");
+            }
+        }
+    }
+
+    /// Against the determinant by differences: the map is linear.
+    #[test]
+    fn the_log_determinant_is_that_of_the_map() {
+        let table = table();
+        let names: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let preprocessing = Preprocessing::fit(&table, &names, LINEAR).unwrap();
+        let at = |values: [f64; 4]| {
+            let row = Matrix::from_fn(1, 4, |_, j| values[j]);
+            preprocessing.undo(&row).values().to_vec()
+        };
+        let origin = at([0.0; 4]);
+        // z to x is lower triangular as well: its determinant is the product of the diagonal.
+        let log_det: f64 = (0..4)
+            .map(|j| {
+                let mut unit = [0.0; 4];
+                unit[j] = 1.0;
+                (at(unit)[j] - origin[j]).ln()
+            })
+            .sum();
+        assert!((log_det + preprocessing.log_det(&table)[0]).abs() < 1e-6);
+    }
+
+    /// A few rows far out, in a direction that the others have no width in, do not set its scale.
+    #[test]
+    fn the_bulk_sets_the_scale_and_the_tails_lead_back() {
+        let z = |row: usize, j| f64::from(normal_at(2, Purpose::TargetRows, row as u64, j));
+        let table = Matrix::from_fn(2000, 2, |row, j| match (row % 400, j) {
+            (7, 1) => 50.0 * z(row, 1).signum(),
+            (_, 0) => z(row, 0),
+            _ => z(row, 0) + 1e-3 * z(row, 1),
+        });
+        let names: Vec<String> = ["a", "b"].map(String::from).to_vec();
+        let robust = Steps {
+            robust: true,
+            ..LINEAR
+        };
+        let [all, bulk] =
+            [LINEAR, robust].map(|steps| Preprocessing::fit(&table, &names, steps).unwrap());
+        assert!(bulk.is_valid(2));
+        let [of_all, of_bulk] = [&all, &bulk].map(|p| p.widths().unwrap()[1]);
+        assert!(of_all > 1.0, "{of_all}");
+        assert!((of_bulk - 1e-3).abs() < 1e-4, "{of_bulk}");
+
+        let seen = bulk.apply(&table);
+        let farthest = seen.values().iter().fold(0.0f64, |a, z| a.max(z.abs()));
+        assert!((12.0..18.0).contains(&farthest), "{farthest}");
+        let back = bulk.undo(&seen);
+        for (a, b) in back.values().iter().zip(table.values()) {
+            assert!((a - b).abs() < 1e-11 * (1.0 + b.abs()), "{a} {b}");
+        }
+
+        // The log-determinant against differences, near and far: x1 moves z1 alone, x0 moves both.
+        let log_det = bulk.log_det(&seen);
+        for row in [0, 1, 7, 407] {
+            let slope = |j: usize| {
+                let step = 1e-7 * (1.0 + table.get(row, j).abs());
+                let at = |sign: f64| {
+                    let moved = Matrix::from_fn(1, 2, |_, k| {
+                        table.get(row, k) + if k == j { sign * step } else { 0.0 }
+                    });
+                    let moved = bulk.apply(&moved);
+                    [moved.get(0, 0), moved.get(0, 1)]
+                };
+                let (above, below) = (at(1.0), at(-1.0));
+                [0, 1].map(|i| (above[i] - below[i]) / (2.0 * step))
+            };
+            let (by_x0, by_x1) = (slope(0), slope(1));
+            let determinant = (by_x0[0] * by_x1[1] - by_x0[1] * by_x1[0]).abs();
+            assert!((determinant.ln() - log_det[row]).abs() < 1e-4, "row {row}");
+        }
+    }
+
+    /// A column that is constant but for a few rows has no bulk to measure by; short tables leave nothing out.
+    #[test]
+    fn a_bulk_without_width_measures_nothing() {
+        let names: Vec<String> = ["a", "b"].map(String::from).to_vec();
+        let robust = Steps {
+            robust: true,
+            ..LINEAR
+        };
+        for rows in [150, 2000] {
+            let table = Matrix::from_fn(rows, 2, |row, j| match j {
+                0 => f64::from(normal_at(3, Purpose::TargetRows, row as u64, 0)),
+                _ => f64::from(u8::from(row % 400 == 7)),
+            });
+            let [all, bulk] =
+                [LINEAR, robust].map(|steps| Preprocessing::fit(&table, &names, steps).unwrap());
+            assert_eq!(all.standardize, bulk.standardize);
+        }
+    }
+}

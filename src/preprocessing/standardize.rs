@@ -1,0 +1,83 @@
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, column_place};
+use crate::matrix::Matrix;
+
+/// Mean and standard deviation of each column of the training data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standardize {
+    pub mean: Vec<f64>,
+    pub deviation: Vec<f64>,
+}
+
+impl Standardize {
+    /// The statistics of a table's columns.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names a column that does not vary.
+    pub fn of(values: &Matrix<f64>, names: &[String]) -> Result<Self> {
+        let rows = values.rows() as f64;
+        if values.rows() == 1 {
+            return Err(Error::Data(
+                "there is 1 row to train on: nothing varies in it; more rows are needed".into(),
+            ));
+        }
+        let (mut mean, mut deviation) = (Vec::new(), Vec::new());
+        let constant: Vec<usize> = (0..values.columns())
+            .filter(|&j| values.column(j).iter().all(|&x| x == values.get(0, j)))
+            .collect();
+        if !constant.is_empty() {
+            const TOLD: usize = 8;
+            let told: Vec<String> = constant
+                .iter()
+                .take(TOLD)
+                .map(|&j| format!("{} is {:?}", column_place(j, names), values.get(0, j)))
+                .collect();
+            let more = match constant.len().saturating_sub(TOLD) {
+                0 => String::new(),
+                more => format!(", and {more} more columns are like this,"),
+            };
+            return Err(Error::Data(format!(
+                "{}{more} in every row trained on: it has no density; leave it out with --exclude",
+                told.join(", ")
+            )));
+        }
+        for j in 0..values.columns() {
+            let column = values.column(j);
+            let m = column.iter().map(|x| x / rows).sum::<f64>();
+            let d = column
+                .iter()
+                .map(|x| (x - m) * (x - m) / rows)
+                .sum::<f64>()
+                .sqrt();
+            if !m.is_finite() || !d.is_normal() {
+                return Err(Error::Data(format!(
+                    "{} has mean {m:e} and standard deviation {d:e}, beyond what 64-bit numbers can square; rescale it",
+                    column_place(j, names)
+                )));
+            }
+            mean.push(m);
+            deviation.push(d);
+        }
+        Ok(Standardize { mean, deviation })
+    }
+
+    pub(super) fn apply(&self, values: &Matrix<f64>) -> Matrix<f64> {
+        Matrix::from_fn(values.rows(), values.columns(), |row, j| {
+            (values.get(row, j) - self.mean[j]) / self.deviation[j]
+        })
+    }
+
+    pub(super) fn undo(&self, values: &Matrix<f64>) -> Matrix<f64> {
+        Matrix::from_fn(values.rows(), values.columns(), |row, j| {
+            values.get(row, j) * self.deviation[j] + self.mean[j]
+        })
+    }
+
+    pub(super) fn is_valid(&self, dims: usize) -> bool {
+        self.mean.len() == dims
+            && self.deviation.len() == dims
+            && self.mean.iter().all(|m| m.is_finite())
+            && self.deviation.iter().all(|d| d.is_finite() && *d > 0.0)
+    }
+}

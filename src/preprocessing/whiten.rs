@@ -1,0 +1,75 @@
+use serde::{Deserialize, Serialize};
+
+use crate::matrix::Matrix;
+
+/// The Cholesky factor of the correlation matrix of the training data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Whiten {
+    /// Row by row; row i holds i + 1 numbers.
+    pub lower: Vec<Vec<f64>>,
+}
+
+impl Whiten {
+    /// What of a column's deviation the columns before it must leave: less is stretched no further. Copies of a column
+    /// leave nothing.
+    const LEAST_REST: f64 = 1e-6;
+
+    /// The factor for standardised columns.
+    pub fn of(values: &Matrix<f64>) -> Self {
+        let rows = values.rows() as f64;
+        let mut lower: Vec<Vec<f64>> = Vec::with_capacity(values.columns());
+        for i in 0..values.columns() {
+            let mut row: Vec<f64> = Vec::with_capacity(i + 1);
+            for j in 0..=i {
+                let products = values.column(i).iter().zip(values.column(j));
+                let correlation = products.map(|(a, b)| a * b).sum::<f64>() / rows;
+                let known: f64 = match lower.get(j) {
+                    Some(other) => row.iter().zip(other).map(|(a, b)| a * b).sum(),
+                    None => row.iter().map(|a| a * a).sum(),
+                };
+                let rest = correlation - known;
+                row.push(match lower.get(j) {
+                    Some(other) => rest / other[j],
+                    None => rest.max(Self::LEAST_REST * Self::LEAST_REST).sqrt(),
+                });
+            }
+            lower.push(row);
+        }
+        Whiten { lower }
+    }
+
+    pub(super) fn apply(&self, mut values: Matrix<f64>) -> Matrix<f64> {
+        for (i, row) in self.lower.iter().enumerate() {
+            let mut column = values.column(i).to_vec();
+            for (j, share) in row[..i].iter().enumerate() {
+                for (x, z) in column.iter_mut().zip(values.column(j)) {
+                    *x -= share * z;
+                }
+            }
+            for (z, x) in values.column_mut(i).iter_mut().zip(column) {
+                *z = x / row[i];
+            }
+        }
+        values
+    }
+
+    pub(super) fn undo(&self, mut values: Matrix<f64>) -> Matrix<f64> {
+        for (i, row) in self.lower.iter().enumerate().rev() {
+            let mut column: Vec<f64> = values.column(i).iter().map(|z| z * row[i]).collect();
+            for (j, share) in row[..i].iter().enumerate() {
+                for (x, z) in column.iter_mut().zip(values.column(j)) {
+                    *x += share * z;
+                }
+            }
+            values.column_mut(i).copy_from_slice(&column);
+        }
+        values
+    }
+
+    pub(super) fn is_valid(&self, dims: usize) -> bool {
+        self.lower.len() == dims
+            && self.lower.iter().enumerate().all(|(i, row)| {
+                row.len() == i + 1 && row.iter().all(|l| l.is_finite()) && row[i] > 0.0
+            })
+    }
+}

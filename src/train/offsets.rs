@@ -1,0 +1,56 @@
+use crate::executor::{Batches, Training};
+use crate::matrix::Matrix;
+use crate::preprocessing::Preprocessing;
+
+/// What preprocessing adds to the NLL of rows as the flow sees them, to have it in the units of the data, in nats.
+pub struct Offsets {
+    /// For each row trained on.
+    rows: Vec<f64>,
+    /// For all of them.
+    all: f64,
+    validation: f64,
+    batches: Batches,
+}
+
+impl Offsets {
+    /// For a run's rows and its held-out rows.
+    pub fn new(
+        preprocessing: &Preprocessing,
+        rows: &Matrix<f32>,
+        validation: Option<&Matrix<f64>>,
+        training: &Training,
+    ) -> Self {
+        let mut of_rows = preprocessing.log_det(rows);
+        of_rows.iter_mut().for_each(|log_det| *log_det *= -1.0);
+        Offsets {
+            all: mean(&of_rows),
+            validation: validation.map_or(0.0, |rows| -mean(&preprocessing.log_det(rows))),
+            batches: Batches::new(rows.rows(), training.batch_size, training.seed),
+            rows: of_rows,
+        }
+    }
+
+    /// For the rows of a step's batch.
+    pub fn of_step(&self, step: u64) -> f64 {
+        if self.batches.is_full() {
+            return self.all;
+        }
+        let batch = self.batches.batch(step);
+        let rows = (0..batch.rows).map(|place| self.rows[batch.row(place) as usize]);
+        rows.sum::<f64>() / f64::from(batch.rows)
+    }
+
+    /// For all rows trained on.
+    pub fn all(&self) -> f64 {
+        self.all
+    }
+
+    /// For the held-out rows.
+    pub fn validation(&self) -> f64 {
+        self.validation
+    }
+}
+
+fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len() as f64
+}
