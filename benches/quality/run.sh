@@ -42,6 +42,7 @@ if [[ ${ABLATION:-yes} == yes ]]; then
         couplet ablation "$table" "6 layers" --layers 6
         couplet ablation "$table" "silu" --activation silu
         couplet ablation "$table" "not whitened" --whiten false
+        couplet ablation "$table" "all rows set the scale" --robust false
         couplet ablation "$table" "rate 1e-3" --learning-rate 1e-3
         couplet ablation "$table" "constant rate" --schedule constant
         couplet ablation "$table" "no average" --average 0
