@@ -2,7 +2,6 @@
 // dimension of one split. Twin: `backward` in src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;
-@group(1) @binding(1) var<storage, read> parameters: array<f32>;
 @group(1) @binding(2) var<storage, read> z: array<f32>;
 @group(1) @binding(3) var<storage, read_write> z_gradient: array<f32>;
 

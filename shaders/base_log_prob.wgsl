@@ -2,7 +2,6 @@
 // Twin: `log_prob` in src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;
-@group(1) @binding(1) var<storage, read> parameters: array<f32>;
 @group(1) @binding(2) var<storage, read> z: array<vec4<f32>>;
 @group(1) @binding(3) var<storage, read> log_det: array<vec4<f32>>;
 @group(1) @binding(4) var<storage, read_write> log_prob: array<vec4<f32>>;

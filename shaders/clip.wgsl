@@ -10,7 +10,7 @@ const LONGEST = 1.8446743e19;
 
 @compute @workgroup_size(GROUP)
 fn clip(@builtin(local_invocation_index) lane: u32) {
-    let groups = (step.parameters + NORM_SPAN * GROUP - 1u) / (NORM_SPAN * GROUP);
+    let groups = arrayLength(&partials);
     var largest = LEAST_SCALE;
     var bad = 0.0;
     for (var group = lane; group < groups; group += GROUP) {

@@ -9,8 +9,8 @@ use common::{
 };
 use couplet::cpu::CpuExecutor;
 use couplet::executor::{AdamW, Batches, Executor, Fault, Training};
-use couplet::flow::{FlowSpec, Plan};
-use couplet::gpu::{Adapter, GpuExecutor, adapters};
+use couplet::flow::{Conditioner, FlowSpec, Plan};
+use couplet::gpu::{Adapter, GpuExecutor, GpuPath, adapters};
 
 fn adapter() -> Adapter {
     adapters()
@@ -19,19 +19,32 @@ fn adapter() -> Adapter {
         .expect("the GPU tests need a Vulkan, Metal or DX12 adapter; scripts/test installs one")
 }
 
-fn pair(spec: &FlowSpec) -> (GpuExecutor, CpuExecutor<f64>) {
+fn pair(spec: &FlowSpec, path: GpuPath) -> (GpuExecutor, CpuExecutor<f64>) {
     let plan = Plan::new(spec).unwrap();
     let parameters = common::parameters(&plan);
-    let gpu = GpuExecutor::new(&adapter(), plan.clone(), &parameters).unwrap();
+    let mut gpu = GpuExecutor::new(&adapter(), plan.clone(), &parameters).unwrap();
+    gpu.set_path(path);
     (gpu, CpuExecutor::new(plan, &parameters))
+}
+
+/// Every flow on every path that it can take, and whether that is the fused one.
+fn paths() -> impl Iterator<Item = (String, FlowSpec, GpuPath)> {
+    [GpuPath::Staged, GpuPath::Fused]
+        .into_iter()
+        .flat_map(|path| {
+            let flows = flows().into_iter().filter(move |(_, spec)| {
+                path == GpuPath::Staged || matches!(spec.conditioner, Conditioner::Mlp { .. })
+            });
+            flows.map(move |(name, spec)| (format!("{name}, {path:?}"), spec, path))
+        })
 }
 
 #[test]
 fn loss_and_every_gradient_match_the_cpu() {
-    for (name, spec) in flows() {
+    for (name, spec, path) in paths() {
         let coarse = coarseness(&spec);
+        let (mut gpu, mut cpu) = pair(&spec, path);
         for (count, batch_size) in [(1, 0), (257, 0), (257, 100)] {
-            let (mut gpu, mut cpu) = pair(&spec);
             let data = training_rows(count, spec.dims, 5);
             gpu.start(&data, &training(batch_size)).unwrap();
             cpu.start(&data, &training(batch_size)).unwrap();
@@ -66,16 +79,19 @@ fn loss_and_every_gradient_match_the_cpu() {
 
 #[test]
 fn training_follows_the_cpu() {
-    for (name, spec) in flows() {
+    for (name, spec, path) in paths() {
         let coarse = coarseness(&spec);
-        for training in [training(0), training(100), guarded_training(100)] {
-            let (mut gpu, mut cpu) = pair(&spec);
+        let trainings = [training(0), training(100), guarded_training(100)];
+        // Compiling the fused kernel takes a software adapter seconds: full batches are those of the gradients' test.
+        let first = usize::from(path == GpuPath::Fused);
+        for training in &trainings[first..] {
+            let (mut gpu, mut cpu) = pair(&spec, path);
             let data = training_rows(257, spec.dims, 5);
-            gpu.start(&data, &training).unwrap();
-            cpu.start(&data, &training).unwrap();
+            gpu.start(&data, training).unwrap();
+            cpu.start(&data, training).unwrap();
             let losses = take(&mut gpu, 20);
             let expected = take(&mut cpu, 20);
-            assert_close(name, &losses, &expected, 1e-5 * coarse, 1e-5 * coarse);
+            assert_close(&name, &losses, &expected, 1e-5 * coarse, 1e-5 * coarse);
             let (gpu_state, cpu_state) = (gpu.state().unwrap(), cpu.state().unwrap());
             let error = relative_l2(&gpu_state.average, &cpu_state.average);
             assert!(error < 1e-3, "{name}: averages off by {error:e}");
@@ -121,7 +137,7 @@ fn a_timed_step_is_a_step() {
 fn scores_and_samples_match_the_cpu() {
     for (name, spec) in flows() {
         let coarse = coarseness(&spec);
-        let (mut gpu, mut cpu) = pair(&spec);
+        let (mut gpu, mut cpu) = pair(&spec, GpuPath::Staged);
         let x = rows(300, spec.dims, 6);
         let (z, log_det) = gpu.forward(&x).unwrap();
         let (expected_z, expected_log_det) = cpu.forward(&x).unwrap();
@@ -173,8 +189,8 @@ fn scores_and_samples_match_the_cpu() {
 #[test]
 fn a_rerun_gives_the_same_bits() {
     let (_, spec) = flows().remove(2);
-    let run = |cuts: &[usize]| {
-        let (mut gpu, _) = pair(&spec);
+    let run = |path: GpuPath, cuts: &[usize]| {
+        let (mut gpu, _) = pair(&spec, path);
         gpu.start(&training_rows(1000, spec.dims, 5), &training(300))
             .unwrap();
         let mut losses = Vec::new();
@@ -183,15 +199,17 @@ fn a_rerun_gives_the_same_bits() {
         }
         (losses, gpu.parameters().unwrap())
     };
-    let first = run(&[30]);
-    assert!(first == run(&[30]) && first == run(&[1, 7, 22]));
+    for path in [GpuPath::Staged, GpuPath::Fused] {
+        let first = run(path, &[30]);
+        assert!(first == run(path, &[30]) && first == run(path, &[1, 7, 22]));
+    }
 }
 
 /// Rows that do not fit the buffers at once go through in runs; scoring more rows than one run holds.
 #[test]
 fn long_tables_go_through_in_runs() {
     let (_, spec) = flows().remove(1);
-    let (mut gpu, mut cpu) = pair(&spec);
+    let (mut gpu, mut cpu) = pair(&spec, GpuPath::Staged);
     let x = rows(40_000, spec.dims, 6);
     let scores = gpu.log_prob(&x).unwrap();
     let expected = cpu.log_prob(&x).unwrap();
@@ -256,9 +274,10 @@ fn a_step_with_a_fault_is_not_taken() {
         let mut data = training_rows(60, spec.dims, 5);
         let batch = Batches::new(60, 10, training.seed).batch(2);
         data.column_mut(3)[batch.row(7) as usize] = value;
-        let (mut gpu, _) = pair(&spec);
+        let (mut gpu, _) = pair(&spec, GpuPath::Staged);
+        let (mut fused, _) = pair(&spec, GpuPath::Fused);
         let mut cpu = CpuExecutor::<f32>::new(gpu.plan().clone(), &common::parameters(gpu.plan()));
-        let executors: [&mut dyn Executor; 2] = [&mut gpu, &mut cpu];
+        let executors: [&mut dyn Executor; 3] = [&mut gpu, &mut fused, &mut cpu];
         for executor in executors {
             executor.start(&data, &training).unwrap();
             let before = executor.train(1).unwrap();
@@ -303,7 +322,7 @@ fn an_update_that_overflows_is_a_fault() {
             optimizer: AdamW::new(1e38, 1e3),
             ..training(0)
         };
-        let (mut gpu, mut cpu) = pair(&spec);
+        let (mut gpu, mut cpu) = pair(&spec, GpuPath::Staged);
         let mut f32_cpu =
             CpuExecutor::<f32>::new(gpu.plan().clone(), &common::parameters(gpu.plan()));
         let data = training_rows(60, spec.dims, 5);
@@ -319,5 +338,59 @@ fn an_update_that_overflows_is_a_fault() {
         // f64 has room for it.
         cpu.start(&data, &training).unwrap();
         assert_eq!(cpu.train(1).unwrap().fault, None);
+    }
+}
+
+/// On the fused path a step is four dispatches, however many layers there are.
+#[test]
+fn a_fused_step_is_four_dispatches() {
+    let (_, few) = flows().swap_remove(0);
+    let many = FlowSpec {
+        layers: 40,
+        ..few.clone()
+    };
+    for spec in [few, many] {
+        let (mut gpu, _) = pair(&spec, GpuPath::Fused);
+        gpu.start(&training_rows(257, spec.dims, 5), &training(100))
+            .unwrap();
+        assert!(
+            gpu.describe().contains("fused (tiles of"),
+            "{}",
+            gpu.describe()
+        );
+        let times = gpu.timed_step().unwrap();
+        let kernels: Vec<&str> = times.iter().map(|time| time.kernel).collect();
+        assert_eq!(kernels, ["fused_evaluate", "sum_gradient", "clip", "adamw"]);
+        assert!(times.iter().all(|time| time.dispatches == 1));
+    }
+}
+
+/// Who asks for the fused path is told why a flow cannot take it; who does not gets the other.
+#[test]
+fn what_does_not_fit_is_staged() {
+    let wide = |hidden: &[usize]| FlowSpec {
+        conditioner: Conditioner::Mlp {
+            hidden: hidden.to_vec(),
+            activation: couplet::flow::Activation::Relu,
+            separate: false,
+        },
+        ..flows().swap_remove(0).1
+    };
+    let polynomial = flows().into_iter().map(|(_, spec)| spec);
+    let polynomial = polynomial.filter(|spec| !matches!(spec.conditioner, Conditioner::Mlp { .. }));
+    for (spec, why) in [
+        (wide(&[512, 512]), "bytes of workgroup memory"),
+        (polynomial.last().unwrap(), "polynomials"),
+    ] {
+        let data = training_rows(64, spec.dims, 5);
+        let (mut gpu, _) = pair(&spec, GpuPath::Fused);
+        let error = gpu.start(&data, &training(0)).unwrap_err().to_string();
+        assert!(
+            error.contains(why) && error.contains("--gpu-path"),
+            "{error}"
+        );
+        gpu.set_path(GpuPath::Auto);
+        gpu.start(&data, &training(0)).unwrap();
+        assert!(gpu.describe().contains("staged ("), "{}", gpu.describe());
     }
 }

@@ -3,5 +3,5 @@
 fn store_base_partials(d: u32, partial: u32, by_location: f32, by_spread: f32) {
     partials[partial + op.location + d] = by_location;
     // d softplus(r) / dr = sigmoid(r)
-    partials[partial + op.raw_spread + d] = by_spread * sigmoid(vec4(parameters[op.raw_spread + d])).x;
+    partials[partial + op.raw_spread + d] = by_spread * sigmoid(vec4(trained(op.raw_spread + d))).x;
 }

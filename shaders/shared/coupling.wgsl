@@ -7,9 +7,3 @@ fn at(column: u32, quad: u32) -> u32 {
 fn frozen(k: u32) -> u32 {
     return select(k + op.active_count, k, k < op.active_first);
 }
-
-/// What a transform makes of four rows of a column, and the logarithm of its slope there.
-struct Moved {
-    value: vec4<f32>,
-    log_slope: vec4<f32>,
-}

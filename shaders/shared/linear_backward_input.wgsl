@@ -12,7 +12,7 @@ fn at(column: u32, quad: u32) -> u32 {
 }
 
 fn weight(o: u32, i: u32) -> f32 {
-    return parameter(op.weight + o * op.by_output + i * op.by_input);
+    return trained(op.weight + o * op.by_output + i * op.by_input);
 }
 
 fn finish(sum: vec4<f32>, i: u32, quad: u32) {

@@ -10,7 +10,7 @@ fn at(column: u32, quad: u32) -> u32 {
 }
 
 fn weight(o: u32, i: u32) -> f32 {
-    return parameter(op.weight + o * op.by_output + i * op.by_input);
+    return trained(op.weight + o * op.by_output + i * op.by_input);
 }
 
 /// Bias and activation.
@@ -18,7 +18,7 @@ fn finish(sum: vec4<f32>, o: u32, quad: u32) {
     if o < op.outputs && 4u * quad < step.rows {
         var pre = sum;
         if op.biased != 0u {
-            pre += parameter(op.bias + o);
+            pre += trained(op.bias + o);
         }
         let index = at(op.output_first + o, quad);
         save(pre, index);

@@ -2,7 +2,7 @@ use crate::cpu::{self, CpuExecutor};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::flow::Plan;
-use crate::gpu::{Adapter, GpuExecutor, adapters};
+use crate::gpu::{Adapter, GpuExecutor, GpuPath, adapters};
 use crate::memory;
 
 use super::{DeviceArgs, DeviceName, Failure, Result, Wrap};
@@ -27,6 +27,7 @@ pub struct Device {
     place: Place,
     /// Whether nobody asked for this GPU: where it will not do, the CPU will.
     may_fall_back: bool,
+    path: GpuPath,
 }
 
 enum Place {
@@ -37,6 +38,14 @@ enum Place {
 impl Device {
     /// Chooses as the flags say, and tells the user what they should know of the choice.
     pub fn choose(args: &DeviceArgs) -> Result<Self> {
+        let device = Self::place(args)?;
+        Ok(Device {
+            path: args.gpu_path,
+            ..device
+        })
+    }
+
+    fn place(args: &DeviceArgs) -> Result<Self> {
         let wanted = match &args.adapter {
             Some(name) => Some((name.clone(), "--adapter ")),
             None => std::env::var("WGPU_ADAPTER_NAME")
@@ -73,6 +82,7 @@ impl Device {
         Device {
             place: Place::Cpu,
             may_fall_back: false,
+            path: GpuPath::Auto,
         }
     }
 
@@ -86,6 +96,7 @@ impl Device {
         Device {
             place: Place::Gpu(Box::new(adapter)),
             may_fall_back,
+            path: GpuPath::Auto,
         }
     }
 
@@ -101,8 +112,12 @@ impl Device {
     ) -> Result<Box<dyn Executor>> {
         let opened = match &self.place {
             Place::Cpu => open_cpu(plan, parameters, training),
-            Place::Gpu(adapter) => GpuExecutor::new(adapter, plan.clone(), parameters)
-                .map(|executor| Box::new(executor) as Box<dyn Executor>),
+            Place::Gpu(adapter) => {
+                GpuExecutor::new(adapter, plan.clone(), parameters).map(|mut executor| {
+                    executor.set_path(self.path);
+                    Box::new(executor) as Box<dyn Executor>
+                })
+            }
         };
         let ready = |executor: Box<dyn Executor>| {
             let mut executor = wrap(executor);

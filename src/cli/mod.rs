@@ -34,6 +34,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::data::TableOptions;
 use crate::error::Error;
 use crate::executor::Executor;
+use crate::gpu::GpuPath;
 
 /// Stands between the command line and an executor; a test puts a fault there.
 pub type Wrap<'a> = &'a dyn Fn(Box<dyn Executor>) -> Box<dyn Executor>;
@@ -83,6 +84,18 @@ struct DeviceArgs {
     /// A GPU by its number in `couplet devices`, or by part of its name
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
+    /// How a GPU trains: with one kernel for the whole flow where it fits (auto), always (fused), or one kernel an op (staged)
+    #[arg(long, value_name = "auto|fused|staged", default_value = "auto", value_parser = gpu_path, hide_default_value = true)]
+    gpu_path: GpuPath,
+}
+
+fn gpu_path(name: &str) -> Result<GpuPath, String> {
+    match name {
+        "auto" => Ok(GpuPath::Auto),
+        "fused" => Ok(GpuPath::Fused),
+        "staged" => Ok(GpuPath::Staged),
+        _ => Err("it is auto, fused or staged".into()),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

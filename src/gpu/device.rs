@@ -180,7 +180,12 @@ impl Gpu {
 
     /// A uniform buffer that holds one record.
     pub fn uniform<T: bytemuck::Pod>(&self, label: &str, record: &T) -> wgpu::Buffer {
-        let bytes = bytemuck::bytes_of(record);
+        self.uniforms(label, std::slice::from_ref(record))
+    }
+
+    /// A uniform buffer that holds some records, each a multiple of 16 bytes long if there are several.
+    pub fn uniforms<T: bytemuck::Pod>(&self, label: &str, records: &[T]) -> wgpu::Buffer {
+        let bytes = bytemuck::cast_slice(records);
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes.len() as u64,

@@ -1,9 +1,10 @@
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Transform, Triangular};
+use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Triangular};
 
 use super::device::Gpu;
+use super::fused::Fused;
 use super::kernels::{
     self, BaseDensity, Elementwise, Form, GROUP, Heads, Into, Kernel, NORM_SPAN, Segment, Step,
     TILE, WeightForm,
@@ -294,26 +295,8 @@ impl Builder<'_> {
     }
 
     fn coupling_record(&self, op: &Coupling) -> wgpu::Buffer {
-        let (by_parameter, by_column) = op.strides;
-        self.gpu.uniform(
-            "coupling",
-            &kernels::Coupling {
-                dims: self.plan.dims() as u32,
-                active_first: op.active.start as u32,
-                active_count: op.active.len() as u32,
-                by_parameter: by_parameter as u32,
-                by_column: by_column as u32,
-                bound: match op.transform {
-                    Transform::Affine { scale_bound } => scale_bound as f32,
-                    Transform::Additive => 0.0,
-                    Transform::Spline { bound, .. } => bound as f32,
-                },
-                bins: match op.transform {
-                    Transform::Spline { bins, .. } => bins as u32,
-                    _ => 0,
-                },
-            },
-        )
+        let record = kernels::Coupling::of(op, self.plan.dims());
+        self.gpu.uniform("coupling", &record)
     }
 
     /// The kernel's variant for a coupling, and what all of its kernels read: the record, `input`, the heads.
@@ -555,6 +538,53 @@ impl Builder<'_> {
                 &optimizer.gate,
             ],
         )
+    }
+
+    /// Loss and gradient in two dispatches, the update in two more.
+    pub fn fused(
+        &self,
+        fused: &Fused,
+        data: &Data,
+        optimizer: &Optimizer,
+    ) -> Result<(Vec<Dispatch>, Vec<Dispatch>)> {
+        let gpu = self.gpu;
+        let [(_, rows)] = &data.segments[..] else {
+            unreachable!("fused where the data fit one binding")
+        };
+        let parameters = self.plan.layout.len();
+        let layers = gpu.uniforms("layers", &fused.layers);
+        let maps = gpu.uniforms("linear maps", &fused.maps);
+        let aside = 4 * (fused.shape.aside * fused.shape.quads) as usize * fused.groups;
+        let aside = gpu.buffer("columns put aside", aside);
+        let partials = gpu.buffer("partial gradients", fused.groups * parameters);
+        let loss_partials = gpu.buffer("partial losses", fused.groups);
+        let norms = gpu.buffer("partial norms", 2 * parameters.div_ceil(GROUP as usize));
+        let evaluate = self.dispatch(
+            Kernel::FusedEvaluate(fused.shape),
+            Grid::Splits(1, 1),
+            &[
+                &layers,
+                self.parameters,
+                &maps,
+                rows,
+                &aside,
+                &partials,
+                &loss_partials,
+            ],
+        )?;
+        let sum = self.dispatch(
+            Kernel::SumGradient,
+            Grid::Numbers(parameters as u32),
+            &[
+                &partials,
+                &loss_partials,
+                &optimizer.gradient,
+                &norms,
+                &optimizer.losses,
+            ],
+        )?;
+        let update = vec![self.clip(&norms, optimizer)?, self.adamw(optimizer)?];
+        Ok((vec![evaluate, sum], update))
     }
 
     /// Gradient to parameters: norm, clipping, AdamW.

@@ -6,6 +6,7 @@ use crate::flow::{
 };
 use crate::random::Purpose;
 
+use super::fused::Shape;
 use super::shader::{File, Source, record};
 
 macro_rules! file {
@@ -27,6 +28,8 @@ pub const TILE_DEPTH: u32 = 16;
 pub const NORM_SPAN: u32 = 64;
 /// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
 pub const UNIFORM_PARAMETERS: u32 = 16_384;
+/// What a uniform binding holds under the WebGPU default limits.
+pub const MAX_UNIFORM_BYTES: usize = 4 * UNIFORM_PARAMETERS as usize;
 
 record! {
     /// What may change from one dispatch of a kernel to the next: the rows at hand and the optimiser's numbers. It lies
@@ -145,6 +148,28 @@ record! {
     }
 }
 
+impl Coupling {
+    pub fn of(op: &crate::flow::Coupling, dims: usize) -> Self {
+        let (by_parameter, by_column) = op.strides;
+        Coupling {
+            dims: dims as u32,
+            active_first: op.active.start as u32,
+            active_count: op.active.len() as u32,
+            by_parameter: by_parameter as u32,
+            by_column: by_column as u32,
+            bound: match op.transform {
+                Transform::Affine { scale_bound } => scale_bound as f32,
+                Transform::Additive => 0.0,
+                Transform::Spline { bound, .. } => bound as f32,
+            },
+            bins: match op.transform {
+                Transform::Spline { bins, .. } => bins as u32,
+                _ => 0,
+            },
+        }
+    }
+}
+
 record! {
     /// A triangular map.
     Triangular {
@@ -162,6 +187,64 @@ record! {
         dims: u32,
         location: u32,
         raw_spread: u32,
+    }
+}
+
+record! {
+    /// A coupling layer of the fused kernel, with the mixing in front of it; the base's parameters lie in all of them. Columns are
+    /// those of a tile, but for `aside`, among those that a group puts aside.
+    FusedLayer {
+        /// Its linear maps in the list of all.
+        first_map: u32,
+        end_map: u32,
+        /// What the conditioner gives.
+        head: u32,
+        by_parameter: u32,
+        by_column: u32,
+        active_first: u32,
+        active_count: u32,
+        bound: f32,
+        bins: u32,
+        aside: u32,
+        /// Whether there is mixing in front.
+        mixed: u32,
+        upper: u32,
+        log_diagonal: u32,
+        lower: u32,
+        mix_aside: u32,
+        location: u32,
+        raw_spread: u32,
+        /// To a multiple of 16 bytes.
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
+}
+
+record! {
+    /// A linear map of the fused kernel; columns are those of a tile.
+    FusedMap {
+        inputs: u32,
+        outputs: u32,
+        input: u32,
+        output: u32,
+        /// Where the output is kept from before the activation.
+        saved: u32,
+        /// The gradient of the output, and of the input.
+        delta: u32,
+        input_delta: u32,
+        /// What the slope of the activation that made the input is taken from.
+        input_saved: u32,
+        weight: u32,
+        by_output: u32,
+        by_input: u32,
+        bias: u32,
+        biased: u32,
+        activated: u32,
+        /// Whether the input was made by an activation; else it is a part of the state, whose gradient is added to.
+        through: u32,
+        /// Whether nobody needs the input's gradient.
+        skips: u32,
     }
 }
 
@@ -250,6 +333,8 @@ pub enum Kernel {
     GradientNorm,
     Clip,
     AdamW,
+    FusedEvaluate(Shape),
+    SumGradient,
 }
 
 /// What becomes of the gradient of a linear map's input.
@@ -372,6 +457,8 @@ const NUMBERS: File = file!("shared/numbers.wgsl");
 const SUM: File = file!("shared/sum.wgsl");
 const SQUARES: File = file!("shared/squares.wgsl");
 const BOUNDED: File = file!("shared/bounded.wgsl");
+const PARAMETERS: File = file!("shared/parameters_storage.wgsl");
+const MOVED: File = file!("shared/moved.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
 const TRIANGULAR: File = file!("shared/triangular.wgsl");
 const BASIS: File = file!("shared/basis.wgsl");
@@ -404,7 +491,9 @@ impl Kernel {
             Kernel::GradientNorm,
             Kernel::Clip,
             Kernel::AdamW,
+            Kernel::SumGradient,
         ];
+        all.extend(Shape::examples().map(Kernel::FusedEvaluate));
         for (map, heads) in Elementwise::ALL {
             all.extend([
                 Kernel::CouplingForward(map, heads),
@@ -460,6 +549,8 @@ impl Kernel {
             Kernel::GradientNorm => "gradient_norm",
             Kernel::Clip => "clip",
             Kernel::AdamW => "adamw",
+            Kernel::FusedEvaluate(_) => "fused_evaluate",
+            Kernel::SumGradient => "sum_gradient",
         }
     }
 
@@ -594,6 +685,27 @@ impl Kernel {
             Kernel::GradientNorm => vec![SUM, SQUARES, file!("gradient_norm.wgsl")],
             Kernel::Clip => vec![SUM, SQUARES, file!("clip.wgsl")],
             Kernel::AdamW => vec![SQUARES, file!("adamw.wgsl")],
+            Kernel::FusedEvaluate(shape) => {
+                let mut files = activation_files(shape.activation);
+                if shape.activation.is_none() {
+                    files.push(file!("shared/slope_none.wgsl"));
+                }
+                files.extend(base_files(shape.base).into_iter().skip(2));
+                files.extend([
+                    match shape.uniform {
+                        true => file!("shared/parameters_uniform.wgsl"),
+                        false => PARAMETERS,
+                    },
+                    BOUNDED,
+                    MOVED,
+                    shape.transform.file(),
+                    file!("shared/shuffle.wgsl"),
+                    file!("shared/tile.wgsl"),
+                    file!("fused_evaluate.wgsl"),
+                ]);
+                files
+            }
+            Kernel::SumGradient => vec![SUM, SQUARES, file!("sum_gradient.wgsl")],
         }
     }
 
@@ -689,12 +801,35 @@ impl Kernel {
                 (5, Write),
                 (6, Write),
             ],
+            Kernel::FusedEvaluate(shape) if shape.uniform => &[
+                (0, Uniform),
+                (1, Uniform),
+                (2, Uniform),
+                (3, Read),
+                (4, Write),
+                (5, Write),
+                (6, Write),
+            ],
+            Kernel::FusedEvaluate(_) => &[
+                (0, Uniform),
+                (1, Read),
+                (2, Uniform),
+                (3, Read),
+                (4, Write),
+                (5, Write),
+                (6, Write),
+            ],
+            Kernel::SumGradient => &[(1, Read), (2, Read), (3, Write), (4, Write), (5, Write)],
         }
     }
 
     /// The whole WGSL of this kernel.
     pub fn source(self) -> Source {
-        Source::compose(&prelude(), &self.files())
+        let mut prelude = prelude();
+        if let Kernel::FusedEvaluate(shape) = self {
+            prelude += &shape.prelude();
+        }
+        Source::compose(&prelude, &self.files())
     }
 }
 
@@ -709,13 +844,13 @@ fn activation_files(activation: Option<Activation>) -> Vec<File> {
 }
 
 fn coupling_files(map: Elementwise, heads: Heads) -> Vec<File> {
-    vec![NUMBERS, BOUNDED, COUPLING, heads.file(), map.file()]
+    vec![NUMBERS, BOUNDED, MOVED, COUPLING, heads.file(), map.file()]
 }
 
 fn parameter_file(form: Form) -> File {
     match form {
         Form::NarrowUniform => file!("shared/parameters_uniform.wgsl"),
-        _ => file!("shared/parameters_storage.wgsl"),
+        _ => PARAMETERS,
     }
 }
 
@@ -729,6 +864,7 @@ fn basis_file(family: Family) -> File {
 fn base_files(base: Base) -> Vec<File> {
     vec![
         NUMBERS,
+        PARAMETERS,
         file!("shared/normal.wgsl"),
         if base.trained {
             file!("shared/base_trained.wgsl")
@@ -774,6 +910,8 @@ fn prelude() -> String {
         Coupling::WGSL,
         Triangular::WGSL,
         BaseDensity::WGSL,
+        FusedLayer::WGSL,
+        FusedMap::WGSL,
         Segment::WGSL,
         Gate::WGSL,
     ] {

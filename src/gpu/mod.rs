@@ -7,9 +7,11 @@
 
 mod device;
 pub(crate) mod dispatch;
+mod fused;
 pub(crate) mod kernels;
 pub(crate) mod pipelines;
 pub(crate) mod program;
+mod ring;
 mod shader;
 pub(crate) mod sizes;
 mod timestamps;
@@ -17,7 +19,7 @@ mod timestamps;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::executor::{
     Batches, Executor, Fault, KernelTime, Taken, Training, TrainingState, check_count,
     check_training_rows, check_width, never_nan, not_started, sample_count,
@@ -30,9 +32,11 @@ pub use kernels::{Access, Kernel};
 pub use shader::Source;
 
 use dispatch::{Data, Dispatch, Optimizer};
+use fused::Fused;
 use kernels::{Gate, Segment, Step};
-use pipelines::{Pipelines, STEP_PITCH};
-use program::{Program, RING, TrainingProgram};
+use pipelines::Pipelines;
+use program::{Parts, Program, TrainingProgram};
+use ring::RING;
 use sizes::Sizes;
 
 /// Rows that go through the device together when scoring and sampling.
@@ -50,13 +54,28 @@ pub struct GpuExecutor {
     pipelines: Pipelines,
     plan: Plan,
     parameters: wgpu::Buffer,
+    path: GpuPath,
     inference: Option<Program>,
     session: Option<Session>,
 }
 
+/// How a step runs on the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GpuPath {
+    /// Fused where the flow fits, else staged.
+    #[default]
+    Auto,
+    /// One kernel takes rows through the whole flow and back.
+    Fused,
+    /// One kernel an op.
+    Staged,
+}
+
 /// What training keeps between steps.
 struct Session {
-    program: Program,
+    program: TrainingProgram,
+    /// How its steps run, in words.
+    path: String,
     optimizer: Optimizer,
     /// For losses, and the gate behind them.
     back: wgpu::Buffer,
@@ -117,9 +136,15 @@ impl GpuExecutor {
             pipelines,
             plan,
             parameters: buffer,
+            path: GpuPath::Auto,
             inference: None,
             session: None,
         })
+    }
+
+    /// Has the next [`Executor::start`] take this path.
+    pub fn set_path(&mut self, path: GpuPath) {
+        self.path = path;
     }
 
     /// Replaces the content of a buffer that lies as the layout does.
@@ -132,19 +157,21 @@ impl GpuExecutor {
         self.gpu.check()
     }
 
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            gpu: &self.gpu,
+            pipelines: &self.pipelines,
+            plan: &self.plan,
+            parameters: &self.parameters,
+        }
+    }
+
     /// The program for scoring and sampling, made when it is first needed.
     fn inference(&mut self) -> Result<&Program> {
         if self.inference.is_none() {
             let limits = self.gpu.device.limits();
             let sizes = Sizes::new(&self.plan, &limits, INFERENCE_ROWS, false)?;
-            self.inference = Some(Program::new(
-                &self.gpu,
-                &self.pipelines,
-                &self.plan,
-                &self.parameters,
-                sizes,
-                None,
-            )?);
+            self.inference = Some(Program::new(self.parts(), sizes)?);
         }
         Ok(self.inference.as_ref().expect("just made"))
     }
@@ -174,12 +201,12 @@ impl GpuExecutor {
             let mut step = fill(gpu, program, places.clone());
             step.rows = places.len() as u32;
             step.stride = stride as u32;
-            program.write_steps(gpu, &[step]);
+            program.ring.write(gpu, &[step]);
             let mut encoder = gpu.encoder();
             encoder.clear_buffer(&program.log_det, 0, None);
             {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.set_bind_group(0, &program.step_bindings, &[0]);
+                program.ring.bind(&mut pass, 0);
                 for dispatch in dispatches(program) {
                     dispatch.record(&mut pass, &step);
                 }
@@ -250,15 +277,18 @@ fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
 
 impl Session {
     fn new(
-        gpu: &Gpu,
-        pipelines: &Pipelines,
-        plan: &Plan,
-        parameters: &wgpu::Buffer,
+        parts: Parts<'_>,
+        path: GpuPath,
         rows: &Matrix<f32>,
         training: &Training,
     ) -> Result<Self> {
+        let Parts {
+            gpu,
+            plan,
+            parameters,
+            ..
+        } = parts;
         let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
-        let sizes = Sizes::new(plan, &gpu.device.limits(), batches.size(), true)?;
         let data = upload_data(gpu, rows)?;
         let count = plan.layout.len();
         let averages = training.optimizer.average > 0.0;
@@ -275,16 +305,34 @@ impl Session {
             encoder.copy_buffer_to_buffer(parameters, 0, &optimizer.average, 0, 4 * count as u64);
             gpu.run(encoder)?;
         }
-        let program = Program::new(
-            gpu,
-            pipelines,
-            plan,
-            parameters,
-            sizes,
-            Some((&data, &optimizer)),
-        )?;
+        let limits = gpu.device.limits();
+        let fused = match path {
+            GpuPath::Staged => Err("as asked".into()),
+            // There it is the slower one.
+            GpuPath::Auto if gpu.is_software => Err("as always on a software adapter".into()),
+            _ => Fused::new(plan, &limits, gpu.is_software, rows.rows(), batches.size()),
+        };
+        let (program, path) = match fused {
+            Ok(fused) => (
+                TrainingProgram::fused(parts, &fused, &data, &optimizer)?,
+                fused.describe(),
+            ),
+            Err(why) if path == GpuPath::Fused => {
+                return Err(Error::GpuLimit(format!(
+                    "this flow cannot be trained on the fused path: {why}; leave --gpu-path out"
+                )));
+            }
+            Err(why) => {
+                let sizes = Sizes::new(plan, &limits, batches.size(), true)?;
+                (
+                    TrainingProgram::staged(parts, sizes, &data, &optimizer)?,
+                    format!("staged ({why})"),
+                )
+            }
+        };
         Ok(Session {
             program,
+            path,
             back: gpu.readback(LOSSES + size_of::<Gate>() / 4),
             optimizer,
             batches,
@@ -299,10 +347,10 @@ impl Session {
     /// The runs of rows that make up step `step`, and whether each is the last of them; the loss goes to `slot`.
     fn runs(&self, plan: &Plan, step: u64, slot: usize) -> Vec<(Step, bool)> {
         let batch = self.batches.batch(step);
-        let sizes = &self.program.sizes;
+        let program = &self.program;
         let mut whole = Step {
-            stride: sizes.rows as u32,
-            rows_per_split: sizes.rows_per_split as u32,
+            stride: program.rows as u32,
+            rows_per_split: program.rows_per_split as u32,
             parameters: plan.layout.len() as u32,
             share: 1.0 / batch.rows as f32,
             slot: slot as u32,
@@ -312,10 +360,10 @@ impl Session {
         numbers.learning_rate *= self.rate_factor;
         whole.optimize(&numbers);
         (0..batch.rows)
-            .step_by(sizes.rows)
+            .step_by(program.rows)
             .map(|place| {
                 let mut run = Step {
-                    rows: (batch.rows - place).min(sizes.rows as u32),
+                    rows: (batch.rows - place).min(program.rows as u32),
                     add: u32::from(place > 0),
                     ..whole
                 };
@@ -332,9 +380,8 @@ impl Session {
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for (place, (step, last)) in runs.iter().enumerate() {
-                let offset = place as u32 * STEP_PITCH as u32;
-                pass.set_bind_group(0, &self.program.step_bindings, &[offset]);
-                for dispatch in self.evaluate().chain(self.update(update && *last)) {
+                self.program.ring.bind(&mut pass, place);
+                for dispatch in self.dispatches(update && *last) {
                     dispatch.record(&mut pass, step);
                 }
             }
@@ -344,26 +391,13 @@ impl Session {
 
     fn write_steps(&self, gpu: &Gpu, runs: &[(Step, bool)]) {
         let records: Vec<Step> = runs.iter().map(|(step, _)| *step).collect();
-        self.program.write_steps(gpu, &records);
+        self.program.ring.write(gpu, &records);
     }
 
-    fn training(&self) -> &TrainingProgram {
-        let training = self.program.training.as_ref();
-        training.expect("a session's program trains")
-    }
-
-    /// From a run of rows to loss and gradient.
-    fn evaluate(&self) -> impl Iterator<Item = &Dispatch> {
-        let training = self.training();
-        [&training.gather, &self.program.forward, &training.backward]
-            .into_iter()
-            .flatten()
-    }
-
-    /// From the gradient to parameters, behind the run that ends a step.
-    fn update(&self, ends_step: bool) -> impl Iterator<Item = &Dispatch> {
-        let training = self.training();
-        training.update.iter().filter(move |_| ends_step)
+    /// A run of rows to loss and gradient, and where it ends a step on to the parameters.
+    fn dispatches(&self, ends_step: bool) -> impl Iterator<Item = &Dispatch> {
+        let update = self.program.update.iter().filter(move |_| ends_step);
+        self.program.evaluate.iter().chain(update)
     }
 
     /// Takes the next step, with the time of each of its kernels.
@@ -376,11 +410,10 @@ impl Session {
             self.write_steps(gpu, runs);
             let mut list = Vec::new();
             for (place, (step, last)) in runs.iter().enumerate() {
-                let offset = place as u32 * STEP_PITCH as u32;
-                let dispatches = self.evaluate().chain(self.update(*last));
-                list.extend(dispatches.map(|dispatch| (offset, step, dispatch)));
+                let dispatches = self.dispatches(*last);
+                list.extend(dispatches.map(|dispatch| (place, step, dispatch)));
             }
-            timestamps::add(gpu, &self.program, &list, &mut times)?;
+            timestamps::add(gpu, &self.program.ring, &list, &mut times)?;
         }
         self.taken(gpu, 1)?;
         Ok(times)
@@ -460,7 +493,10 @@ fn widen(values: Vec<f32>) -> Vec<f64> {
 
 impl Executor for GpuExecutor {
     fn describe(&self) -> String {
-        self.gpu.description.clone()
+        match &self.session {
+            None => self.gpu.description.clone(),
+            Some(session) => format!("{}, {}", self.gpu.description, session.path),
+        }
     }
 
     fn plan(&self) -> &Plan {
@@ -480,14 +516,7 @@ impl Executor for GpuExecutor {
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
         check_training_rows(&self.plan, rows)?;
         self.session = None;
-        self.session = Some(Session::new(
-            &self.gpu,
-            &self.pipelines,
-            &self.plan,
-            &self.parameters,
-            rows,
-            training,
-        )?);
+        self.session = Some(Session::new(self.parts(), self.path, rows, training)?);
         Ok(())
     }
 

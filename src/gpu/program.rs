@@ -3,127 +3,155 @@ use crate::flow::{BufferId, Op, Plan};
 
 use super::device::Gpu;
 use super::dispatch::{Builder, Data, Dispatch, Optimizer};
-use super::kernels::{Step, WeightForm};
-use super::pipelines::{Pipelines, STEP_PITCH};
+use super::fused::Fused;
+use super::kernels::WeightForm;
+use super::pipelines::Pipelines;
+use super::ring::Ring;
 use super::sizes::Sizes;
 
-/// Records in the step ring: how many runs of rows one submission may hold.
-pub const RING: usize = 256;
-
-/// A plan made ready on a device: its buffers, and its ops as lists of dispatches.
+/// A plan made ready on a device to score and to sample: its buffers, and its ops as lists of dispatches.
 pub struct Program {
     pub sizes: Sizes,
+    pub ring: Ring,
     /// Activation buffers, numbered as in the plan.
     pub buffers: Vec<wgpu::Buffer>,
     pub log_det: wgpu::Buffer,
     pub log_prob: wgpu::Buffer,
-    steps: wgpu::Buffer,
-    pub step_bindings: wgpu::BindGroup,
     /// Data to latent, log-determinant and log-density.
     pub forward: Vec<Dispatch>,
     /// Latent to data.
     pub inverse: Vec<Dispatch>,
     /// Base noise to the latent.
     pub sample: Dispatch,
-    pub training: Option<TrainingProgram>,
 }
 
-/// The part of a program that training alone needs.
+/// A plan made ready on a device to be trained.
 pub struct TrainingProgram {
-    /// A gather from each segment of the data.
-    pub gather: Vec<Dispatch>,
-    /// Loss, then everything backwards, then the sum of the splits.
-    pub backward: Vec<Dispatch>,
+    pub ring: Ring,
+    /// A run of rows to loss and gradient.
+    pub evaluate: Vec<Dispatch>,
     /// Gradient to parameters.
     pub update: Vec<Dispatch>,
+    /// Rows that one run may have.
+    pub rows: usize,
+    /// Rows whose gradients one group sums.
+    pub rows_per_split: usize,
+}
+
+/// What a program is made of.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    pub gpu: &'a Gpu,
+    pub pipelines: &'a Pipelines,
+    pub plan: &'a Plan,
+    pub parameters: &'a wgpu::Buffer,
+}
+
+impl<'a> Parts<'a> {
+    fn builder(self, buffers: &'a [wgpu::Buffer]) -> Builder<'a> {
+        Builder {
+            gpu: self.gpu,
+            pipelines: self.pipelines,
+            plan: self.plan,
+            parameters: self.parameters,
+            buffers,
+        }
+    }
+
+    fn ring(self) -> Ring {
+        Ring::new(self.gpu, self.pipelines)
+    }
+}
+
+/// Buffers for rows on their way through columns of these numbers.
+fn activations(gpu: &Gpu, label: &str, widths: &[usize], rows: usize) -> Vec<wgpu::Buffer> {
+    let buffer = |width: &usize| gpu.buffer(label, width * rows);
+    widths.iter().map(buffer).collect()
 }
 
 impl Program {
-    /// A program for scoring and sampling, and for training where `training` brings data and optimiser.
-    pub fn new(
-        gpu: &Gpu,
-        pipelines: &Pipelines,
-        plan: &Plan,
-        parameters: &wgpu::Buffer,
-        sizes: Sizes,
-        training: Option<(&Data, &Optimizer)>,
-    ) -> Result<Self> {
-        let activations = |label: &str, widths: &[usize]| -> Vec<wgpu::Buffer> {
-            widths
-                .iter()
-                .map(|width| gpu.buffer(label, width * sizes.rows))
-                .collect()
-        };
+    pub fn new(parts: Parts<'_>, sizes: Sizes) -> Result<Self> {
+        let (gpu, rows) = (parts.gpu, sizes.rows);
         let (buffers, log_det, log_prob) = gpu.allocate("activations", || {
             (
-                activations("activations", &plan.widths),
-                gpu.buffer("log-determinant", sizes.rows),
-                gpu.buffer("log-density", sizes.rows),
+                activations(gpu, "activations", &parts.plan.widths, rows),
+                gpu.buffer("log-determinant", rows),
+                gpu.buffer("log-density", rows),
             )
         })?;
-        let builder = Builder {
-            gpu,
-            pipelines,
-            plan,
-            parameters,
-            buffers: &buffers,
-        };
-        let steps = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("steps"),
-            size: STEP_PITCH * RING as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let step_bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("step"),
-            layout: &pipelines.step,
-            entries: &[wgpu::BindGroupEntry {
-                binding: 0,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &steps,
-                    offset: 0,
-                    size: std::num::NonZeroU64::new(size_of::<Step>() as u64),
-                }),
-            }],
-        });
-        let training = match training {
-            None => None,
-            Some((data, optimizer)) => {
-                let gradients = gpu.allocate("activation gradients", || {
-                    activations("activation gradients", &plan.gradient_widths)
-                })?;
-                let backward = gpu.allocate("partial gradients", || {
-                    builder.backward(&gradients, optimizer, &log_prob, &sizes)
-                })??;
-                Some(TrainingProgram {
-                    gather: builder.gather(data, &log_det)?,
-                    backward,
-                    update: builder.update(optimizer)?,
-                })
-            }
-        };
+        let builder = parts.builder(&buffers);
         Ok(Program {
             forward: builder.forward(&log_det, &log_prob)?,
             inverse: builder.inverse()?,
             sample: builder.sample()?,
-            training,
+            ring: parts.ring(),
             sizes,
             buffers,
             log_det,
             log_prob,
-            steps,
-            step_bindings,
+        })
+    }
+}
+
+impl TrainingProgram {
+    /// One kernel an op.
+    pub fn staged(
+        parts: Parts<'_>,
+        sizes: Sizes,
+        data: &Data,
+        optimizer: &Optimizer,
+    ) -> Result<Self> {
+        let (gpu, plan) = (parts.gpu, parts.plan);
+        let Program {
+            buffers,
+            log_det,
+            log_prob,
+            forward,
+            ring,
+            ..
+        } = Program::new(parts, sizes)?;
+        let builder = parts.builder(&buffers);
+        let gradients = gpu.allocate("activation gradients", || {
+            activations(
+                gpu,
+                "activation gradients",
+                &plan.gradient_widths,
+                sizes.rows,
+            )
+        })?;
+        let backward = gpu.allocate("partial gradients", || {
+            builder.backward(&gradients, optimizer, &log_prob, &sizes)
+        })??;
+        let mut evaluate = builder.gather(data, &log_det)?;
+        evaluate.extend(forward);
+        evaluate.extend(backward);
+        Ok(TrainingProgram {
+            ring,
+            evaluate,
+            update: builder.update(optimizer)?,
+            rows: sizes.rows,
+            rows_per_split: sizes.rows_per_split,
         })
     }
 
-    /// Writes step records to the ring, from its beginning. They are in place for the whole next submission.
-    pub fn write_steps(&self, gpu: &Gpu, steps: &[Step]) {
-        assert!(steps.len() <= RING, "more steps than the ring holds");
-        let mut bytes = vec![0u8; steps.len() * STEP_PITCH as usize];
-        for (slot, step) in bytes.chunks_exact_mut(STEP_PITCH as usize).zip(steps) {
-            slot[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
-        }
-        gpu.queue.write_buffer(&self.steps, 0, &bytes);
+    /// One kernel for all ops.
+    pub fn fused(
+        parts: Parts<'_>,
+        fused: &Fused,
+        data: &Data,
+        optimizer: &Optimizer,
+    ) -> Result<Self> {
+        let builder = parts.builder(&[]);
+        let (evaluate, update) = parts.gpu.allocate("partial gradients", || {
+            builder.fused(fused, data, optimizer)
+        })??;
+        Ok(TrainingProgram {
+            ring: parts.ring(),
+            evaluate,
+            update,
+            rows: fused.rows_per_group * fused.groups,
+            rows_per_split: fused.rows_per_group,
+        })
     }
 }
 

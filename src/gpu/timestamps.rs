@@ -4,7 +4,7 @@ use crate::executor::KernelTime;
 use super::device::Gpu;
 use super::dispatch::Dispatch;
 use super::kernels::Step;
-use super::program::Program;
+use super::ring::Ring;
 
 /// Dispatches timed in one submission: two timestamps each, of the 4,096 that a query set may hold.
 const MOST: usize = 2048;
@@ -13,12 +13,12 @@ const MOST: usize = 2048;
 /// timestamps, and adds their times to those of their kernels, in the order in which kernels first run.
 pub fn add(
     gpu: &Gpu,
-    program: &Program,
-    dispatches: &[(u32, &Step, &Dispatch)],
+    ring: &Ring,
+    dispatches: &[(usize, &Step, &Dispatch)],
     times: &mut Vec<KernelTime>,
 ) -> Result<()> {
     for dispatches in dispatches.chunks(MOST) {
-        let ticks = ticks(gpu, program, dispatches)?;
+        let ticks = ticks(gpu, ring, dispatches)?;
         for ((_, _, dispatch), ticks) in dispatches.iter().zip(ticks) {
             let kernel = dispatch.kernel.name();
             let seconds = ticks as f64 * f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
@@ -39,7 +39,7 @@ pub fn add(
 }
 
 /// The ticks that each dispatch took.
-fn ticks(gpu: &Gpu, program: &Program, dispatches: &[(u32, &Step, &Dispatch)]) -> Result<Vec<u64>> {
+fn ticks(gpu: &Gpu, ring: &Ring, dispatches: &[(usize, &Step, &Dispatch)]) -> Result<Vec<u64>> {
     let count = 2 * dispatches.len() as u32;
     let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("timestamps"),
@@ -57,8 +57,8 @@ fn ticks(gpu: &Gpu, program: &Program, dispatches: &[(u32, &Step, &Dispatch)]) -
     let numbers = 2 * count as usize;
     let back = gpu.readback(numbers);
     let mut encoder = gpu.encoder();
-    for (place, &(offset, step, dispatch)) in dispatches.iter().enumerate() {
-        let first = 2 * place as u32;
+    for (number, &(place, step, dispatch)) in dispatches.iter().enumerate() {
+        let first = 2 * number as u32;
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some(dispatch.kernel.name()),
             timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -67,7 +67,7 @@ fn ticks(gpu: &Gpu, program: &Program, dispatches: &[(u32, &Step, &Dispatch)]) -
                 end_of_pass_write_index: Some(first + 1),
             }),
         });
-        pass.set_bind_group(0, &program.step_bindings, &[offset]);
+        ring.bind(&mut pass, place);
         dispatch.record(&mut pass, step);
     }
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);

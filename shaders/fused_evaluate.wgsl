@@ -1,0 +1,378 @@
+// Loss and gradient of a batch in one kernel: a group takes one tile of rows after another from the data through all layers to
+// the latent and back, and keeps its share of the gradient. What a conditioner computed is forgotten on the way forward and
+// computed again on the way back, from the frozen columns, which a coupling leaves; the columns that a layer changes are put
+// aside. Twins: the ops of the plan, one after another, in src/cpu; shaders/*.wgsl of the same names.
+
+@group(1) @binding(3) var<storage, read> data: array<f32>;
+/// The columns put aside, group after group.
+@group(1) @binding(4) var<storage, read_write> aside: array<vec4<f32>>;
+/// Each group's share of the gradient.
+@group(1) @binding(5) var<storage, read_write> partials: array<f32>;
+@group(1) @binding(6) var<storage, read_write> loss_partials: array<f32>;
+
+const ROWS = 4u * QUADS;
+
+var<workgroup> sources: array<u32, ROWS>;
+
+/// The group's place in `aside` and in `partials`.
+var<private> own_aside: u32;
+var<private> own_partials: u32;
+/// Whether the group has taken a tile before.
+var<private> add: bool;
+
+fn keep(index: u32, value: f32) {
+    let place = own_partials + index;
+    if add {
+        partials[place] += value;
+    } else {
+        partials[place] = value;
+    }
+}
+
+fn gradient(d: u32, quad: u32) -> u32 {
+    return cell(GRADIENT + d, quad);
+}
+
+fn aside_at(column: u32, quad: u32) -> u32 {
+    return own_aside + cell(column, quad);
+}
+
+/// Which of four rows are rows of the batch, as numbers to multiply by.
+fn present(first: u32, end: u32, quad: u32) -> vec4<f32> {
+    let rows = vec4(first + 4u * quad) + vec4(0u, 1u, 2u, 3u);
+    return select(vec4<f32>(), vec4(1.0), rows < vec4(end));
+}
+
+/// The rows of the tile into the state. Beyond the batch's end its last row is repeated.
+fn gather(first: u32, end: u32, lane: u32) {
+    for (var row = lane; row < ROWS; row += THREADS) {
+        let source = step.first + min(first + row, end - 1u);
+        if step.shuffled != 0u {
+            sources[row] = shuffled_row(source);
+        } else {
+            sources[row] = source;
+        }
+    }
+    workgroupBarrier();
+    let quad = own_quad(lane);
+    let data_rows = arrayLength(&data) / DIMS;
+    for (var d = own_slice(lane); d < DIMS; d += SLICES) {
+        let column = d * data_rows;
+        tile[state(d, quad)] = vec4(
+            data[column + sources[4u * quad]],
+            data[column + sources[4u * quad + 1u]],
+            data[column + sources[4u * quad + 2u]],
+            data[column + sources[4u * quad + 3u]],
+        );
+    }
+    for (var k = own_slice(lane); k < MOST_ACTIVE; k += SLICES) {
+        tile[cell(LOG_DET + k, quad)] = vec4<f32>();
+    }
+    workgroupBarrier();
+}
+
+/// The matrix of a triangular map.
+fn matrix(first: u32, i: u32, j: u32) -> f32 {
+    return trained(first + i * DIMS + j);
+}
+
+/// y = L U x, by way of the columns OTHER.
+fn mix_forward(lane: u32) {
+    let quad = own_quad(lane);
+    for (var i = own_slice(lane); i < DIMS; i += SLICES) {
+        let x = tile[state(i, quad)];
+        aside[aside_at(op.mix_aside + i, quad)] = x;
+        var sum = exp(trained(op.log_diagonal + i)) * x;
+        for (var j = i + 1u; j < DIMS; j++) {
+            sum += matrix(op.upper, i, j) * tile[state(j, quad)];
+        }
+        tile[cell(OTHER + i, quad)] = sum;
+        aside[aside_at(op.mix_aside + DIMS + i, quad)] = sum;
+        if i == 0u {
+            var gain = 0.0;
+            for (var j = 0u; j < DIMS; j++) {
+                gain += trained(op.log_diagonal + j);
+            }
+            tile[cell(LOG_DET, quad)] += gain;
+        }
+    }
+    workgroupBarrier();
+    for (var i = own_slice(lane); i < DIMS; i += SLICES) {
+        var sum = tile[cell(OTHER + i, quad)];
+        for (var j = 0u; j < i; j++) {
+            sum += matrix(op.lower, i, j) * tile[cell(OTHER + j, quad)];
+        }
+        tile[state(i, quad)] = sum;
+    }
+    workgroupBarrier();
+}
+
+/// The sum over the tile's rows of the products of two columns.
+fn product(a: u32, b: u32) -> f32 {
+    var sum = 0.0;
+    for (var quad = 0u; quad < QUADS; quad++) {
+        sum += dot(tile[cell(a, quad)], tile[cell(b, quad)]);
+    }
+    return sum;
+}
+
+fn mix_backward(rows: f32, lane: u32) {
+    let quad = own_quad(lane);
+    // What went into L.
+    for (var i = own_slice(lane); i < DIMS; i += SLICES) {
+        tile[cell(OTHER + i, quad)] = aside[aside_at(op.mix_aside + DIMS + i, quad)];
+    }
+    workgroupBarrier();
+    for (var j = own_slice(lane); j < DIMS; j += SLICES) {
+        var sum = tile[gradient(j, quad)];
+        for (var i = j + 1u; i < DIMS; i++) {
+            sum += matrix(op.lower, i, j) * tile[gradient(i, quad)];
+        }
+        tile[cell(OTHER_GRADIENT + j, quad)] = sum;
+        // What went into U.
+        tile[state(j, quad)] = aside[aside_at(op.mix_aside + j, quad)];
+    }
+    for (var item = lane; item < DIMS * DIMS; item += THREADS) {
+        let i = item / DIMS;
+        let j = item % DIMS;
+        // What lies outside the triangle counts for nothing.
+        var sum = 0.0;
+        if j < i {
+            sum = product(GRADIENT + i, OTHER + j);
+        }
+        keep(op.lower + item, sum);
+    }
+    workgroupBarrier();
+    for (var j = own_slice(lane); j < DIMS; j += SLICES) {
+        var sum = exp(trained(op.log_diagonal + j)) * tile[cell(OTHER_GRADIENT + j, quad)];
+        for (var i = 0u; i < j; i++) {
+            sum += matrix(op.upper, i, j) * tile[cell(OTHER_GRADIENT + i, quad)];
+        }
+        tile[gradient(j, quad)] = sum;
+    }
+    for (var item = lane; item < DIMS * DIMS; item += THREADS) {
+        let i = item / DIMS;
+        let j = item % DIMS;
+        var sum = 0.0;
+        if j >= i {
+            sum = product(OTHER_GRADIENT + i, STATE + j);
+        }
+        keep(op.upper + item, select(0.0, sum, j > i));
+        if i == j {
+            // The log-determinant of each row has the gradient -1/N.
+            keep(op.log_diagonal + i, sum * exp(trained(op.log_diagonal + i)) - rows * step.share);
+        }
+    }
+    workgroupBarrier();
+}
+
+fn coupling_forward(lane: u32) {
+    let quad = own_quad(lane);
+    for (var k = own_slice(lane); k < op.active_count; k += SLICES) {
+        let place = state(op.active_first + k, quad);
+        let x = tile[place];
+        aside[aside_at(op.aside + k, quad)] = x;
+        let moved = transform_forward(x, k, quad);
+        tile[place] = moved.value;
+        tile[cell(LOG_DET + k, quad)] += moved.log_slope;
+    }
+    workgroupBarrier();
+}
+
+fn coupling_backward(first: u32, end: u32, lane: u32) {
+    let quad = own_quad(lane);
+    for (var k = own_slice(lane); k < op.active_count; k += SLICES) {
+        let d = op.active_first + k;
+        let x = aside[aside_at(op.aside + k, quad)];
+        tile[state(d, quad)] = x;
+        let of_log_slope = -step.share * present(first, end, quad);
+        tile[gradient(d, quad)] = transform_backward(x, tile[gradient(d, quad)], of_log_slope, k, quad);
+    }
+    workgroupBarrier();
+}
+
+/// From the latent: the gradients of its columns and of the base's parameters, and the sum of the rows' log-densities, of which
+/// each invocation has a part.
+fn base_backward(first: u32, end: u32, lane: u32) -> f32 {
+    var log_prob = 0.0;
+    for (var quad = lane; quad < QUADS; quad += THREADS) {
+        var sum = vec4<f32>();
+        for (var k = 0u; k < MOST_ACTIVE; k++) {
+            sum += tile[cell(LOG_DET + k, quad)];
+        }
+        for (var d = 0u; d < DIMS; d++) {
+            sum += log_density(tile[state(d, quad)], base_location(d), base_spread(d));
+        }
+        // A row beyond the end may have any number.
+        let rows = present(first, end, quad);
+        sum = select(vec4<f32>(), sum, rows > vec4<f32>());
+        log_prob += dot(sum, vec4(1.0));
+    }
+    for (var d = lane; d < DIMS; d += THREADS) {
+        let location = base_location(d);
+        let spread = base_spread(d);
+        var by_location = 0.0;
+        var by_spread = 0.0;
+        for (var quad = 0u; quad < QUADS; quad++) {
+            let rows = present(first, end, quad);
+            let z = tile[state(d, quad)];
+            let score0 = scores(z.x, location, spread) * rows.x;
+            let score1 = scores(z.y, location, spread) * rows.y;
+            let score2 = scores(z.z, location, spread) * rows.z;
+            let score3 = scores(z.w, location, spread) * rows.w;
+            // The loss is minus the mean of log_prob.
+            tile[gradient(d, quad)] = -step.share * vec4(score0.x, score1.x, score2.x, score3.x);
+            by_location += score0.x + score1.x + score2.x + score3.x;
+            by_spread += score0.y + score1.y + score2.y + score3.y;
+        }
+        if BASE_TRAINED {
+            keep(op.location + d, step.share * by_location);
+            // d softplus(r) / dr = sigmoid(r)
+            let raw = vec4(trained(op.raw_spread + d));
+            keep(op.raw_spread + d, -step.share * by_spread * sigmoid(raw).x);
+        }
+    }
+    workgroupBarrier();
+    return log_prob;
+}
+
+/// The gradients of a map's weights and biases: an invocation takes four inputs by four outputs.
+fn linear_backward_weights(map: FusedMap, lane: u32) {
+    let across = (map.inputs + 3u) / 4u;
+    let items = (map.outputs + 3u) / 4u * across;
+    for (var item = lane; item < items; item += THREADS) {
+        let i = 4u * (item % across);
+        let o = 4u * (item / across);
+        var sum0 = vec4<f32>();
+        var sum1 = vec4<f32>();
+        var sum2 = vec4<f32>();
+        var sum3 = vec4<f32>();
+        for (var quad = 0u; quad < QUADS; quad++) {
+            // Columns beyond the last are other ones, whose products are dropped.
+            let x = mat4x4(
+                tile[cell(map.input + i, quad)],
+                tile[cell(map.input + i + 1u, quad)],
+                tile[cell(map.input + i + 2u, quad)],
+                tile[cell(map.input + i + 3u, quad)],
+            );
+            sum0 += tile[cell(map.delta + o, quad)] * x;
+            sum1 += tile[cell(map.delta + o + 1u, quad)] * x;
+            sum2 += tile[cell(map.delta + o + 2u, quad)] * x;
+            sum3 += tile[cell(map.delta + o + 3u, quad)] * x;
+        }
+        keep_weights(map, o, i, sum0);
+        keep_weights(map, o + 1u, i, sum1);
+        keep_weights(map, o + 2u, i, sum2);
+        keep_weights(map, o + 3u, i, sum3);
+    }
+    if map.biased != 0u {
+        for (var o = lane; o < map.outputs; o += THREADS) {
+            var sum = 0.0;
+            for (var quad = 0u; quad < QUADS; quad++) {
+                sum += dot(tile[cell(map.delta + o, quad)], vec4(1.0));
+            }
+            keep(map.bias + o, sum);
+        }
+    }
+}
+
+fn keep_weights(map: FusedMap, o: u32, i: u32, sums: vec4<f32>) {
+    if o >= map.outputs {
+        return;
+    }
+    let first = map.weight + o * map.by_output;
+    for (var k = 0u; k < min(4u, map.inputs - i); k++) {
+        keep(first + (i + k) * map.by_input, sums[k]);
+    }
+}
+
+fn finish_input(map: FusedMap, i: u32, quad: u32, sum: vec4<f32>) {
+    if i >= map.inputs {
+        return;
+    }
+    let place = cell(map.input_delta + i, quad);
+    if map.through != 0u {
+        tile[place] = sum * slope(tile[cell(map.input_saved + i, quad)]);
+    } else {
+        tile[place] += sum;
+    }
+}
+
+/// The gradient of a map's input: an invocation makes four inputs of four rows.
+fn linear_backward_input(map: FusedMap, lane: u32) {
+    let quad = own_quad(lane);
+    for (var i = 4u * own_slice(lane); i < map.inputs; i += 4u * SLICES) {
+        var sum0 = vec4<f32>();
+        var sum1 = vec4<f32>();
+        var sum2 = vec4<f32>();
+        var sum3 = vec4<f32>();
+        for (var o = 0u; o < map.outputs; o++) {
+            let delta = tile[cell(map.delta + o, quad)];
+            sum0 += weight(map, o, i) * delta;
+            sum1 += weight(map, o, i + 1u) * delta;
+            sum2 += weight(map, o, i + 2u) * delta;
+            sum3 += weight(map, o, i + 3u) * delta;
+        }
+        finish_input(map, i, quad, sum0);
+        finish_input(map, i + 1u, quad, sum1);
+        finish_input(map, i + 2u, quad, sum2);
+        finish_input(map, i + 3u, quad, sum3);
+    }
+}
+
+/// The networks of layer `layer` backwards.
+fn condition_backward(layer: u32, lane: u32) {
+    for (var m = layers[layer].end_map; m > layers[layer].first_map; m--) {
+        let map = maps[m - 1u];
+        linear_backward_weights(map, lane);
+        if map.skips == 0u {
+            linear_backward_input(map, lane);
+        }
+        workgroupBarrier();
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    own_aside = group.z * ASIDE * QUADS;
+    own_partials = group.z * step.parameters;
+    let begin = group.z * step.rows_per_split;
+    let end = min(begin + step.rows_per_split, step.rows);
+    var log_prob = 0.0;
+    for (var first = begin; first < end; first += ROWS) {
+        add = first > begin;
+        gather(first, end, lane);
+        for (var layer = 0u; layer < LAYERS; layer++) {
+            op = layers[layer];
+            if layers[layer].mixed != 0u {
+                mix_forward(lane);
+            }
+            condition(layer, lane);
+            coupling_forward(lane);
+        }
+        log_prob += base_backward(first, end, lane);
+        for (var layer = LAYERS; layer > 0u; layer--) {
+            op = layers[layer - 1u];
+            if layer < LAYERS {
+                condition(layer - 1u, lane);
+            }
+            coupling_backward(first, end, lane);
+            condition_backward(layer - 1u, lane);
+            if layers[layer - 1u].mixed != 0u {
+                mix_backward(f32(min(ROWS, end - first)), lane);
+            }
+        }
+    }
+    // Only the first invocations have a part of it.
+    if lane < QUADS {
+        tile[lane].x = log_prob;
+    }
+    workgroupBarrier();
+    if lane == 0u {
+        var sum = 0.0;
+        for (var quad = 0u; quad < QUADS; quad++) {
+            sum += tile[quad].x;
+        }
+        loss_partials[group.z] = sum;
+    }
+}

@@ -1,0 +1,451 @@
+//! The fused path: one kernel takes tiles of rows through the whole flow and back. Which models it serves, how a tile is laid
+//! out in workgroup memory, and the records that the kernel reads.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use crate::flow::{Activation, Base, BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
+
+use super::kernels::{
+    self, Elementwise, FusedLayer, FusedMap, GROUP, MAX_UNIFORM_BYTES, UNIFORM_PARAMETERS,
+};
+
+/// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Invocations of a group.
+    pub threads: u32,
+    /// Four rows each: how many a tile has.
+    pub quads: u32,
+    /// Whether the parameters lie in a uniform binding.
+    pub uniform: bool,
+    /// Columns of a tile.
+    pub columns: u32,
+    pub dims: u32,
+    pub layers: u32,
+    pub maps: u32,
+    pub most_active: u32,
+    /// Columns that a group puts aside on the way forward.
+    pub aside: u32,
+    pub mixed: bool,
+    pub activation: Option<Activation>,
+    pub transform: Elementwise,
+    pub base: Base,
+}
+
+impl Shape {
+    /// Where the tile's parts begin: the state, its gradient, the log-determinant of each active column, and, where there is
+    /// mixing, what lies between its two triangular maps, and the gradient of that.
+    pub fn places(dims: usize, most_active: usize, mixed: bool) -> Places {
+        let log_det = 2 * dims;
+        let other = log_det + most_active;
+        let (other_gradient, end) = match mixed {
+            true => (other + dims, other + 2 * dims),
+            false => (other, other),
+        };
+        Places {
+            state: 0,
+            gradient: dims,
+            log_det,
+            other,
+            other_gradient,
+            conditioner: end,
+        }
+    }
+}
+
+impl Shape {
+    /// The constants that the kernel's files count on.
+    pub fn prelude(&self) -> String {
+        let places = Self::places(self.dims as usize, self.most_active as usize, self.mixed);
+        let mut text = String::new();
+        for (name, value) in [
+            ("THREADS", self.threads),
+            ("QUADS", self.quads),
+            ("TILE_COLUMNS", self.columns),
+            ("DIMS", self.dims),
+            ("LAYERS", self.layers),
+            ("MAPS", self.maps),
+            ("MOST_ACTIVE", self.most_active),
+            ("ASIDE", self.aside),
+            ("STATE", places.state as u32),
+            ("GRADIENT", places.gradient as u32),
+            ("LOG_DET", places.log_det as u32),
+            ("OTHER", places.other as u32),
+            ("OTHER_GRADIENT", places.other_gradient as u32),
+        ] {
+            let _ = writeln!(text, "const {name} = {value}u;");
+        }
+        for (name, value) in [
+            ("SAVES_PRE", self.activation == Some(Activation::Silu)),
+            ("BASE_TRAINED", self.base.trained),
+        ] {
+            let _ = writeln!(text, "const {name} = {value};");
+        }
+        text
+    }
+
+    /// Shapes of every kind, for tests that must see them all.
+    pub fn examples() -> impl Iterator<Item = Shape> {
+        use Activation::{Relu, Silu, Tanh};
+        let activations = [None, Some(Tanh), Some(Relu), Some(Silu)];
+        let transforms = [
+            Elementwise::Affine,
+            Elementwise::Additive,
+            Elementwise::Spline,
+        ];
+        let kinds = transforms.into_iter().flat_map(move |transform| {
+            activations.map(|activation| (transform, activation, Base::ALL[0]))
+        });
+        let bases = Base::ALL.map(|base| (Elementwise::Affine, Some(Tanh), base));
+        kinds
+            .chain(bases)
+            .map(|(transform, activation, base)| Shape {
+                threads: 64,
+                quads: 4,
+                uniform: base.trained,
+                columns: 200,
+                dims: 5,
+                layers: 3,
+                maps: 9,
+                most_active: 3,
+                aside: 30,
+                mixed: true,
+                activation,
+                transform,
+                base,
+            })
+    }
+}
+
+/// Columns at which a tile's parts begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub state: usize,
+    pub gradient: usize,
+    pub log_det: usize,
+    pub other: usize,
+    pub other_gradient: usize,
+    pub conditioner: usize,
+}
+
+/// A plan made ready for the fused kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fused {
+    pub shape: Shape,
+    pub layers: Vec<FusedLayer>,
+    pub maps: Vec<FusedMap>,
+    /// Rows that a group takes, one tile after another.
+    pub rows_per_group: usize,
+    /// Groups of a full batch.
+    pub groups: usize,
+}
+
+/// What else the kernel keeps in workgroup memory, in bytes: the tree of a sum, and the rows of a tile.
+const BESIDE: usize = 4 * GROUP as usize;
+
+/// The largest tile, in fours of rows. Larger ones leave a GPU's processors idle; a software adapter takes eight lanes at once.
+const MOST_QUADS: usize = 8;
+
+/// What the groups' shares of the gradient may take: numbers, over all groups. With more, writing them costs more than the
+/// rows do.
+const PARTIALS: usize = 1 << 22;
+
+/// Groups that keep a GPU busy; more only add shares to sum. A software adapter has few processors.
+const MOST_GROUPS: usize = 512;
+const MOST_GROUPS_SOFTWARE: usize = 32;
+
+/// llvmpipe ends every loop of an invocation after so many iterations, over all of its loops together.
+const GRANTED_ITERATIONS: usize = 65_535;
+
+impl Fused {
+    /// The plan, for batches of `batch` of `data_rows` rows.
+    ///
+    /// # Errors
+    /// Why this model does not fit.
+    pub fn new(
+        plan: &Plan,
+        limits: &wgpu::Limits,
+        is_software: bool,
+        data_rows: usize,
+        batch: usize,
+    ) -> Result<Self, String> {
+        let binding = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size) as usize;
+        if 4 * data_rows * plan.dims() > binding {
+            return Err(format!(
+                "the data take more than the {binding} bytes of a binding"
+            ));
+        }
+        let mut tables = Tables::of(plan)?;
+        for (what, bytes) in [
+            ("layers", size_of_val(&tables.layers[..])),
+            ("linear maps", size_of_val(&tables.maps[..])),
+        ] {
+            if bytes > MAX_UNIFORM_BYTES {
+                return Err(format!("there are too many {what} for a uniform binding"));
+            }
+        }
+        let memory = limits.max_compute_workgroup_storage_size as usize;
+        // Both the columns and the list of rows grow with the tile.
+        let fits = |quads: usize| 16 * quads * (tables.columns + 1) + BESIDE <= memory;
+        let Some(quads) = (0..=MOST_QUADS.ilog2())
+            .rev()
+            .map(|k| 1 << k)
+            .find(|&quads| fits(quads))
+        else {
+            return Err(format!(
+                "four rows of a layer take {} bytes of workgroup memory, and there are {memory}",
+                16 * (tables.columns + 1) + BESIDE
+            ));
+        };
+        let parameters = plan.layout.len();
+        let most_groups = match is_software {
+            true => MOST_GROUPS_SOFTWARE,
+            false => MOST_GROUPS,
+        };
+        let most_groups = most_groups
+            .min(PARTIALS / parameters)
+            .min(binding / (4 * parameters))
+            .max(1);
+        let tiles = batch.div_ceil(4 * quads);
+        let mut tiles_per_group = tiles.div_ceil(most_groups);
+        tables.shape.quads = quads as u32;
+        tables.shape.threads = if is_software { quads as u32 } else { GROUP };
+        tables.shape.uniform = is_software && parameters <= UNIFORM_PARAMETERS as usize;
+        if is_software {
+            let granted = GRANTED_ITERATIONS / tables.iterations();
+            if granted == 0 {
+                return Err(
+                    "a tile takes more loop iterations than a software adapter grants".into(),
+                );
+            }
+            tiles_per_group = tiles_per_group.min(granted);
+        }
+        let groups = tiles.div_ceil(tiles_per_group);
+        if 4 * groups * parameters > binding
+            || groups > limits.max_compute_workgroups_per_dimension as usize
+        {
+            return Err(format!(
+                "{groups} groups' shares of the gradient do not fit a binding"
+            ));
+        }
+        Ok(Fused {
+            shape: tables.shape,
+            layers: tables.layers,
+            maps: tables.maps,
+            rows_per_group: 4 * quads * tiles_per_group,
+            groups,
+        })
+    }
+}
+
+impl Fused {
+    /// How it runs, in words.
+    pub fn describe(&self) -> String {
+        let rows = 4 * self.shape.quads;
+        format!("fused (tiles of {rows} rows, in {} groups)", self.groups)
+    }
+}
+
+/// The records of a plan's layers, and where in a tile their columns lie.
+struct Tables {
+    shape: Shape,
+    layers: Vec<FusedLayer>,
+    maps: Vec<FusedMap>,
+    columns: usize,
+}
+
+impl Tables {
+    fn of(plan: &Plan) -> Result<Self, String> {
+        let couplings = || {
+            plan.forward.iter().filter_map(|op| match op {
+                Op::Coupling(op) => Some(op),
+                _ => None,
+            })
+        };
+        let most_active = couplings().map(|op| op.active.len()).max().unwrap_or(0);
+        let mixed = plan
+            .forward
+            .iter()
+            .any(|op| matches!(op, Op::Triangular(_)));
+        let Some(first) = couplings().next() else {
+            return Err("there is no coupling layer".into());
+        };
+        let activations = plan.forward.iter().filter_map(|op| match op {
+            Op::Linear(op) => op.activation,
+            _ => None,
+        });
+        let dims = plan.dims();
+        let places = Shape::places(dims, most_active, mixed);
+        let mut tables = Tables {
+            shape: Shape {
+                threads: 0,
+                quads: 0,
+                uniform: false,
+                columns: 0,
+                dims: dims as u32,
+                layers: 0,
+                maps: 0,
+                most_active: most_active as u32,
+                aside: 0,
+                mixed,
+                activation: activations.last(),
+                transform: Elementwise::of(first.transform),
+                base: plan.base.kind,
+            },
+            layers: Vec::new(),
+            maps: Vec::new(),
+            columns: places.conditioner,
+        };
+        // The mixing belongs to the coupling layer behind it.
+        let mut mixing = FusedLayer::default();
+        for layer in &plan.layers {
+            let ops = &plan.forward[layer.forward.clone()];
+            match ops {
+                [Op::Triangular(upper), Op::Triangular(lower)] => {
+                    mixing.mixed = 1;
+                    mixing.upper = upper.matrix.start as u32;
+                    mixing.log_diagonal = upper.log_diagonal.start as u32;
+                    mixing.lower = lower.matrix.start as u32;
+                    mixing.mix_aside = tables.shape.aside;
+                    tables.shape.aside += 2 * plan.dims() as u32;
+                }
+                [maps @ .., Op::Coupling(coupling)] => {
+                    let record = tables.coupling(plan, layer, maps, coupling, places, mixing)?;
+                    tables.layers.push(record);
+                    mixing = FusedLayer::default();
+                }
+                _ => return Err("it has a layer that this path does not know".into()),
+            }
+        }
+        tables.shape.columns = tables.columns as u32;
+        tables.shape.layers = tables.layers.len() as u32;
+        tables.shape.maps = tables.maps.len() as u32;
+        Ok(tables)
+    }
+
+    /// The record of a coupling layer; those of its linear maps go to the list.
+    fn coupling(
+        &mut self,
+        plan: &Plan,
+        layer: &Layer,
+        ops: &[Op],
+        coupling: &Coupling,
+        places: Places,
+        mixing: FusedLayer,
+    ) -> Result<FusedLayer, String> {
+        // Where the layer's buffers lie, and the gradients of those that have some.
+        let mut next = places.conditioner;
+        let mut take = |width: usize| {
+            next += width;
+            next - width
+        };
+        let mut columns: HashMap<BufferId, usize> = HashMap::from([(layer.input, places.state)]);
+        let mut deltas: HashMap<BufferId, usize> = HashMap::from([(layer.input, places.gradient)]);
+        // The heads side by side, as those of a single network are; their gradients take their places.
+        let head = take(coupling.heads.iter().map(|head| head.count).sum());
+        let mut begin = head;
+        for columns_of in &coupling.heads {
+            columns.insert(columns_of.buffer, begin);
+            deltas.insert(columns_of.buffer, begin);
+            begin += columns_of.count;
+        }
+        let first_map = self.maps.len();
+        for op in ops {
+            let Op::Linear(op) = op else {
+                return Err("its conditioners are polynomials".into());
+            };
+            for buffer in [op.output.buffer, op.saved] {
+                columns
+                    .entry(buffer)
+                    .or_insert_with(|| take(plan.widths[buffer]));
+            }
+            let delta = deltas.entry(op.output.buffer);
+            delta.or_insert_with(|| take(op.output.count));
+            self.maps.push(map_record(op, &columns, &deltas));
+        }
+        self.columns = self.columns.max(next);
+        let record = kernels::Coupling::of(coupling, plan.dims());
+        let aside = self.shape.aside;
+        self.shape.aside += coupling.active.len() as u32;
+        Ok(FusedLayer {
+            head: head as u32,
+            aside,
+            first_map: first_map as u32,
+            end_map: self.maps.len() as u32,
+            active_first: record.active_first,
+            active_count: record.active_count,
+            by_parameter: record.by_parameter,
+            by_column: record.by_column,
+            bound: record.bound,
+            bins: record.bins,
+            location: plan.base.location.start as u32,
+            raw_spread: plan.base.raw_spread.start as u32,
+            ..mixing
+        })
+    }
+
+    /// At most so many iterations does an invocation's loops take for one tile.
+    fn iterations(&self) -> usize {
+        let shape = &self.shape;
+        let [dims, active, bins] =
+            [shape.dims, shape.most_active, self.layers[0].bins].map(|n| n as usize);
+        let [threads, quads] = [shape.threads, shape.quads].map(|n| n as usize);
+        // How often a loop that the group shares goes round.
+        let rounds = |items: usize| items.div_ceil(threads);
+        let state = rounds(dims * quads);
+        let transform = rounds(active * quads) * (1 + 11 * bins);
+        let square = rounds(dims * dims) * (1 + quads);
+        let mixing = 4 * state * (1 + dims) + 2 * square + dims;
+        let each_layer = 2 * transform + 2 * usize::from(shape.mixed) * mixing;
+        let maps: usize = self
+            .maps
+            .iter()
+            .map(|map| {
+                let [inputs, outputs] = [map.inputs, map.outputs].map(|n| n as usize);
+                let [in_fours, out_fours] = [inputs, outputs].map(|n| n.div_ceil(4));
+                let forward = rounds(out_fours * quads) * (1 + inputs);
+                let weights =
+                    rounds(in_fours * out_fours) * (17 + quads) + rounds(outputs) * (1 + quads);
+                let backward = rounds(in_fours * quads) * (1 + outputs);
+                2 * forward + weights + backward + 3
+            })
+            .sum();
+        let base = rounds(quads) * (1 + dims + active) + rounds(dims) * (1 + quads);
+        maps + self.layers.len() * (2 + each_layer) + base + 3 * state + rounds(4 * quads) + 1
+    }
+}
+
+fn map_record(
+    op: &Linear,
+    columns: &HashMap<BufferId, usize>,
+    deltas: &HashMap<BufferId, usize>,
+) -> FusedMap {
+    let (by_output, by_input) = op.weight_strides();
+    let column = |buffer: BufferId| columns[&buffer] as u32;
+    let (through, skips, input_saved) = match op.input_gradient {
+        InputGradient::Skip => (0, 1, 0),
+        InputGradient::Add | InputGradient::Write => (0, 0, 0),
+        InputGradient::Through { saved, .. } => (1, 0, column(saved)),
+    };
+    FusedMap {
+        inputs: op.input.count as u32,
+        outputs: op.output.count as u32,
+        input: column(op.input.buffer) + op.input.first as u32,
+        output: column(op.output.buffer) + op.output.first as u32,
+        saved: column(op.saved),
+        delta: deltas[&op.output.buffer] as u32,
+        input_delta: deltas[&op.input.buffer] as u32 + op.input.first as u32,
+        input_saved,
+        weight: op.weight.start as u32,
+        by_output: by_output as u32,
+        by_input: by_input as u32,
+        bias: op.bias.start as u32,
+        biased: (!op.bias.is_empty()).into(),
+        activated: op.activation.is_some().into(),
+        through,
+        skips,
+    }
+}
