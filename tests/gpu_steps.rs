@@ -44,7 +44,15 @@ fn loss_and_every_gradient_match_the_cpu() {
     for (name, spec, path) in paths() {
         let coarse = coarseness(&spec);
         let (mut gpu, mut cpu) = pair(&spec, path);
-        for (count, batch_size) in [(1, 0), (257, 0), (257, 100)] {
+        for (count, batch_size, as_on_hardware) in [
+            (1, 0, false),
+            (257, 0, false),
+            (257, 100, false),
+            (257, 100, true),
+        ] {
+            if as_on_hardware {
+                gpu.share_as_on_hardware();
+            }
             let data = training_rows(count, spec.dims, 5);
             gpu.start(&data, &training(batch_size)).unwrap();
             cpu.start(&data, &training(batch_size)).unwrap();

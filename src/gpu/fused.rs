@@ -129,6 +129,15 @@ pub struct Places {
     pub conditioner: usize,
 }
 
+/// How many invocations share a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// One for each four rows: a software adapter runs them as one vector, and reads what they all need once.
+    Few,
+    /// As many as keep a hardware GPU's processor busy.
+    Many,
+}
+
 /// A plan made ready for the fused kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fused {
@@ -167,6 +176,7 @@ impl Fused {
         plan: &Plan,
         limits: &wgpu::Limits,
         is_software: bool,
+        lanes: Lanes,
         data_rows: usize,
         batch: usize,
     ) -> Result<Self, String> {
@@ -212,8 +222,11 @@ impl Fused {
         let tiles = batch.div_ceil(4 * quads);
         let mut tiles_per_group = tiles.div_ceil(most_groups);
         tables.shape.quads = quads as u32;
-        tables.shape.threads = if is_software { quads as u32 } else { GROUP };
-        tables.shape.uniform = is_software && parameters <= UNIFORM_PARAMETERS as usize;
+        tables.shape.threads = match lanes {
+            Lanes::Few => quads as u32,
+            Lanes::Many => GROUP,
+        };
+        tables.shape.uniform = lanes == Lanes::Few && parameters <= UNIFORM_PARAMETERS as usize;
         if is_software {
             let granted = GRANTED_ITERATIONS / tables.iterations();
             if granted == 0 {
@@ -273,7 +286,7 @@ impl Tables {
         let Some(first) = couplings().next() else {
             return Err("there is no coupling layer".into());
         };
-        let activations = plan.forward.iter().filter_map(|op| match op {
+        let mut activations = plan.forward.iter().filter_map(|op| match op {
             Op::Linear(op) => op.activation,
             _ => None,
         });
@@ -291,7 +304,7 @@ impl Tables {
                 most_active: most_active as u32,
                 aside: 0,
                 mixed,
-                activation: activations.last(),
+                activation: activations.next(),
                 transform: Elementwise::of(first.transform),
                 base: plan.base.kind,
             },

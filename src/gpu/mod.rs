@@ -32,7 +32,7 @@ pub use kernels::{Access, Kernel};
 pub use shader::Source;
 
 use dispatch::{Data, Dispatch, Optimizer};
-use fused::Fused;
+use fused::{Fused, Lanes};
 use kernels::{Gate, Segment, Step};
 use pipelines::Pipelines;
 use program::{Parts, Program, TrainingProgram};
@@ -55,6 +55,7 @@ pub struct GpuExecutor {
     plan: Plan,
     parameters: wgpu::Buffer,
     path: GpuPath,
+    lanes: Lanes,
     inference: Option<Program>,
     session: Option<Session>,
 }
@@ -127,6 +128,10 @@ impl GpuExecutor {
         if gpu.is_software {
             sizes::check_loops(&plan)?;
         }
+        let lanes = match gpu.is_software {
+            true => Lanes::Few,
+            false => Lanes::Many,
+        };
         let pipelines = Pipelines::new(&gpu);
         let buffer = gpu.allocate("the parameters", || gpu.parameters(parameters.len()))?;
         gpu.queue
@@ -137,9 +142,15 @@ impl GpuExecutor {
             plan,
             parameters: buffer,
             path: GpuPath::Auto,
+            lanes,
             inference: None,
             session: None,
         })
+    }
+
+    /// Has the fused path share its tiles as on a hardware GPU, whatever the adapter: for tests on a software one.
+    pub fn share_as_on_hardware(&mut self) {
+        self.lanes = Lanes::Many;
     }
 
     /// Has the next [`Executor::start`] take this path.
@@ -278,7 +289,7 @@ fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
 impl Session {
     fn new(
         parts: Parts<'_>,
-        path: GpuPath,
+        (path, lanes): (GpuPath, Lanes),
         rows: &Matrix<f32>,
         training: &Training,
     ) -> Result<Self> {
@@ -310,7 +321,14 @@ impl Session {
             GpuPath::Staged => Err("as asked".into()),
             // There it is the slower one.
             GpuPath::Auto if gpu.is_software => Err("as always on a software adapter".into()),
-            _ => Fused::new(plan, &limits, gpu.is_software, rows.rows(), batches.size()),
+            _ => Fused::new(
+                plan,
+                &limits,
+                gpu.is_software,
+                lanes,
+                rows.rows(),
+                batches.size(),
+            ),
         };
         let (program, path) = match fused {
             Ok(fused) => (
@@ -516,7 +534,12 @@ impl Executor for GpuExecutor {
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
         check_training_rows(&self.plan, rows)?;
         self.session = None;
-        self.session = Some(Session::new(self.parts(), self.path, rows, training)?);
+        self.session = Some(Session::new(
+            self.parts(),
+            (self.path, self.lanes),
+            rows,
+            training,
+        )?);
         Ok(())
     }
 
