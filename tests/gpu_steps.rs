@@ -384,11 +384,11 @@ fn what_does_not_fit_is_staged() {
         },
         ..flows().swap_remove(0).1
     };
-    let polynomial = flows().into_iter().map(|(_, spec)| spec);
-    let polynomial = polynomial.filter(|spec| !matches!(spec.conditioner, Conditioner::Mlp { .. }));
+    let mut polynomial = flows().into_iter().map(|(_, spec)| spec);
+    let polynomial = polynomial.find(|spec| !matches!(spec.conditioner, Conditioner::Mlp { .. }));
     for (spec, why) in [
         (wide(&[512, 512]), "bytes of workgroup memory"),
-        (polynomial.last().unwrap(), "polynomials"),
+        (polynomial.unwrap(), "polynomials"),
     ] {
         let data = training_rows(64, spec.dims, 5);
         let (mut gpu, _) = pair(&spec, GpuPath::Fused);
