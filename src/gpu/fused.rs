@@ -153,8 +153,10 @@ pub struct Fused {
 /// What else the kernel keeps in workgroup memory, in bytes: the tree of a sum, and the rows of a tile.
 const BESIDE: usize = 4 * GROUP as usize;
 
-/// The largest tile, in fours of rows. Larger ones leave a GPU's processors idle; a software adapter takes eight lanes at once.
-const MOST_QUADS: usize = 8;
+/// The largest tile, in fours of rows: a software adapter takes eight lanes at once, and small tiles make work for more of a
+/// hardware GPU's processors.
+const MOST_QUADS_FEW: usize = 8;
+const MOST_QUADS_MANY: usize = 4;
 
 /// What the groups' shares of the gradient may take: numbers, over all groups. With more, writing them costs more than the
 /// rows do.
@@ -200,7 +202,11 @@ impl Fused {
         let memory = limits.max_compute_workgroup_storage_size as usize;
         // Both the columns and the list of rows grow with the tile.
         let fits = |quads: usize| 16 * quads * (tables.columns + 1) + BESIDE <= memory;
-        let Some(quads) = (0..=MOST_QUADS.ilog2())
+        let most_quads = match lanes {
+            Lanes::Few => MOST_QUADS_FEW,
+            Lanes::Many => MOST_QUADS_MANY,
+        };
+        let Some(quads) = (0..=most_quads.ilog2())
             .rev()
             .map(|k| 1 << k)
             .find(|&quads| fits(quads))
