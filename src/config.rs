@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::executor::{AdamW, Schedule, Training};
 use crate::files::read_at_most;
 use crate::flow::{Activation, Base, Conditioner, Density, Family, FlowSpec, Mixing, Transform};
-use crate::preprocessing::{Preprocessing, Steps};
+use crate::preprocessing::Steps;
 
 /// Where the keys that nobody sets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub struct ConfigFile {
 pub struct Config {
     pub model: ModelConfig,
     pub train: TrainConfig,
-    pub data: DataConfig,
+    pub data: Steps,
 }
 
 /// `[model]`: what a [`FlowSpec`] is made of, less the number of columns.
@@ -113,40 +113,6 @@ pub struct TrainConfig {
     pub patience: usize,
     pub start: Start,
     pub seed: u64,
-}
-
-/// `[data]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataConfig {
-    /// Shift and scale each column to mean 0 and standard deviation 1. The model remembers how; log-densities stay in the
-    /// units of the data.
-    pub standardize: bool,
-    /// Then take the linear correlations between the columns away.
-    pub whiten: bool,
-    /// Fit both to the bulk of the rows, without the one in 200 that are farthest out, and draw in what lies more than 4
-    /// deviations out, so that a few far rows do not set the scale for all others.
-    pub robust: bool,
-}
-
-impl DataConfig {
-    /// What of the preprocessing it asks for.
-    pub fn steps(&self) -> Steps {
-        Steps {
-            standardize: self.standardize,
-            whiten: self.whiten,
-            robust: self.robust,
-        }
-    }
-
-    /// What a model's preprocessing was fitted with.
-    pub fn of(preprocessing: &Preprocessing) -> Self {
-        DataConfig {
-            standardize: preprocessing.standardize.is_some(),
-            whiten: preprocessing.whiten.is_some(),
-            robust: preprocessing.tails.is_some(),
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -302,7 +268,7 @@ impl Config {
                 start: Start::Identity,
                 ..TrainConfig::default()
             },
-            data: DataConfig {
+            data: Steps {
                 standardize: true,
                 whiten: true,
                 robust: true,
@@ -448,7 +414,7 @@ impl ConfigFile {
             #[serde(rename = "train")]
             _train: TrainConfig,
             #[serde(rename = "data")]
-            _data: DataConfig,
+            _data: Steps,
         }
         let place = |error: toml::de::Error| {
             let line = error

@@ -27,7 +27,7 @@ fn pair(spec: &FlowSpec, path: GpuPath) -> (GpuExecutor, CpuExecutor<f64>) {
     (gpu, CpuExecutor::new(plan, &parameters))
 }
 
-/// Every flow on every path that it can take, and whether that is the fused one.
+/// Every flow on every path that it can take.
 fn paths() -> impl Iterator<Item = (String, FlowSpec, GpuPath)> {
     [GpuPath::Staged, GpuPath::Fused]
         .into_iter()

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ConfigFile, DataConfig, ModelConfig, Preset, Start};
+use crate::config::{Config, ConfigFile, ModelConfig, Preset, Start};
 use crate::data::{Split, Table, Target, default_names, read_table, relations, suspects, take};
 use crate::error::Error;
 use crate::executor::Batches;
@@ -135,7 +135,7 @@ impl Run {
                     .into());
                 }
                 let theirs = &model.preprocessing;
-                if config.data != DataConfig::of(theirs) {
+                if config.data != theirs.steps() {
                     say!(
                         "note: columns are standardised, whitened and drawn in, or not, as in the model that --init names"
                     );
@@ -144,7 +144,7 @@ impl Run {
             }
             _ => {
                 let rows = take(&values, &split.training);
-                Preprocessing::fit(&rows, &columns, config.data.steps())?
+                Preprocessing::fit(&rows, &columns, config.data)?
             }
         };
         let as_seen = preprocessing.training_rows(&values, &columns)?;

@@ -88,13 +88,24 @@ fn product_grid(form: Form, columns: usize) -> Grid {
 }
 
 /// Makes a dispatch of each kernel, from a plan's buffers.
+#[derive(Clone, Copy)]
 pub struct Builder<'a> {
     pub gpu: &'a Gpu,
     pub pipelines: &'a Pipelines,
     pub plan: &'a Plan,
     pub parameters: &'a wgpu::Buffer,
-    /// The plan's activation buffers.
+    /// The plan's activation buffers; none where what is made needs none, or makes them.
     pub buffers: &'a [wgpu::Buffer],
+}
+
+impl<'a> Builder<'a> {
+    /// The same for these activation buffers.
+    pub fn on<'b>(self, buffers: &'b [wgpu::Buffer]) -> Builder<'b>
+    where
+        'a: 'b,
+    {
+        Builder { buffers, ..self }
+    }
 }
 
 impl Builder<'_> {

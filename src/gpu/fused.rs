@@ -6,9 +6,67 @@ use std::fmt::Write;
 
 use crate::flow::{Activation, Base, BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
-use super::kernels::{
-    self, Elementwise, FusedLayer, FusedMap, GROUP, MAX_UNIFORM_BYTES, UNIFORM_PARAMETERS,
-};
+use super::kernels::{self, Elementwise, GROUP, UNIFORM_PARAMETERS};
+use super::shader::record;
+use super::sizes;
+
+record! {
+    /// A coupling layer of the fused kernel, with the mixing in front of it; the base's parameters lie in all of them. Columns are
+    /// those of a tile, but for `aside`, among those that a group puts aside.
+    FusedLayer {
+        /// Its linear maps in the list of all.
+        first_map: u32,
+        end_map: u32,
+        /// What the conditioner gives.
+        head: u32,
+        by_parameter: u32,
+        by_column: u32,
+        active_first: u32,
+        active_count: u32,
+        bound: f32,
+        bins: u32,
+        aside: u32,
+        /// Whether there is mixing in front.
+        mixed: u32,
+        upper: u32,
+        log_diagonal: u32,
+        lower: u32,
+        mix_aside: u32,
+        location: u32,
+        raw_spread: u32,
+        /// To a multiple of 16 bytes.
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
+}
+
+record! {
+    /// A linear map of the fused kernel; columns are those of a tile.
+    FusedMap {
+        inputs: u32,
+        outputs: u32,
+        input: u32,
+        output: u32,
+        /// Where the output is kept from before the activation.
+        saved: u32,
+        /// The gradient of the output, and of the input.
+        delta: u32,
+        input_delta: u32,
+        /// What the slope of the activation that made the input is taken from.
+        input_saved: u32,
+        weight: u32,
+        by_output: u32,
+        by_input: u32,
+        bias: u32,
+        biased: u32,
+        activated: u32,
+        /// Whether the input was made by an activation; else it is a part of the state, whose gradient is added to.
+        through: u32,
+        /// Whether nobody needs the input's gradient.
+        skips: u32,
+    }
+}
 
 /// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +116,7 @@ impl Shape {
     /// The constants that the kernel's files count on.
     pub fn prelude(&self) -> String {
         let places = Self::places(self.dims as usize, self.most_active as usize, self.mixed);
-        let mut text = String::new();
+        let mut text = [FusedLayer::WGSL, FusedMap::WGSL].concat();
         for (name, value) in [
             ("THREADS", self.threads),
             ("QUADS", self.quads),
@@ -150,8 +208,11 @@ pub struct Fused {
     pub groups: usize,
 }
 
-/// What else the kernel keeps in workgroup memory, in bytes: the tree of a sum, and the rows of a tile.
-const BESIDE: usize = 4 * GROUP as usize;
+/// What a uniform binding holds under the WebGPU default limits.
+const MAX_UNIFORM_BYTES: usize = 4 * UNIFORM_PARAMETERS as usize;
+
+/// What is left free of the workgroup memory, in bytes.
+const BESIDE: usize = 256;
 
 /// The largest tile, in fours of rows: a software adapter takes eight lanes at once, and small tiles make work for more of a
 /// hardware GPU's processors.
@@ -166,11 +227,8 @@ const PARTIALS: usize = 1 << 22;
 const MOST_GROUPS: usize = 512;
 const MOST_GROUPS_SOFTWARE: usize = 32;
 
-/// llvmpipe ends every loop of an invocation after so many iterations, over all of its loops together.
-const GRANTED_ITERATIONS: usize = 65_535;
-
 impl Fused {
-    /// The plan, for batches of `batch` of `data_rows` rows.
+    /// The plan, for batches of `batch` rows.
     ///
     /// # Errors
     /// Why this model does not fit.
@@ -179,17 +237,9 @@ impl Fused {
         limits: &wgpu::Limits,
         is_software: bool,
         lanes: Lanes,
-        data_rows: usize,
         batch: usize,
     ) -> Result<Self, String> {
-        let binding = limits
-            .max_storage_buffer_binding_size
-            .min(limits.max_buffer_size) as usize;
-        if 4 * data_rows * plan.dims() > binding {
-            return Err(format!(
-                "the data take more than the {binding} bytes of a binding"
-            ));
-        }
+        let binding = sizes::binding(limits);
         let mut tables = Tables::of(plan)?;
         for (what, bytes) in [
             ("layers", size_of_val(&tables.layers[..])),
@@ -201,7 +251,7 @@ impl Fused {
         }
         let memory = limits.max_compute_workgroup_storage_size as usize;
         // Both the columns and the list of rows grow with the tile.
-        let fits = |quads: usize| 16 * quads * (tables.columns + 1) + BESIDE <= memory;
+        let bytes = |quads: usize| 16 * quads * (tables.shape.columns as usize + 1) + BESIDE;
         let most_quads = match lanes {
             Lanes::Few => MOST_QUADS_FEW,
             Lanes::Many => MOST_QUADS_MANY,
@@ -209,11 +259,11 @@ impl Fused {
         let Some(quads) = (0..=most_quads.ilog2())
             .rev()
             .map(|k| 1 << k)
-            .find(|&quads| fits(quads))
+            .find(|&quads| bytes(quads) <= memory)
         else {
             return Err(format!(
                 "four rows of a layer take {} bytes of workgroup memory, and there are {memory}",
-                16 * (tables.columns + 1) + BESIDE
+                bytes(1)
             ));
         };
         let parameters = plan.layout.len();
@@ -234,7 +284,7 @@ impl Fused {
         };
         tables.shape.uniform = lanes == Lanes::Few && parameters <= UNIFORM_PARAMETERS as usize;
         if is_software {
-            let granted = GRANTED_ITERATIONS / tables.iterations();
+            let granted = sizes::GRANTED_LOOPS / tables.iterations();
             if granted == 0 {
                 return Err(
                     "a tile takes more loop iterations than a software adapter grants".into(),
@@ -273,7 +323,6 @@ struct Tables {
     shape: Shape,
     layers: Vec<FusedLayer>,
     maps: Vec<FusedMap>,
-    columns: usize,
 }
 
 impl Tables {
@@ -303,7 +352,7 @@ impl Tables {
                 threads: 0,
                 quads: 0,
                 uniform: false,
-                columns: 0,
+                columns: places.conditioner as u32,
                 dims: dims as u32,
                 layers: 0,
                 maps: 0,
@@ -316,7 +365,6 @@ impl Tables {
             },
             layers: Vec::new(),
             maps: Vec::new(),
-            columns: places.conditioner,
         };
         // The mixing belongs to the coupling layer behind it.
         let mut mixing = FusedLayer::default();
@@ -339,7 +387,6 @@ impl Tables {
                 _ => return Err("it has a layer that this path does not know".into()),
             }
         }
-        tables.shape.columns = tables.columns as u32;
         tables.shape.layers = tables.layers.len() as u32;
         tables.shape.maps = tables.maps.len() as u32;
         Ok(tables)
@@ -385,7 +432,7 @@ impl Tables {
             delta.or_insert_with(|| take(op.output.count));
             self.maps.push(map_record(op, &columns, &deltas));
         }
-        self.columns = self.columns.max(next);
+        self.shape.columns = self.shape.columns.max(next as u32);
         let record = kernels::Coupling::of(coupling, plan.dims());
         let aside = self.shape.aside;
         self.shape.aside += coupling.active.len() as u32;
@@ -415,7 +462,7 @@ impl Tables {
         // How often a loop that the group shares goes round.
         let rounds = |items: usize| items.div_ceil(threads);
         let state = rounds(dims * quads);
-        let transform = rounds(active * quads) * (1 + 11 * bins);
+        let transform = rounds(active * quads) * (1 + sizes::LOOPS_A_BIN * bins);
         let square = rounds(dims * dims) * (1 + quads);
         let mixing = 4 * state * (1 + dims) + 2 * square + dims;
         let each_layer = 2 * transform + 2 * usize::from(shape.mixed) * mixing;

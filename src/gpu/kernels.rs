@@ -28,8 +28,6 @@ pub const TILE_DEPTH: u32 = 16;
 pub const NORM_SPAN: u32 = 64;
 /// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
 pub const UNIFORM_PARAMETERS: u32 = 16_384;
-/// What a uniform binding holds under the WebGPU default limits.
-pub const MAX_UNIFORM_BYTES: usize = 4 * UNIFORM_PARAMETERS as usize;
 
 record! {
     /// What may change from one dispatch of a kernel to the next: the rows at hand and the optimiser's numbers. It lies
@@ -149,6 +147,7 @@ record! {
 }
 
 impl Coupling {
+    /// The record of a coupling, with its transform's settings.
     pub fn of(op: &crate::flow::Coupling, dims: usize) -> Self {
         let (by_parameter, by_column) = op.strides;
         Coupling {
@@ -187,64 +186,6 @@ record! {
         dims: u32,
         location: u32,
         raw_spread: u32,
-    }
-}
-
-record! {
-    /// A coupling layer of the fused kernel, with the mixing in front of it; the base's parameters lie in all of them. Columns are
-    /// those of a tile, but for `aside`, among those that a group puts aside.
-    FusedLayer {
-        /// Its linear maps in the list of all.
-        first_map: u32,
-        end_map: u32,
-        /// What the conditioner gives.
-        head: u32,
-        by_parameter: u32,
-        by_column: u32,
-        active_first: u32,
-        active_count: u32,
-        bound: f32,
-        bins: u32,
-        aside: u32,
-        /// Whether there is mixing in front.
-        mixed: u32,
-        upper: u32,
-        log_diagonal: u32,
-        lower: u32,
-        mix_aside: u32,
-        location: u32,
-        raw_spread: u32,
-        /// To a multiple of 16 bytes.
-        unused0: u32,
-        unused1: u32,
-        unused2: u32,
-    }
-}
-
-record! {
-    /// A linear map of the fused kernel; columns are those of a tile.
-    FusedMap {
-        inputs: u32,
-        outputs: u32,
-        input: u32,
-        output: u32,
-        /// Where the output is kept from before the activation.
-        saved: u32,
-        /// The gradient of the output, and of the input.
-        delta: u32,
-        input_delta: u32,
-        /// What the slope of the activation that made the input is taken from.
-        input_saved: u32,
-        weight: u32,
-        by_output: u32,
-        by_input: u32,
-        bias: u32,
-        biased: u32,
-        activated: u32,
-        /// Whether the input was made by an activation; else it is a part of the state, whose gradient is added to.
-        through: u32,
-        /// Whether nobody needs the input's gradient.
-        skips: u32,
     }
 }
 
@@ -690,7 +631,7 @@ impl Kernel {
                 if shape.activation.is_none() {
                     files.push(file!("shared/slope_none.wgsl"));
                 }
-                files.extend(base_files(shape.base).into_iter().skip(2));
+                files.extend(density_files(shape.base));
                 files.extend([
                     match shape.uniform {
                         true => file!("shared/parameters_uniform.wgsl"),
@@ -862,9 +803,14 @@ fn basis_file(family: Family) -> File {
 }
 
 fn base_files(base: Base) -> Vec<File> {
+    let mut files = vec![NUMBERS, PARAMETERS];
+    files.extend(density_files(base));
+    files
+}
+
+/// The density itself, whatever binding its parameters lie in.
+fn density_files(base: Base) -> Vec<File> {
     vec![
-        NUMBERS,
-        PARAMETERS,
         file!("shared/normal.wgsl"),
         if base.trained {
             file!("shared/base_trained.wgsl")
@@ -910,8 +856,6 @@ fn prelude() -> String {
         Coupling::WGSL,
         Triangular::WGSL,
         BaseDensity::WGSL,
-        FusedLayer::WGSL,
-        FusedMap::WGSL,
         Segment::WGSL,
         Gate::WGSL,
     ] {

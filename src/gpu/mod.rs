@@ -1,4 +1,4 @@
-//! The GPU executor: hand-written WGSL kernels (`shaders/`) on wgpu, one kernel an op. Data, parameters, gradients,
+//! The GPU executor: hand-written WGSL kernels (`shaders/`) on wgpu, one kernel an op or, to train small flows, one for all. Data, parameters, gradients,
 //! moments and losses stay on the device; many steps go into one submission, and losses come back together.
 //!
 //! A batch whose activations do not fit goes through in runs of rows, whose gradients are added in order. Every sum has
@@ -31,11 +31,11 @@ pub use device::{Adapter, Gpu, adapters};
 pub use kernels::{Access, Kernel};
 pub use shader::Source;
 
-use dispatch::{Data, Dispatch, Optimizer};
+use dispatch::{Builder, Data, Dispatch, Optimizer};
 use fused::{Fused, Lanes};
 use kernels::{Gate, Segment, Step};
 use pipelines::Pipelines;
-use program::{Parts, Program, TrainingProgram};
+use program::{Program, TrainingProgram};
 use ring::RING;
 use sizes::Sizes;
 
@@ -168,12 +168,13 @@ impl GpuExecutor {
         self.gpu.check()
     }
 
-    fn parts(&self) -> Parts<'_> {
-        Parts {
+    fn builder(&self) -> Builder<'_> {
+        Builder {
             gpu: &self.gpu,
             pipelines: &self.pipelines,
             plan: &self.plan,
             parameters: &self.parameters,
+            buffers: &[],
         }
     }
 
@@ -182,7 +183,7 @@ impl GpuExecutor {
         if self.inference.is_none() {
             let limits = self.gpu.device.limits();
             let sizes = Sizes::new(&self.plan, &limits, INFERENCE_ROWS, false)?;
-            self.inference = Some(Program::new(self.parts(), sizes)?);
+            self.inference = Some(Program::new(self.builder(), sizes)?);
         }
         Ok(self.inference.as_ref().expect("just made"))
     }
@@ -261,10 +262,7 @@ fn upload(gpu: &Gpu, program: &Program, state: usize, x: &Matrix<f64>, rows: Ran
 /// Uploads the training rows, cut so that every piece can be bound.
 fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
     let limits = gpu.device.limits();
-    let binding = limits
-        .max_storage_buffer_binding_size
-        .min(limits.max_buffer_size) as usize;
-    let most = (binding / (4 * rows.columns())).max(1);
+    let most = (sizes::binding(&limits) / (4 * rows.columns())).max(1);
     let mut segments = Vec::new();
     for first in (0..rows.rows()).step_by(most) {
         let count = most.min(rows.rows() - first);
@@ -288,17 +286,17 @@ fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
 
 impl Session {
     fn new(
-        parts: Parts<'_>,
+        builder: Builder<'_>,
         (path, lanes): (GpuPath, Lanes),
         rows: &Matrix<f32>,
         training: &Training,
     ) -> Result<Self> {
-        let Parts {
+        let Builder {
             gpu,
             plan,
             parameters,
             ..
-        } = parts;
+        } = builder;
         let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
         let data = upload_data(gpu, rows)?;
         let count = plan.layout.len();
@@ -321,18 +319,12 @@ impl Session {
             GpuPath::Staged => Err("as asked".into()),
             // There it is the slower one.
             GpuPath::Auto if gpu.is_software => Err("as always on a software adapter".into()),
-            _ => Fused::new(
-                plan,
-                &limits,
-                gpu.is_software,
-                lanes,
-                rows.rows(),
-                batches.size(),
-            ),
+            _ if data.segments.len() > 1 => Err("the data take more than one binding".into()),
+            _ => Fused::new(plan, &limits, gpu.is_software, lanes, batches.size()),
         };
         let (program, path) = match fused {
             Ok(fused) => (
-                TrainingProgram::fused(parts, &fused, &data, &optimizer)?,
+                TrainingProgram::fused(builder, &fused, &data, &optimizer)?,
                 fused.describe(),
             ),
             Err(why) if path == GpuPath::Fused => {
@@ -343,7 +335,7 @@ impl Session {
             Err(why) => {
                 let sizes = Sizes::new(plan, &limits, batches.size(), true)?;
                 (
-                    TrainingProgram::staged(parts, sizes, &data, &optimizer)?,
+                    TrainingProgram::staged(builder, sizes, &data, &optimizer)?,
                     format!("staged ({why})"),
                 )
             }
@@ -535,7 +527,7 @@ impl Executor for GpuExecutor {
         check_training_rows(&self.plan, rows)?;
         self.session = None;
         self.session = Some(Session::new(
-            self.parts(),
+            self.builder(),
             (self.path, self.lanes),
             rows,
             training,

@@ -1,11 +1,10 @@
 use crate::error::Result;
-use crate::flow::{BufferId, Op, Plan};
+use crate::flow::{BufferId, Op};
 
 use super::device::Gpu;
 use super::dispatch::{Builder, Data, Dispatch, Optimizer};
 use super::fused::Fused;
 use super::kernels::WeightForm;
-use super::pipelines::Pipelines;
 use super::ring::Ring;
 use super::sizes::Sizes;
 
@@ -38,31 +37,6 @@ pub struct TrainingProgram {
     pub rows_per_split: usize,
 }
 
-/// What a program is made of.
-#[derive(Clone, Copy)]
-pub struct Parts<'a> {
-    pub gpu: &'a Gpu,
-    pub pipelines: &'a Pipelines,
-    pub plan: &'a Plan,
-    pub parameters: &'a wgpu::Buffer,
-}
-
-impl<'a> Parts<'a> {
-    fn builder(self, buffers: &'a [wgpu::Buffer]) -> Builder<'a> {
-        Builder {
-            gpu: self.gpu,
-            pipelines: self.pipelines,
-            plan: self.plan,
-            parameters: self.parameters,
-            buffers,
-        }
-    }
-
-    fn ring(self) -> Ring {
-        Ring::new(self.gpu, self.pipelines)
-    }
-}
-
 /// Buffers for rows on their way through columns of these numbers.
 fn activations(gpu: &Gpu, label: &str, widths: &[usize], rows: usize) -> Vec<wgpu::Buffer> {
     let buffer = |width: &usize| gpu.buffer(label, width * rows);
@@ -70,21 +44,22 @@ fn activations(gpu: &Gpu, label: &str, widths: &[usize], rows: usize) -> Vec<wgp
 }
 
 impl Program {
-    pub fn new(parts: Parts<'_>, sizes: Sizes) -> Result<Self> {
-        let (gpu, rows) = (parts.gpu, sizes.rows);
+    pub fn new(builder: Builder<'_>, sizes: Sizes) -> Result<Self> {
+        let (gpu, rows) = (builder.gpu, sizes.rows);
         let (buffers, log_det, log_prob) = gpu.allocate("activations", || {
             (
-                activations(gpu, "activations", &parts.plan.widths, rows),
+                activations(gpu, "activations", &builder.plan.widths, rows),
                 gpu.buffer("log-determinant", rows),
                 gpu.buffer("log-density", rows),
             )
         })?;
-        let builder = parts.builder(&buffers);
+        let ring = Ring::new(gpu, builder.pipelines);
+        let builder = builder.on(&buffers);
         Ok(Program {
             forward: builder.forward(&log_det, &log_prob)?,
             inverse: builder.inverse()?,
             sample: builder.sample()?,
-            ring: parts.ring(),
+            ring,
             sizes,
             buffers,
             log_det,
@@ -96,12 +71,12 @@ impl Program {
 impl TrainingProgram {
     /// One kernel an op.
     pub fn staged(
-        parts: Parts<'_>,
+        builder: Builder<'_>,
         sizes: Sizes,
         data: &Data,
         optimizer: &Optimizer,
     ) -> Result<Self> {
-        let (gpu, plan) = (parts.gpu, parts.plan);
+        let (gpu, plan) = (builder.gpu, builder.plan);
         let Program {
             buffers,
             log_det,
@@ -109,8 +84,8 @@ impl TrainingProgram {
             forward,
             ring,
             ..
-        } = Program::new(parts, sizes)?;
-        let builder = parts.builder(&buffers);
+        } = Program::new(builder, sizes)?;
+        let builder = builder.on(&buffers);
         let gradients = gpu.allocate("activation gradients", || {
             activations(
                 gpu,
@@ -136,17 +111,16 @@ impl TrainingProgram {
 
     /// One kernel for all ops.
     pub fn fused(
-        parts: Parts<'_>,
+        builder: Builder<'_>,
         fused: &Fused,
         data: &Data,
         optimizer: &Optimizer,
     ) -> Result<Self> {
-        let builder = parts.builder(&[]);
-        let (evaluate, update) = parts.gpu.allocate("partial gradients", || {
+        let (evaluate, update) = builder.gpu.allocate("partial gradients", || {
             builder.fused(fused, data, optimizer)
         })??;
         Ok(TrainingProgram {
-            ring: parts.ring(),
+            ring: Ring::new(builder.gpu, builder.pipelines),
             evaluate,
             update,
             rows: fused.rows_per_group * fused.groups,

@@ -10,6 +10,18 @@ const ACTIVATION_BUDGET: usize = 1 << 30;
 /// llvmpipe ends every loop of an invocation after 65,535 iterations; the weight gradients take about 1.1 a row.
 const MAX_ROWS_PER_SPLIT: usize = 32_768;
 
+/// llvmpipe grants an invocation so many loop iterations, over all of its loops together; then it ends every loop.
+pub const GRANTED_LOOPS: usize = 65_535;
+
+/// How often a spline's kernels go over all bins of a column, at most.
+pub const LOOPS_A_BIN: usize = 11;
+
+/// What the device binds at once, in bytes.
+pub fn binding(limits: &wgpu::Limits) -> usize {
+    let most = limits.max_storage_buffer_binding_size;
+    most.min(limits.max_buffer_size) as usize
+}
+
 /// Sizes that follow from a plan, the device's limits and the rows wanted: worked out here and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {
@@ -27,9 +39,7 @@ impl Sizes {
     /// [`Error::GpuLimit`] names the limit, what was needed and what to lower.
     pub fn new(plan: &Plan, limits: &wgpu::Limits, wanted: usize, training: bool) -> Result<Self> {
         let parameters = plan.layout.len();
-        let binding = limits
-            .max_storage_buffer_binding_size
-            .min(limits.max_buffer_size) as usize;
+        let binding = binding(limits);
         if 4 * parameters > binding {
             return Err(Error::GpuLimit(format!(
                 "the {parameters} parameters take {} bytes, and this adapter binds at most {binding} at once \
@@ -98,11 +108,10 @@ impl Sizes {
 /// # Errors
 /// [`Error::GpuLimit`] names the op.
 pub fn check_loops(plan: &Plan) -> Result<()> {
-    const GRANTED: usize = 65_535;
     let dims = plan.dims();
     let refuse = |what: String| {
         Err(Error::GpuLimit(format!(
-            "{what} takes more loop iterations than a software adapter grants ({GRANTED}); take --device cpu"
+            "{what} takes more loop iterations than a software adapter grants ({GRANTED_LOOPS}); take --device cpu"
         )))
     };
     for op in &plan.forward {
@@ -111,22 +120,22 @@ pub fn check_loops(plan: &Plan) -> Result<()> {
             Op::Linear(linear) => {
                 let widest = linear.input.count.max(linear.output.count);
                 let tiles = widest.div_ceil(TILE_DEPTH as usize);
-                if tiles * (TILE_DEPTH as usize + 1) >= GRANTED {
+                if tiles * (TILE_DEPTH as usize + 1) >= GRANTED_LOOPS {
                     return refuse(format!("a layer of {widest} units"));
                 }
             }
             // All columns, and for each of a spline's its numbers, at most eleven times over.
             Op::Coupling(coupling) => {
                 let each = match coupling.transform {
-                    Transform::Spline { bins, .. } => 11 * bins,
+                    Transform::Spline { bins, .. } => LOOPS_A_BIN * bins,
                     Transform::Affine { .. } | Transform::Additive => 1,
                 };
-                if dims + coupling.active.len() * each >= GRANTED {
+                if dims + coupling.active.len() * each >= GRANTED_LOOPS {
                     return refuse(format!("a coupling of {dims} columns"));
                 }
             }
             // The solve.
-            Op::Triangular(_) if dims * (dims + 1) / 2 >= GRANTED => {
+            Op::Triangular(_) if dims * (dims + 1) / 2 >= GRANTED_LOOPS => {
                 return refuse(format!("the mixing of {dims} columns"));
             }
             Op::Basis(_) | Op::Triangular(_) => {}

@@ -29,14 +29,17 @@ pub struct Preprocessing {
     pub tails: Option<Tails>,
 }
 
-/// What of [`Preprocessing`] is fitted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What of [`Preprocessing`] is fitted: `[data]` of a configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Steps {
+    /// Shift and scale each column to mean 0 and standard deviation 1. The model remembers how; log-densities stay in the
+    /// units of the data.
     pub standardize: bool,
-    /// Has an effect where columns are standardised, as `robust` has.
+    /// Then take the linear correlations between the columns away. Has an effect where columns are standardised, as `robust` has.
     pub whiten: bool,
-    /// Whether means, deviations and correlations are those of the bulk of the rows, and the tails are drawn in: a few
-    /// rows that are far out, as errors often are, would else set the scale for all others.
+    /// Fit both to the bulk of the rows, without the one in 200 that are farthest out, and draw in what lies more than 4
+    /// deviations out: a few far rows, as errors often are, would else set the scale for all others.
     pub robust: bool,
 }
 
@@ -117,6 +120,15 @@ impl Preprocessing {
             }
         }
         Some(fitted)
+    }
+
+    /// What of it was fitted.
+    pub fn steps(&self) -> Steps {
+        Steps {
+            standardize: self.standardize.is_some(),
+            whiten: self.whiten.is_some(),
+            robust: self.tails.is_some(),
+        }
     }
 
     /// Data to what the flow sees.

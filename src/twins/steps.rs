@@ -4,7 +4,7 @@ use crate::cpu::adamw;
 use crate::executor::{AdamW, Batches, Fault};
 use crate::gpu::dispatch::{Data, Optimizer};
 use crate::gpu::kernels::{Gate, Segment};
-use crate::gpu::program::{Parts, Program};
+use crate::gpu::program::Program;
 use crate::gpu::sizes::Sizes;
 use crate::matrix::Matrix;
 
@@ -180,13 +180,7 @@ fn sizes_follow_limits() {
     let bench = Bench::new();
     let parameters = bench.parameters(&numbers(plan.layout.len(), 1));
     let sizes = Sizes::new(&plan, &limits, 1, false).unwrap();
-    let parts = Parts {
-        gpu: &bench.gpu,
-        pipelines: &bench.pipelines,
-        plan: &plan,
-        parameters: &parameters,
-    };
-    Program::new(parts, sizes).unwrap();
+    Program::new(bench.builder(&plan, &parameters, &[]), sizes).unwrap();
 }
 
 /// The norm of gradients of every size, what clipping makes of them, and what shuts the gate.
