@@ -1,0 +1,57 @@
+use crate::executor::Fault;
+use crate::flow::Plan;
+
+use super::block::Block;
+use super::session::Session;
+use super::workers::Workers;
+
+/// The loops over rows, of each number type. A generic function is compiled in every crate that calls it; these are compiled
+/// once, here.
+pub trait Passes: Sized {
+    /// [`Block::forward`].
+    fn forward(block: &mut Block<Self>, plan: &Plan, parameters: &[Self]);
+
+    /// [`Block::inverse`].
+    fn inverse(block: &mut Block<Self>, plan: &Plan, parameters: &[Self]);
+
+    /// [`Session::evaluate`].
+    fn evaluate(
+        session: &mut Session<Self>,
+        plan: &Plan,
+        workers: &Workers<Self>,
+        parameters: &[Self],
+    ) -> f64;
+
+    /// [`Session::update`].
+    fn update(session: &mut Session<Self>, parameters: &mut [Self]) -> Result<(), Fault>;
+}
+
+macro_rules! passes {
+    ($($number:ty)*) => {
+        $(
+            impl Passes for $number {
+                fn forward(block: &mut Block<Self>, plan: &Plan, parameters: &[Self]) {
+                    block.forward(plan, parameters);
+                }
+
+                fn inverse(block: &mut Block<Self>, plan: &Plan, parameters: &[Self]) {
+                    block.inverse(plan, parameters);
+                }
+
+                fn evaluate(
+                    session: &mut Session<Self>,
+                    plan: &Plan,
+                    workers: &Workers<Self>,
+                    parameters: &[Self],
+                ) -> f64 {
+                    session.evaluate(plan, workers, parameters)
+                }
+
+                fn update(session: &mut Session<Self>, parameters: &mut [Self]) -> Result<(), Fault> {
+                    session.update(parameters)
+                }
+            }
+        )*
+    };
+}
+passes!(f32 f64);
