@@ -1,7 +1,8 @@
 // Loss and gradient of a batch in one kernel: a group takes one tile of rows after another from the data through all layers to
-// the latent and back, and keeps its share of the gradient. What a conditioner computed is forgotten on the way forward and
-// computed again on the way back, from the frozen columns, which a coupling leaves; the columns that a layer changes are put
-// aside. Twins: the ops of the plan, one after another, in src/cpu; shaders/*.wgsl of the same names.
+// the latent and back, and keeps its share of the gradient. What a network computed is forgotten on the way forward and
+// computed again on the way back, from the frozen columns, which a coupling leaves; the columns that a layer changes, and the
+// parameters that it changes them by, are put aside. Twins: the ops of the plan, one after another, in src/cpu;
+// shaders/*.wgsl of the same names.
 
 @group(1) @binding(3) var<storage, read> data: array<f32>;
 /// The columns put aside, group after group.
@@ -10,8 +11,7 @@
 @group(1) @binding(5) var<storage, read_write> partials: array<f32>;
 @group(1) @binding(6) var<storage, read_write> loss_partials: array<f32>;
 
-const ROWS = 4u * QUADS;
-
+/// The rows of the data that the tile has.
 var<workgroup> sources: array<u32, ROWS>;
 
 /// The group's place in `aside` and in `partials`.
@@ -37,6 +37,11 @@ fn aside_at(column: u32, quad: u32) -> u32 {
     return own_aside + cell(column, quad);
 }
 
+/// Where parameter `i` of the k-th active column is put aside.
+fn aside_parameter(i: u32, k: u32, quad: u32) -> u32 {
+    return aside_at(op.aside + op.active_count * (1u + i) + k, quad);
+}
+
 /// Which of four rows are rows of the batch, as numbers to multiply by.
 fn present(first: u32, end: u32, quad: u32) -> vec4<f32> {
     let rows = vec4(first + 4u * quad) + vec4(0u, 1u, 2u, 3u);
@@ -54,9 +59,10 @@ fn gather(first: u32, end: u32, lane: u32) {
         }
     }
     workgroupBarrier();
-    let quad = own_quad(lane);
     let data_rows = arrayLength(&data) / DIMS;
-    for (var d = own_slice(lane); d < DIMS; d += SLICES) {
+    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+        let d = item / QUADS;
+        let quad = item % QUADS;
         let column = d * data_rows;
         tile[state(d, quad)] = vec4(
             data[column + sources[4u * quad]],
@@ -65,8 +71,8 @@ fn gather(first: u32, end: u32, lane: u32) {
             data[column + sources[4u * quad + 3u]],
         );
     }
-    for (var k = own_slice(lane); k < MOST_ACTIVE; k += SLICES) {
-        tile[cell(LOG_DET + k, quad)] = vec4<f32>();
+    for (var item = lane; item < MOST_ACTIVE * QUADS; item += THREADS) {
+        tile[LOG_DET * QUADS + item] = vec4<f32>();
     }
     workgroupBarrier();
 }
@@ -78,8 +84,9 @@ fn matrix(first: u32, i: u32, j: u32) -> f32 {
 
 /// y = L U x, by way of the columns OTHER.
 fn mix_forward(lane: u32) {
-    let quad = own_quad(lane);
-    for (var i = own_slice(lane); i < DIMS; i += SLICES) {
+    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+        let i = item / QUADS;
+        let quad = item % QUADS;
         let x = tile[state(i, quad)];
         aside[aside_at(op.mix_aside + i, quad)] = x;
         var sum = exp(trained(op.log_diagonal + i)) * x;
@@ -97,7 +104,9 @@ fn mix_forward(lane: u32) {
         }
     }
     workgroupBarrier();
-    for (var i = own_slice(lane); i < DIMS; i += SLICES) {
+    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+        let i = item / QUADS;
+        let quad = item % QUADS;
         var sum = tile[cell(OTHER + i, quad)];
         for (var j = 0u; j < i; j++) {
             sum += matrix(op.lower, i, j) * tile[cell(OTHER + j, quad)];
@@ -117,13 +126,16 @@ fn product(a: u32, b: u32) -> f32 {
 }
 
 fn mix_backward(rows: f32, lane: u32) {
-    let quad = own_quad(lane);
     // What went into L.
-    for (var i = own_slice(lane); i < DIMS; i += SLICES) {
+    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+        let i = item / QUADS;
+        let quad = item % QUADS;
         tile[cell(OTHER + i, quad)] = aside[aside_at(op.mix_aside + DIMS + i, quad)];
     }
     workgroupBarrier();
-    for (var j = own_slice(lane); j < DIMS; j += SLICES) {
+    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+        let j = item / QUADS;
+        let quad = item % QUADS;
         var sum = tile[gradient(j, quad)];
         for (var i = j + 1u; i < DIMS; i++) {
             sum += matrix(op.lower, i, j) * tile[gradient(i, quad)];
@@ -143,7 +155,9 @@ fn mix_backward(rows: f32, lane: u32) {
         keep(op.lower + item, sum);
     }
     workgroupBarrier();
-    for (var j = own_slice(lane); j < DIMS; j += SLICES) {
+    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+        let j = item / QUADS;
+        let quad = item % QUADS;
         var sum = exp(trained(op.log_diagonal + j)) * tile[cell(OTHER_GRADIENT + j, quad)];
         for (var i = 0u; i < j; i++) {
             sum += matrix(op.upper, i, j) * tile[cell(OTHER_GRADIENT + i, quad)];
@@ -167,11 +181,15 @@ fn mix_backward(rows: f32, lane: u32) {
 }
 
 fn coupling_forward(lane: u32) {
-    let quad = own_quad(lane);
-    for (var k = own_slice(lane); k < op.active_count; k += SLICES) {
+    for (var item = lane; item < op.active_count * QUADS; item += THREADS) {
+        let k = item / QUADS;
+        let quad = item % QUADS;
         let place = state(op.active_first + k, quad);
         let x = tile[place];
         aside[aside_at(op.aside + k, quad)] = x;
+        for (var i = 0u; i < op.each; i++) {
+            aside[aside_parameter(i, k, quad)] = parameter(i, k, quad);
+        }
         let moved = transform_forward(x, k, quad);
         tile[place] = moved.value;
         tile[cell(LOG_DET + k, quad)] += moved.log_slope;
@@ -180,11 +198,16 @@ fn coupling_forward(lane: u32) {
 }
 
 fn coupling_backward(first: u32, end: u32, lane: u32) {
-    let quad = own_quad(lane);
-    for (var k = own_slice(lane); k < op.active_count; k += SLICES) {
+    for (var item = lane; item < op.active_count * QUADS; item += THREADS) {
+        let k = item / QUADS;
+        let quad = item % QUADS;
         let d = op.active_first + k;
         let x = aside[aside_at(op.aside + k, quad)];
         tile[state(d, quad)] = x;
+        for (var i = 0u; i < op.each; i++) {
+            // In the place where its gradient will lie.
+            store_gradient(i, k, quad, aside[aside_parameter(i, k, quad)]);
+        }
         let of_log_slope = -step.share * present(first, end, quad);
         tile[gradient(d, quad)] = transform_backward(x, tile[gradient(d, quad)], of_log_slope, k, quad);
     }
@@ -236,7 +259,7 @@ fn base_backward(first: u32, end: u32, lane: u32) -> f32 {
     return log_prob;
 }
 
-/// The gradients of a map's weights and biases: an invocation takes four inputs by four outputs.
+/// The gradients of a map's weights and biases: an invocation takes four inputs by four outputs, and the biases of the first.
 fn linear_backward_weights(map: FusedMap, lane: u32) {
     let across = (map.inputs + 3u) / 4u;
     let items = (map.outputs + 3u) / 4u * across;
@@ -247,31 +270,25 @@ fn linear_backward_weights(map: FusedMap, lane: u32) {
         var sum1 = vec4<f32>();
         var sum2 = vec4<f32>();
         var sum3 = vec4<f32>();
+        var biases = vec4<f32>();
         for (var quad = 0u; quad < QUADS; quad++) {
             // Columns beyond the last are other ones, whose products are dropped.
-            let x = mat4x4(
-                tile[cell(map.input + i, quad)],
-                tile[cell(map.input + i + 1u, quad)],
-                tile[cell(map.input + i + 2u, quad)],
-                tile[cell(map.input + i + 3u, quad)],
-            );
-            sum0 += tile[cell(map.delta + o, quad)] * x;
-            sum1 += tile[cell(map.delta + o + 1u, quad)] * x;
-            sum2 += tile[cell(map.delta + o + 2u, quad)] * x;
-            sum3 += tile[cell(map.delta + o + 3u, quad)] * x;
+            let x = columns(cell(map.input + i, quad));
+            let delta = columns(cell(map.delta + o, quad));
+            sum0 += delta[0] * x;
+            sum1 += delta[1] * x;
+            sum2 += delta[2] * x;
+            sum3 += delta[3] * x;
+            biases += vec4(1.0) * delta;
         }
         keep_weights(map, o, i, sum0);
         keep_weights(map, o + 1u, i, sum1);
         keep_weights(map, o + 2u, i, sum2);
         keep_weights(map, o + 3u, i, sum3);
-    }
-    if map.biased != 0u {
-        for (var o = lane; o < map.outputs; o += THREADS) {
-            var sum = 0.0;
-            for (var quad = 0u; quad < QUADS; quad++) {
-                sum += dot(tile[cell(map.delta + o, quad)], vec4(1.0));
+        if i == 0u && map.biased != 0u {
+            for (var k = 0u; k < min(4u, map.outputs - o); k++) {
+                keep(map.bias + o + k, biases[k]);
             }
-            keep(map.bias + o, sum);
         }
     }
 }
@@ -286,43 +303,50 @@ fn keep_weights(map: FusedMap, o: u32, i: u32, sums: vec4<f32>) {
     }
 }
 
-fn finish_input(map: FusedMap, i: u32, quad: u32, sum: vec4<f32>) {
-    if i >= map.inputs {
-        return;
-    }
+/// The gradients of four inputs of four rows.
+fn finish_inputs(map: FusedMap, i: u32, quad: u32, sums: mat4x4<f32>) {
     let place = cell(map.input_delta + i, quad);
     if map.through != 0u {
-        tile[place] = sum * slope(tile[cell(map.input_saved + i, quad)]);
-    } else {
-        tile[place] += sum;
+        let saved = cell(map.input_saved + i, quad);
+        store_columns(place, mat4x4(
+            sums[0] * slope(tile[saved]),
+            sums[1] * slope(tile[saved + QUADS]),
+            sums[2] * slope(tile[saved + 2u * QUADS]),
+            sums[3] * slope(tile[saved + 3u * QUADS]),
+        ));
+        return;
     }
+    // Beyond the last input lie other columns of the state's gradient.
+    let is_input = vec4(i, i + 1u, i + 2u, i + 3u) < vec4(map.inputs);
+    tile[place] += sums[0];
+    tile[place + QUADS] += select(vec4<f32>(), sums[1], is_input.y);
+    tile[place + 2u * QUADS] += select(vec4<f32>(), sums[2], is_input.z);
+    tile[place + 3u * QUADS] += select(vec4<f32>(), sums[3], is_input.w);
+}
+
+/// The weights of four inputs for one output.
+fn weights_of_inputs(map: FusedMap, o: u32, i: u32) -> vec4<f32> {
+    return four_trained(map.weight + o * map.by_output + i * map.by_input, map.by_input);
 }
 
 /// The gradient of a map's input: an invocation makes four inputs of four rows.
 fn linear_backward_input(map: FusedMap, lane: u32) {
-    let quad = own_quad(lane);
-    for (var i = 4u * own_slice(lane); i < map.inputs; i += 4u * SLICES) {
-        var sum0 = vec4<f32>();
-        var sum1 = vec4<f32>();
-        var sum2 = vec4<f32>();
-        var sum3 = vec4<f32>();
+    let quad = lane % QUADS;
+    hold(map.delta, map.outputs, quad);
+    for (var item = lane; item < (map.inputs + 3u) / 4u * QUADS; item += THREADS) {
+        let i = item / QUADS * 4u;
+        var sums = mat4x4<f32>();
         for (var o = 0u; o < map.outputs; o++) {
-            let delta = tile[cell(map.delta + o, quad)];
-            sum0 += weight(map, o, i) * delta;
-            sum1 += weight(map, o, i + 1u) * delta;
-            sum2 += weight(map, o, i + 2u) * delta;
-            sum3 += weight(map, o, i + 3u) * delta;
+            sums += outer(held_column(map.delta, o, quad), weights_of_inputs(map, o, i));
         }
-        finish_input(map, i, quad, sum0);
-        finish_input(map, i + 1u, quad, sum1);
-        finish_input(map, i + 2u, quad, sum2);
-        finish_input(map, i + 3u, quad, sum3);
+        finish_inputs(map, i, quad, sums);
     }
 }
 
-/// The networks of layer `layer` backwards.
-fn condition_backward(layer: u32, lane: u32) {
-    for (var m = layers[layer].end_map; m > layers[layer].first_map; m--) {
+/// The layer's network number `network` backwards.
+fn condition_backward(network: u32, lane: u32) {
+    let first = op.first_map + network * op.depth;
+    for (var m = first + op.depth; m > first; m--) {
         let map = maps[m - 1u];
         linear_backward_weights(map, lane);
         if map.skips == 0u {
@@ -342,23 +366,28 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     for (var first = begin; first < end; first += ROWS) {
         add = first > begin;
         gather(first, end, lane);
-        for (var layer = 0u; layer < LAYERS; layer++) {
-            op = layers[layer];
-            if layers[layer].mixed != 0u {
+        // Through the layers and back.
+        for (var stage = 0u; stage < 2u * LAYERS; stage++) {
+            let back = stage >= LAYERS;
+            op = layers[select(stage, 2u * LAYERS - 1u - stage, back)];
+            if stage == LAYERS {
+                log_prob += base_backward(first, end, lane);
+            }
+            if back {
+                coupling_backward(first, end, lane);
+            } else if op.mixed != 0u {
                 mix_forward(lane);
             }
-            condition(layer, lane);
-            coupling_forward(lane);
-        }
-        log_prob += base_backward(first, end, lane);
-        for (var layer = LAYERS; layer > 0u; layer--) {
-            op = layers[layer - 1u];
-            if layer < LAYERS {
-                condition(layer - 1u, lane);
+            for (var network = 0u; network < op.networks; network++) {
+                // On the way back the parameters that it gives are there already.
+                condition(network, select(op.depth, op.depth - 1u, back), lane);
+                if back {
+                    condition_backward(network, lane);
+                }
             }
-            coupling_backward(first, end, lane);
-            condition_backward(layer - 1u, lane);
-            if layers[layer - 1u].mixed != 0u {
+            if !back {
+                coupling_forward(lane);
+            } else if op.mixed != 0u {
                 mix_backward(f32(min(ROWS, end - first)), lane);
             }
         }

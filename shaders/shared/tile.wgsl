@@ -1,28 +1,16 @@
-// A tile of rows in workgroup memory: columns of QUADS times four rows. The flow's state, its gradient and what one layer's
-// conditioner makes of it all have their columns there; see src/gpu/fused.rs, which hands them out.
+// A tile of rows in workgroup memory: columns of QUADS times four rows. The flow's state, its gradient and what a network makes of it all have
+// their columns there; see src/gpu/fused.rs, which hands them out. What there is to do for each four rows of each column is numbered,
+// the rows counting fastest, and the group's invocations take turns; an invocation's rows are always the same four.
 
 @group(1) @binding(0) var<uniform> layers: array<FusedLayer, LAYERS>;
 @group(1) @binding(2) var<uniform> maps: array<FusedMap, MAPS>;
 
-var<workgroup> tile: array<vec4<f32>, TILE_COLUMNS * QUADS>;
-
 /// The layer at hand, as the pieces that are shared with other kernels know it.
 var<private> op: FusedLayer;
 
-/// An invocation has four rows of the tile, and every SLICES-th of what there is to do for them.
-const SLICES = THREADS / QUADS;
+const ROWS = 4u * QUADS;
 
-fn own_quad(lane: u32) -> u32 {
-    return lane % QUADS;
-}
-
-fn own_slice(lane: u32) -> u32 {
-    // Said where it is known: what all invocations read from one place is then read once.
-    if SLICES == 1u {
-        return 0u;
-    }
-    return lane / QUADS;
-}
+var<workgroup> tile: array<vec4<f32>, TILE_COLUMNS * QUADS>;
 
 /// The place of four rows of a column.
 fn cell(column: u32, quad: u32) -> u32 {
@@ -43,58 +31,71 @@ fn store_gradient(i: u32, k: u32, quad: u32, value: vec4<f32>) {
     tile[cell(op.head + i * op.by_parameter + k * op.by_column, quad)] = value;
 }
 
-fn weight(map: FusedMap, o: u32, i: u32) -> f32 {
-    return trained(map.weight + o * map.by_output + i * map.by_input);
+/// Four parameters, `pitch` apart.
+fn four_trained(first: u32, pitch: u32) -> vec4<f32> {
+    return vec4(trained(first), trained(first + pitch), trained(first + 2u * pitch), trained(first + 3u * pitch));
 }
 
-fn bias(map: FusedMap, o: u32) -> f32 {
-    if map.biased == 0u {
-        return 0.0;
-    }
-    return trained(map.bias + o);
+/// Four rows of four neighbouring columns, from a place on.
+fn columns(place: u32) -> mat4x4<f32> {
+    return mat4x4(tile[place], tile[place + QUADS], tile[place + 2u * QUADS], tile[place + 3u * QUADS]);
 }
 
-fn finish(map: FusedMap, o: u32, quad: u32, sum: vec4<f32>) {
-    // Beyond the last output lie other parameters, whose sums are dropped.
-    if o >= map.outputs {
+fn store_columns(place: u32, columns: mat4x4<f32>) {
+    tile[place] = columns[0];
+    tile[place + QUADS] = columns[1];
+    tile[place + 2u * QUADS] = columns[2];
+    tile[place + 3u * QUADS] = columns[3];
+}
+
+/// The weights of four outputs for one input.
+fn weights_of_outputs(map: FusedMap, o: u32, i: u32) -> vec4<f32> {
+    return four_trained(map.weight + o * map.by_output + i * map.by_input, map.by_output);
+}
+
+/// The products of four rows and four weights, a column a weight.
+fn outer(rows: vec4<f32>, weights: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(rows * weights.x, rows * weights.y, rows * weights.z, rows * weights.w);
+}
+
+/// Four outputs of four rows. Beyond the last output lie other parameters, whose sums go to columns that nobody reads.
+fn finish_outputs(map: FusedMap, o: u32, quad: u32, sums: mat4x4<f32>) {
+    let biases = select(vec4<f32>(), four_trained(map.bias + o, 1u), map.biased != 0u);
+    let pre = mat4x4(
+        sums[0] + biases.x,
+        sums[1] + biases.y,
+        sums[2] + biases.z,
+        sums[3] + biases.w,
+    );
+    let output = cell(map.output + o, quad);
+    if map.activated == 0u {
+        store_columns(output, pre);
         return;
     }
-    let pre = sum + bias(map, o);
-    if map.activated == 0u {
-        tile[cell(map.output + o, quad)] = pre;
-    } else {
-        if SAVES_PRE {
-            tile[cell(map.saved + o, quad)] = pre;
-        }
-        tile[cell(map.output + o, quad)] = activate(pre);
+    if SAVES_PRE {
+        store_columns(cell(map.saved + o, quad), pre);
     }
+    store_columns(output, mat4x4(activate(pre[0]), activate(pre[1]), activate(pre[2]), activate(pre[3])));
 }
 
-/// One linear map of a conditioner: an invocation makes four outputs of four rows.
+/// One linear map of a network: an invocation makes four outputs of four rows.
 fn linear_forward(map: FusedMap, lane: u32) {
-    let quad = own_quad(lane);
-    for (var o = 4u * own_slice(lane); o < map.outputs; o += 4u * SLICES) {
-        var sum0 = vec4<f32>();
-        var sum1 = vec4<f32>();
-        var sum2 = vec4<f32>();
-        var sum3 = vec4<f32>();
+    let quad = lane % QUADS;
+    hold(map.input, map.inputs, quad);
+    for (var item = lane; item < (map.outputs + 3u) / 4u * QUADS; item += THREADS) {
+        let o = item / QUADS * 4u;
+        var sums = mat4x4<f32>();
         for (var i = 0u; i < map.inputs; i++) {
-            let x = tile[cell(map.input + i, quad)];
-            sum0 += weight(map, o, i) * x;
-            sum1 += weight(map, o + 1u, i) * x;
-            sum2 += weight(map, o + 2u, i) * x;
-            sum3 += weight(map, o + 3u, i) * x;
+            sums += outer(held_column(map.input, i, quad), weights_of_outputs(map, o, i));
         }
-        finish(map, o, quad, sum0);
-        finish(map, o + 1u, quad, sum1);
-        finish(map, o + 2u, quad, sum2);
-        finish(map, o + 3u, quad, sum3);
+        finish_outputs(map, o, quad, sums);
     }
 }
 
-/// The networks of layer `layer`, from the frozen columns to the transform's parameters.
-fn condition(layer: u32, lane: u32) {
-    for (var m = layers[layer].first_map; m < layers[layer].end_map; m++) {
+/// The first `count` maps of the layer's network number `network`.
+fn condition(network: u32, count: u32, lane: u32) {
+    let first = op.first_map + network * op.depth;
+    for (var m = first; m < first + count; m++) {
         linear_forward(maps[m], lane);
         workgroupBarrier();
     }

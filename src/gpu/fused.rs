@@ -2,23 +2,26 @@
 //! out in workgroup memory, and the records that the kernel reads.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write;
 
 use crate::flow::{Activation, Base, BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
 use super::kernels::{self, Elementwise, GROUP, UNIFORM_PARAMETERS};
-use super::shader::record;
+use super::shader::{File, file, record};
 use super::sizes;
 
 record! {
     /// A coupling layer of the fused kernel, with the mixing in front of it; the base's parameters lie in all of them. Columns are
     /// those of a tile, but for `aside`, among those that a group puts aside.
     FusedLayer {
-        /// Its linear maps in the list of all.
+        /// Its networks' linear maps in the list of all, so many a network.
         first_map: u32,
-        end_map: u32,
-        /// What the conditioner gives.
+        networks: u32,
+        depth: u32,
+        /// What the conditioner gives: so many parameters each active column.
         head: u32,
+        each: u32,
         by_parameter: u32,
         by_column: u32,
         active_first: u32,
@@ -35,9 +38,7 @@ record! {
         location: u32,
         raw_spread: u32,
         /// To a multiple of 16 bytes.
-        unused0: u32,
-        unused1: u32,
-        unused2: u32,
+        unused: u32,
     }
 }
 
@@ -71,14 +72,15 @@ record! {
 /// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Invocations of a group.
-    pub threads: u32,
-    /// Four rows each: how many a tile has.
+    pub lanes: Lanes,
+    /// Fours of rows that a tile has.
     pub quads: u32,
     /// Whether the parameters lie in a uniform binding.
     pub uniform: bool,
     /// Columns of a tile.
     pub columns: u32,
+    /// Inputs or outputs of a linear map, at most.
+    pub most_held: u32,
     pub dims: u32,
     pub layers: u32,
     pub maps: u32,
@@ -113,12 +115,21 @@ impl Shape {
 }
 
 impl Shape {
+    /// Invocations of a group.
+    pub fn threads(&self) -> u32 {
+        match self.lanes {
+            Lanes::Few => self.quads,
+            Lanes::Many => GROUP,
+        }
+    }
+
     /// The constants that the kernel's files count on.
     pub fn prelude(&self) -> String {
         let places = Self::places(self.dims as usize, self.most_active as usize, self.mixed);
         let mut text = [FusedLayer::WGSL, FusedMap::WGSL].concat();
         for (name, value) in [
-            ("THREADS", self.threads),
+            ("THREADS", self.threads()),
+            ("MOST_HELD", self.most_held),
             ("QUADS", self.quads),
             ("TILE_COLUMNS", self.columns),
             ("DIMS", self.dims),
@@ -158,11 +169,13 @@ impl Shape {
         let bases = Base::ALL.map(|base| (Elementwise::Affine, Some(Tanh), base));
         kinds
             .chain(bases)
-            .map(|(transform, activation, base)| Shape {
-                threads: 64,
+            .flat_map(|kind| [(kind, Lanes::Few), (kind, Lanes::Many)])
+            .map(|((transform, activation, base), lanes)| Shape {
+                lanes,
                 quads: 4,
                 uniform: base.trained,
                 columns: 200,
+                most_held: 64,
                 dims: 5,
                 layers: 3,
                 maps: 9,
@@ -188,12 +201,31 @@ pub struct Places {
 }
 
 /// How many invocations share a tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lanes {
     /// One for each four rows: a software adapter runs them as one vector, and reads what they all need once.
     Few,
     /// As many as keep a hardware GPU's processor busy.
     Many,
+}
+
+impl Lanes {
+    /// The largest tile, in fours of rows: a software adapter takes eight lanes at once, and small tiles make work for more of
+    /// a hardware GPU's processors.
+    fn most_quads(self) -> usize {
+        match self {
+            Lanes::Few => 8,
+            Lanes::Many => 4,
+        }
+    }
+
+    /// What products take their inputs from.
+    pub fn file(self) -> File {
+        match self {
+            Lanes::Few => file!("shared/held_own.wgsl"),
+            Lanes::Many => file!("shared/held_shared.wgsl"),
+        }
+    }
 }
 
 /// A plan made ready for the fused kernel.
@@ -213,11 +245,6 @@ const MAX_UNIFORM_BYTES: usize = 4 * UNIFORM_PARAMETERS as usize;
 
 /// What is left free of the workgroup memory, in bytes.
 const BESIDE: usize = 256;
-
-/// The largest tile, in fours of rows: a software adapter takes eight lanes at once, and small tiles make work for more of a
-/// hardware GPU's processors.
-const MOST_QUADS_FEW: usize = 8;
-const MOST_QUADS_MANY: usize = 4;
 
 /// What the groups' shares of the gradient may take: numbers, over all groups. With more, writing them costs more than the
 /// rows do.
@@ -240,7 +267,7 @@ impl Fused {
         batch: usize,
     ) -> Result<Self, String> {
         let binding = sizes::binding(limits);
-        let mut tables = Tables::of(plan)?;
+        let mut tables = Tables::of(plan, lanes)?;
         for (what, bytes) in [
             ("layers", size_of_val(&tables.layers[..])),
             ("linear maps", size_of_val(&tables.maps[..])),
@@ -252,11 +279,7 @@ impl Fused {
         let memory = limits.max_compute_workgroup_storage_size as usize;
         // Both the columns and the list of rows grow with the tile.
         let bytes = |quads: usize| 16 * quads * (tables.shape.columns as usize + 1) + BESIDE;
-        let most_quads = match lanes {
-            Lanes::Few => MOST_QUADS_FEW,
-            Lanes::Many => MOST_QUADS_MANY,
-        };
-        let Some(quads) = (0..=most_quads.ilog2())
+        let Some(quads) = (0..=lanes.most_quads().ilog2())
             .rev()
             .map(|k| 1 << k)
             .find(|&quads| bytes(quads) <= memory)
@@ -275,13 +298,9 @@ impl Fused {
             .min(PARTIALS / parameters)
             .min(binding / (4 * parameters))
             .max(1);
-        let tiles = batch.div_ceil(4 * quads);
-        let mut tiles_per_group = tiles.div_ceil(most_groups);
+        let count = batch.div_ceil(4 * quads);
+        let mut tiles_per_group = count.div_ceil(most_groups);
         tables.shape.quads = quads as u32;
-        tables.shape.threads = match lanes {
-            Lanes::Few => quads as u32,
-            Lanes::Many => GROUP,
-        };
         tables.shape.uniform = lanes == Lanes::Few && parameters <= UNIFORM_PARAMETERS as usize;
         if is_software {
             let granted = sizes::GRANTED_LOOPS / tables.iterations();
@@ -292,7 +311,7 @@ impl Fused {
             }
             tiles_per_group = tiles_per_group.min(granted);
         }
-        let groups = tiles.div_ceil(tiles_per_group);
+        let groups = count.div_ceil(tiles_per_group);
         if 4 * groups * parameters > binding
             || groups > limits.max_compute_workgroups_per_dimension as usize
         {
@@ -326,7 +345,7 @@ struct Tables {
 }
 
 impl Tables {
-    fn of(plan: &Plan) -> Result<Self, String> {
+    fn of(plan: &Plan, lanes: Lanes) -> Result<Self, String> {
         let couplings = || {
             plan.forward.iter().filter_map(|op| match op {
                 Op::Coupling(op) => Some(op),
@@ -349,10 +368,11 @@ impl Tables {
         let places = Shape::places(dims, most_active, mixed);
         let mut tables = Tables {
             shape: Shape {
-                threads: 0,
-                quads: 0,
+                lanes,
+                quads: 1,
                 uniform: false,
                 columns: places.conditioner as u32,
+                most_held: 0,
                 dims: dims as u32,
                 layers: 0,
                 maps: 0,
@@ -402,48 +422,65 @@ impl Tables {
         places: Places,
         mixing: FusedLayer,
     ) -> Result<FusedLayer, String> {
-        // Where the layer's buffers lie, and the gradients of those that have some.
-        let mut next = places.conditioner;
-        let mut take = |width: usize| {
-            next += width;
-            next - width
-        };
         let mut columns: HashMap<BufferId, usize> = HashMap::from([(layer.input, places.state)]);
         let mut deltas: HashMap<BufferId, usize> = HashMap::from([(layer.input, places.gradient)]);
         // The heads side by side, as those of a single network are; their gradients take their places.
-        let head = take(coupling.heads.iter().map(|head| head.count).sum());
-        let mut begin = head;
-        for columns_of in &coupling.heads {
-            columns.insert(columns_of.buffer, begin);
-            deltas.insert(columns_of.buffer, begin);
-            begin += columns_of.count;
+        let mut end = places.conditioner;
+        for head in &coupling.heads {
+            columns.insert(head.buffer, end);
+            deltas.insert(head.buffer, end);
+            end += padded(head.count);
         }
+        // The networks one after another, in the same columns.
         let first_map = self.maps.len();
-        for op in ops {
-            let Op::Linear(op) = op else {
-                return Err("its conditioners are polynomials".into());
+        let networks = coupling.heads.len();
+        let depth = ops.len() / networks;
+        for network in ops.chunks(depth) {
+            let mut next = end;
+            let mut take = |width: usize| {
+                next += width;
+                next - width
             };
-            for buffer in [op.output.buffer, op.saved] {
-                columns
-                    .entry(buffer)
-                    .or_insert_with(|| take(plan.widths[buffer]));
+            for op in network {
+                let Op::Linear(op) = op else {
+                    return Err("its conditioners are polynomials".into());
+                };
+                // A head has its place already.
+                if let Entry::Vacant(output) = columns.entry(op.output.buffer) {
+                    let width = padded(plan.widths[op.output.buffer]);
+                    output.insert(take(width));
+                    // What the slope is taken from gives its place to the gradient; what the next map needs does not.
+                    let delta = take(width);
+                    columns.entry(op.saved).or_insert(delta);
+                    deltas.insert(op.output.buffer, delta);
+                }
+                let held = op.input.count.max(op.output.count) as u32;
+                self.shape.most_held = self.shape.most_held.max(held);
+                self.maps.push(map_record(op, &columns, &deltas));
             }
-            let delta = deltas.entry(op.output.buffer);
-            delta.or_insert_with(|| take(op.output.count));
-            self.maps.push(map_record(op, &columns, &deltas));
+            self.shape.columns = self.shape.columns.max(next as u32);
         }
-        self.shape.columns = self.shape.columns.max(next as u32);
         let record = kernels::Coupling::of(coupling, plan.dims());
+        let parameters: usize = coupling.heads.iter().map(|head| head.count).sum();
+        let each = parameters / coupling.active.len();
+        let by_parameter = match &coupling.heads[..] {
+            [_] => record.by_parameter,
+            // The parameters have a head each.
+            [head, ..] => padded(head.count) as u32,
+            [] => unreachable!("a coupling has a head"),
+        };
         let aside = self.shape.aside;
-        self.shape.aside += coupling.active.len() as u32;
+        self.shape.aside += (coupling.active.len() + parameters) as u32;
         Ok(FusedLayer {
-            head: head as u32,
+            head: places.conditioner as u32,
+            each: each as u32,
             aside,
             first_map: first_map as u32,
-            end_map: self.maps.len() as u32,
+            networks: networks as u32,
+            depth: depth as u32,
             active_first: record.active_first,
             active_count: record.active_count,
-            by_parameter: record.by_parameter,
+            by_parameter,
             by_column: record.by_column,
             bound: record.bound,
             bins: record.bins,
@@ -458,30 +495,38 @@ impl Tables {
         let shape = &self.shape;
         let [dims, active, bins] =
             [shape.dims, shape.most_active, self.layers[0].bins].map(|n| n as usize);
-        let [threads, quads] = [shape.threads, shape.quads].map(|n| n as usize);
+        let quads = shape.quads as usize;
+        let threads = shape.threads() as usize;
         // How often a loop that the group shares goes round.
         let rounds = |items: usize| items.div_ceil(threads);
         let state = rounds(dims * quads);
-        let transform = rounds(active * quads) * (1 + sizes::LOOPS_A_BIN * bins);
+        let each = self.layers.iter().map(|layer| layer.each).max();
+        let put_aside = each.unwrap_or(0) as usize;
+        let transform = rounds(active * quads) * (1 + put_aside + sizes::LOOPS_A_BIN * bins);
         let square = rounds(dims * dims) * (1 + quads);
         let mixing = 4 * state * (1 + dims) + 2 * square + dims;
-        let each_layer = 2 * transform + 2 * usize::from(shape.mixed) * mixing;
+        let each_layer = 2 * transform + usize::from(shape.mixed) * mixing;
         let maps: usize = self
             .maps
             .iter()
             .map(|map| {
                 let [inputs, outputs] = [map.inputs, map.outputs].map(|n| n as usize);
                 let [in_fours, out_fours] = [inputs, outputs].map(|n| n.div_ceil(4));
-                let forward = rounds(out_fours * quads) * (1 + inputs);
-                let weights =
-                    rounds(in_fours * out_fours) * (17 + quads) + rounds(outputs) * (1 + quads);
-                let backward = rounds(in_fours * quads) * (1 + outputs);
+                let forward = inputs + rounds(out_fours * quads) * (1 + inputs);
+                let weights = rounds(in_fours * out_fours) * (21 + quads);
+                let backward = outputs + rounds(in_fours * quads) * (1 + outputs);
                 2 * forward + weights + backward + 3
             })
             .sum();
         let base = rounds(quads) * (1 + dims + active) + rounds(dims) * (1 + quads);
-        maps + self.layers.len() * (2 + each_layer) + base + 3 * state + rounds(4 * quads) + 1
+        let gather = rounds(4 * quads) + state + rounds(active * quads);
+        maps + self.layers.len() * (6 + each_layer) + base + gather + quads + 1
     }
+}
+
+/// A map makes four columns at once.
+fn padded(columns: usize) -> usize {
+    columns.next_multiple_of(4)
 }
 
 fn map_record(

@@ -7,16 +7,7 @@ use crate::flow::{
 use crate::random::Purpose;
 
 use super::fused::Shape;
-use super::shader::{File, Source, record};
-
-macro_rules! file {
-    ($name:literal) => {
-        File {
-            name: $name,
-            text: include_str!(concat!("../../shaders/", $name)),
-        }
-    };
-}
+use super::shader::{File, Source, file, record};
 
 /// Invocations of a group in kernels that have no tile, and the width of a group's tree sum.
 pub const GROUP: u32 = 64;
@@ -642,6 +633,7 @@ impl Kernel {
                     shape.transform.file(),
                     file!("shared/shuffle.wgsl"),
                     file!("shared/tile.wgsl"),
+                    shape.lanes.file(),
                     file!("fused_evaluate.wgsl"),
                 ]);
                 files

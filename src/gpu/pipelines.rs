@@ -100,7 +100,11 @@ impl Pipelines {
             layout: Some(&layout),
             module: &module,
             entry_point: Some(kernel.name()),
-            compilation_options: Default::default(),
+            // Every kernel writes before it reads; zeros cost compilers seconds where tiles are large.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
             cache: None,
         });
         match pollster::block_on(scope.pop()) {

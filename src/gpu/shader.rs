@@ -8,6 +8,17 @@ pub struct File {
     pub text: &'static str,
 }
 
+/// A file under `shaders/`.
+macro_rules! file {
+    ($name:literal) => {
+        $crate::gpu::shader::File {
+            name: $name,
+            text: include_str!(concat!("../../shaders/", $name)),
+        }
+    };
+}
+pub(super) use file;
+
 /// Several files in one text, with the way back from a line of the whole to a line of a file.
 ///
 /// Kernels are composed by concatenation alone: the generated prelude, the shared files a kernel needs, the kernel.
