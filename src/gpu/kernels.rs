@@ -12,9 +12,9 @@ use super::shader::{File, Source, file, record};
 /// Invocations of a group in kernels that have no tile, and the width of a group's tree sum.
 pub const GROUP: u32 = 64;
 /// The tile of the matrix products: TILE by TILE numbers of the result a group, the summed dimension in steps of
-/// `TILE_DEPTH`. An invocation makes four by four of them, so that 16 products follow on 8 loads.
+/// `TILE_DEPTH`. An invocation makes eight by eight of them, so that 64 products follow on 16 numbers loaded.
 pub const TILE: u32 = 64;
-pub const TILE_DEPTH: u32 = 16;
+pub const TILE_DEPTH: u32 = 8;
 /// Numbers of the gradient whose squares one invocation sums.
 pub const NORM_SPAN: u32 = 64;
 /// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
@@ -503,6 +503,9 @@ impl Kernel {
                         _ => file!("linear_forward_narrow.wgsl"),
                     },
                 ]);
+                if form == Form::Tiled {
+                    files.push(file!("shared/product.wgsl"));
+                }
                 files
             }
             Kernel::LinearBackwardInput(into, form) => {
@@ -523,6 +526,9 @@ impl Kernel {
                         _ => file!("linear_backward_input_narrow.wgsl"),
                     },
                 ]);
+                if form == Form::Tiled {
+                    files.push(file!("shared/product.wgsl"));
+                }
                 files
             }
             Kernel::BasisForward(family) => vec![

@@ -3,7 +3,7 @@ use super::*;
 use crate::cpu::adamw;
 use crate::executor::{AdamW, Batches, Fault};
 use crate::gpu::dispatch::{Data, Optimizer};
-use crate::gpu::kernels::{Gate, Segment};
+use crate::gpu::kernels::{Gate, Segment, TILE_DEPTH};
 use crate::gpu::program::Program;
 use crate::gpu::sizes::Sizes;
 use crate::matrix::Matrix;
@@ -171,7 +171,7 @@ fn sizes_follow_limits() {
     for wanted in [1, 5, 1000, 50_000, 10_000_000, 4_000_000_000] {
         let sizes = Sizes::new(&plan, &limits, wanted, true).unwrap();
         let binding = limits.max_storage_buffer_binding_size as usize;
-        assert!(sizes.rows.is_multiple_of(4) && sizes.rows_per_split.is_multiple_of(16));
+        assert!(sizes.rows.is_multiple_of(4) && sizes.rows_per_split.is_multiple_of(TILE_DEPTH as usize));
         assert!(sizes.splits * sizes.rows_per_split >= sizes.rows);
         assert!(4 * sizes.splits * plan.layout.len() <= binding);
         assert!(4 * sizes.rows * 5 <= binding && sizes.rows <= 64 * 65_535);
