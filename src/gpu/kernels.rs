@@ -6,7 +6,7 @@ use crate::flow::{
 };
 use crate::random::Purpose;
 
-use super::fused::Shape;
+use super::fused::{Lanes, Shape};
 use super::shader::{File, Source, file, record};
 
 /// Invocations of a group in kernels that have no tile, and the width of a group's tree sum.
@@ -484,6 +484,11 @@ impl Kernel {
             Kernel::FusedEvaluate(_) => "fused_evaluate",
             Kernel::SumGradient => "sum_gradient",
         }
+    }
+
+    /// Whether hardware GPUs run it; else it is in the shape that suits software adapters alone.
+    pub fn is_for_hardware(self) -> bool {
+        !matches!(self, Kernel::FusedEvaluate(shape) if shape.lanes == Lanes::Few)
     }
 
     fn files(self) -> Vec<File> {

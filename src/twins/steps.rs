@@ -171,7 +171,10 @@ fn sizes_follow_limits() {
     for wanted in [1, 5, 1000, 50_000, 10_000_000, 4_000_000_000] {
         let sizes = Sizes::new(&plan, &limits, wanted, true).unwrap();
         let binding = limits.max_storage_buffer_binding_size as usize;
-        assert!(sizes.rows.is_multiple_of(4) && sizes.rows_per_split.is_multiple_of(TILE_DEPTH as usize));
+        assert!(
+            sizes.rows.is_multiple_of(4)
+                && sizes.rows_per_split.is_multiple_of(TILE_DEPTH as usize)
+        );
         assert!(sizes.splits * sizes.rows_per_split >= sizes.rows);
         assert!(4 * sizes.splits * plan.layout.len() <= binding);
         assert!(4 * sizes.rows * 5 <= binding && sizes.rows <= 64 * 65_535);

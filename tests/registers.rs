@@ -1,0 +1,32 @@
+//! Every kernel fits the registers of a GPU, and compiles at once: on a GPU that is not there, where Mesa's RADV is installed.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+#[path = "../benches/registers/null_device.rs"]
+mod null_device;
+
+use std::time::Duration;
+
+use couplet::gpu::Kernel;
+use null_device::NullDevice;
+
+#[test]
+fn no_kernel_spills_registers_or_compiles_slowly() {
+    let Some(device) = NullDevice::open() else {
+        // scripts/test installs it where it installs drivers.
+        eprintln!("not tested: Mesa's RADV is not installed");
+        return;
+    };
+    for kernel in Kernel::all()
+        .into_iter()
+        .filter(|kernel| kernel.is_for_hardware())
+    {
+        let it = device.compile(kernel);
+        let what = format!("{kernel:?} on {}: {it:?}", device.name);
+        assert_eq!((it.spilled, it.scratch), (0, 0), "{what}");
+        assert!(it.vector_registers <= 168, "six waves a SIMD: {what}");
+        assert!(it.workgroup_memory <= 16_384, "{what}");
+        assert!(it.code < 1 << 16, "{what}");
+        // A second is the promise on a quiet machine.
+        assert!(it.time < Duration::from_secs(3), "{what}");
+    }
+}
