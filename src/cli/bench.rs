@@ -5,7 +5,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::config::Preset;
-use crate::cpu::{ceiling, instructions};
 use crate::error::Error;
 use crate::executor::{Batches, Executor, KernelTime};
 use crate::flow::{InputGradient, Op, Plan};
@@ -60,8 +59,13 @@ struct Timing {
     least: f64,
     most: f64,
     rows_per_second: f64,
-    /// Of the matrix products alone.
+    /// Of the matrix products alone, by the whole time.
     gflops: f64,
+    /// As a share of what the device can do at most.
+    of_ceiling: f64,
+    /// The same by the time of the kernels that make products, where the device has a clock for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    products_of_ceiling: Option<f64>,
     /// Of a step, where the device has a clock for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     kernels: Vec<KernelShare>,
@@ -76,27 +80,37 @@ struct KernelShare {
     us: f64,
 }
 
+impl KernelShare {
+    /// Whether matrix products are its work.
+    fn multiplies(&self) -> bool {
+        self.kernel.starts_with("linear_") || self.kernel == "fused_evaluate"
+    }
+}
+
 pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
     let workloads = workloads(args)?;
     let devices = match (args.device.device, &args.device.adapter) {
         (DeviceName::Auto, None) => at_hand(),
         _ => vec![Device::choose(&args.device)?],
     };
-    say!("measuring what the cores can do at most");
-    let (peak, copy) = (ceiling::multiply_adds(), ceiling::copy());
-    let threads = rayon::current_num_threads();
+    say!("measuring what each device can do at most");
+    let mut ceilings = Vec::new();
+    for device in &devices {
+        let (name, gflops, copy) = device.ceiling()?;
+        say!(
+            "ceiling    {gflops:.0} GFLOP/s of multiply-adds in f32, {copy:.1} GB/s of copying: {name}"
+        );
+        ceilings.push(json!({ "device": name, "gflops": gflops, "copy_gb_per_second": copy }));
+    }
     say!(
-        "ceiling    {peak:.0} GFLOP/s of multiply-adds in f32, {copy:.1} GB/s of copying, {threads} threads, {}\n",
-        instructions()
-    );
-    say!(
-        "workload  device                 what                 median     least      most     rows/s  GFLOP/s of ceiling"
+        "\nworkload  device                 what                 median     least      most     rows/s  GFLOP/s of ceiling"
     );
     let mut timings = Vec::new();
     for workload in &workloads {
-        for device in &devices {
-            for timing in time(workload, device, args.rounds as usize, wrap)? {
-                show(&timing, peak);
+        for (device, ceiling) in devices.iter().zip(&ceilings) {
+            let peak = ceiling["gflops"].as_f64().unwrap_or(f64::NAN);
+            for timing in time(workload, device, peak, args.rounds as usize, wrap)? {
+                show(&timing);
                 timings.push(timing);
             }
         }
@@ -104,9 +118,7 @@ pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
     if args.json {
         let value = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "threads": threads,
-            "instructions": instructions(),
-            "ceiling": { "gflops": peak, "copy_gb_per_second": copy },
+            "ceilings": ceilings,
             "timings": timings,
         });
         print(&format!("{value}\n"))?;
@@ -162,6 +174,7 @@ fn at_hand() -> Vec<Device> {
 fn time(
     workload: &Workload,
     device: &Device,
+    peak: f64,
     rounds: usize,
     wrap: Wrap<'_>,
 ) -> Result<Vec<Timing>> {
@@ -181,6 +194,8 @@ fn time(
     let (forward, all) = products(&plan);
     let name = executor.describe();
     let timing = |what, each: Each, rows: usize, operations: f64, per: f64| Timing {
+        of_ceiling: operations * rows as f64 / each.median / 1e9 / peak,
+        products_of_ceiling: None,
         workload: workload.name.clone(),
         device: name.clone(),
         what,
@@ -196,6 +211,10 @@ fn time(
     })?;
     let mut trained = timing("train", steps, batch, all, 1.0);
     trained.kernels = kernels(executor.as_mut(), rounds)?;
+    let products = trained.kernels.iter().filter(|share| share.multiplies());
+    let seconds = 1e-6 * products.map(|share| share.us).sum::<f64>();
+    trained.products_of_ceiling =
+        (seconds > 0.0).then(|| all * batch as f64 / seconds / 1e9 / peak);
     let rows = MOST_ROWS.min(workload.rows);
     let few = Matrix::from_fn(rows, workload.columns, |row, column| {
         f64::from(data.get(row, column))
@@ -289,7 +308,7 @@ fn products(plan: &Plan) -> (f64, f64) {
     (forward, all)
 }
 
-fn show(timing: &Timing, peak: f64) {
+fn show(timing: &Timing) {
     let (ms, least, most) = (timing.ms, timing.least, timing.most);
     let unit = if timing.what == "train" {
         "step"
@@ -303,7 +322,7 @@ fn show(timing: &Timing, peak: f64) {
         timing.what,
         timing.rows_per_second,
         timing.gflops,
-        100.0 * timing.gflops / peak
+        100.0 * timing.of_ceiling
     );
     let whole: f64 = timing.kernels.iter().map(|share| share.us).sum();
     for share in &timing.kernels {
@@ -313,6 +332,12 @@ fn show(timing: &Timing, peak: f64) {
             share.dispatches,
             1e-3 * share.us,
             100.0 * share.us / whole
+        );
+    }
+    if let Some(share) = timing.products_of_ceiling {
+        say!(
+            "          the kernels that make products reach {:.1}% of the ceiling",
+            100.0 * share
         );
     }
 }

@@ -2,7 +2,7 @@ use crate::cpu::{self, CpuExecutor};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::flow::Plan;
-use crate::gpu::{Adapter, GpuExecutor, GpuPath, adapters};
+use crate::gpu::{self, Adapter, GpuExecutor, GpuPath, adapters};
 use crate::memory;
 
 use super::{DeviceArgs, DeviceName, Failure, Result, Wrap};
@@ -97,6 +97,21 @@ impl Device {
             place: Place::Gpu(Box::new(adapter)),
             may_fall_back,
             path: GpuPath::Auto,
+        }
+    }
+
+    /// What it is called, and what it can do at most, by measurement: GFLOP/s of multiply-adds in f32, GB/s of copying.
+    pub fn ceiling(&self) -> Result<(String, f64, f64)> {
+        match &self.place {
+            Place::Cpu => {
+                let threads = rayon::current_num_threads();
+                let name = format!("CPU, {threads} threads, {}", cpu::instructions());
+                Ok((name, cpu::ceiling::multiply_adds(), cpu::ceiling::copy()))
+            }
+            Place::Gpu(adapter) => {
+                let top = gpu::ceiling::measure(adapter)?;
+                Ok((adapter.describe(), top.gflops, top.copy))
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use super::pipelines::{Pipeline, Pipelines};
 
 /// How many groups a dispatch has, given the rows at hand.
 #[derive(Clone, Copy, Debug)]
-enum Grid {
+pub enum Grid {
     /// An invocation for each row.
     Rows,
     /// An invocation for each four rows, and this many groups across.
@@ -54,6 +54,42 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
+    /// `buffers` are bound in the order of the kernel's bindings.
+    pub fn new(
+        gpu: &Gpu,
+        pipelines: &Pipelines,
+        kernel: Kernel,
+        grid: Grid,
+        buffers: &[&wgpu::Buffer],
+    ) -> Result<Self> {
+        let pipeline = pipelines.get(gpu, kernel)?;
+        assert_eq!(
+            buffers.len(),
+            kernel.bindings().len(),
+            "buffers of {kernel:?}"
+        );
+        let entries: Vec<_> = kernel
+            .bindings()
+            .iter()
+            .zip(buffers)
+            .map(|(&(binding, _), buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: buffer.as_entire_binding(),
+            })
+            .collect();
+        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(kernel.name()),
+            layout: &pipeline.bindings,
+            entries: &entries,
+        });
+        Ok(Dispatch {
+            kernel,
+            pipeline,
+            bindings,
+            grid,
+        })
+    }
+
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step) {
         let [x, y, z] = self.grid.groups(step);
         pass.set_pipeline(&self.pipeline.pipeline);
@@ -109,37 +145,8 @@ impl<'a> Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// `buffers` are bound in the order of the kernel's bindings.
     fn dispatch(&self, kernel: Kernel, grid: Grid, buffers: &[&wgpu::Buffer]) -> Result<Dispatch> {
-        let pipeline = self.pipelines.get(self.gpu, kernel)?;
-        assert_eq!(
-            buffers.len(),
-            kernel.bindings().len(),
-            "buffers of {kernel:?}"
-        );
-        let entries: Vec<_> = kernel
-            .bindings()
-            .iter()
-            .zip(buffers)
-            .map(|(&(binding, _), buffer)| wgpu::BindGroupEntry {
-                binding,
-                resource: buffer.as_entire_binding(),
-            })
-            .collect();
-        let bindings = self
-            .gpu
-            .device
-            .create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(kernel.name()),
-                layout: &pipeline.bindings,
-                entries: &entries,
-            });
-        Ok(Dispatch {
-            kernel,
-            pipeline,
-            bindings,
-            grid,
-        })
+        Dispatch::new(self.gpu, self.pipelines, kernel, grid, buffers)
     }
 
     fn linear_record(&self, op: &Linear) -> wgpu::Buffer {

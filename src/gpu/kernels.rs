@@ -17,6 +17,8 @@ pub const TILE: u32 = 64;
 pub const TILE_DEPTH: u32 = 8;
 /// Numbers of the gradient whose squares one invocation sums.
 pub const NORM_SPAN: u32 = 64;
+/// How often an invocation of `ceiling_multiply_adds` goes round: well below what a software adapter grants.
+pub const CEILING_ROUNDS: u32 = 4096;
 /// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
 pub const UNIFORM_PARAMETERS: u32 = 16_384;
 
@@ -267,6 +269,8 @@ pub enum Kernel {
     AdamW,
     FusedEvaluate(Shape),
     SumGradient,
+    CeilingMultiplyAdds,
+    CeilingCopy,
 }
 
 /// What becomes of the gradient of a linear map's input.
@@ -424,6 +428,8 @@ impl Kernel {
             Kernel::Clip,
             Kernel::AdamW,
             Kernel::SumGradient,
+            Kernel::CeilingMultiplyAdds,
+            Kernel::CeilingCopy,
         ];
         all.extend(Shape::examples().map(Kernel::FusedEvaluate));
         for (map, heads) in Elementwise::ALL {
@@ -483,6 +489,8 @@ impl Kernel {
             Kernel::AdamW => "adamw",
             Kernel::FusedEvaluate(_) => "fused_evaluate",
             Kernel::SumGradient => "sum_gradient",
+            Kernel::CeilingMultiplyAdds => "ceiling_multiply_adds",
+            Kernel::CeilingCopy => "ceiling_copy",
         }
     }
 
@@ -650,6 +658,8 @@ impl Kernel {
                 files
             }
             Kernel::SumGradient => vec![SUM, SQUARES, file!("sum_gradient.wgsl")],
+            Kernel::CeilingMultiplyAdds => vec![file!("ceiling_multiply_adds.wgsl")],
+            Kernel::CeilingCopy => vec![file!("ceiling_copy.wgsl")],
         }
     }
 
@@ -764,6 +774,8 @@ impl Kernel {
                 (6, Write),
             ],
             Kernel::SumGradient => &[(1, Read), (2, Read), (3, Write), (4, Write), (5, Write)],
+            Kernel::CeilingMultiplyAdds => &[(0, Write)],
+            Kernel::CeilingCopy => &[(0, Read), (1, Write)],
         }
     }
 
@@ -836,6 +848,7 @@ fn prelude() -> String {
         ("TILE_DEPTH", TILE_DEPTH),
         ("NORM_SPAN", NORM_SPAN),
         ("UNIFORM_PARAMETERS", UNIFORM_PARAMETERS),
+        ("CEILING_ROUNDS", CEILING_ROUNDS),
         ("PURPOSE_NOISE", Purpose::Noise as u32),
     ]
     .into_iter()

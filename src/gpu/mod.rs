@@ -5,6 +5,7 @@
 //! a fixed order and there are no float atomics: the same binary on the same device with the same seed gives the same
 //! bits.
 
+pub mod ceiling;
 mod device;
 pub(crate) mod dispatch;
 mod fused;
