@@ -85,6 +85,22 @@ fn loss_and_every_gradient_match_the_cpu() {
     }
 }
 
+/// A software adapter ends an invocation's loops after so many turns, and says nothing: a group takes no more tiles than it can.
+#[test]
+fn a_large_batch_loses_no_row() {
+    for (name, spec, path) in paths() {
+        let (mut gpu, mut cpu) = pair(&spec, path);
+        let data = training_rows(40_000, spec.dims, 6);
+        gpu.start(&data, &training(0)).unwrap();
+        cpu.start(&data, &training(0)).unwrap();
+        let (loss, _) = gpu.loss_and_gradient().unwrap();
+        let (expected, _) = cpu.loss_and_gradient().unwrap();
+        // A tile of 32 rows is a 1,250th of them.
+        let what = format!("{name}, {path:?}: {}", gpu.describe());
+        assert_close(&what, &[loss], &[expected], 1e-5, 1e-5);
+    }
+}
+
 #[test]
 fn training_follows_the_cpu() {
     for (name, spec, path) in paths() {

@@ -257,7 +257,7 @@ const MOST_GROUPS: usize = 512;
 const MOST_GROUPS_SOFTWARE: usize = 32;
 
 impl Fused {
-    /// The plan, for batches of `batch` rows.
+    /// The plan, for batches of `batch` rows. Where few lanes would go round too often, many share a tile.
     ///
     /// # Errors
     /// Why this model does not fit.
@@ -266,6 +266,20 @@ impl Fused {
         limits: &wgpu::Limits,
         is_software: bool,
         lanes: Lanes,
+        batch: usize,
+    ) -> Result<Self, String> {
+        let shared_by = |lanes| Self::shared_by(lanes, plan, limits, is_software, batch);
+        match lanes {
+            Lanes::Few => shared_by(Lanes::Few).or_else(|_| shared_by(Lanes::Many)),
+            Lanes::Many => shared_by(Lanes::Many),
+        }
+    }
+
+    fn shared_by(
+        lanes: Lanes,
+        plan: &Plan,
+        limits: &wgpu::Limits,
+        is_software: bool,
         batch: usize,
     ) -> Result<Self, String> {
         let binding = sizes::binding(limits);
@@ -499,32 +513,48 @@ impl Tables {
             [shape.dims, shape.most_active, self.layers[0].bins].map(|n| n as usize);
         let quads = shape.quads as usize;
         let threads = shape.threads() as usize;
-        // How often a loop that the group shares goes round.
-        let rounds = |items: usize| items.div_ceil(threads);
-        let state = rounds(dims * quads);
+        // A loop's turns, with those of the loops in it; the turn that finds its end counts, too.
+        let turns = |count: usize, inner: usize| count * (1 + inner) + 1;
+        // How many items an invocation has of those that the group shares.
+        let own = |items: usize| items.div_ceil(threads);
         let each = self.layers.iter().map(|layer| layer.each).max();
-        let put_aside = each.unwrap_or(0) as usize;
-        let transform = rounds(active * quads) * (1 + put_aside + sizes::LOOPS_A_BIN * bins);
-        let square = rounds(dims * dims) * (1 + quads);
-        let mixing = 4 * state * (1 + dims) + 2 * square + dims;
-        let each_layer = 2 * transform + usize::from(shape.mixed) * mixing;
+        let each = turns(each.unwrap_or(0) as usize, 0);
+        let columns = |count: usize, inner: usize| turns(own(count * quads), inner);
+        let mixing = 3 * columns(dims, turns(dims, 0))
+            + columns(dims, turns(dims, 0) + turns(dims, 0))
+            + columns(dims, 0)
+            + 2 * turns(own(dims * dims), turns(quads, 0));
+        let transform = 2 * columns(active, each + sizes::LOOPS_A_BIN * bins);
+        let mixing = usize::from(shape.mixed) * mixing;
         let maps: usize = self
             .maps
             .iter()
             .map(|map| {
                 let [inputs, outputs] = [map.inputs, map.outputs].map(|n| n as usize);
                 let [in_fours, out_fours] = [inputs, outputs].map(|n| n.div_ceil(4));
-                let forward = inputs + rounds(out_fours * quads) * (1 + inputs);
-                let weights = rounds(in_fours * out_fours) * (21 + quads);
-                let backward = outputs + rounds(in_fours * quads) * (1 + outputs);
+                let forward = turns(inputs, 0) + columns(out_fours, turns(inputs, 0));
+                let kept = 5 * turns(4, 0);
+                let weights = turns(own(in_fours * out_fours), turns(quads, 0) + kept);
+                let backward = turns(outputs, 0) + columns(in_fours, turns(outputs, 0));
+                // Forward a second time on the way back; and the loop over a network's maps, three times.
                 2 * forward + weights + backward + 3
             })
             .sum();
-        let base = rounds(quads) * (1 + dims + active) + rounds(dims) * (1 + quads);
-        let gather = rounds(4 * quads) + state + rounds(active * quads);
-        maps + self.layers.len() * (6 + each_layer) + base + gather + quads + 1
+        let networks = 2 * turns(self.layers[0].networks as usize, 3);
+        let base = turns(own(quads), turns(dims, 0) + turns(active, 0))
+            + turns(own(dims), turns(quads, 0));
+        let gather = turns(own(4 * quads), WALKS) + columns(dims, 0) + columns(active, 0);
+        let layers = self.layers.len() * (networks + transform + mixing + 2 * IDLE);
+        maps + turns(2 * self.layers.len(), 0) + layers + base + gather + turns(quads, 0)
     }
 }
+
+/// Turns that the shuffle takes to a row: four at most on average, more where the slowest of eight lanes counts.
+const WALKS: usize = 16;
+
+/// Turns of the loops that a layer has no use for on its way forward, or back: a software adapter runs both sides of a branch,
+/// with no lane active, and each of the kernel's loops in it takes a turn.
+const IDLE: usize = 64;
 
 /// A map makes four columns at once.
 fn padded(columns: usize) -> usize {
