@@ -11,6 +11,9 @@ arguments = parser.parse_args()
 if arguments.isa:
     os.environ["XLA_FLAGS"] = f"--xla_cpu_max_isa={arguments.isa}"
 
+# Whatever else is there: a GPU that cannot be used must not become a CPU in silence.
+os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "gpu": "cuda"}[arguments.on]
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -7,6 +7,9 @@ import workloads
 
 arguments = workloads.parser(["eager", "compile", "zuko", "nflows", "normflows"]).parse_args()
 D, LAYERS, HIDDEN, activation, SEPARATE, BOUND, TRAINED, ROWS, BATCH = workloads.SHAPES[arguments.workload]
+if arguments.on == "gpu":
+    assert torch.cuda.is_available(), "PyTorch finds no GPU"
+    torch.set_default_device("cuda")
 ACTIVATION = {"tanh": torch.nn.Tanh, "silu": torch.nn.SiLU, "relu": torch.nn.ReLU}[activation]
 STEPS = {"seed": 20, "small": 100, "table": 10, "wide": 3, "score": 1, "sample": 1}[arguments.workload]
 half = D // 2
@@ -138,6 +141,8 @@ def once():
         if not TRAINED:
             torch.nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
         optimizer.step()
+    if arguments.on == "gpu":
+        torch.cuda.synchronize()
 
 
 peer = arguments.way if make is not by_hand else f"torch {arguments.way}"

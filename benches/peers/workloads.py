@@ -23,6 +23,7 @@ def parser(ways):
     parser.add_argument("workload", choices=list(SHAPES))
     parser.add_argument("--way", choices=ways, default=ways[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--on", choices=["cpu", "gpu"], default="cpu")
     return parser
 
 
