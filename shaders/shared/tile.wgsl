@@ -1,6 +1,7 @@
-// A tile of rows in workgroup memory: columns of QUADS times four rows. The flow's state, its gradient and what a network makes of it all have
-// their columns there; see src/gpu/fused.rs, which hands them out. What there is to do for each four rows of each column is numbered,
-// the rows counting fastest, and the group's invocations take turns; an invocation's rows are always the same four.
+// A tile of rows in workgroup memory: columns of QUADS times four rows. The flow's state, its gradient and what a network makes of
+// it all have their columns there; see src/gpu/fused.rs, which hands them out. What there is to do for each four rows of each
+// column is numbered, the rows counting fastest, and the group's invocations take turns; an invocation's rows are always the
+// same four.
 
 @group(1) @binding(0) var<uniform> layers: array<FusedLayer, LAYERS>;
 @group(1) @binding(2) var<uniform> maps: array<FusedMap, MAPS>;
