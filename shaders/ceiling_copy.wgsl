@@ -5,7 +5,11 @@
 @group(1) @binding(1) var<storage, read_write> copied: array<vec4<f32>>;
 
 @compute @workgroup_size(GROUP)
-fn ceiling_copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn ceiling_copy(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let place = (group.y * groups.x + group.x) * GROUP + lane;
     if place < arrayLength(&source) {
         copied[place] = source[place];
