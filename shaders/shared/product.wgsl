@@ -20,11 +20,6 @@ struct Sums {
     far_far: mat4x4<f32>,
 }
 
-/// The products of four rows and four weights, a column a weight.
-fn outer(rows: vec4<f32>, weights: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(rows * weights.x, rows * weights.y, rows * weights.z, rows * weights.w);
-}
-
 /// The weights of four n.
 fn four_weights(n: u32, k: u32) -> vec4<f32> {
     return vec4(

@@ -54,11 +54,6 @@ fn weights_of_outputs(map: FusedMap, o: u32, i: u32) -> vec4<f32> {
     return four_trained(map.weight + o * map.by_output + i * map.by_input, map.by_output);
 }
 
-/// The products of four rows and four weights, a column a weight.
-fn outer(rows: vec4<f32>, weights: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(rows * weights.x, rows * weights.y, rows * weights.z, rows * weights.w);
-}
-
 /// Four outputs of four rows. Beyond the last output lie other parameters, whose sums go to columns that nobody reads.
 fn finish_outputs(map: FusedMap, o: u32, quad: u32, sums: mat4x4<f32>) {
     let biases = select(vec4<f32>(), four_trained(map.bias + o, 1u), map.biased != 0u);

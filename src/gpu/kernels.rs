@@ -396,6 +396,7 @@ const BOUNDED: File = file!("shared/bounded.wgsl");
 const PARAMETERS: File = file!("shared/parameters_storage.wgsl");
 const MOVED: File = file!("shared/moved.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
+const OUTER: File = file!("shared/outer.wgsl");
 const TRIANGULAR: File = file!("shared/triangular.wgsl");
 const BASIS: File = file!("shared/basis.wgsl");
 
@@ -517,7 +518,7 @@ impl Kernel {
                     },
                 ]);
                 if form == Form::Tiled {
-                    files.push(file!("shared/product.wgsl"));
+                    files.extend([OUTER, file!("shared/product.wgsl")]);
                 }
                 files
             }
@@ -540,7 +541,7 @@ impl Kernel {
                     },
                 ]);
                 if form == Form::Tiled {
-                    files.push(file!("shared/product.wgsl"));
+                    files.extend([OUTER, file!("shared/product.wgsl")]);
                 }
                 files
             }
@@ -651,6 +652,7 @@ impl Kernel {
                     MOVED,
                     shape.transform.file(),
                     file!("shared/shuffle.wgsl"),
+                    OUTER,
                     file!("shared/tile.wgsl"),
                     shape.lanes.file(),
                     file!("fused_evaluate.wgsl"),
