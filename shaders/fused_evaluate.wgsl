@@ -324,22 +324,14 @@ fn finish_inputs(map: FusedMap, i: u32, quad: u32, sums: mat4x4<f32>) {
     tile[place + 3u * QUADS] += select(vec4<f32>(), sums[3], is_input.w);
 }
 
-/// The weights of four inputs for one output.
-fn weights_of_inputs(map: FusedMap, o: u32, i: u32) -> vec4<f32> {
-    return four_trained(map.weight + o * map.by_output + i * map.by_input, map.by_input);
-}
-
 /// The gradient of a map's input: an invocation makes four inputs of four rows.
 fn linear_backward_input(map: FusedMap, lane: u32) {
     let quad = lane % QUADS;
     hold(map.delta, map.outputs, quad);
     for (var item = lane; item < (map.inputs + 3u) / 4u * QUADS; item += THREADS) {
         let i = item / QUADS * 4u;
-        var sums = mat4x4<f32>();
-        for (var o = 0u; o < map.outputs; o++) {
-            sums += outer(held_column(map.delta, o, quad), weights_of_inputs(map, o, i));
-        }
-        finish_inputs(map, i, quad, sums);
+        let first = map.weight + i * map.by_input;
+        finish_inputs(map, i, quad, four_sums(map.delta, map.outputs, quad, first, map.by_output, map.by_input));
     }
 }
 

@@ -49,9 +49,14 @@ fn store_columns(place: u32, columns: mat4x4<f32>) {
     tile[place + 3u * QUADS] = columns[3];
 }
 
-/// The weights of four outputs for one input.
-fn weights_of_outputs(map: FusedMap, o: u32, i: u32) -> vec4<f32> {
-    return four_trained(map.weight + o * map.by_output + i * map.by_input, map.by_output);
+/// The sum over `count` columns held of their products with four weights each, `pitch` apart; those of the next column lie `by`
+/// further.
+fn four_sums(column: u32, count: u32, quad: u32, first: u32, by: u32, pitch: u32) -> mat4x4<f32> {
+    var sums = mat4x4<f32>();
+    for (var k = 0u; k < count; k++) {
+        sums += outer(held_column(column, k, quad), four_trained(first + k * by, pitch));
+    }
+    return sums;
 }
 
 /// Four outputs of four rows. Beyond the last output lie other parameters, whose sums go to columns that nobody reads.
@@ -80,11 +85,8 @@ fn linear_forward(map: FusedMap, lane: u32) {
     hold(map.input, map.inputs, quad);
     for (var item = lane; item < (map.outputs + 3u) / 4u * QUADS; item += THREADS) {
         let o = item / QUADS * 4u;
-        var sums = mat4x4<f32>();
-        for (var i = 0u; i < map.inputs; i++) {
-            sums += outer(held_column(map.input, i, quad), weights_of_outputs(map, o, i));
-        }
-        finish_outputs(map, o, quad, sums);
+        let first = map.weight + o * map.by_output;
+        finish_outputs(map, o, quad, four_sums(map.input, map.inputs, quad, first, map.by_input, map.by_output));
     }
 }
 
