@@ -96,11 +96,14 @@ pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
     say!("measuring what each device can do at most");
     let mut ceilings = Vec::new();
     for device in &devices {
-        let (name, gflops, copy) = device.ceiling()?;
+        let ceiling = device.ceiling()?;
         say!(
-            "ceiling    {gflops:.0} GFLOP/s of multiply-adds in f32, {copy:.1} GB/s of copying: {name}"
+            "ceiling    {:.0} GFLOP/s of multiply-adds in f32, {:.1} GB/s of copying: {}",
+            ceiling.gflops,
+            ceiling.copy_gb_per_second,
+            ceiling.device
         );
-        ceilings.push(json!({ "device": name, "gflops": gflops, "copy_gb_per_second": copy }));
+        ceilings.push(ceiling);
     }
     say!(
         "\nworkload  device                 what                 median     least      most     rows/s  GFLOP/s of ceiling"
@@ -108,8 +111,7 @@ pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut timings = Vec::new();
     for workload in &workloads {
         for (device, ceiling) in devices.iter().zip(&ceilings) {
-            let peak = ceiling["gflops"].as_f64().unwrap_or(f64::NAN);
-            for timing in time(workload, device, peak, args.rounds as usize, wrap)? {
+            for timing in time(workload, device, ceiling.gflops, args.rounds as usize, wrap)? {
                 show(&timing);
                 timings.push(timing);
             }

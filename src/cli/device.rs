@@ -1,3 +1,5 @@
+use serde::Serialize;
+
 use crate::cpu::{self, CpuExecutor};
 use crate::error::Error;
 use crate::executor::Executor;
@@ -28,6 +30,15 @@ pub struct Device {
     /// Whether nobody asked for this GPU: where it will not do, the CPU will.
     may_fall_back: bool,
     path: GpuPath,
+}
+
+/// What a device can do at most.
+#[derive(Serialize)]
+pub struct Ceiling {
+    pub device: String,
+    /// Of multiply-adds in f32.
+    pub gflops: f64,
+    pub copy_gb_per_second: f64,
 }
 
 enum Place {
@@ -100,19 +111,26 @@ impl Device {
         }
     }
 
-    /// What it is called, and what it can do at most, by measurement: GFLOP/s of multiply-adds in f32, GB/s of copying.
-    pub fn ceiling(&self) -> Result<(String, f64, f64)> {
-        match &self.place {
+    /// What it can do at most, by measurement.
+    pub fn ceiling(&self) -> Result<Ceiling> {
+        Ok(match &self.place {
             Place::Cpu => {
                 let threads = rayon::current_num_threads();
-                let name = format!("CPU, {threads} threads, {}", cpu::instructions());
-                Ok((name, cpu::ceiling::multiply_adds(), cpu::ceiling::copy()))
+                Ceiling {
+                    device: format!("CPU, {threads} threads, {}", cpu::instructions()),
+                    gflops: cpu::ceiling::multiply_adds(),
+                    copy_gb_per_second: cpu::ceiling::copy(),
+                }
             }
             Place::Gpu(adapter) => {
                 let top = gpu::ceiling::measure(adapter)?;
-                Ok((adapter.describe(), top.gflops, top.copy))
+                Ceiling {
+                    device: adapter.describe(),
+                    gflops: top.gflops,
+                    copy_gb_per_second: top.copy,
+                }
             }
-        }
+        })
     }
 
     /// An executor on the device, with the given parameters, which `prepare` has made ready. `training` says for how many
