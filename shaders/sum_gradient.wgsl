@@ -14,14 +14,9 @@ fn sum_gradient(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let splits = (step.rows + step.rows_per_split - 1u) / step.rows_per_split;
     let number = group.y * groups.x + group.x;
     if number == 0u {
-        var log_prob = 0.0;
-        for (var split = lane; split < splits; split += GROUP) {
-            log_prob += loss_partials[split];
-        }
-        let loss = -group_sum(lane, log_prob) * step.share;
+        let loss = loss_of_splits(lane);
         if lane == 0u {
             losses[step.slot] = loss;
         }
@@ -29,9 +24,7 @@ fn sum_gradient(
     let p = number * GROUP + lane;
     var sum = 0.0;
     if p < step.parameters {
-        for (var split = 0u; split < splits; split++) {
-            sum += partials[split * step.parameters + p];
-        }
+        sum = add_splits(0.0, p);
         gradient[p] = sum;
     }
     var bad = 0.0;

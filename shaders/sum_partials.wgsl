@@ -9,13 +9,9 @@ fn sum_partials(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workg
     if p >= step.parameters {
         return;
     }
-    let splits = (step.rows + step.rows_per_split - 1u) / step.rows_per_split;
-    var sum = 0.0;
+    var start = 0.0;
     if step.add != 0u {
-        sum = gradient[p];
+        start = gradient[p];
     }
-    for (var split = 0u; split < splits; split++) {
-        sum += partials[split * step.parameters + p];
-    }
-    gradient[p] = sum;
+    gradient[p] = add_splits(start, p);
 }

@@ -112,9 +112,7 @@ impl Shape {
             conditioner: end,
         }
     }
-}
 
-impl Shape {
     /// Invocations of a group.
     pub fn threads(&self) -> u32 {
         match self.lanes {
@@ -343,9 +341,7 @@ impl Fused {
             groups,
         })
     }
-}
 
-impl Fused {
     /// How it runs, in words.
     pub fn describe(&self) -> String {
         let rows = 4 * self.shape.quads;

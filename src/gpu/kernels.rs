@@ -396,7 +396,11 @@ const BOUNDED: File = file!("shared/bounded.wgsl");
 const PARAMETERS: File = file!("shared/parameters_storage.wgsl");
 const MOVED: File = file!("shared/moved.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
+const SPLITS: File = file!("shared/splits.wgsl");
+const SPLIT_GRADIENTS: File = file!("shared/split_gradients.wgsl");
+const SPLIT_LOSSES: File = file!("shared/split_losses.wgsl");
 const OUTER: File = file!("shared/outer.wgsl");
+const PRODUCT: File = file!("shared/product.wgsl");
 const TRIANGULAR: File = file!("shared/triangular.wgsl");
 const BASIS: File = file!("shared/basis.wgsl");
 
@@ -512,13 +516,10 @@ impl Kernel {
                     },
                     parameter_file(form),
                     file!("shared/linear_forward.wgsl"),
-                    match form {
-                        Form::Tiled => file!("linear_forward.wgsl"),
-                        _ => file!("linear_forward_narrow.wgsl"),
-                    },
                 ]);
-                if form == Form::Tiled {
-                    files.extend([OUTER, file!("shared/product.wgsl")]);
+                match form {
+                    Form::Tiled => files.extend([OUTER, PRODUCT, file!("linear_forward.wgsl")]),
+                    _ => files.push(file!("linear_forward_narrow.wgsl")),
                 }
                 files
             }
@@ -535,13 +536,12 @@ impl Kernel {
                 files.extend([
                     parameter_file(form),
                     file!("shared/linear_backward_input.wgsl"),
-                    match form {
-                        Form::Tiled => file!("linear_backward_input.wgsl"),
-                        _ => file!("linear_backward_input_narrow.wgsl"),
-                    },
                 ]);
-                if form == Form::Tiled {
-                    files.extend([OUTER, file!("shared/product.wgsl")]);
+                match form {
+                    Form::Tiled => {
+                        files.extend([OUTER, PRODUCT, file!("linear_backward_input.wgsl")]);
+                    }
+                    _ => files.push(file!("linear_backward_input_narrow.wgsl")),
                 }
                 files
             }
@@ -632,8 +632,8 @@ impl Kernel {
                 files
             }
             Kernel::SumLogProb => vec![SUM, file!("sum_log_prob.wgsl")],
-            Kernel::SumLoss => vec![SUM, file!("sum_loss.wgsl")],
-            Kernel::SumPartials => vec![file!("sum_partials.wgsl")],
+            Kernel::SumLoss => vec![SUM, SPLITS, SPLIT_LOSSES, file!("sum_loss.wgsl")],
+            Kernel::SumPartials => vec![SPLITS, SPLIT_GRADIENTS, file!("sum_partials.wgsl")],
             Kernel::GradientNorm => vec![SUM, SQUARES, file!("gradient_norm.wgsl")],
             Kernel::Clip => vec![SUM, SQUARES, file!("clip.wgsl")],
             Kernel::AdamW => vec![SQUARES, file!("adamw.wgsl")],
@@ -659,7 +659,14 @@ impl Kernel {
                 ]);
                 files
             }
-            Kernel::SumGradient => vec![SUM, SQUARES, file!("sum_gradient.wgsl")],
+            Kernel::SumGradient => vec![
+                SUM,
+                SQUARES,
+                SPLITS,
+                SPLIT_GRADIENTS,
+                SPLIT_LOSSES,
+                file!("sum_gradient.wgsl"),
+            ],
             Kernel::CeilingMultiplyAdds => vec![file!("ceiling_multiply_adds.wgsl")],
             Kernel::CeilingCopy => vec![file!("ceiling_copy.wgsl")],
         }
