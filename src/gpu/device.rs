@@ -1,9 +1,10 @@
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 use super::kernels::UNIFORM_PARAMETERS;
+use super::readback::Readback;
 
 /// How long a submission may take before the device counts as hung. Submissions are kept well under a second; a
 /// software adapter on a busy machine may need some time for its first one.
@@ -196,16 +197,6 @@ impl Gpu {
         buffer
     }
 
-    /// A buffer to read `numbers` numbers back through.
-    pub fn readback(&self, numbers: usize) -> wgpu::Buffer {
-        self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("readback"),
-            size: 4 * numbers.max(1) as u64,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        })
-    }
-
     /// Runs `create`, and turns a lack of device memory into an error that says what to lower.
     pub fn allocate<T>(&self, what: &str, create: impl FnOnce() -> T) -> Result<T> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -222,11 +213,18 @@ impl Gpu {
         }
     }
 
-    /// Submits, and waits until the device is done.
-    pub fn run(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
-        let index = self.queue.submit([encoder.finish()]);
+    /// Sends work to the device.
+    pub fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+        self.queue.submit([encoder.finish()])
+    }
+
+    /// Waits until the device is done with a submission.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device failed or does not answer.
+    pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let waited = self.device.poll(wgpu::PollType::Wait {
-            submission_index: Some(index),
+            submission_index: Some(submission),
             timeout: Some(DEADLINE),
         });
         self.check()?;
@@ -239,46 +237,29 @@ impl Gpu {
         })
     }
 
-    /// The first `numbers` numbers of a readback buffer, after the submission that filled it.
-    pub fn fetch(&self, readback: &wgpu::Buffer, numbers: usize) -> Result<Vec<f32>> {
-        if numbers == 0 {
-            return Ok(Vec::new());
-        }
-        let (sender, receiver) = mpsc::channel();
-        let range = ..4 * numbers as u64;
-        readback.map_async(wgpu::MapMode::Read, range, move |result| {
-            // The receiver is gone when the wait below timed out; nobody is left to tell.
-            let _ = sender.send(result);
-        });
-        let failed = |what: String| Error::Gpu(format!("{}: {what}", self.description));
-        self.device
-            .poll(wgpu::PollType::Wait {
-                submission_index: None,
-                timeout: Some(DEADLINE),
-            })
-            .map_err(|error| failed(format!("reading back: {error}")))?;
-        receiver
-            .recv_timeout(DEADLINE)
-            .map_err(|_| failed("reading back: no answer".into()))?
-            .map_err(|error| failed(format!("reading back: {error}")))?;
-        let numbers = {
-            let view = readback
-                .get_mapped_range(range)
-                .map_err(|error| failed(format!("reading back: {error}")))?;
-            bytemuck::pod_collect_to_vec(&view)
-        };
-        readback.unmap();
-        self.check()?;
-        Ok(numbers)
+    /// Submits, and waits until the device is done.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub fn run(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        self.wait(self.submit(encoder))
     }
 
     /// Copies the first `numbers` numbers of a buffer to the host.
+    ///
+    /// # Errors
+    /// As [`Gpu::read_all`].
     pub fn read(&self, buffer: &wgpu::Buffer, numbers: usize) -> Result<Vec<f32>> {
-        let readback = self.allocate("a result", || self.readback(numbers))?;
-        let mut encoder = self.encoder();
-        encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, 4 * numbers as u64);
-        self.run(encoder)?;
-        self.fetch(&readback, numbers)
+        self.read_all(&[(buffer, numbers)])
+    }
+
+    /// Copies the first numbers of each of some buffers to the host, one after another.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`]; [`Error::GpuLimit`] where the device has no memory to copy through.
+    pub fn read_all(&self, sources: &[(&wgpu::Buffer, usize)]) -> Result<Vec<f32>> {
+        let readback = Readback::new(self, sources.iter().map(|(_, count)| count).sum())?;
+        readback.finish(self, readback.submit(self, self.encoder(), sources))
     }
 
     pub fn encoder(&self) -> wgpu::CommandEncoder {

@@ -12,6 +12,7 @@ mod fused;
 pub(crate) mod kernels;
 pub(crate) mod pipelines;
 pub(crate) mod program;
+mod readback;
 mod ring;
 mod shader;
 pub(crate) mod sizes;
@@ -37,14 +38,18 @@ use fused::{Fused, Lanes};
 use kernels::{Gate, Segment, Step};
 use pipelines::Pipelines;
 use program::{Program, TrainingProgram};
+use readback::{Pending, Readback};
 use ring::RING;
 use sizes::Sizes;
 
 /// Rows that go through the device together when scoring and sampling.
 const INFERENCE_ROWS: usize = 16_384;
 
-/// Losses that the device keeps between two readbacks.
-const LOSSES: usize = 1024;
+/// Losses that the device keeps between two readbacks: enough for many submissions of the smallest flow's steps.
+const LOSSES: usize = 1 << 14;
+
+/// Numbers of a [`Gate`].
+const GATE: usize = size_of::<Gate>() / 4;
 
 /// How long one submission should take: long enough to hide its cost, short enough for desktop watchdogs.
 const SUBMISSION: Duration = Duration::from_millis(75);
@@ -80,7 +85,7 @@ struct Session {
     path: String,
     optimizer: Optimizer,
     /// For losses, and the gate behind them.
-    back: wgpu::Buffer,
+    back: Readback,
     batches: Batches,
     training: Training,
     step: u64,
@@ -207,9 +212,29 @@ impl GpuExecutor {
             .iter()
             .map(|&(_, columns)| Matrix::zeros(rows, columns))
             .collect();
-        let numbers: usize = outputs.iter().map(|(_, columns)| columns * stride).sum();
-        let readback = gpu.allocate("a result", || gpu.readback(numbers))?;
-        for first in (0..rows).step_by(stride) {
+        let sources: Vec<(&wgpu::Buffer, usize)> = outputs
+            .iter()
+            .map(|&(buffer, columns)| (buffer, columns * stride))
+            .collect();
+        let numbers = sources.iter().map(|(_, count)| count).sum();
+        // While the device has one run of rows, the host takes the one before it and sends the one behind it.
+        let readbacks = [Readback::new(gpu, numbers)?, Readback::new(gpu, numbers)?];
+        let mut take = |readback: &Readback, (places, pending): (Range<usize>, Pending)| {
+            let mut values = &readback.finish(gpu, pending)?[..];
+            for (matrix, &(_, columns)) in matrices.iter_mut().zip(&outputs) {
+                for column in 0..columns {
+                    let source = &values[column * stride..][..places.len()];
+                    let target = &mut matrix.column_mut(column)[places.clone()];
+                    for (target, &value) in target.iter_mut().zip(source) {
+                        *target = f64::from(value);
+                    }
+                }
+                values = &values[columns * stride..];
+            }
+            Ok::<(), Error>(())
+        };
+        let mut sent = None;
+        for (run, first) in (0..rows).step_by(stride).enumerate() {
             let places = first..rows.min(first + stride);
             let mut step = fill(gpu, program, places.clone());
             step.rows = places.len() as u32;
@@ -224,24 +249,14 @@ impl GpuExecutor {
                     dispatch.record(&mut pass, &step);
                 }
             }
-            let mut offset = 0;
-            for &(buffer, columns) in &outputs {
-                let bytes = 4 * (columns * stride) as u64;
-                encoder.copy_buffer_to_buffer(buffer, 0, &readback, offset, bytes);
-                offset += bytes;
+            let readback = &readbacks[run % 2];
+            let pending = readback.submit(gpu, encoder, &sources);
+            if let Some((readback, sent)) = sent.replace((readback, (places, pending))) {
+                take(readback, sent)?;
             }
-            gpu.run(encoder)?;
-            let mut values = &gpu.fetch(&readback, numbers)?[..];
-            for (matrix, &(_, columns)) in matrices.iter_mut().zip(&outputs) {
-                for column in 0..columns {
-                    let source = &values[column * stride..][..places.len()];
-                    let target = &mut matrix.column_mut(column)[places.clone()];
-                    for (target, &value) in target.iter_mut().zip(source) {
-                        *target = f64::from(value);
-                    }
-                }
-                values = &values[columns * stride..];
-            }
+        }
+        if let Some((readback, sent)) = sent {
+            take(readback, sent)?;
         }
         Ok(matrices)
     }
@@ -307,7 +322,7 @@ impl Session {
             first_moment: gpu.buffer("first moment", count),
             second_moment: gpu.buffer("second moment", count),
             losses: gpu.buffer("losses", LOSSES),
-            gate: gpu.buffer("gate", size_of::<Gate>() / 4),
+            gate: gpu.buffer("gate", GATE),
             average: gpu.buffer("average", if averages { count } else { 1 }),
         })?;
         if averages {
@@ -344,7 +359,7 @@ impl Session {
         Ok(Session {
             program,
             path,
-            back: gpu.readback(LOSSES + size_of::<Gate>() / 4),
+            back: Readback::new(gpu, LOSSES + GATE)?,
             optimizer,
             batches,
             training: training.clone(),
@@ -384,8 +399,8 @@ impl Session {
             .collect()
     }
 
-    /// Submits runs of rows; after those that end a step (`last`), the update, if `update`.
-    fn submit(&self, gpu: &Gpu, runs: &[(Step, bool)], update: bool) -> Result<()> {
+    /// Runs of rows as commands; after those that end a step (`last`), the update, if `update`.
+    fn record(&self, gpu: &Gpu, runs: &[(Step, bool)], update: bool) -> wgpu::CommandEncoder {
         self.write_steps(gpu, runs);
         let mut encoder = gpu.encoder();
         {
@@ -397,7 +412,7 @@ impl Session {
                 }
             }
         }
-        gpu.run(encoder)
+        encoder
     }
 
     fn write_steps(&self, gpu: &Gpu, runs: &[(Step, bool)]) {
@@ -440,21 +455,32 @@ impl Session {
         }
         let mut queue: Vec<(Step, bool)> = Vec::new();
         let mut planned = 0;
+        // While the device has one submission, the host makes the next.
+        let mut sent: Option<(wgpu::SubmissionIndex, usize)> = None;
+        let mut latest = Instant::now();
         while planned < steps || !queue.is_empty() {
             while planned < steps && queue.len() < self.runs_per_submission {
                 queue.extend(self.runs(plan, self.step + planned as u64, planned));
                 planned += 1;
             }
             let count = queue.len().min(self.runs_per_submission);
-            let begin = Instant::now();
-            self.submit(gpu, &queue[..count], true)?;
+            let submission = gpu.submit(self.record(gpu, &queue[..count], true));
             queue.drain(..count);
-            // Towards the length wanted, at most four times longer at a time.
-            let share = SUBMISSION.as_secs_f64() / begin.elapsed().as_secs_f64().max(1e-6);
-            let wanted = count as f64 * share.min(4.0);
-            self.runs_per_submission = (wanted as usize).clamp(1, RING);
+            if let Some((before, count)) = sent.replace((submission, count)) {
+                gpu.wait(before)?;
+                self.pace(count, latest.elapsed());
+                latest = Instant::now();
+            }
         }
         self.taken(gpu, steps)
+    }
+
+    /// Takes to heart how long a submission of `count` runs took.
+    fn pace(&mut self, count: usize, took: Duration) {
+        // Towards the length wanted, at most four times longer at a time.
+        let share = SUBMISSION.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let wanted = count as f64 * share.min(4.0);
+        self.runs_per_submission = (wanted as usize).clamp(1, RING);
     }
 
     /// What came of `steps` steps that were submitted.
@@ -475,16 +501,13 @@ impl Session {
 
     /// The first losses, and the gate.
     fn losses(&self, gpu: &Gpu, count: usize) -> Result<(Vec<f64>, Gate)> {
-        let mut encoder = gpu.encoder();
-        let optimizer = &self.optimizer;
-        let (bytes, gate_bytes) = (4 * count as u64, size_of::<Gate>() as u64);
-        encoder.copy_buffer_to_buffer(&optimizer.losses, 0, &self.back, 0, bytes);
-        encoder.copy_buffer_to_buffer(&optimizer.gate, 0, &self.back, bytes, gate_bytes);
-        gpu.run(encoder)?;
-        let mut values = gpu.fetch(&self.back, count + gate_bytes as usize / 4)?;
+        let Optimizer { losses, gate, .. } = &self.optimizer;
+        let sources = [(losses, count), (gate, GATE)];
+        let pending = self.back.submit(gpu, gpu.encoder(), &sources);
+        let mut values = self.back.finish(gpu, pending)?;
         let gate = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&values[count..]));
         values.truncate(count);
-        Ok((widen(values), gate))
+        Ok((widen(&values), gate))
     }
 
     /// Lets steps through again.
@@ -498,8 +521,8 @@ impl Session {
     }
 }
 
-fn widen(values: Vec<f32>) -> Vec<f64> {
-    values.into_iter().map(f64::from).collect()
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
 }
 
 impl Executor for GpuExecutor {
@@ -515,9 +538,8 @@ impl Executor for GpuExecutor {
     }
 
     fn parameters(&mut self) -> Result<Vec<f64>> {
-        Ok(widen(
-            self.gpu.read(&self.parameters, self.plan.layout.len())?,
-        ))
+        let count = self.plan.layout.len();
+        Ok(widen(&self.gpu.read(&self.parameters, count)?))
     }
 
     fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
@@ -562,30 +584,35 @@ impl Executor for GpuExecutor {
         let session = started(&mut self.session)?;
         let runs = session.runs(&self.plan, session.step, 0);
         for run in runs {
-            session.submit(&self.gpu, &[run], false)?;
+            self.gpu.run(session.record(&self.gpu, &[run], false))?;
         }
         let loss = session.losses(&self.gpu, 1)?.0[0];
-        let gradient = self
-            .gpu
-            .read(&session.optimizer.gradient, self.plan.layout.len())?;
-        Ok((loss, widen(gradient)))
+        let count = self.plan.layout.len();
+        let gradient = self.gpu.read(&session.optimizer.gradient, count)?;
+        Ok((loss, widen(&gradient)))
     }
 
     fn state(&mut self) -> Result<TrainingState> {
-        let parameters = self.parameters()?;
         let session = started(&mut self.session)?;
         let count = self.plan.layout.len();
-        let moments = &session.optimizer;
+        let optimizer = &session.optimizer;
+        let mut sources = vec![
+            (&self.parameters, count),
+            (&optimizer.first_moment, count),
+            (&optimizer.second_moment, count),
+        ];
+        if session.training.optimizer.average > 0.0 {
+            sources.push((&optimizer.average, count));
+        }
+        let values = self.gpu.read_all(&sources)?;
+        let mut parts = values.chunks(count.max(1)).map(widen);
+        let mut next = || parts.next().unwrap_or_default();
         Ok(TrainingState {
             step: session.step,
-            parameters,
-            first_moment: widen(self.gpu.read(&moments.first_moment, count)?),
-            second_moment: widen(self.gpu.read(&moments.second_moment, count)?),
-            average: if session.training.optimizer.average > 0.0 {
-                widen(self.gpu.read(&moments.average, count)?)
-            } else {
-                Vec::new()
-            },
+            parameters: next(),
+            first_moment: next(),
+            second_moment: next(),
+            average: next(),
             rate_factor: session.rate_factor,
         })
     }

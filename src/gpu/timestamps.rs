@@ -4,6 +4,7 @@ use crate::executor::KernelTime;
 use super::device::Gpu;
 use super::dispatch::Dispatch;
 use super::kernels::Step;
+use super::readback::Readback;
 use super::ring::Ring;
 
 /// Dispatches timed in one submission: two timestamps each, of the 4,096 that a query set may hold.
@@ -55,7 +56,7 @@ fn ticks(gpu: &Gpu, ring: &Ring, dispatches: &[(usize, &Step, &Dispatch)]) -> Re
     });
     // Numbers of four bytes, two to a timestamp.
     let numbers = 2 * count as usize;
-    let back = gpu.readback(numbers);
+    let back = Readback::new(gpu, numbers)?;
     let mut encoder = gpu.encoder();
     for (number, &(place, step, dispatch)) in dispatches.iter().enumerate() {
         let first = 2 * number as u32;
@@ -71,9 +72,8 @@ fn ticks(gpu: &Gpu, ring: &Ring, dispatches: &[(usize, &Step, &Dispatch)]) -> Re
         dispatch.record(&mut pass, step);
     }
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-    encoder.copy_buffer_to_buffer(&resolved, 0, &back, 0, bytes);
-    gpu.run(encoder)?;
-    let stamps = gpu.fetch(&back, numbers)?;
+    let pending = back.submit(gpu, encoder, &[(&resolved, numbers)]);
+    let stamps = back.finish(gpu, pending)?;
     let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&stamps);
     // A driver's clock may step back.
     Ok(stamps
