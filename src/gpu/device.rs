@@ -10,6 +10,9 @@ use super::readback::Readback;
 /// software adapter on a busy machine may need some time for its first one.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// As many numbers as several buffers may be copied back through one: 64 MiB, below every adapter's limit for a buffer.
+const MOST_READ: usize = 1 << 24;
+
 /// A WebGPU adapter: a GPU as one of the machine's drivers offers it.
 pub struct Adapter {
     adapter: wgpu::Adapter,
@@ -258,7 +261,14 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::wait`]; [`Error::GpuLimit`] where the device has no memory to copy through.
     pub fn read_all(&self, sources: &[(&wgpu::Buffer, usize)]) -> Result<Vec<f32>> {
-        let readback = Readback::new(self, sources.iter().map(|(_, count)| count).sum())?;
+        let numbers = sources.iter().map(|(_, count)| count).sum();
+        if numbers > MOST_READ && sources.len() > 1 {
+            let parts = sources
+                .iter()
+                .map(|&(buffer, count)| self.read(buffer, count));
+            return Ok(parts.collect::<Result<Vec<_>>>()?.concat());
+        }
+        let readback = Readback::new(self, numbers)?;
         readback.finish(self, readback.submit(self, self.encoder(), sources))
     }
 

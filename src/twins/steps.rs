@@ -8,6 +8,23 @@ use crate::gpu::program::Program;
 use crate::gpu::sizes::Sizes;
 use crate::matrix::Matrix;
 
+/// Several buffers come back one after another, through one copy or, where they are too large for that, through several.
+#[test]
+fn buffers_read_together() {
+    let bench = Bench::new();
+    for filler in [3, 1 << 24] {
+        let first = bench.filled(&[1.0, 2.0, 3.0, 4.0]);
+        let middle = bench.gpu.buffer("filler", filler);
+        let last = bench.filled(&[5.0, 6.0]);
+        let sources = [(&first, 3), (&middle, filler), (&last, 2)];
+        let got = bench.gpu.read_all(&sources).unwrap();
+        assert_eq!(got.len(), 3 + filler + 2);
+        assert_eq!(got[..3], [1.0, 2.0, 3.0]);
+        assert!(got[3..3 + filler].iter().all(|&number| number == 0.0));
+        assert_eq!(got[3 + filler..], [5.0, 6.0]);
+    }
+}
+
 /// The rows that a step visits, with and without a shuffle, from data in two segments.
 #[test]
 fn gather_rows() {
