@@ -218,7 +218,9 @@ impl GpuExecutor {
             .collect();
         let numbers = sources.iter().map(|(_, count)| count).sum();
         // While the device has one run of rows, the host takes the one before it and sends the one behind it.
-        let readbacks = [Readback::new(gpu, numbers)?, Readback::new(gpu, numbers)?];
+        let readbacks = (0..rows.div_ceil(stride).min(2))
+            .map(|_| Readback::new(gpu, numbers))
+            .collect::<Result<Vec<_>>>()?;
         let mut take = |readback: &Readback, (places, pending): (Range<usize>, Pending)| {
             let mut values = &readback.finish(gpu, pending)?[..];
             for (matrix, &(_, columns)) in matrices.iter_mut().zip(&outputs) {
@@ -249,7 +251,7 @@ impl GpuExecutor {
                     dispatch.record(&mut pass, &step);
                 }
             }
-            let readback = &readbacks[run % 2];
+            let readback = &readbacks[run % readbacks.len()];
             let pending = readback.submit(gpu, encoder, &sources);
             if let Some((readback, sent)) = sent.replace((readback, (places, pending))) {
                 take(readback, sent)?;
