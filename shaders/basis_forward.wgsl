@@ -1,5 +1,4 @@
-// output[m] = product over the factors (d, n) of term m of p_n(u_d), with u the bounded input. One invocation takes one
-// term of four rows. Twin: `forward` in src/cpu/basis.rs.
+// output[m] = term m of the basis. One invocation takes one term of four rows. Twin: `forward` in src/cpu/basis.rs.
 
 @group(1) @binding(3) var<storage, read_write> output: array<vec4<f32>>;
 
@@ -9,12 +8,5 @@ fn basis_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     if 4u * quad >= step.rows {
         return;
     }
-    let first = group.y * op.pitch;
-    let factors = terms[first];
-    var product = vec4(1.0);
-    for (var k = 1u; k <= factors; k++) {
-        let factor = terms[first + k];
-        product *= polynomial(factor & 0xFFFFu, input_at(factor >> 16u, quad).value).value;
-    }
-    output[group.y * (step.stride / 4u) + quad] = product;
+    output[at(group.y, quad)] = term(group.y, quad);
 }

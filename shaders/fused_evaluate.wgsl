@@ -29,17 +29,12 @@ fn keep(index: u32, value: f32) {
     }
 }
 
-fn gradient(d: u32, quad: u32) -> u32 {
-    return cell(GRADIENT + d, quad);
+fn put_aside(column: u32, quad: u32, value: vec4<f32>) {
+    aside[own_aside + cell(column, quad)] = value;
 }
 
-fn aside_at(column: u32, quad: u32) -> u32 {
-    return own_aside + cell(column, quad);
-}
-
-/// Where parameter `i` of the k-th active column is put aside.
-fn aside_parameter(i: u32, k: u32, quad: u32) -> u32 {
-    return aside_at(op.aside + op.active_count * (1u + i) + k, quad);
+fn put_aside_before(column: u32, quad: u32) -> vec4<f32> {
+    return aside[own_aside + cell(column, quad)];
 }
 
 /// Which of four rows are rows of the batch, as numbers to multiply by.
@@ -77,45 +72,6 @@ fn gather(first: u32, end: u32, lane: u32) {
     workgroupBarrier();
 }
 
-/// The matrix of a triangular map.
-fn matrix(first: u32, i: u32, j: u32) -> f32 {
-    return trained(first + i * DIMS + j);
-}
-
-/// y = L U x, by way of the columns OTHER.
-fn mix_forward(lane: u32) {
-    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
-        let i = item / QUADS;
-        let quad = item % QUADS;
-        let x = tile[state(i, quad)];
-        aside[aside_at(op.mix_aside + i, quad)] = x;
-        var sum = exp(trained(op.log_diagonal + i)) * x;
-        for (var j = i + 1u; j < DIMS; j++) {
-            sum += matrix(op.upper, i, j) * tile[state(j, quad)];
-        }
-        tile[cell(OTHER + i, quad)] = sum;
-        aside[aside_at(op.mix_aside + DIMS + i, quad)] = sum;
-        if i == 0u {
-            var gain = 0.0;
-            for (var j = 0u; j < DIMS; j++) {
-                gain += trained(op.log_diagonal + j);
-            }
-            tile[cell(LOG_DET, quad)] += gain;
-        }
-    }
-    workgroupBarrier();
-    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
-        let i = item / QUADS;
-        let quad = item % QUADS;
-        var sum = tile[cell(OTHER + i, quad)];
-        for (var j = 0u; j < i; j++) {
-            sum += matrix(op.lower, i, j) * tile[cell(OTHER + j, quad)];
-        }
-        tile[state(i, quad)] = sum;
-    }
-    workgroupBarrier();
-}
-
 /// The sum over the tile's rows of the products of two columns.
 fn product(a: u32, b: u32) -> f32 {
     var sum = 0.0;
@@ -130,7 +86,7 @@ fn mix_backward(rows: f32, lane: u32) {
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let i = item / QUADS;
         let quad = item % QUADS;
-        tile[cell(OTHER + i, quad)] = aside[aside_at(op.mix_aside + DIMS + i, quad)];
+        tile[cell(OTHER + i, quad)] = put_aside_before(op.mix_aside + DIMS + i, quad);
     }
     workgroupBarrier();
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
@@ -142,7 +98,7 @@ fn mix_backward(rows: f32, lane: u32) {
         }
         tile[cell(OTHER_GRADIENT + j, quad)] = sum;
         // What went into U.
-        tile[state(j, quad)] = aside[aside_at(op.mix_aside + j, quad)];
+        tile[state(j, quad)] = put_aside_before(op.mix_aside + j, quad);
     }
     for (var item = lane; item < DIMS * DIMS; item += THREADS) {
         let i = item / DIMS;
@@ -180,33 +136,16 @@ fn mix_backward(rows: f32, lane: u32) {
     workgroupBarrier();
 }
 
-fn coupling_forward(lane: u32) {
-    for (var item = lane; item < op.active_count * QUADS; item += THREADS) {
-        let k = item / QUADS;
-        let quad = item % QUADS;
-        let place = state(op.active_first + k, quad);
-        let x = tile[place];
-        aside[aside_at(op.aside + k, quad)] = x;
-        for (var i = 0u; i < op.each; i++) {
-            aside[aside_parameter(i, k, quad)] = parameter(i, k, quad);
-        }
-        let moved = transform_forward(x, k, quad);
-        tile[place] = moved.value;
-        tile[cell(LOG_DET + k, quad)] += moved.log_slope;
-    }
-    workgroupBarrier();
-}
-
 fn coupling_backward(first: u32, end: u32, lane: u32) {
     for (var item = lane; item < op.active_count * QUADS; item += THREADS) {
         let k = item / QUADS;
         let quad = item % QUADS;
         let d = op.active_first + k;
-        let x = aside[aside_at(op.aside + k, quad)];
+        let x = put_aside_before(op.aside + k, quad);
         tile[state(d, quad)] = x;
         for (var i = 0u; i < op.each; i++) {
             // In the place where its gradient will lie.
-            store_gradient(i, k, quad, aside[aside_parameter(i, k, quad)]);
+            store_gradient(i, k, quad, put_aside_before(parameter_aside(i, k), quad));
         }
         let of_log_slope = -step.share * present(first, end, quad);
         tile[gradient(d, quad)] = transform_backward(x, tile[gradient(d, quad)], of_log_slope, k, quad);
@@ -370,6 +309,7 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             } else if op.mixed != 0u {
                 mix_forward(lane);
             }
+            expand(back, lane);
             for (var network = 0u; network < op.networks; network++) {
                 // On the way back the parameters that it gives are there already.
                 condition(network, select(op.depth, op.depth - 1u, back), lane);
@@ -379,7 +319,10 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             }
             if !back {
                 coupling_forward(lane);
-            } else if op.mixed != 0u {
+                continue;
+            }
+            expand_backward(lane);
+            if op.mixed != 0u {
                 mix_backward(f32(min(ROWS, end - first)), lane);
             }
         }

@@ -80,7 +80,7 @@ fn kernels_are_what_their_table_says() {
             })
             .collect();
         bindings.sort_by_key(|&(binding, _)| binding);
-        assert_eq!(bindings, kernel.bindings(), "{kernel:?}");
+        assert_eq!(bindings, kernel.bindings()[..], "{kernel:?}");
         let storage = bindings
             .iter()
             .filter(|(_, access)| *access != Access::Uniform)

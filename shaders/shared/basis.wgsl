@@ -1,17 +1,26 @@
-// What both passes through a polynomial basis share. Rows come in fours: `quad` counts four rows.
+// The terms of a polynomial basis, from a table of theirs; `basis_input` gives four rows of an input dimension.
+//
+// Term m: the number of its factors at op.first + m * op.pitch, then each factor's dimension * 65536 + degree. From
+// op.dimensions on: for each input dimension, where its list of terms begins; then one more; then the lists.
 
 struct Polynomial {
     value: vec4<f32>,
     slope: vec4<f32>,
 }
 
-@group(1) @binding(0) var<uniform> op: Basis;
-// Term m: the number of its factors at m * op.pitch, then each factor's dimension * 65536 + degree. Behind the terms, from
-// op.dimensions on: for each input dimension, where its list of terms begins; then one more; then the lists.
-@group(1) @binding(1) var<storage, read> terms: array<u32>;
-@group(1) @binding(2) var<storage, read> input: array<vec4<f32>>;
-
 /// The bounded input and its slope.
 fn input_at(d: u32, quad: u32) -> Bounded {
-    return bounded(input[(op.input_first + d) * (step.stride / 4u) + quad], op.input_bound);
+    return bounded(basis_input(d, quad), op.input_bound);
+}
+
+/// The product over the factors (d, n) of term m of p_n(u_d), with u the bounded input.
+fn term(m: u32, quad: u32) -> vec4<f32> {
+    let first = op.first + m * op.pitch;
+    let factors = terms[first];
+    var product = vec4(1.0);
+    for (var k = 1u; k <= factors; k++) {
+        let factor = terms[first + k];
+        product *= polynomial(factor & 0xFFFFu, input_at(factor >> 16u, quad).value).value;
+    }
+    return product;
 }

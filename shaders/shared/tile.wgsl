@@ -22,6 +22,10 @@ fn state(d: u32, quad: u32) -> u32 {
     return cell(STATE + d, quad);
 }
 
+fn gradient(d: u32, quad: u32) -> u32 {
+    return cell(GRADIENT + d, quad);
+}
+
 /// Four rows of parameter `i` of the k-th active column.
 fn parameter(i: u32, k: u32, quad: u32) -> vec4<f32> {
     return tile[cell(op.head + i * op.by_parameter + k * op.by_column, quad)];
@@ -35,6 +39,11 @@ fn store_gradient(i: u32, k: u32, quad: u32, value: vec4<f32>) {
 /// Four parameters, `pitch` apart.
 fn four_trained(first: u32, pitch: u32) -> vec4<f32> {
     return vec4(trained(first), trained(first + pitch), trained(first + 2u * pitch), trained(first + 3u * pitch));
+}
+
+/// The matrix of a triangular map.
+fn matrix(first: u32, i: u32, j: u32) -> f32 {
+    return trained(first + i * DIMS + j);
 }
 
 /// Four rows of four neighbouring columns, from a place on.

@@ -10,6 +10,7 @@ use super::kernels::{
     TILE, WeightForm,
 };
 use super::pipelines::{Pipeline, Pipelines};
+use super::terms;
 
 /// How many groups a dispatch has, given the rows at hand.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub enum Grid {
     Tiles(u32),
     /// This many groups for each split of the rows.
     Splits(u32, u32),
+    /// One group for each so many rows.
+    RowTiles(u32),
     /// One group for each `GROUP` numbers, however many rows there are.
     Numbers(u32),
 }
@@ -36,6 +39,7 @@ impl Grid {
             Grid::Quads(across) => [step.rows.div_ceil(4 * GROUP), across, 1],
             Grid::Tiles(across) => [step.rows.div_ceil(TILE), across, 1],
             Grid::Splits(x, y) => [x, y, step.rows.div_ceil(step.rows_per_split)],
+            Grid::RowTiles(tile) => [step.rows.div_ceil(tile), 1, 1],
             Grid::Numbers(numbers) => {
                 let groups = numbers.div_ceil(GROUP);
                 let x = groups.min(MAX_GROUPS);
@@ -242,35 +246,19 @@ impl Builder<'_> {
         Ok(Some(dispatch))
     }
 
-    /// The record of a basis, and the table of its terms as `shaders/shared/basis.wgsl` reads it.
+    /// The record of a basis, and the table of its terms.
     fn basis_tables(&self, op: &Basis) -> (wgpu::Buffer, wgpu::Buffer) {
-        let pitch = 1 + op.terms.iter().map(Vec::len).max().unwrap_or(0);
-        let mut table = vec![0u32; pitch * op.terms.len()];
-        for (row, term) in table.chunks_exact_mut(pitch).zip(&op.terms) {
-            row[0] = term.len() as u32;
-            for (entry, &(d, n)) in row[1..].iter_mut().zip(term) {
-                *entry = (d << 16 | n) as u32;
-            }
-        }
-        let dimensions = table.len();
-        let mut lists: Vec<u32> = Vec::new();
-        for d in 0..=op.input.count {
-            table.push((dimensions + op.input.count + 1 + lists.len()) as u32);
-            let with_d = op.terms.iter().enumerate();
-            let with_d = with_d.filter(|(_, term)| term.iter().any(|&(e, _)| e == d));
-            lists.extend(with_d.map(|(m, _)| m as u32));
-        }
-        table.extend(lists);
-        let record = kernels::Basis {
-            input_first: op.input.first as u32,
-            pitch: pitch as u32,
-            dimensions: dimensions as u32,
-            input_bound: op.input_bound as f32,
-        };
-        let buffer = self.gpu.buffer("terms", table.len());
-        let bytes = bytemuck::cast_slice(&table);
+        let mut table = Vec::new();
+        let record = terms::add(&mut table, op);
+        (self.gpu.uniform("basis", &record), self.table(&table))
+    }
+
+    /// A table of terms, on the device.
+    fn table(&self, terms: &[u32]) -> wgpu::Buffer {
+        let buffer = self.gpu.buffer("terms", terms.len());
+        let bytes = bytemuck::cast_slice(terms);
         self.gpu.queue.write_buffer(&buffer, 0, bytes);
-        (self.gpu.uniform("basis", &record), buffer)
+        buffer
     }
 
     pub fn basis_forward(&self, op: &Basis) -> Result<Dispatch> {
@@ -558,10 +546,40 @@ impl Builder<'_> {
         )
     }
 
-    /// Loss and gradient in two dispatches, the update in two more.
-    pub fn fused(
+    /// A fused kernel that reads `input` and writes `outputs`.
+    fn fused(
         &self,
         fused: &Fused,
+        grid: Grid,
+        input: &wgpu::Buffer,
+        outputs: &[&wgpu::Buffer],
+    ) -> Result<Dispatch> {
+        let layers = self.gpu.uniforms("layers", &fused.layers);
+        let maps = self.gpu.uniforms("linear maps", &fused.maps);
+        let mut buffers = vec![&layers, self.parameters, &maps, input];
+        buffers.extend(outputs);
+        let terms = fused.shape.family.map(|_| self.table(&fused.terms));
+        buffers.extend(&terms);
+        self.dispatch(Kernel::Fused(fused.shape), grid, &buffers)
+    }
+
+    pub fn fused_forward(&self, fused: &Fused, log_det: &wgpu::Buffer) -> Result<Dispatch> {
+        let grid = Grid::RowTiles(fused.rows_per_group as u32);
+        let [x, z] = [self.plan.data(), self.plan.latent()].map(|state| &self.buffers[state]);
+        self.fused(fused, grid, x, &[z, log_det])
+    }
+
+    pub fn fused_inverse(&self, fused: &Fused) -> Result<Dispatch> {
+        let grid = Grid::RowTiles(fused.rows_per_group as u32);
+        let [x, z] = [self.plan.data(), self.plan.latent()].map(|state| &self.buffers[state]);
+        self.fused(fused, grid, z, &[x])
+    }
+
+    /// Loss and gradient in two dispatches, the update in two more; `groups` groups share a full batch.
+    pub fn fused_step(
+        &self,
+        fused: &Fused,
+        groups: usize,
         data: &Data,
         optimizer: &Optimizer,
     ) -> Result<(Vec<Dispatch>, Vec<Dispatch>)> {
@@ -570,26 +588,13 @@ impl Builder<'_> {
             unreachable!("fused where the data fit one binding")
         };
         let parameters = self.plan.layout.len();
-        let layers = gpu.uniforms("layers", &fused.layers);
-        let maps = gpu.uniforms("linear maps", &fused.maps);
-        let aside = 4 * (fused.shape.aside * fused.shape.quads) as usize * fused.groups;
+        let aside = 4 * (fused.shape.aside * fused.shape.quads) as usize * groups;
         let aside = gpu.buffer("columns put aside", aside);
-        let partials = gpu.buffer("partial gradients", fused.groups * parameters);
-        let loss_partials = gpu.buffer("partial losses", fused.groups);
+        let partials = gpu.buffer("partial gradients", groups * parameters);
+        let loss_partials = gpu.buffer("partial losses", groups);
         let norms = gpu.buffer("partial norms", 2 * parameters.div_ceil(GROUP as usize));
-        let evaluate = self.dispatch(
-            Kernel::FusedEvaluate(fused.shape),
-            Grid::Splits(1, 1),
-            &[
-                &layers,
-                self.parameters,
-                &maps,
-                rows,
-                &aside,
-                &partials,
-                &loss_partials,
-            ],
-        )?;
+        let outputs = [&aside, &partials, &loss_partials];
+        let evaluate = self.fused(fused, Grid::Splits(1, 1), rows, &outputs)?;
         let sum = self.dispatch(
             Kernel::SumGradient,
             Grid::Numbers(parameters as u32),

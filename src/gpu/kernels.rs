@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON, Fault};
@@ -115,6 +116,8 @@ record! {
     /// A polynomial basis.
     Basis {
         input_first: u32,
+        /// Where its terms begin in the table of all.
+        first: u32,
         /// The distance between two terms in their table.
         pitch: u32,
         /// Where the lists by dimension begin in the table.
@@ -267,7 +270,7 @@ pub enum Kernel {
     GradientNorm,
     Clip,
     AdamW,
-    FusedEvaluate(Shape),
+    Fused(Shape),
     SumGradient,
     CeilingMultiplyAdds,
     CeilingCopy,
@@ -362,7 +365,7 @@ impl Elementwise {
         (Elementwise::Spline, Heads::One),
     ];
 
-    fn file(self) -> File {
+    pub fn file(self) -> File {
         match self {
             Elementwise::Affine => file!("shared/transform_affine.wgsl"),
             Elementwise::Additive => file!("shared/transform_additive.wgsl"),
@@ -392,17 +395,19 @@ impl Heads {
 const NUMBERS: File = file!("shared/numbers.wgsl");
 const SUM: File = file!("shared/sum.wgsl");
 const SQUARES: File = file!("shared/squares.wgsl");
-const BOUNDED: File = file!("shared/bounded.wgsl");
-const PARAMETERS: File = file!("shared/parameters_storage.wgsl");
-const MOVED: File = file!("shared/moved.wgsl");
+pub const BOUNDED: File = file!("shared/bounded.wgsl");
+pub const PARAMETERS: File = file!("shared/parameters_storage.wgsl");
+pub const PARAMETERS_UNIFORM: File = file!("shared/parameters_uniform.wgsl");
+pub const MOVED: File = file!("shared/moved.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
 const SPLITS: File = file!("shared/splits.wgsl");
 const SPLIT_GRADIENTS: File = file!("shared/split_gradients.wgsl");
 const SPLIT_LOSSES: File = file!("shared/split_losses.wgsl");
-const OUTER: File = file!("shared/outer.wgsl");
+pub const OUTER: File = file!("shared/outer.wgsl");
 const PRODUCT: File = file!("shared/product.wgsl");
 const TRIANGULAR: File = file!("shared/triangular.wgsl");
-const BASIS: File = file!("shared/basis.wgsl");
+pub const BASIS: File = file!("shared/basis.wgsl");
+pub const BASIS_SLOPES: File = file!("shared/basis_slopes.wgsl");
 
 impl Kernel {
     /// Every kernel in every variant, for tests that must see them all.
@@ -436,7 +441,7 @@ impl Kernel {
             Kernel::CeilingMultiplyAdds,
             Kernel::CeilingCopy,
         ];
-        all.extend(Shape::examples().map(Kernel::FusedEvaluate));
+        all.extend(Shape::examples().map(Kernel::Fused));
         for (map, heads) in Elementwise::ALL {
             all.extend([
                 Kernel::CouplingForward(map, heads),
@@ -492,7 +497,7 @@ impl Kernel {
             Kernel::GradientNorm => "gradient_norm",
             Kernel::Clip => "clip",
             Kernel::AdamW => "adamw",
-            Kernel::FusedEvaluate(_) => "fused_evaluate",
+            Kernel::Fused(shape) => shape.pass.name(),
             Kernel::SumGradient => "sum_gradient",
             Kernel::CeilingMultiplyAdds => "ceiling_multiply_adds",
             Kernel::CeilingCopy => "ceiling_copy",
@@ -501,7 +506,7 @@ impl Kernel {
 
     /// Whether hardware GPUs run it; else it is in the shape that suits software adapters alone.
     pub fn is_for_hardware(self) -> bool {
-        !matches!(self, Kernel::FusedEvaluate(shape) if shape.lanes == Lanes::Few)
+        !matches!(self, Kernel::Fused(shape) if shape.lanes == Lanes::Few)
     }
 
     fn files(self) -> Vec<File> {
@@ -545,20 +550,16 @@ impl Kernel {
                 }
                 files
             }
-            Kernel::BasisForward(family) => vec![
-                NUMBERS,
-                BOUNDED,
-                BASIS,
-                basis_file(family),
-                file!("basis_forward.wgsl"),
-            ],
-            Kernel::BasisBackward(family) => vec![
-                NUMBERS,
-                BOUNDED,
-                BASIS,
-                basis_file(family),
-                file!("basis_backward.wgsl"),
-            ],
+            Kernel::BasisForward(family) => {
+                let mut files = basis_files(family);
+                files.push(file!("basis_forward.wgsl"));
+                files
+            }
+            Kernel::BasisBackward(family) => {
+                let mut files = basis_files(family);
+                files.extend([BASIS_SLOPES, file!("basis_backward.wgsl")]);
+                files
+            }
             Kernel::LinearBackwardWeights(form) => {
                 let mut files = vec![file!("shared/linear_backward_weights.wgsl")];
                 if form != WeightForm::Tiled {
@@ -637,28 +638,7 @@ impl Kernel {
             Kernel::GradientNorm => vec![SUM, SQUARES, file!("gradient_norm.wgsl")],
             Kernel::Clip => vec![SUM, SQUARES, file!("clip.wgsl")],
             Kernel::AdamW => vec![SQUARES, file!("adamw.wgsl")],
-            Kernel::FusedEvaluate(shape) => {
-                let mut files = activation_files(shape.activation);
-                if shape.activation.is_none() {
-                    files.push(file!("shared/slope_none.wgsl"));
-                }
-                files.extend(density_files(shape.base));
-                files.extend([
-                    match shape.uniform {
-                        true => file!("shared/parameters_uniform.wgsl"),
-                        false => PARAMETERS,
-                    },
-                    BOUNDED,
-                    MOVED,
-                    shape.transform.file(),
-                    file!("shared/shuffle.wgsl"),
-                    OUTER,
-                    file!("shared/tile.wgsl"),
-                    shape.lanes.file(),
-                    file!("fused_evaluate.wgsl"),
-                ]);
-                files
-            }
+            Kernel::Fused(shape) => shape.files(),
             Kernel::SumGradient => vec![
                 SUM,
                 SQUARES,
@@ -673,9 +653,10 @@ impl Kernel {
     }
 
     /// The bindings of group 1: number and access.
-    pub fn bindings(self) -> &'static [(u32, Access)] {
+    pub fn bindings(self) -> Cow<'static, [(u32, Access)]> {
         use Access::{Read, Uniform, Write};
-        match self {
+        Cow::Borrowed(match self {
+            Kernel::Fused(shape) => return Cow::Owned(shape.bindings()),
             Kernel::GatherRows => &[(0, Uniform), (1, Read), (2, Write), (3, Write)],
             Kernel::LinearForward(activation, form) => match (activation, form) {
                 (Some(Activation::Silu), Form::NarrowUniform) => &[
@@ -764,41 +745,23 @@ impl Kernel {
                 (5, Write),
                 (6, Write),
             ],
-            Kernel::FusedEvaluate(shape) if shape.uniform => &[
-                (0, Uniform),
-                (1, Uniform),
-                (2, Uniform),
-                (3, Read),
-                (4, Write),
-                (5, Write),
-                (6, Write),
-            ],
-            Kernel::FusedEvaluate(_) => &[
-                (0, Uniform),
-                (1, Read),
-                (2, Uniform),
-                (3, Read),
-                (4, Write),
-                (5, Write),
-                (6, Write),
-            ],
             Kernel::SumGradient => &[(1, Read), (2, Read), (3, Write), (4, Write), (5, Write)],
             Kernel::CeilingMultiplyAdds => &[(0, Write)],
             Kernel::CeilingCopy => &[(0, Read), (1, Write)],
-        }
+        })
     }
 
     /// The whole WGSL of this kernel.
     pub fn source(self) -> Source {
         let mut prelude = prelude();
-        if let Kernel::FusedEvaluate(shape) = self {
+        if let Kernel::Fused(shape) = self {
             prelude += &shape.prelude();
         }
         Source::compose(&prelude, &self.files())
     }
 }
 
-fn activation_files(activation: Option<Activation>) -> Vec<File> {
+pub fn activation_files(activation: Option<Activation>) -> Vec<File> {
     let file = match activation {
         None => file!("shared/activation_identity.wgsl"),
         Some(Activation::Tanh) => file!("shared/activation_tanh.wgsl"),
@@ -814,12 +777,22 @@ fn coupling_files(map: Elementwise, heads: Heads) -> Vec<File> {
 
 fn parameter_file(form: Form) -> File {
     match form {
-        Form::NarrowUniform => file!("shared/parameters_uniform.wgsl"),
+        Form::NarrowUniform => PARAMETERS_UNIFORM,
         _ => PARAMETERS,
     }
 }
 
-fn basis_file(family: Family) -> File {
+fn basis_files(family: Family) -> Vec<File> {
+    vec![
+        NUMBERS,
+        BOUNDED,
+        file!("shared/basis_rows.wgsl"),
+        BASIS,
+        basis_file(family),
+    ]
+}
+
+pub fn basis_file(family: Family) -> File {
     match family {
         Family::Hermite => file!("shared/basis_hermite.wgsl"),
         Family::Legendre => file!("shared/basis_legendre.wgsl"),
@@ -833,7 +806,7 @@ fn base_files(base: Base) -> Vec<File> {
 }
 
 /// The density itself, whatever binding its parameters lie in.
-fn density_files(base: Base) -> Vec<File> {
+pub fn density_files(base: Base) -> Vec<File> {
     vec![
         file!("shared/normal.wgsl"),
         if base.trained {

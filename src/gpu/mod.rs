@@ -16,6 +16,7 @@ mod readback;
 mod ring;
 mod shader;
 pub(crate) mod sizes;
+mod terms;
 mod timestamps;
 
 use std::ops::Range;
@@ -34,7 +35,7 @@ pub use kernels::{Access, Kernel};
 pub use shader::Source;
 
 use dispatch::{Builder, Data, Dispatch, Optimizer};
-use fused::{Fused, Lanes};
+use fused::{Fused, Lanes, Pass};
 use kernels::{Gate, Segment, Step};
 use pipelines::Pipelines;
 use program::{Program, TrainingProgram};
@@ -76,6 +77,32 @@ pub enum GpuPath {
     Fused,
     /// One kernel an op.
     Staged,
+}
+
+impl GpuPath {
+    /// The fused form of a flow; else why it is to be the staged one.
+    ///
+    /// # Errors
+    /// [`Error::GpuLimit`] where it is asked for and the flow has none.
+    fn fused<T>(
+        self,
+        gpu: &Gpu,
+        form: impl FnOnce() -> Result<T, String>,
+    ) -> Result<Result<T, String>> {
+        match (self, form) {
+            (GpuPath::Staged, _) => Ok(Err("as asked".into())),
+            // There it is the slower one.
+            (GpuPath::Auto, _) if gpu.is_software => {
+                Ok(Err("as always on a software adapter".into()))
+            }
+            (GpuPath::Auto, form) => Ok(form()),
+            (GpuPath::Fused, form) => form().map(Ok).map_err(|why| {
+                Error::GpuLimit(format!(
+                    "this flow does not fit the fused path: {why}; leave --gpu-path out"
+                ))
+            }),
+        }
+    }
 }
 
 /// What training keeps between steps.
@@ -157,11 +184,13 @@ impl GpuExecutor {
     /// Has the fused path share its tiles as on a hardware GPU, whatever the adapter: for tests on a software one.
     pub fn share_as_on_hardware(&mut self) {
         self.lanes = Lanes::Many;
+        self.inference = None;
     }
 
-    /// Has the next [`Executor::start`] take this path.
+    /// Has the next [`Executor::start`] take this path, and scoring and sampling as well.
     pub fn set_path(&mut self, path: GpuPath) {
         self.path = path;
+        self.inference = None;
     }
 
     /// Replaces the content of a buffer that lies as the layout does.
@@ -188,8 +217,20 @@ impl GpuExecutor {
     fn inference(&mut self) -> Result<&Program> {
         if self.inference.is_none() {
             let limits = self.gpu.device.limits();
-            let sizes = Sizes::new(&self.plan, &limits, INFERENCE_ROWS, false)?;
-            self.inference = Some(Program::new(self.builder(), sizes)?);
+            let fused =
+                |pass| Fused::to_infer(&self.plan, &limits, self.gpu.is_software, self.lanes, pass);
+            let fused = self.path.fused(&self.gpu, || {
+                Ok((fused(Pass::Forward)?, fused(Pass::Inverse)?))
+            })?;
+            self.inference = Some(match fused {
+                Ok((forward, inverse)) => {
+                    Program::fused(self.builder(), &forward, &inverse, INFERENCE_ROWS)?
+                }
+                Err(_) => {
+                    let sizes = Sizes::new(&self.plan, &limits, INFERENCE_ROWS, false)?;
+                    Program::staged(self.builder(), sizes.rows)?
+                }
+            });
         }
         Ok(self.inference.as_ref().expect("just made"))
     }
@@ -206,7 +247,7 @@ impl GpuExecutor {
         self.inference()?;
         let program = self.inference.as_ref().expect("just made");
         let gpu = &self.gpu;
-        let stride = program.sizes.rows;
+        let stride = program.rows;
         let outputs = outputs(program);
         let mut matrices: Vec<Matrix<f64>> = outputs
             .iter()
@@ -265,8 +306,7 @@ impl GpuExecutor {
 }
 
 /// Uploads some rows of a table into a state of the flow.
-fn upload(gpu: &Gpu, program: &Program, state: usize, x: &Matrix<f64>, rows: Range<usize>) {
-    let stride = program.sizes.rows;
+fn upload(gpu: &Gpu, stride: usize, state: &wgpu::Buffer, x: &Matrix<f64>, rows: Range<usize>) {
     let mut values = vec![0f32; x.columns() * stride];
     for (j, column) in values.chunks_exact_mut(stride).enumerate() {
         for (value, &x) in column.iter_mut().zip(&x.column(j)[rows.clone()]) {
@@ -274,7 +314,7 @@ fn upload(gpu: &Gpu, program: &Program, state: usize, x: &Matrix<f64>, rows: Ran
         }
     }
     gpu.queue
-        .write_buffer(&program.buffers[state], 0, bytemuck::cast_slice(&values));
+        .write_buffer(state, 0, bytemuck::cast_slice(&values));
 }
 
 /// Uploads the training rows, cut so that every piece can be bound.
@@ -333,23 +373,15 @@ impl Session {
             gpu.run(encoder)?;
         }
         let limits = gpu.device.limits();
-        let fused = match path {
-            GpuPath::Staged => Err("as asked".into()),
-            // There it is the slower one.
-            GpuPath::Auto if gpu.is_software => Err("as always on a software adapter".into()),
-            _ if data.segments.len() > 1 => Err("the data take more than one binding".into()),
-            _ => Fused::new(plan, &limits, gpu.is_software, lanes, batches.size()),
-        };
+        let fused = path.fused(gpu, || match data.segments.len() {
+            1 => Fused::to_train(plan, &limits, gpu.is_software, lanes, batches.size()),
+            _ => Err("the data take more than one binding".into()),
+        })?;
         let (program, path) = match fused {
-            Ok(fused) => (
-                TrainingProgram::fused(builder, &fused, &data, &optimizer)?,
-                fused.describe(),
+            Ok((fused, groups)) => (
+                TrainingProgram::fused(builder, &fused, groups, &data, &optimizer)?,
+                format!("fused ({}, in {groups} groups)", fused.describe()),
             ),
-            Err(why) if path == GpuPath::Fused => {
-                return Err(Error::GpuLimit(format!(
-                    "this flow cannot be trained on the fused path: {why}; leave --gpu-path out"
-                )));
-            }
             Err(why) => {
                 let sizes = Sizes::new(plan, &limits, batches.size(), true)?;
                 (
@@ -645,15 +677,15 @@ impl Executor for GpuExecutor {
 
     fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
         check_width(&self.plan, x.columns())?;
-        let (data, latent, dims) = (self.plan.data(), self.plan.latent(), self.plan.dims());
+        let dims = self.plan.dims();
         let out = self.map_rows(
             x.rows(),
             |gpu, program, rows| {
-                upload(gpu, program, data, x, rows);
+                upload(gpu, program.rows, &program.data, x, rows);
                 Step::default()
             },
             |program| program.forward.iter().collect(),
-            |program| vec![(&program.buffers[latent], dims), (&program.log_det, 1)],
+            |program| vec![(&program.latent, dims), (&program.log_det, 1)],
         )?;
         let [z, log_det] = <[_; 2]>::try_from(out).expect("two outputs");
         Ok((z, log_det.into_values()))
@@ -661,15 +693,15 @@ impl Executor for GpuExecutor {
 
     fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
         check_width(&self.plan, z.columns())?;
-        let (data, latent, dims) = (self.plan.data(), self.plan.latent(), self.plan.dims());
+        let dims = self.plan.dims();
         let out = self.map_rows(
             z.rows(),
             |gpu, program, rows| {
-                upload(gpu, program, latent, z, rows);
+                upload(gpu, program.rows, &program.latent, z, rows);
                 Step::default()
             },
             |program| program.inverse.iter().collect(),
-            |program| vec![(&program.buffers[data], dims)],
+            |program| vec![(&program.data, dims)],
         )?;
         let [x] = <[_; 1]>::try_from(out).expect("one output");
         Ok(x)
@@ -677,11 +709,10 @@ impl Executor for GpuExecutor {
 
     fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
         check_width(&self.plan, x.columns())?;
-        let data = self.plan.data();
         let out = self.map_rows(
             x.rows(),
             |gpu, program, rows| {
-                upload(gpu, program, data, x, rows);
+                upload(gpu, program.rows, &program.data, x, rows);
                 Step::default()
             },
             |program| program.forward.iter().collect(),
@@ -692,7 +723,7 @@ impl Executor for GpuExecutor {
     }
 
     fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
-        let (data, dims) = (self.plan.data(), self.plan.dims());
+        let dims = self.plan.dims();
         let count = sample_count(&self.plan, &rows)?;
         let out = self.map_rows(
             count,
@@ -710,7 +741,7 @@ impl Executor for GpuExecutor {
                 let noise = std::iter::once(&program.sample);
                 noise.chain(&program.inverse).collect()
             },
-            |program| vec![(&program.buffers[data], dims)],
+            |program| vec![(&program.data, dims)],
         )?;
         let [x] = <[_; 1]>::try_from(out).expect("one output");
         Ok(x)

@@ -8,12 +8,13 @@ use super::kernels::WeightForm;
 use super::ring::Ring;
 use super::sizes::Sizes;
 
-/// A plan made ready on a device to score and to sample: its buffers, and its ops as lists of dispatches.
+/// A plan made ready on a device to score and to sample.
 pub struct Program {
-    pub sizes: Sizes,
     pub ring: Ring,
-    /// Activation buffers, numbered as in the plan.
-    pub buffers: Vec<wgpu::Buffer>,
+    /// Rows that the buffers hold, a multiple of 4.
+    pub rows: usize,
+    pub data: wgpu::Buffer,
+    pub latent: wgpu::Buffer,
     pub log_det: wgpu::Buffer,
     pub log_prob: wgpu::Buffer,
     /// Data to latent, log-determinant and log-density.
@@ -37,33 +38,81 @@ pub struct TrainingProgram {
     pub rows_per_split: usize,
 }
 
-/// Buffers for rows on their way through columns of these numbers.
+/// Buffers for rows on their way through a plan.
+struct Rows {
+    /// Numbered as in the plan.
+    buffers: Vec<wgpu::Buffer>,
+    log_det: wgpu::Buffer,
+    log_prob: wgpu::Buffer,
+}
+
+impl Rows {
+    /// For `rows` rows, with columns of these numbers.
+    fn new(gpu: &Gpu, widths: &[usize], rows: usize) -> Result<Self> {
+        gpu.allocate("activations", || Rows {
+            buffers: activations(gpu, "activations", widths, rows),
+            log_det: gpu.buffer("log-determinant", rows),
+            log_prob: gpu.buffer("log-density", rows),
+        })
+    }
+}
+
 fn activations(gpu: &Gpu, label: &str, widths: &[usize], rows: usize) -> Vec<wgpu::Buffer> {
     let buffer = |width: &usize| gpu.buffer(label, width * rows);
     widths.iter().map(buffer).collect()
 }
 
 impl Program {
-    pub fn new(builder: Builder<'_>, sizes: Sizes) -> Result<Self> {
-        let (gpu, rows) = (builder.gpu, sizes.rows);
-        let (buffers, log_det, log_prob) = gpu.allocate("activations", || {
-            (
-                activations(gpu, "activations", &builder.plan.widths, rows),
-                gpu.buffer("log-determinant", rows),
-                gpu.buffer("log-density", rows),
-            )
-        })?;
-        let ring = Ring::new(gpu, builder.pipelines);
-        let builder = builder.on(&buffers);
+    /// One kernel an op, on `rows` rows.
+    pub fn staged(builder: Builder<'_>, rows: usize) -> Result<Self> {
+        let memory = Rows::new(builder.gpu, &builder.plan.widths, rows)?;
+        let builder = builder.on(&memory.buffers);
+        let forward = builder.forward(&memory)?;
+        Self::of(builder, rows, &memory, forward, builder.inverse()?)
+    }
+
+    /// One kernel for all ops, on `rows` rows.
+    pub fn fused(
+        builder: Builder<'_>,
+        forward: &Fused,
+        inverse: &Fused,
+        rows: usize,
+    ) -> Result<Self> {
+        let plan = builder.plan;
+        // What lies between data and latent stays in the kernel.
+        let is_kept = |buffer| buffer == plan.data() || buffer == plan.latent();
+        let kept = plan.widths.iter().enumerate();
+        let kept: Vec<usize> = kept
+            .map(|(buffer, &width)| if is_kept(buffer) { width } else { 1 })
+            .collect();
+        let memory = Rows::new(builder.gpu, &kept, rows)?;
+        let builder = builder.on(&memory.buffers);
+        let forward = vec![
+            builder.fused_forward(forward, &memory.log_det)?,
+            builder.base_log_prob(&memory.log_det, &memory.log_prob)?,
+        ];
+        let inverse = vec![builder.fused_inverse(inverse)?];
+        Self::of(builder, rows, &memory, forward, inverse)
+    }
+
+    fn of(
+        builder: Builder<'_>,
+        rows: usize,
+        memory: &Rows,
+        forward: Vec<Dispatch>,
+        inverse: Vec<Dispatch>,
+    ) -> Result<Self> {
+        let plan = builder.plan;
         Ok(Program {
-            forward: builder.forward(&log_det, &log_prob)?,
-            inverse: builder.inverse()?,
+            ring: Ring::new(builder.gpu, builder.pipelines),
+            rows,
+            data: memory.buffers[plan.data()].clone(),
+            latent: memory.buffers[plan.latent()].clone(),
+            log_det: memory.log_det.clone(),
+            log_prob: memory.log_prob.clone(),
+            forward,
+            inverse,
             sample: builder.sample()?,
-            ring,
-            sizes,
-            buffers,
-            log_det,
-            log_prob,
         })
     }
 }
@@ -77,15 +126,8 @@ impl TrainingProgram {
         optimizer: &Optimizer,
     ) -> Result<Self> {
         let (gpu, plan) = (builder.gpu, builder.plan);
-        let Program {
-            buffers,
-            log_det,
-            log_prob,
-            forward,
-            ring,
-            ..
-        } = Program::new(builder, sizes)?;
-        let builder = builder.on(&buffers);
+        let memory = Rows::new(gpu, &plan.widths, sizes.rows)?;
+        let builder = builder.on(&memory.buffers);
         let gradients = gpu.allocate("activation gradients", || {
             activations(
                 gpu,
@@ -95,13 +137,13 @@ impl TrainingProgram {
             )
         })?;
         let backward = gpu.allocate("partial gradients", || {
-            builder.backward(&gradients, optimizer, &log_prob, &sizes)
+            builder.backward(&gradients, optimizer, &memory.log_prob, &sizes)
         })??;
-        let mut evaluate = builder.gather(data, &log_det)?;
-        evaluate.extend(forward);
+        let mut evaluate = builder.gather(data, &memory.log_det)?;
+        evaluate.extend(builder.forward(&memory)?);
         evaluate.extend(backward);
         Ok(TrainingProgram {
-            ring,
+            ring: Ring::new(gpu, builder.pipelines),
             evaluate,
             update: builder.update(optimizer)?,
             rows: sizes.rows,
@@ -109,21 +151,22 @@ impl TrainingProgram {
         })
     }
 
-    /// One kernel for all ops.
+    /// One kernel for all ops; `groups` groups share a full batch.
     pub fn fused(
         builder: Builder<'_>,
         fused: &Fused,
+        groups: usize,
         data: &Data,
         optimizer: &Optimizer,
     ) -> Result<Self> {
         let (evaluate, update) = builder.gpu.allocate("partial gradients", || {
-            builder.fused(fused, data, optimizer)
+            builder.fused_step(fused, groups, data, optimizer)
         })??;
         Ok(TrainingProgram {
             ring: Ring::new(builder.gpu, builder.pipelines),
             evaluate,
             update,
-            rows: fused.rows_per_group * fused.groups,
+            rows: fused.rows_per_group * groups,
             rows_per_split: fused.rows_per_group,
         })
     }
@@ -132,7 +175,10 @@ impl TrainingProgram {
 /// The plan's ops as dispatches.
 impl Builder<'_> {
     /// Data to latent to log-density.
-    fn forward(&self, log_det: &wgpu::Buffer, log_prob: &wgpu::Buffer) -> Result<Vec<Dispatch>> {
+    fn forward(&self, memory: &Rows) -> Result<Vec<Dispatch>> {
+        let Rows {
+            log_det, log_prob, ..
+        } = memory;
         let mut list = Vec::new();
         for op in &self.plan.forward {
             list.push(match op {

@@ -13,7 +13,7 @@ macro_rules! file {
     ($name:literal) => {
         $crate::gpu::shader::File {
             name: $name,
-            text: include_str!(concat!("../../shaders/", $name)),
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name)),
         }
     };
 }

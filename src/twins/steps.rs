@@ -200,7 +200,7 @@ fn sizes_follow_limits() {
     let bench = Bench::new();
     let parameters = bench.parameters(&numbers(plan.layout.len(), 1));
     let sizes = Sizes::new(&plan, &limits, 1, false).unwrap();
-    Program::new(bench.builder(&plan, &parameters, &[]), sizes).unwrap();
+    Program::staged(bench.builder(&plan, &parameters, &[]), sizes.rows).unwrap();
 }
 
 /// The norm of gradients of every size, what clipping makes of them, and what shuts the gate.

@@ -1,0 +1,35 @@
+// From the data to the latent, and the log-determinant: a group takes a tile of rows through all layers. Twins: the ops of the
+// plan, one after another, in src/cpu; shaders/*_forward.wgsl.
+
+@group(1) @binding(5) var<storage, read_write> log_det: array<vec4<f32>>;
+
+/// There is no way back.
+fn put_aside(column: u32, quad: u32, value: vec4<f32>) {}
+
+@compute @workgroup_size(THREADS)
+fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    load_state(group.x, lane);
+    for (var item = lane; item < MOST_ACTIVE * QUADS; item += THREADS) {
+        tile[LOG_DET * QUADS + item] = vec4<f32>();
+    }
+    workgroupBarrier();
+    for (var layer = 0u; layer < LAYERS; layer++) {
+        op = layers[layer];
+        if op.mixed != 0u {
+            mix_forward(lane);
+        }
+        make_parameters(lane);
+        coupling_forward(lane);
+    }
+    store_state(group.x, lane);
+    for (var quad = lane; quad < QUADS; quad += THREADS) {
+        let place = group.x * QUADS + quad;
+        if 4u * place < step.rows {
+            var sum = vec4<f32>();
+            for (var k = 0u; k < MOST_ACTIVE; k++) {
+                sum += tile[cell(LOG_DET + k, quad)];
+            }
+            log_det[place] = sum;
+        }
+    }
+}

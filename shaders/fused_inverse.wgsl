@@ -1,0 +1,49 @@
+// From the latent to the data: a group takes a tile of rows back through all layers. Twins: the ops of the plan's inverse, one
+// after another, in src/cpu; shaders/*_inverse.wgsl.
+
+fn coupling_inverse(lane: u32) {
+    for (var item = lane; item < op.active_count * QUADS; item += THREADS) {
+        let k = item / QUADS;
+        let quad = item % QUADS;
+        let place = state(op.active_first + k, quad);
+        tile[place] = transform_inverse(tile[place], k, quad);
+    }
+    workgroupBarrier();
+}
+
+/// x = U^-1 L^-1 y: one invocation solves for four rows.
+fn unmix(lane: u32) {
+    for (var quad = lane; quad < QUADS; quad += THREADS) {
+        for (var i = 0u; i < DIMS; i++) {
+            var sum = tile[state(i, quad)];
+            for (var j = 0u; j < i; j++) {
+                sum -= matrix(op.lower, i, j) * tile[state(j, quad)];
+            }
+            tile[state(i, quad)] = sum;
+        }
+        for (var k = DIMS; k > 0u; k--) {
+            let i = k - 1u;
+            var sum = tile[state(i, quad)];
+            for (var j = k; j < DIMS; j++) {
+                sum -= matrix(op.upper, i, j) * tile[state(j, quad)];
+            }
+            tile[state(i, quad)] = sum * exp(-trained(op.log_diagonal + i));
+        }
+    }
+    workgroupBarrier();
+}
+
+@compute @workgroup_size(THREADS)
+fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    load_state(group.x, lane);
+    workgroupBarrier();
+    for (var layer = LAYERS; layer > 0u; layer--) {
+        op = layers[layer - 1u];
+        make_parameters(lane);
+        coupling_inverse(lane);
+        if op.mixed != 0u {
+            unmix(lane);
+        }
+    }
+    store_state(group.x, lane);
+}

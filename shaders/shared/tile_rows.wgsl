@@ -1,0 +1,32 @@
+// Tiles of rows that lie in buffers, column after column.
+
+@group(1) @binding(3) var<storage, read> rows_in: array<vec4<f32>>;
+@group(1) @binding(4) var<storage, read_write> rows_out: array<vec4<f32>>;
+
+/// The rows of a tile into its state. Beyond the buffer's end its last four are repeated.
+fn load_state(number: u32, lane: u32) {
+    let pitch = step.stride / 4u;
+    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+        let place = min(number * QUADS + item % QUADS, pitch - 1u);
+        tile[STATE * QUADS + item] = rows_in[item / QUADS * pitch + place];
+    }
+}
+
+/// The state of a tile to its rows.
+fn store_state(number: u32, lane: u32) {
+    let pitch = step.stride / 4u;
+    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+        let place = number * QUADS + item % QUADS;
+        if place < pitch {
+            rows_out[item / QUADS * pitch + place] = tile[STATE * QUADS + item];
+        }
+    }
+}
+
+/// The parameters of the layer's transform.
+fn make_parameters(lane: u32) {
+    expand(false, lane);
+    for (var network = 0u; network < op.networks; network++) {
+        condition(network, op.depth, lane);
+    }
+}

@@ -1,0 +1,150 @@
+//! The fused path: one kernel takes tiles of rows through the whole flow, and, to train, back. Which models it serves, how a
+//! tile is laid out in workgroup memory, and the records that the kernels read.
+
+mod shape;
+mod tables;
+
+use crate::flow::Plan;
+
+use super::kernels::UNIFORM_PARAMETERS;
+use super::sizes;
+
+pub use shape::{Lanes, Pass, Shape};
+use tables::Tables;
+pub use tables::{FusedLayer, FusedMap};
+
+/// A plan made ready for a fused kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fused {
+    pub shape: Shape,
+    pub layers: Vec<FusedLayer>,
+    pub maps: Vec<FusedMap>,
+    /// The table of the polynomials' terms.
+    pub terms: Vec<u32>,
+    /// Rows that a group takes, one tile after another.
+    pub rows_per_group: usize,
+}
+
+/// What a uniform binding holds under the WebGPU default limits.
+const MAX_UNIFORM_BYTES: usize = 4 * UNIFORM_PARAMETERS as usize;
+
+/// What is left free of the workgroup memory, in bytes.
+const BESIDE: usize = 256;
+
+/// What the groups' shares of the gradient may take: numbers, over all groups. With more, writing them costs more than the
+/// rows do.
+const PARTIALS: usize = 1 << 22;
+
+/// Groups that keep a GPU busy; more only add shares to sum. A software adapter has few processors.
+const MOST_GROUPS: usize = 512;
+const MOST_GROUPS_SOFTWARE: usize = 32;
+
+impl Fused {
+    /// The plan, to be trained with batches of `batch` rows, and the groups of a full one.
+    ///
+    /// # Errors
+    /// Why this model does not fit.
+    pub fn to_train(
+        plan: &Plan,
+        limits: &wgpu::Limits,
+        is_software: bool,
+        lanes: Lanes,
+        batch: usize,
+    ) -> Result<(Self, usize), String> {
+        lanes.first_that_fits(|lanes| {
+            let (mut fused, iterations) =
+                Self::tiles(plan, limits, is_software, Pass::Evaluate, lanes)?;
+            let binding = sizes::binding(limits);
+            let parameters = plan.layout.len();
+            let most_groups = match is_software {
+                true => MOST_GROUPS_SOFTWARE,
+                false => MOST_GROUPS,
+            };
+            let most_groups = most_groups
+                .min(PARTIALS / parameters)
+                .min(binding / (4 * parameters))
+                .max(1);
+            let count = batch.div_ceil(fused.rows_per_group);
+            let mut tiles_per_group = count.div_ceil(most_groups);
+            if is_software {
+                tiles_per_group = tiles_per_group.min(sizes::GRANTED_LOOPS / iterations);
+            }
+            let groups = count.div_ceil(tiles_per_group);
+            if 4 * groups * parameters > binding
+                || groups > limits.max_compute_workgroups_per_dimension as usize
+            {
+                return Err(format!(
+                    "{groups} groups' shares of the gradient do not fit a binding"
+                ));
+            }
+            fused.rows_per_group *= tiles_per_group;
+            Ok((fused, groups))
+        })
+    }
+
+    /// The plan, to score or to sample with: each group takes one tile.
+    ///
+    /// # Errors
+    /// Why this model does not fit.
+    pub fn to_infer(
+        plan: &Plan,
+        limits: &wgpu::Limits,
+        is_software: bool,
+        lanes: Lanes,
+        pass: Pass,
+    ) -> Result<Self, String> {
+        lanes.first_that_fits(|lanes| Ok(Self::tiles(plan, limits, is_software, pass, lanes)?.0))
+    }
+
+    /// The largest tiles that fit, one a group, and the loop iterations of one.
+    fn tiles(
+        plan: &Plan,
+        limits: &wgpu::Limits,
+        is_software: bool,
+        pass: Pass,
+        lanes: Lanes,
+    ) -> Result<(Self, usize), String> {
+        let mut tables = Tables::of(plan, pass, lanes)?;
+        for (what, bytes) in [
+            ("layers", size_of_val(&tables.layers[..])),
+            ("linear maps", size_of_val(&tables.maps[..])),
+        ] {
+            if bytes > MAX_UNIFORM_BYTES {
+                return Err(format!("there are too many {what} for a uniform binding"));
+            }
+        }
+        let memory = limits.max_compute_workgroup_storage_size as usize;
+        // Both the columns and the list of rows grow with the tile.
+        let bytes = |quads: usize| 16 * quads * (tables.shape.columns as usize + 1) + BESIDE;
+        let Some(quads) = (0..=lanes.most_quads().ilog2())
+            .rev()
+            .map(|k| 1 << k)
+            .find(|&quads| bytes(quads) <= memory)
+        else {
+            return Err(format!(
+                "four rows of a layer take {} bytes of workgroup memory, and there are {memory}",
+                bytes(1)
+            ));
+        };
+        tables.shape.quads = quads as u32;
+        tables.shape.uniform =
+            lanes == Lanes::Few && plan.layout.len() <= UNIFORM_PARAMETERS as usize;
+        let iterations = tables.iterations();
+        if is_software && iterations > sizes::GRANTED_LOOPS {
+            return Err("a tile takes more loop iterations than a software adapter grants".into());
+        }
+        let fused = Fused {
+            shape: tables.shape,
+            layers: tables.layers,
+            maps: tables.maps,
+            terms: tables.terms,
+            rows_per_group: 4 * quads,
+        };
+        Ok((fused, iterations))
+    }
+
+    /// Its tiles, in words.
+    pub fn describe(&self) -> String {
+        format!("tiles of {} rows", 4 * self.shape.quads)
+    }
+}

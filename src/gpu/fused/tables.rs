@@ -1,0 +1,413 @@
+use std::collections::HashMap;
+
+use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
+
+use super::shape::{Lanes, Pass, Places, Shape};
+use crate::gpu::kernels::{self, Elementwise};
+use crate::gpu::shader::record;
+use crate::gpu::{sizes, terms};
+
+record! {
+    /// A coupling layer of the fused kernel, with the mixing in front of it; the base's parameters lie in all of them. Columns are
+    /// those of a tile, but for `aside`, among those that a group puts aside.
+    FusedLayer {
+        /// Its networks' linear maps in the list of all, so many a network.
+        first_map: u32,
+        networks: u32,
+        depth: u32,
+        /// What the conditioner gives: so many parameters each active column.
+        head: u32,
+        each: u32,
+        by_parameter: u32,
+        by_column: u32,
+        active_first: u32,
+        active_count: u32,
+        bound: f32,
+        bins: u32,
+        aside: u32,
+        /// Whether there is mixing in front.
+        mixed: u32,
+        upper: u32,
+        log_diagonal: u32,
+        lower: u32,
+        mix_aside: u32,
+        location: u32,
+        raw_spread: u32,
+        /// Of a polynomial basis: as in [`kernels::Basis`], the columns of its terms and of their gradients, and how many of its
+        /// inputs need theirs.
+        input_first: u32,
+        first: u32,
+        pitch: u32,
+        dimensions: u32,
+        input_bound: f32,
+        term_count: u32,
+        term_values: u32,
+        term_gradients: u32,
+        inputs_with_gradient: u32,
+    }
+}
+
+record! {
+    /// A linear map of the fused kernel; columns are those of a tile.
+    FusedMap {
+        inputs: u32,
+        outputs: u32,
+        input: u32,
+        output: u32,
+        /// Where the output is kept from before the activation.
+        saved: u32,
+        /// The gradient of the output, and of the input.
+        delta: u32,
+        input_delta: u32,
+        /// What the slope of the activation that made the input is taken from.
+        input_saved: u32,
+        weight: u32,
+        by_output: u32,
+        by_input: u32,
+        bias: u32,
+        biased: u32,
+        activated: u32,
+        /// Whether the input was made by an activation; else it is a part of the state, whose gradient is added to.
+        through: u32,
+        /// Whether nobody needs the input's gradient.
+        skips: u32,
+    }
+}
+
+/// The records of a plan's layers, and where in a tile their columns lie.
+pub struct Tables {
+    pub shape: Shape,
+    pub layers: Vec<FusedLayer>,
+    pub maps: Vec<FusedMap>,
+    /// Of the polynomials, and their highest degree.
+    pub terms: Vec<u32>,
+    most_degree: usize,
+}
+
+impl Tables {
+    /// # Errors
+    /// Why this flow has no such form.
+    pub fn of(plan: &Plan, pass: Pass, lanes: Lanes) -> Result<Self, String> {
+        let couplings = || {
+            plan.forward.iter().filter_map(|op| match op {
+                Op::Coupling(op) => Some(op),
+                _ => None,
+            })
+        };
+        let most_active = couplings().map(|op| op.active.len()).max().unwrap_or(0);
+        let Some(first) = couplings().next() else {
+            return Err("there is no coupling layer".into());
+        };
+        let mut shape = Shape {
+            pass,
+            lanes,
+            quads: 1,
+            uniform: false,
+            columns: 0,
+            most_held: 0,
+            dims: plan.dims() as u32,
+            layers: 0,
+            maps: 0,
+            most_active: most_active as u32,
+            aside: 0,
+            mixed: false,
+            activation: None,
+            family: None,
+            transform: Elementwise::of(first.transform),
+            base: plan.base.kind,
+        };
+        for op in &plan.forward {
+            match op {
+                Op::Linear(op) => shape.activation = shape.activation.or(op.activation),
+                Op::Basis(op) => shape.family = Some(op.family),
+                Op::Triangular(_) => shape.mixed = true,
+                Op::Coupling(_) => {}
+            }
+        }
+        let places = shape.places();
+        shape.columns = places.conditioner;
+        let mut tables = Tables {
+            shape,
+            layers: Vec::new(),
+            maps: Vec::new(),
+            terms: Vec::new(),
+            most_degree: 0,
+        };
+        // The mixing belongs to the coupling layer behind it.
+        let mut mixing = FusedLayer::default();
+        for layer in &plan.layers {
+            let ops = &plan.forward[layer.forward.clone()];
+            match ops {
+                [Op::Triangular(upper), Op::Triangular(lower)] => {
+                    mixing.mixed = 1;
+                    mixing.upper = upper.matrix.start as u32;
+                    mixing.log_diagonal = upper.log_diagonal.start as u32;
+                    mixing.lower = lower.matrix.start as u32;
+                    mixing.mix_aside = tables.shape.aside;
+                    tables.shape.aside += 2 * plan.dims() as u32;
+                }
+                [maps @ .., Op::Coupling(coupling)] => {
+                    let record = tables.coupling(plan, layer, maps, coupling, places, mixing)?;
+                    tables.layers.push(record);
+                    mixing = FusedLayer::default();
+                }
+                _ => return Err("it has a layer that this path does not know".into()),
+            }
+        }
+        tables.shape.layers = tables.layers.len() as u32;
+        tables.shape.maps = tables.maps.len() as u32;
+        Ok(tables)
+    }
+
+    /// The record of a coupling layer; those of its linear maps go to the list.
+    fn coupling(
+        &mut self,
+        plan: &Plan,
+        layer: &Layer,
+        ops: &[Op],
+        coupling: &Coupling,
+        places: Places,
+        mixing: FusedLayer,
+    ) -> Result<FusedLayer, String> {
+        let trains = self.shape.pass == Pass::Evaluate;
+        let mut columns = Columns::default();
+        columns.put(layer.input, places.state, places.gradient);
+        let mut end = places.conditioner;
+        let mut take = |width: usize| {
+            let first = end;
+            end += padded(width);
+            first
+        };
+        // The heads side by side, as those of a single network are; their gradients take their places.
+        for head in &coupling.heads {
+            let place = take(head.count);
+            columns.put(head.buffer, place, place);
+        }
+        let mut record = mixing;
+        let ops = match ops {
+            [Op::Basis(basis), rest @ ..] => {
+                let values = take(basis.output.count);
+                let gradients = if trains { take(basis.output.count) } else { 0 };
+                columns.put(basis.output.buffer, values, gradients);
+                let table = terms::add(&mut self.terms, basis);
+                let degrees = basis.terms.iter().flatten().map(|&(_, degree)| degree);
+                self.most_degree = self.most_degree.max(degrees.max().unwrap_or(0));
+                record = FusedLayer {
+                    input_first: table.input_first,
+                    first: table.first,
+                    pitch: table.pitch,
+                    dimensions: table.dimensions,
+                    input_bound: table.input_bound,
+                    term_count: basis.output.count as u32,
+                    term_values: values,
+                    term_gradients: gradients,
+                    inputs_with_gradient: match basis.input_gradient {
+                        InputGradient::Skip => 0,
+                        _ => basis.input.count as u32,
+                    },
+                    ..record
+                };
+                rest
+            }
+            _ => ops,
+        };
+        // The networks one after another, in the same columns.
+        let first_map = self.maps.len();
+        let networks = coupling.heads.len();
+        let depth = ops.len() / networks;
+        let first_hidden = end;
+        for network in ops.chunks(depth) {
+            let widths = network.iter().filter_map(|op| match op {
+                Op::Linear(op) if op.activation.is_some() => Some(padded(op.output.count)),
+                _ => None,
+            });
+            let widest = widths.max().unwrap_or(0);
+            let mut next = first_hidden;
+            for (k, op) in network.iter().enumerate() {
+                let Op::Linear(op) = op else {
+                    return Err("it has a conditioner that this path does not know".into());
+                };
+                let (output, width) = (op.output.buffer, padded(op.output.count));
+                if op.activation.is_some() && trains {
+                    // What the slope is taken from gives its place to the gradient; what the next map needs does not.
+                    columns.put(output, next, next + width);
+                    columns.values.entry(op.saved).or_insert(next + width);
+                    next += 2 * width;
+                } else if op.activation.is_some() {
+                    // Two places in turn.
+                    let place = first_hidden + k as u32 % 2 * widest;
+                    columns.put(output, place, 0);
+                    columns.values.entry(op.saved).or_insert(0);
+                    next = next.max(place + width);
+                }
+                let held = op.input.count.max(op.output.count) as u32;
+                self.shape.most_held = self.shape.most_held.max(held);
+                self.maps.push(map_record(op, &columns));
+            }
+            self.shape.columns = self.shape.columns.max(next);
+        }
+        let transform = kernels::Coupling::of(coupling, plan.dims());
+        let parameters: usize = coupling.heads.iter().map(|head| head.count).sum();
+        let each = parameters / coupling.active.len();
+        let by_parameter = match &coupling.heads[..] {
+            [_] => transform.by_parameter,
+            // The parameters have a head each.
+            [head, ..] => padded(head.count),
+            [] => unreachable!("a coupling has a head"),
+        };
+        let aside = self.shape.aside;
+        self.shape.aside += (coupling.active.len() + parameters) as u32;
+        Ok(FusedLayer {
+            head: places.conditioner,
+            each: each as u32,
+            aside,
+            first_map: first_map as u32,
+            networks: networks as u32,
+            depth: depth as u32,
+            active_first: transform.active_first,
+            active_count: transform.active_count,
+            by_parameter,
+            by_column: transform.by_column,
+            bound: transform.bound,
+            bins: transform.bins,
+            location: plan.base.location.start as u32,
+            raw_spread: plan.base.raw_spread.start as u32,
+            ..record
+        })
+    }
+
+    /// At most so many iterations does an invocation's loops take for one tile.
+    pub fn iterations(&self) -> usize {
+        let shape = &self.shape;
+        let [dims, active, bins] =
+            [shape.dims, shape.most_active, self.layers[0].bins].map(|n| n as usize);
+        let quads = shape.quads as usize;
+        let threads = shape.threads() as usize;
+        // A loop's turns, with those of the loops in it; the turn that finds its end counts, too.
+        let turns = |count: usize, inner: usize| count * (1 + inner) + 1;
+        // How many items an invocation has of those that the group shares.
+        let own = |items: usize| items.div_ceil(threads);
+        let columns = |count: usize, inner: usize| turns(own(count * quads), inner);
+        let trains = shape.pass == Pass::Evaluate;
+        let each = self.layers.iter().map(|layer| layer.each).max();
+        let each = turns(each.unwrap_or(0) as usize, 0);
+        let mix = match shape.pass {
+            Pass::Forward => 2 * columns(dims, turns(dims, 0)) + turns(dims, 0),
+            Pass::Inverse => turns(own(quads), 2 * turns(dims, turns(dims, 0))),
+            Pass::Evaluate => {
+                3 * columns(dims, turns(dims, 0))
+                    + columns(dims, turns(dims, 0) + turns(dims, 0))
+                    + columns(dims, 0)
+                    + 2 * turns(own(dims * dims), turns(quads, 0))
+            }
+        };
+        let mix = usize::from(shape.mixed) * mix;
+        let passes = if trains { 2 } else { 1 };
+        let transform = passes * columns(active, each + sizes::LOOPS_A_BIN * bins);
+        let maps: usize = self
+            .maps
+            .iter()
+            .map(|map| {
+                let [inputs, outputs] = [map.inputs, map.outputs].map(|n| n as usize);
+                let [in_fours, out_fours] = [inputs, outputs].map(|n| n.div_ceil(4));
+                let forward = turns(inputs, 0) + columns(out_fours, turns(inputs, 0));
+                let kept = 5 * turns(4, 0);
+                let weights = turns(own(in_fours * out_fours), turns(quads, 0) + kept);
+                let backward = turns(outputs, 0) + columns(in_fours, turns(outputs, 0));
+                // Forward a second time on the way back; and the loop over a network's maps, once a pass over it.
+                match trains {
+                    true => 2 * forward + weights + backward + 3,
+                    false => forward + 1,
+                }
+            })
+            .sum();
+        let networks = passes * turns(self.layers[0].networks as usize, 3);
+        let ends = match trains {
+            true => {
+                turns(own(quads), turns(dims, 0) + turns(active, 0))
+                    + turns(own(dims), turns(quads, 0))
+                    + turns(own(4 * quads), WALKS)
+                    + columns(dims, 0)
+                    + columns(active, 0)
+                    + turns(quads, 0)
+            }
+            false => {
+                2 * columns(dims, 0) + columns(active, 0) + turns(own(quads), turns(active, 0))
+            }
+        };
+        let layers = self.layers.len() * (networks + transform + mix + passes * IDLE);
+        let basis = passes * self.layers.len() * self.basis_iterations(turns, own);
+        maps + turns(passes * self.layers.len(), 0) + layers + basis + ends
+    }
+
+    /// Those of a layer's polynomials, in one pass.
+    fn basis_iterations(
+        &self,
+        turns: impl Fn(usize, usize) -> usize,
+        own: impl Fn(usize) -> usize,
+    ) -> usize {
+        let quads = self.shape.quads as usize;
+        let most = |of: fn(&FusedLayer) -> u32| self.layers.iter().map(of).max().unwrap_or(0);
+        let count = most(|layer| layer.term_count) as usize;
+        let factors = (most(|layer| layer.pitch) as usize).saturating_sub(1);
+        let degree = self.most_degree;
+        let inputs = most(|layer| layer.inputs_with_gradient) as usize;
+        let term = turns(factors, turns(degree, 0));
+        turns(own(count * quads), term) + turns(own(inputs * quads), turns(count, term))
+    }
+}
+
+/// Turns that the shuffle takes to a row: four at most on average, more where the slowest of eight lanes counts.
+const WALKS: usize = 16;
+
+/// Turns of the loops that a layer has no use for on its way forward, or back: a software adapter runs both sides of a branch,
+/// with no lane active, and each of the kernel's loops in it takes a turn.
+const IDLE: usize = 64;
+
+/// A map makes four columns at once.
+fn padded(columns: usize) -> u32 {
+    columns.next_multiple_of(4) as u32
+}
+
+/// Where in a tile the values of a plan's buffers lie, and their gradients.
+#[derive(Default)]
+struct Columns {
+    values: HashMap<BufferId, u32>,
+    gradients: HashMap<BufferId, u32>,
+}
+
+impl Columns {
+    fn put(&mut self, buffer: BufferId, values: u32, gradients: u32) {
+        self.values.insert(buffer, values);
+        self.gradients.insert(buffer, gradients);
+    }
+}
+
+fn map_record(op: &Linear, columns: &Columns) -> FusedMap {
+    let (by_output, by_input) = op.weight_strides();
+    let value = |buffer: BufferId| columns.values[&buffer];
+    let gradient = |buffer: BufferId| columns.gradients[&buffer];
+    let (through, skips, input_saved) = match op.input_gradient {
+        InputGradient::Skip => (0, 1, 0),
+        InputGradient::Add | InputGradient::Write => (0, 0, 0),
+        InputGradient::Through { saved, .. } => (1, 0, value(saved)),
+    };
+    FusedMap {
+        inputs: op.input.count as u32,
+        outputs: op.output.count as u32,
+        input: value(op.input.buffer) + op.input.first as u32,
+        output: value(op.output.buffer) + op.output.first as u32,
+        saved: value(op.saved),
+        delta: gradient(op.output.buffer),
+        input_delta: gradient(op.input.buffer) + op.input.first as u32,
+        input_saved,
+        weight: op.weight.start as u32,
+        by_output: by_output as u32,
+        by_input: by_input as u32,
+        bias: op.bias.start as u32,
+        biased: (!op.bias.is_empty()).into(),
+        activated: op.activation.is_some().into(),
+        through,
+        skips,
+    }
+}
