@@ -84,7 +84,7 @@ struct DeviceArgs {
     /// A GPU by its number in `couplet devices`, or by part of its name
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
-    /// How a GPU trains: with one kernel for the whole flow where it fits (auto), always (fused), or one kernel an op (staged)
+    /// How a GPU runs the flow: in one kernel where that suits it (auto), always (fused), or one kernel an op (staged)
     #[arg(long, value_name = "auto|fused|staged", default_value = "auto", value_parser = gpu_path, hide_default_value = true)]
     gpu_path: GpuPath,
 }

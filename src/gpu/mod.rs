@@ -63,7 +63,8 @@ pub struct GpuExecutor {
     parameters: wgpu::Buffer,
     path: GpuPath,
     lanes: Lanes,
-    inference: Option<Program>,
+    /// For scoring and sampling, and how that runs, in words.
+    inference: Option<(Program, String)>,
     session: Option<Session>,
 }
 
@@ -80,23 +81,19 @@ pub enum GpuPath {
 }
 
 impl GpuPath {
-    /// The fused form of a flow; else why it is to be the staged one.
+    /// The fused form of a flow, if this path is to take it; else why not. `suits` says whether it is the faster one.
     ///
     /// # Errors
     /// [`Error::GpuLimit`] where it is asked for and the flow has none.
     fn fused<T>(
         self,
-        gpu: &Gpu,
         form: impl FnOnce() -> Result<T, String>,
+        suits: impl FnOnce(&T) -> Result<(), String>,
     ) -> Result<Result<T, String>> {
-        match (self, form) {
-            (GpuPath::Staged, _) => Ok(Err("as asked".into())),
-            // There it is the slower one.
-            (GpuPath::Auto, _) if gpu.is_software => {
-                Ok(Err("as always on a software adapter".into()))
-            }
-            (GpuPath::Auto, form) => Ok(form()),
-            (GpuPath::Fused, form) => form().map(Ok).map_err(|why| {
+        match self {
+            GpuPath::Staged => Ok(Err("as asked".into())),
+            GpuPath::Auto => Ok(form().and_then(|form| suits(&form).map(|()| form))),
+            GpuPath::Fused => form().map(Ok).map_err(|why| {
                 Error::GpuLimit(format!(
                     "this flow does not fit the fused path: {why}; leave --gpu-path out"
                 ))
@@ -214,25 +211,31 @@ impl GpuExecutor {
     }
 
     /// The program for scoring and sampling, made when it is first needed.
-    fn inference(&mut self) -> Result<&Program> {
-        if self.inference.is_none() {
-            let limits = self.gpu.device.limits();
-            let fused =
-                |pass| Fused::to_infer(&self.plan, &limits, self.gpu.is_software, self.lanes, pass);
-            let fused = self.path.fused(&self.gpu, || {
-                Ok((fused(Pass::Forward)?, fused(Pass::Inverse)?))
-            })?;
-            self.inference = Some(match fused {
-                Ok((forward, inverse)) => {
-                    Program::fused(self.builder(), &forward, &inverse, INFERENCE_ROWS)?
-                }
-                Err(_) => {
-                    let sizes = Sizes::new(&self.plan, &limits, INFERENCE_ROWS, false)?;
-                    Program::staged(self.builder(), sizes.rows)?
-                }
-            });
+    fn inference(&mut self) -> Result<()> {
+        if self.inference.is_some() {
+            return Ok(());
         }
-        Ok(self.inference.as_ref().expect("just made"))
+        let limits = self.gpu.device.limits();
+        let is_software = self.gpu.is_software;
+        let fused = |pass| Fused::to_infer(&self.plan, &limits, is_software, self.lanes, pass);
+        let fused = self.path.fused(
+            || Ok((fused(Pass::Forward)?, fused(Pass::Inverse)?)),
+            |(forward, _)| forward.suits(is_software),
+        )?;
+        self.inference = Some(match fused {
+            Ok((forward, inverse)) => (
+                Program::fused(self.builder(), &forward, &inverse, INFERENCE_ROWS)?,
+                format!("fused ({})", forward.describe()),
+            ),
+            Err(why) => {
+                let sizes = Sizes::new(&self.plan, &limits, INFERENCE_ROWS, false)?;
+                (
+                    Program::staged(self.builder(), sizes.rows)?,
+                    format!("staged ({why})"),
+                )
+            }
+        });
+        Ok(())
     }
 
     /// Puts runs of rows into the state `input`, runs `dispatches` on each, and copies the first columns of each of
@@ -245,7 +248,7 @@ impl GpuExecutor {
         outputs: impl Fn(&Program) -> Vec<(&wgpu::Buffer, usize)>,
     ) -> Result<Vec<Matrix<f64>>> {
         self.inference()?;
-        let program = self.inference.as_ref().expect("just made");
+        let (program, _) = self.inference.as_ref().expect("just made");
         let gpu = &self.gpu;
         let stride = program.rows;
         let outputs = outputs(program);
@@ -373,10 +376,13 @@ impl Session {
             gpu.run(encoder)?;
         }
         let limits = gpu.device.limits();
-        let fused = path.fused(gpu, || match data.segments.len() {
-            1 => Fused::to_train(plan, &limits, gpu.is_software, lanes, batches.size()),
-            _ => Err("the data take more than one binding".into()),
-        })?;
+        let fused = path.fused(
+            || match data.segments.len() {
+                1 => Fused::to_train(plan, &limits, gpu.is_software, lanes, batches.size()),
+                _ => Err("the data take more than one binding".into()),
+            },
+            |(fused, _)| fused.suits(gpu.is_software),
+        )?;
         let (program, path) = match fused {
             Ok((fused, groups)) => (
                 TrainingProgram::fused(builder, &fused, groups, &data, &optimizer)?,
@@ -561,9 +567,12 @@ fn widen(values: &[f32]) -> Vec<f64> {
 
 impl Executor for GpuExecutor {
     fn describe(&self) -> String {
-        match &self.session {
-            None => self.gpu.description.clone(),
-            Some(session) => format!("{}, {}", self.gpu.description, session.path),
+        let device = &self.gpu.description;
+        match (&self.session, &self.inference) {
+            (Some(Session { path, .. }), _) | (None, Some((_, path))) => {
+                format!("{device}, {path}")
+            }
+            (None, None) => device.clone(),
         }
     }
 

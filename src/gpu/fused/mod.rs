@@ -116,11 +116,8 @@ impl Fused {
         let memory = limits.max_compute_workgroup_storage_size as usize;
         // Both the columns and the list of rows grow with the tile.
         let bytes = |quads: usize| 16 * quads * (tables.shape.columns as usize + 1) + BESIDE;
-        let Some(quads) = (0..=lanes.most_quads().ilog2())
-            .rev()
-            .map(|k| 1 << k)
-            .find(|&quads| bytes(quads) <= memory)
-        else {
+        let tiles = lanes.tiles().iter();
+        let Some(quads) = tiles.copied().find(|&quads| bytes(quads) <= memory) else {
             return Err(format!(
                 "four rows of a layer take {} bytes of workgroup memory, and there are {memory}",
                 bytes(1)
@@ -143,8 +140,84 @@ impl Fused {
         Ok((fused, iterations))
     }
 
+    /// Whether it is the faster path, by what was measured and by what a tile's weights are read for.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn suits(&self, is_software: bool) -> Result<(), String> {
+        let trains = self.shape.pass == Pass::Evaluate;
+        if is_software {
+            return match () {
+                () if trains => Err("as always on a software adapter".into()),
+                // Read lane by lane from anywhere else.
+                () if !self.shape.uniform => {
+                    Err("the parameters do not fit a uniform binding".into())
+                }
+                () => Ok(()),
+            };
+        }
+        let (rows, least) = (4 * self.shape.quads, if trains { 8 } else { 16 });
+        if rows < least {
+            return Err(format!(
+                "{rows} rows of a layer fill the workgroup memory, fewer than the {least} that pay"
+            ));
+        }
+        Ok(())
+    }
+
     /// Its tiles, in words.
     pub fn describe(&self) -> String {
         format!("tiles of {} rows", 4 * self.shape.quads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Activation, Base, Conditioner, FlowSpec, Mixing, Transform};
+
+    /// Which flows go which way, by shape alone, on a hardware GPU and on a software adapter.
+    #[test]
+    fn the_rule_goes_by_shape() {
+        let affine = Transform::Affine { scale_bound: 0.0 };
+        let spline = Transform::Spline {
+            bins: 8,
+            bound: 4.0,
+        };
+        let limits = wgpu::Limits::default();
+        let rule = |dims, transform, width, mixing, batch, is_software| {
+            let spec = FlowSpec {
+                dims,
+                layers: 10,
+                transform,
+                conditioner: Conditioner::Mlp {
+                    hidden: vec![width; 2],
+                    activation: Activation::Silu,
+                    separate: false,
+                },
+                mixing,
+                base: Base::ALL[0],
+            };
+            let plan = Plan::new(&spec).unwrap();
+            let lanes = if is_software { Lanes::Few } else { Lanes::Many };
+            let train = Fused::to_train(&plan, &limits, is_software, lanes, batch);
+            let infer = Fused::to_infer(&plan, &limits, is_software, lanes, Pass::Inverse);
+            [train.map(|(fused, _)| fused), infer].map(|fused| {
+                let fused = fused.and_then(|fused| fused.suits(is_software).map(|()| fused));
+                fused.map_or_else(|why| why, |fused| fused.describe())
+            })
+        };
+        let small = |is_software| rule(4, affine, 32, Mixing::None, 512, is_software);
+        let default = |is_software| rule(4, spline, 64, Mixing::Lu, 512, is_software);
+        let table = |is_software| rule(8, affine, 128, Mixing::None, 4096, is_software);
+        assert_eq!(small(false), ["tiles of 16 rows", "tiles of 16 rows"]);
+        assert_eq!(default(false), ["tiles of 8 rows", "tiles of 16 rows"]);
+        let [train, infer] = table(false);
+        assert!(train.starts_with("4 rows of a layer"), "{train}");
+        assert!(infer.starts_with("8 rows of a layer"), "{infer}");
+        let [train, infer] = small(true);
+        assert!(train.contains("software adapter"), "{train}");
+        assert_eq!(infer, "tiles of 32 rows");
+        assert!(default(true)[1].contains("uniform binding"));
     }
 }

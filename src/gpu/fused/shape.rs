@@ -254,12 +254,12 @@ pub enum Lanes {
 }
 
 impl Lanes {
-    /// The largest tile, in fours of rows: a software adapter takes eight lanes at once, and small tiles make work for more of
-    /// a hardware GPU's processors.
-    pub fn most_quads(self) -> usize {
+    /// Tiles to choose from, in fours of rows, the largest first: a software adapter takes eight lanes at once, and small tiles
+    /// make work for more of a hardware GPU's processors. Where many lanes take turns, theirs must be the same rows each time.
+    pub fn tiles(self) -> &'static [usize] {
         match self {
-            Lanes::Few => 8,
-            Lanes::Many => 4,
+            Lanes::Few => &[8, 7, 6, 5, 4, 3, 2, 1],
+            Lanes::Many => &[4, 2, 1],
         }
     }
 
