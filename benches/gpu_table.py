@@ -37,13 +37,18 @@ for what, title in [("train", "Milliseconds a step"), ("score", "Milliseconds a 
             times += [peers.get(workload, {}).get(name) for name in names]
         print(f"| {workload} | " + " | ".join("" if time is None else f"{time:,.4g}" for time in times) + " |")
 
-print("\nThe kernels of a step, by the GPU's clock; the products' share of its multiply-adds:\n")
-print("| workload | path | kernel | dispatches | µs | products, of the ceiling |")
-print("| --- | --- | --- | --- | --- | --- |")
+print("\nThe kernels of a step, by the GPU's clock; what they are given to read and to write, each buffer of a dispatch once; the")
+print("products' share of its multiply-adds:\n")
+print("| workload | path | kernel | dispatches | µs | GB/s | of copying | products, of the ceiling |")
+print("| --- | --- | --- | --- | --- | --- | --- | --- |")
 for workload, found in runs.items():
     for way in ways[1:]:
         train = timing(found[way], "train") if way in found else None
         for number, kernel in enumerate(train.get("kernels", []) if train else []):
             share = train.get("products_of_ceiling")
             first = f"{100 * share:.1f} %" if number == 0 and share is not None else ""
-            print(f"| {workload} | {way} | `{kernel['kernel']}` | {kernel['dispatches']} | {kernel['us']:,.1f} | {first} |")
+            bytes_moved = f"{kernel['gb_per_second']:,.1f} | {100 * kernel['of_copy_ceiling']:.0f} %"
+            print(
+                f"| {workload} | {way} | `{kernel['kernel']}` | {kernel['dispatches']} | {kernel['us']:,.1f} "
+                f"| {bytes_moved} | {first} |"
+            )

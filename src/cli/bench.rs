@@ -11,7 +11,7 @@ use crate::flow::{InputGradient, Op, Plan};
 use crate::gpu::adapters;
 use crate::matrix::Matrix;
 
-use super::device::Device;
+use super::device::{Ceiling, Device};
 use super::output::print;
 use super::resolve::{read_config, starting_parameters};
 use super::workload::{Workload, WorkloadName};
@@ -78,6 +78,10 @@ struct KernelShare {
     dispatches: usize,
     /// Microseconds of all of them together.
     us: f64,
+    /// What they are given to read and to write, by that time.
+    gb_per_second: f64,
+    /// As a share of what the device copies at most.
+    of_copy_ceiling: f64,
 }
 
 impl KernelShare {
@@ -111,7 +115,7 @@ pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut timings = Vec::new();
     for workload in &workloads {
         for (device, ceiling) in devices.iter().zip(&ceilings) {
-            for timing in time(workload, device, ceiling.gflops, args.rounds as usize, wrap)? {
+            for timing in time(workload, device, ceiling, args.rounds as usize, wrap)? {
                 show(&timing);
                 timings.push(timing);
             }
@@ -176,10 +180,11 @@ fn at_hand() -> Vec<Device> {
 fn time(
     workload: &Workload,
     device: &Device,
-    peak: f64,
+    ceiling: &Ceiling,
     rounds: usize,
     wrap: Wrap<'_>,
 ) -> Result<Vec<Timing>> {
+    let peak = ceiling.gflops;
     let config = &workload.config;
     let plan = Plan::new(&config.model.spec(workload.columns)?)?;
     let parameters = starting_parameters(&plan, config);
@@ -212,7 +217,7 @@ fn time(
         executor.train(count).map(drop)
     })?;
     let mut trained = timing("train", steps, batch, all, 1.0);
-    trained.kernels = kernels(executor.as_mut(), rounds)?;
+    trained.kernels = kernels(executor.as_mut(), rounds, ceiling.copy_gb_per_second)?;
     let products = trained.kernels.iter().filter(|share| share.multiplies());
     let seconds = 1e-6 * products.map(|share| share.us).sum::<f64>();
     trained.products_of_ceiling =
@@ -234,7 +239,11 @@ fn time(
 }
 
 /// Each kernel's median over as many steps as there are rounds, the longest first.
-fn kernels(executor: &mut dyn Executor, rounds: usize) -> Result<Vec<KernelShare>> {
+fn kernels(
+    executor: &mut dyn Executor,
+    rounds: usize,
+    most_gb_per_second: f64,
+) -> Result<Vec<KernelShare>> {
     let steps: Vec<Vec<KernelTime>> = (0..rounds)
         .map(|_| executor.timed_step())
         .collect::<Result<_, Error>>()?;
@@ -245,10 +254,16 @@ fn kernels(executor: &mut dyn Executor, rounds: usize) -> Result<Vec<KernelShare
     };
     let first = steps[0].iter().enumerate();
     let mut shares: Vec<KernelShare> = first
-        .map(|(place, time)| KernelShare {
-            kernel: time.kernel,
-            dispatches: time.dispatches,
-            us: 1e6 * median(place),
+        .map(|(place, time)| {
+            let seconds = median(place);
+            let gb_per_second = 1e-9 * time.bytes / seconds.max(1e-9);
+            KernelShare {
+                kernel: time.kernel,
+                dispatches: time.dispatches,
+                us: 1e6 * seconds,
+                gb_per_second,
+                of_copy_ceiling: gb_per_second / most_gb_per_second,
+            }
         })
         .collect();
     shares.sort_by(|a, b| b.us.total_cmp(&a.us));
@@ -329,11 +344,13 @@ fn show(timing: &Timing) {
     let whole: f64 = timing.kernels.iter().map(|share| share.us).sum();
     for share in &timing.kernels {
         say!(
-            "          {:<32} {:>4} dispatches {:>9.3} ms a step {:>4.0}% of the kernels' time",
+            "          {:<32} {:>4} dispatches {:>9.3} ms a step {:>4.0}% of the kernels' time {:>8.1} GB/s {:>4.0}% of copying",
             share.kernel,
             share.dispatches,
             1e-3 * share.us,
-            100.0 * share.us / whole
+            100.0 * share.us / whole,
+            share.gb_per_second,
+            100.0 * share.of_copy_ceiling
         );
     }
     if let Some(share) = timing.products_of_ceiling {

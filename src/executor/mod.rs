@@ -72,6 +72,8 @@ pub struct KernelTime {
     pub dispatches: usize,
     /// By the device's own clock, all dispatches together.
     pub seconds: f64,
+    /// What they were given to read and to write, each buffer of a dispatch once.
+    pub bytes: f64,
 }
 
 /// What was not finite in a step. The step does not count as taken. [`Executor::set_state`] goes back to where all was

@@ -55,6 +55,8 @@ pub struct Dispatch {
     pipeline: Rc<Pipeline>,
     bindings: wgpu::BindGroup,
     grid: Grid,
+    /// What it is given to read and to write, each buffer once.
+    pub bytes: u64,
 }
 
 impl Dispatch {
@@ -91,7 +93,16 @@ impl Dispatch {
             pipeline,
             bindings,
             grid,
+            bytes: buffers.iter().map(|buffer| buffer.size()).sum(),
         })
+    }
+
+    /// The same, which takes only `bytes` bytes of one of its buffers.
+    fn taking(self, buffer: &wgpu::Buffer, bytes: u64) -> Self {
+        Dispatch {
+            bytes: self.bytes - buffer.size() + bytes.min(buffer.size()),
+            ..self
+        }
     }
 
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step) {
@@ -481,11 +492,9 @@ impl Builder<'_> {
             .map(|(record, buffer)| {
                 let record = self.gpu.uniform("segment", record);
                 let x = &self.buffers[self.plan.data()];
-                self.dispatch(
-                    Kernel::GatherRows,
-                    Grid::Rows,
-                    &[&record, buffer, x, log_det],
-                )
+                let buffers = [&record, buffer, x, log_det];
+                let gather = self.dispatch(Kernel::GatherRows, Grid::Rows, &buffers)?;
+                Ok(gather.taking(buffer, x.size()))
             })
             .collect()
     }
@@ -505,7 +514,8 @@ impl Builder<'_> {
         losses: &wgpu::Buffer,
     ) -> Result<Dispatch> {
         let grid = Grid::Numbers(1);
-        self.dispatch(Kernel::SumLoss, grid, &[loss_partials, losses])
+        let dispatch = self.dispatch(Kernel::SumLoss, grid, &[loss_partials, losses])?;
+        Ok(dispatch.taking(losses, 4))
     }
 
     pub fn sum_partials(
@@ -528,7 +538,8 @@ impl Builder<'_> {
 
     pub fn clip(&self, partials: &wgpu::Buffer, optimizer: &Optimizer) -> Result<Dispatch> {
         let buffers = [partials, &optimizer.losses, &optimizer.gate];
-        self.dispatch(Kernel::Clip, Grid::Numbers(1), &buffers)
+        let dispatch = self.dispatch(Kernel::Clip, Grid::Numbers(1), &buffers)?;
+        Ok(dispatch.taking(&optimizer.losses, 4))
     }
 
     pub fn adamw(&self, optimizer: &Optimizer) -> Result<Dispatch> {
@@ -595,6 +606,8 @@ impl Builder<'_> {
         let norms = gpu.buffer("partial norms", 2 * parameters.div_ceil(GROUP as usize));
         let outputs = [&aside, &partials, &loss_partials];
         let evaluate = self.fused(fused, Grid::Splits(1, 1), rows, &outputs)?;
+        let batch = fused.rows_per_group * groups * self.plan.dims();
+        let evaluate = evaluate.taking(rows, 4 * batch as u64);
         let sum = self.dispatch(
             Kernel::SumGradient,
             Grid::Numbers(parameters as u32),
@@ -606,6 +619,7 @@ impl Builder<'_> {
                 &optimizer.losses,
             ],
         )?;
+        let sum = sum.taking(&optimizer.losses, 4);
         let update = vec![self.clip(&norms, optimizer)?, self.adamw(optimizer)?];
         Ok((vec![evaluate, sum], update))
     }

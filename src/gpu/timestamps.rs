@@ -27,11 +27,13 @@ pub fn add(
                 Some(time) => {
                     time.dispatches += 1;
                     time.seconds += seconds;
+                    time.bytes += dispatch.bytes as f64;
                 }
                 None => times.push(KernelTime {
                     kernel,
                     dispatches: 1,
                     seconds,
+                    bytes: dispatch.bytes as f64,
                 }),
             }
         }
