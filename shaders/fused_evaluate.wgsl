@@ -274,10 +274,10 @@ fn linear_backward_input(map: FusedMap, lane: u32) {
     }
 }
 
-/// The layer's network number `network` backwards.
-fn condition_backward(network: u32, lane: u32) {
-    let first = op.first_map + network * op.depth;
-    for (var m = first + op.depth; m > first; m--) {
+/// Network number `network` of a layer backwards.
+fn condition_backward(layer: FusedLayer, network: u32, lane: u32) {
+    let first = layer.first_map + network * layer.depth;
+    for (var m = first + layer.depth; m > first; m--) {
         let map = maps[m - 1u];
         linear_backward_weights(map, lane);
         if map.skips == 0u {
@@ -300,21 +300,22 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
         // Through the layers and back.
         for (var stage = 0u; stage < 2u * LAYERS; stage++) {
             let back = stage >= LAYERS;
-            op = layers[select(stage, 2u * LAYERS - 1u - stage, back)];
+            let layer = layers[select(stage, 2u * LAYERS - 1u - stage, back)];
+            op = layer;
             if stage == LAYERS {
                 log_prob += base_backward(first, end, lane);
             }
             if back {
                 coupling_backward(first, end, lane);
-            } else if op.mixed != 0u {
+            } else if layer.mixed != 0u {
                 mix_forward(lane);
             }
             expand(back, lane);
-            for (var network = 0u; network < op.networks; network++) {
+            for (var network = 0u; network < layer.networks; network++) {
                 // On the way back the parameters that it gives are there already.
-                condition(network, select(op.depth, op.depth - 1u, back), lane);
+                condition(layer, network, select(layer.depth, layer.depth - 1u, back), lane);
                 if back {
-                    condition_backward(network, lane);
+                    condition_backward(layer, network, lane);
                 }
             }
             if !back {
@@ -322,7 +323,7 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
                 continue;
             }
             expand_backward(lane);
-            if op.mixed != 0u {
+            if layer.mixed != 0u {
                 mix_backward(f32(min(ROWS, end - first)), lane);
             }
         }

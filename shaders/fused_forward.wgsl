@@ -13,12 +13,13 @@ fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         tile[LOG_DET * QUADS + item] = vec4<f32>();
     }
     workgroupBarrier();
-    for (var layer = 0u; layer < LAYERS; layer++) {
-        op = layers[layer];
-        if op.mixed != 0u {
+    for (var number = 0u; number < LAYERS; number++) {
+        let layer = layers[number];
+        op = layer;
+        if layer.mixed != 0u {
             mix_forward(lane);
         }
-        make_parameters(lane);
+        make_parameters(layer, lane);
         coupling_forward(lane);
     }
     store_state(group.x, lane);

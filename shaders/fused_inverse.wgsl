@@ -37,11 +37,12 @@ fn unmix(lane: u32) {
 fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     load_state(group.x, lane);
     workgroupBarrier();
-    for (var layer = LAYERS; layer > 0u; layer--) {
-        op = layers[layer - 1u];
-        make_parameters(lane);
+    for (var number = LAYERS; number > 0u; number--) {
+        let layer = layers[number - 1u];
+        op = layer;
+        make_parameters(layer, lane);
         coupling_inverse(lane);
-        if op.mixed != 0u {
+        if layer.mixed != 0u {
             unmix(lane);
         }
     }

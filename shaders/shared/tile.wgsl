@@ -99,9 +99,10 @@ fn linear_forward(map: FusedMap, lane: u32) {
     }
 }
 
-/// The first `count` maps of the layer's network number `network`.
-fn condition(network: u32, count: u32, lane: u32) {
-    let first = op.first_map + network * op.depth;
+/// The first `count` maps of network number `network` of a layer. The layer comes as a value: a barrier must be seen to be
+/// reached by all invocations together, and each has an `op` of its own.
+fn condition(layer: FusedLayer, network: u32, count: u32, lane: u32) {
+    let first = layer.first_map + network * layer.depth;
     for (var m = first; m < first + count; m++) {
         linear_forward(maps[m], lane);
         workgroupBarrier();

@@ -23,10 +23,10 @@ fn store_state(number: u32, lane: u32) {
     }
 }
 
-/// The parameters of the layer's transform.
-fn make_parameters(lane: u32) {
+/// The parameters of a layer's transform.
+fn make_parameters(layer: FusedLayer, lane: u32) {
     expand(false, lane);
-    for (var network = 0u; network < op.networks; network++) {
-        condition(network, op.depth, lane);
+    for (var network = 0u; network < layer.networks; network++) {
+        condition(layer, network, layer.depth, lane);
     }
 }
