@@ -248,6 +248,17 @@ impl Gpu {
         self.wait(self.submit(encoder))
     }
 
+    /// Replaces the first numbers of a buffer, before whatever is submitted next.
+    ///
+    /// # Errors
+    /// What the device had to say since it was last asked.
+    pub fn write(&self, buffer: &wgpu::Buffer, values: &[f64]) -> Result<()> {
+        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        self.queue
+            .write_buffer(buffer, 0, bytemuck::cast_slice(&values));
+        self.check()
+    }
+
     /// Copies the first `numbers` numbers of a buffer to the host.
     ///
     /// # Errors

@@ -92,3 +92,7 @@ impl Readback {
         Ok(numbers)
     }
 }
+
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}

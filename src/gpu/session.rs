@@ -1,0 +1,358 @@
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::executor::{Batches, Fault, KernelTime, Taken, Training, TrainingState, check_count};
+use crate::flow::Plan;
+use crate::matrix::Matrix;
+
+use super::GpuPath;
+use super::device::Gpu;
+use super::dispatch::{Builder, Data, Dispatch, Optimizer};
+use super::fused::{Fused, Lanes};
+use super::kernels::{Gate, Segment, Step};
+use super::program::TrainingProgram;
+use super::readback::{Readback, widen};
+use super::ring::RING;
+use super::sizes::{self, Sizes};
+use super::timestamps;
+
+/// Losses that the device keeps between two readbacks: enough for many submissions of the smallest flow's steps.
+pub const LOSSES: usize = 1 << 14;
+
+/// Numbers of a [`Gate`].
+const GATE: usize = size_of::<Gate>() / 4;
+
+/// How long one submission should take: long enough to hide its cost, short enough for desktop watchdogs.
+const SUBMISSION: Duration = Duration::from_millis(75);
+
+/// What training keeps between steps.
+pub struct Session {
+    program: TrainingProgram,
+    /// How its steps run, in words.
+    pub path: String,
+    optimizer: Optimizer,
+    /// For losses, and the gate behind them.
+    back: Readback,
+    batches: Batches,
+    training: Training,
+    step: u64,
+    rate_factor: f64,
+    /// The loss and the fault of a step that could not be taken: the gate is shut.
+    stuck: Option<(f64, Fault)>,
+    /// Runs of rows in the next submission; follows the clock.
+    runs_per_submission: usize,
+}
+
+/// Uploads the training rows, cut so that every piece can be bound.
+fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
+    let limits = gpu.device.limits();
+    let most = (sizes::binding(&limits) / (4 * rows.columns())).max(1);
+    let mut segments = Vec::new();
+    for first in (0..rows.rows()).step_by(most) {
+        let count = most.min(rows.rows() - first);
+        let buffer = gpu.allocate("the data", || gpu.buffer("data", count * rows.columns()))?;
+        for j in 0..rows.columns() {
+            let column = &rows.column(j)[first..first + count];
+            let offset = 4 * (j * count) as u64;
+            gpu.queue
+                .write_buffer(&buffer, offset, bytemuck::cast_slice(column));
+        }
+        let record = Segment {
+            dims: rows.columns() as u32,
+            first: first as u32,
+            rows: count as u32,
+        };
+        segments.push((record, buffer));
+    }
+    gpu.check()?;
+    Ok(Data { segments })
+}
+
+impl Session {
+    pub fn new(
+        builder: Builder<'_>,
+        (path, lanes): (GpuPath, Lanes),
+        rows: &Matrix<f32>,
+        training: &Training,
+    ) -> Result<Self> {
+        let Builder {
+            gpu,
+            plan,
+            parameters,
+            ..
+        } = builder;
+        let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
+        let data = upload_data(gpu, rows)?;
+        let count = plan.layout.len();
+        let averages = training.optimizer.average > 0.0;
+        let optimizer = gpu.allocate("the optimiser's moments", || Optimizer {
+            gradient: gpu.buffer("gradient", count),
+            first_moment: gpu.buffer("first moment", count),
+            second_moment: gpu.buffer("second moment", count),
+            losses: gpu.buffer("losses", LOSSES),
+            gate: gpu.buffer("gate", GATE),
+            average: gpu.buffer("average", if averages { count } else { 1 }),
+        })?;
+        if averages {
+            let mut encoder = gpu.encoder();
+            encoder.copy_buffer_to_buffer(parameters, 0, &optimizer.average, 0, 4 * count as u64);
+            gpu.run(encoder)?;
+        }
+        let limits = gpu.device.limits();
+        let fused = path.fused(
+            || match data.segments.len() {
+                1 => Fused::to_train(plan, &limits, gpu.is_software, lanes, batches.size()),
+                _ => Err("the data take more than one binding".into()),
+            },
+            |(fused, _)| fused.suits(gpu.is_software),
+        )?;
+        let (program, path) = match fused {
+            Ok((fused, groups)) => (
+                TrainingProgram::fused(builder, &fused, groups, &data, &optimizer)?,
+                format!("fused ({}, in {groups} groups)", fused.describe()),
+            ),
+            Err(why) => {
+                let sizes = Sizes::new(plan, &limits, batches.size(), true)?;
+                (
+                    TrainingProgram::staged(builder, sizes, &data, &optimizer)?,
+                    format!("staged ({why})"),
+                )
+            }
+        };
+        Ok(Session {
+            program,
+            path,
+            back: Readback::new(gpu, LOSSES + GATE)?,
+            optimizer,
+            batches,
+            training: training.clone(),
+            step: 0,
+            rate_factor: 1.0,
+            stuck: None,
+            runs_per_submission: 1,
+        })
+    }
+
+    /// The runs of rows that make up step `step`, and whether each is the last of them; the loss goes to `slot`.
+    fn runs(&self, plan: &Plan, step: u64, slot: usize) -> Vec<(Step, bool)> {
+        let batch = self.batches.batch(step);
+        let program = &self.program;
+        let mut whole = Step {
+            stride: program.rows as u32,
+            rows_per_split: program.rows_per_split as u32,
+            parameters: plan.layout.len() as u32,
+            share: 1.0 / batch.rows as f32,
+            slot: slot as u32,
+            ..Step::default()
+        };
+        let mut numbers = self.training.optimizer.at(step);
+        numbers.learning_rate *= self.rate_factor;
+        whole.optimize(&numbers);
+        (0..batch.rows)
+            .step_by(program.rows)
+            .map(|place| {
+                let mut run = Step {
+                    rows: (batch.rows - place).min(program.rows as u32),
+                    add: u32::from(place > 0),
+                    ..whole
+                };
+                run.visit(&batch, place);
+                (run, place + run.rows == batch.rows)
+            })
+            .collect()
+    }
+
+    /// Runs of rows as commands; after those that end a step (`last`), the update, if `update`.
+    fn record(&self, gpu: &Gpu, runs: &[(Step, bool)], update: bool) -> wgpu::CommandEncoder {
+        self.write_steps(gpu, runs);
+        let mut encoder = gpu.encoder();
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for (place, (step, last)) in runs.iter().enumerate() {
+                self.program.ring.bind(&mut pass, place);
+                for dispatch in self.dispatches(update && *last) {
+                    dispatch.record(&mut pass, step);
+                }
+            }
+        }
+        encoder
+    }
+
+    fn write_steps(&self, gpu: &Gpu, runs: &[(Step, bool)]) {
+        let records: Vec<Step> = runs.iter().map(|(step, _)| *step).collect();
+        self.program.ring.write(gpu, &records);
+    }
+
+    /// A run of rows to loss and gradient, and where it ends a step on to the parameters.
+    fn dispatches(&self, ends_step: bool) -> impl Iterator<Item = &Dispatch> {
+        let update = self.program.update.iter().filter(move |_| ends_step);
+        self.program.evaluate.iter().chain(update)
+    }
+
+    /// Takes the next step, with the time of each of its kernels.
+    pub fn timed_step(&mut self, gpu: &Gpu, plan: &Plan) -> Result<Vec<KernelTime>> {
+        let mut times = Vec::new();
+        if self.stuck.is_some() {
+            return Ok(times);
+        }
+        for runs in self.runs(plan, self.step, 0).chunks(RING) {
+            self.write_steps(gpu, runs);
+            let mut list = Vec::new();
+            for (place, (step, last)) in runs.iter().enumerate() {
+                let dispatches = self.dispatches(*last);
+                list.extend(dispatches.map(|dispatch| (place, step, dispatch)));
+            }
+            timestamps::add(gpu, &self.program.ring, &list, &mut times)?;
+        }
+        self.taken(gpu, 1)?;
+        Ok(times)
+    }
+
+    /// Takes `steps` steps, no more than the losses' buffer holds.
+    pub fn train(&mut self, gpu: &Gpu, plan: &Plan, steps: usize) -> Result<Taken> {
+        if let Some((loss, fault)) = self.stuck {
+            return Ok(Taken {
+                losses: vec![loss],
+                fault: Some(fault),
+            });
+        }
+        let mut queue: Vec<(Step, bool)> = Vec::new();
+        let mut planned = 0;
+        // While the device has one submission, the host makes the next.
+        let mut sent: Option<(wgpu::SubmissionIndex, usize)> = None;
+        let mut latest = Instant::now();
+        while planned < steps || !queue.is_empty() {
+            while planned < steps && queue.len() < self.runs_per_submission {
+                queue.extend(self.runs(plan, self.step + planned as u64, planned));
+                planned += 1;
+            }
+            let count = queue.len().min(self.runs_per_submission);
+            let submission = gpu.submit(self.record(gpu, &queue[..count], true));
+            queue.drain(..count);
+            if let Some((before, count)) = sent.replace((submission, count)) {
+                gpu.wait(before)?;
+                self.pace(count, latest.elapsed());
+                latest = Instant::now();
+            }
+        }
+        self.taken(gpu, steps)
+    }
+
+    /// Takes to heart how long a submission of `count` runs took.
+    fn pace(&mut self, count: usize, took: Duration) {
+        // Towards the length wanted, at most four times longer at a time.
+        let share = SUBMISSION.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let wanted = count as f64 * share.min(4.0);
+        self.runs_per_submission = (wanted as usize).clamp(1, RING);
+    }
+
+    /// What came of `steps` steps that were submitted.
+    fn taken(&mut self, gpu: &Gpu, steps: usize) -> Result<Taken> {
+        let (mut losses, gate) = self.losses(gpu, steps)?;
+        let fault = gate.fault();
+        match fault {
+            None => self.step += steps as u64,
+            Some(fault) => {
+                let slot = gate.fault_slot();
+                losses.truncate(slot + 1);
+                self.step += slot as u64;
+                self.stuck = Some((losses[slot], fault));
+            }
+        }
+        Ok(Taken { losses, fault })
+    }
+
+    /// The first losses, and the gate.
+    fn losses(&self, gpu: &Gpu, count: usize) -> Result<(Vec<f64>, Gate)> {
+        let Optimizer { losses, gate, .. } = &self.optimizer;
+        let sources = [(losses, count), (gate, GATE)];
+        let pending = self.back.submit(gpu, gpu.encoder(), &sources);
+        let mut values = self.back.finish(gpu, pending)?;
+        let gate = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&values[count..]));
+        values.truncate(count);
+        Ok((widen(&values), gate))
+    }
+
+    /// Lets steps through again.
+    fn open_gate(&mut self, gpu: &Gpu) {
+        self.stuck = None;
+        gpu.queue.write_buffer(
+            &self.optimizer.gate,
+            0,
+            bytemuck::bytes_of(&Gate::default()),
+        );
+    }
+
+    /// Loss and gradient of the next step.
+    pub fn loss_and_gradient(&self, gpu: &Gpu, plan: &Plan) -> Result<(f64, Vec<f64>)> {
+        for run in self.runs(plan, self.step, 0) {
+            gpu.run(self.record(gpu, &[run], false))?;
+        }
+        let loss = self.losses(gpu, 1)?.0[0];
+        let gradient = gpu.read(&self.optimizer.gradient, plan.layout.len())?;
+        Ok((loss, widen(&gradient)))
+    }
+
+    /// The buffers of the state, in the order of [`TrainingState`]'s fields.
+    fn buffers<'a>(&'a self, parameters: &'a wgpu::Buffer) -> Vec<&'a wgpu::Buffer> {
+        let optimizer = &self.optimizer;
+        let mut buffers = vec![
+            parameters,
+            &optimizer.first_moment,
+            &optimizer.second_moment,
+        ];
+        if self.training.optimizer.average > 0.0 {
+            buffers.push(&optimizer.average);
+        }
+        buffers
+    }
+
+    pub fn state(
+        &self,
+        gpu: &Gpu,
+        plan: &Plan,
+        parameters: &wgpu::Buffer,
+    ) -> Result<TrainingState> {
+        let count = plan.layout.len();
+        let buffers = self.buffers(parameters);
+        let sources: Vec<_> = buffers.iter().map(|&buffer| (buffer, count)).collect();
+        let values = gpu.read_all(&sources)?;
+        let mut parts = values.chunks(count.max(1)).map(widen);
+        let mut next = || parts.next().unwrap_or_default();
+        Ok(TrainingState {
+            step: self.step,
+            parameters: next(),
+            first_moment: next(),
+            second_moment: next(),
+            average: next(),
+            rate_factor: self.rate_factor,
+        })
+    }
+
+    pub fn set_state(
+        &mut self,
+        gpu: &Gpu,
+        plan: &Plan,
+        parameters: &wgpu::Buffer,
+        state: &TrainingState,
+    ) -> Result<()> {
+        let values = [
+            &state.parameters,
+            &state.first_moment,
+            &state.second_moment,
+            &state.average,
+        ];
+        let places: Vec<_> = self.buffers(parameters).into_iter().zip(values).collect();
+        // Before anything is changed.
+        for (_, values) in &places {
+            check_count(plan, values.len())?;
+        }
+        for (buffer, values) in places {
+            gpu.write(buffer, values)?;
+        }
+        self.step = state.step;
+        self.rate_factor = state.rate_factor;
+        self.open_gate(gpu);
+        Ok(())
+    }
+}
