@@ -8,7 +8,7 @@ use couplet::cpu::CpuExecutor;
 use couplet::data::{Target, TargetName};
 use couplet::executor::{Batches, Executor, Fault};
 use couplet::flow::{Plan, initial_parameters};
-use couplet::train::{self, Ending, Outcome, Retry, Settings, StepReport, Watch};
+use couplet::train::{self, Ending, Outcome, Retry, Settings, Snapshot, StepReport, Watch};
 use couplet::{Matrix, Result};
 
 /// Remembers what it was told.
@@ -223,4 +223,79 @@ fn minibatches_are_compared_like_with_like() {
     let (outcome, before, after) = run(&config, Some(&trained.parameters));
     assert!(outcome.worsened);
     assert!(after <= before, "{before} {after}");
+}
+
+/// Keeps a snapshot wherever it may.
+#[derive(Default)]
+struct Album {
+    notes: Notes,
+    snapshots: Vec<Snapshot>,
+}
+
+impl Watch for Album {
+    fn step(&mut self, report: &StepReport) -> Result<()> {
+        self.notes.step(report)
+    }
+    fn retry(&mut self, retry: &Retry) -> Result<()> {
+        self.notes.retry(retry)
+    }
+    fn is_due(&mut self) -> bool {
+        true
+    }
+    fn keep(&mut self, snapshot: Snapshot) {
+        self.snapshots.push(snapshot);
+    }
+}
+
+/// From wherever a run is taken up again, it ends as it would have: held-out rows or none, patience, an average, minibatches,
+/// and a learning rate that has to be lowered on the way.
+#[test]
+fn a_run_taken_up_again_ends_as_it_would_have() {
+    let data = rows(100, 6, 1).map(|x| x as f32);
+    let held_out = rows(100, 6, 2);
+    let mut plain = Config::safe(ConditionerName::Mlp);
+    plain.train.batch_size = 30;
+    let mut averaged = plain.clone();
+    averaged.train.average = 0.9;
+    let banana = Target::new(TargetName::Banana, None, None, 1).unwrap();
+    let banana = banana.training_rows(1000);
+    let mut wild = Config::default();
+    wild.train.learning_rate = 40.0;
+    wild.train.weight_decay = 0.0;
+    wild.model.layers = 4;
+    let yardstick = Settings {
+        yardstick: Some(held_out.clone()),
+        ..settings(120, None)
+    };
+    let patient = Settings {
+        patience: 60,
+        ..settings(400, Some(held_out))
+    };
+    for (what, config, settings, data) in [
+        ("held-out rows", &plain, &patient, &data),
+        ("an average", &averaged, &patient, &data),
+        ("a yardstick", &averaged, &yardstick, &data),
+        ("losses", &plain, &settings(120, None), &data),
+        ("retries", &wild, &settings(100, None), &banana),
+    ] {
+        let mut executor = start(config, data);
+        let mut whole = Album::default();
+        let expected = train::run(&mut executor, settings, &mut whole).unwrap();
+        assert!(whole.snapshots.len() > 5, "{what}");
+        assert_eq!(whole.notes.retries.is_empty(), what != "retries", "{what}");
+        for snapshot in whole.snapshots.iter().step_by(7) {
+            let mut executor = start(config, data);
+            let mut notes = Notes::default();
+            let outcome = train::resume(&mut executor, settings, snapshot, &mut notes).unwrap();
+            let what = format!("{what}, from step {}", snapshot.state.step);
+            assert_eq!(outcome.parameters, expected.parameters, "{what}");
+            assert_eq!(outcome.steps, expected.steps, "{what}");
+            assert_eq!(outcome.best_step, expected.best_step, "{what}");
+            assert_eq!(outcome.validation, expected.validation, "{what}");
+            assert_eq!(outcome.worsened, expected.worsened, "{what}");
+            let last = whole.notes.steps.len() - notes.steps.len();
+            assert_eq!(notes.steps, whole.notes.steps[last..], "{what}");
+            assert!(whole.notes.retries.ends_with(&notes.retries), "{what}");
+        }
+    }
 }

@@ -27,6 +27,28 @@ pub fn run(
     settings: &Settings,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
+    run_from(executor, settings, None, watch)
+}
+
+/// As [`run`], from where an earlier run with these settings on these rows stood.
+///
+/// # Errors
+/// As [`run`], and those of [`Executor::set_state`].
+pub fn resume(
+    executor: &mut dyn Executor,
+    settings: &Settings,
+    from: &Snapshot,
+    watch: &mut dyn Watch,
+) -> Result<Outcome> {
+    run_from(executor, settings, Some(from), watch)
+}
+
+fn run_from(
+    executor: &mut dyn Executor,
+    settings: &Settings,
+    from: Option<&Snapshot>,
+    watch: &mut dyn Watch,
+) -> Result<Outcome> {
     for (name, every) in [
         ("log_every", settings.log_every),
         ("check_every", settings.check_every),
@@ -35,16 +57,15 @@ pub fn run(
             return Err(Error::Spec(format!("{name} = 0: must be 1 step at least")));
         }
     }
+    let begun = from.map(|snapshot| (snapshot.state.step as usize, snapshot.progress.clone()));
+    let (done, progress) = begun.unwrap_or_default();
+    if let Some(snapshot) = from {
+        executor.set_state(&snapshot.state)?;
+    }
     let mut course = Course {
         settings,
-        checked: None,
-        good: None,
-        best: None,
-        first: None,
-        last: None,
-        retries: 0,
-        done: 0,
-        in_steps: Duration::ZERO,
+        progress,
+        done,
     };
     match course.go(executor, watch) {
         Ok(end) => course.finish(executor, end),
@@ -55,25 +76,40 @@ pub fn run(
 /// A run on its way.
 struct Course<'a> {
     settings: &'a Settings,
-    /// The state at the latest check; its own step is still to come.
-    checked: Option<TrainingState>,
-    /// The latest state whose own step was taken: where to go back to.
-    good: Option<TrainingState>,
-    best: Option<Best>,
-    /// NLL at the first check and at the last one: of the held-out rows, of the yardstick, or the loss.
-    first: Option<f64>,
-    last: Option<f64>,
-    retries: usize,
+    progress: Progress,
     /// Steps taken.
     done: usize,
-    in_steps: Duration,
+}
+
+/// What a run has come to know on its way: with the executor's state, the settings and the rows, all that its next steps and its
+/// end depend on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The state at the latest check; its own step is still to come.
+    pub(crate) checked: Option<TrainingState>,
+    /// The latest state whose own step was taken: where to go back to.
+    pub(crate) good: Option<TrainingState>,
+    pub(crate) best: Option<Best>,
+    /// NLL at the first check and at the last one: of the held-out rows, of the yardstick, or the loss.
+    pub(crate) first: Option<f64>,
+    pub(crate) last: Option<f64>,
+    pub(crate) retries: usize,
+    pub(crate) in_steps: Duration,
+}
+
+/// A run between two steps. From here it goes on as if nothing had happened: on the same device with the same bits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub state: TrainingState,
+    pub progress: Progress,
 }
 
 /// The best parameters of all checks, by validation NLL, or by the loss where no rows are held out.
-struct Best {
-    step: usize,
-    nll: f64,
-    parameters: Vec<f64>,
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Best {
+    pub step: usize,
+    pub nll: f64,
+    pub parameters: Vec<f64>,
 }
 
 /// What is known before a step.
@@ -94,15 +130,20 @@ struct End {
 impl Course<'_> {
     fn go(&mut self, executor: &mut dyn Executor, watch: &mut dyn Watch) -> Result<End> {
         let settings = self.settings;
-        let mut done = 0;
+        let mut done = self.done;
         // Steps in one call: about `BURST`'s worth.
         let mut burst = 1;
         // The step that training just went back to: it has been reported.
         let mut back_at = None;
         loop {
             self.done = done;
+            // Where training just went back to, the step has been reported already.
+            if back_at.is_none() && watch.is_due() {
+                self.keep(executor, watch)?;
+            }
             let look = self.look(executor, watch, done, back_at.take() == Some(done))?;
             if look.ending.is_none() && watch.stop() {
+                self.keep(executor, watch)?;
                 return Ok(End {
                     ending: Ending::Interrupted,
                     step: done,
@@ -118,7 +159,7 @@ impl Course<'_> {
                     let begin = Instant::now();
                     let taken = executor.train(count)?;
                     let pace = begin.elapsed().max(Duration::from_micros(1));
-                    self.in_steps += pace;
+                    self.progress.in_steps += pace;
                     let fitting = BURST.as_secs_f64() / pace.as_secs_f64();
                     burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
                     let steps = taken.losses.len() - usize::from(taken.fault.is_some());
@@ -162,6 +203,14 @@ impl Course<'_> {
         }
     }
 
+    fn keep(&self, executor: &mut dyn Executor, watch: &mut dyn Watch) -> Result<()> {
+        watch.keep(Snapshot {
+            state: executor.state()?,
+            progress: self.progress.clone(),
+        });
+        Ok(())
+    }
+
     /// Checks and measures, where it is time to, before the update of step `done`.
     fn look(
         &mut self,
@@ -192,7 +241,7 @@ impl Course<'_> {
                     }
                 }
             }
-            self.checked = Some(state.clone());
+            self.progress.checked = Some(state.clone());
         }
         let known = if (logged && !seen) || ending.is_some() {
             let known = as_result(executor, &state, |executor| watch.measure(executor))?;
@@ -212,23 +261,33 @@ impl Course<'_> {
         if by_loss {
             self.judge(loss);
         }
-        if let Some(state) = self.checked.take_if(|state| state.step == done as u64) {
+        if let Some(state) = self
+            .progress
+            .checked
+            .take_if(|state| state.step == done as u64)
+        {
             if by_loss {
                 self.offer(done, loss, &state);
             }
-            self.good = Some(state);
+            self.progress.good = Some(state);
         }
     }
 
     fn judge(&mut self, nll: f64) {
-        self.first.get_or_insert(nll);
-        self.last = Some(nll);
+        self.progress.first.get_or_insert(nll);
+        self.progress.last = Some(nll);
     }
 
     fn offer(&mut self, step: usize, nll: f64, state: &TrainingState) {
         // What is not finite tells nothing: a single row can make it so.
-        if nll.is_finite() && self.best.as_ref().is_none_or(|best| nll < best.nll) {
-            self.best = Some(Best {
+        if nll.is_finite()
+            && self
+                .progress
+                .best
+                .as_ref()
+                .is_none_or(|best| nll < best.nll)
+        {
+            self.progress.best = Some(Best {
                 step,
                 nll,
                 parameters: state.result().to_vec(),
@@ -238,7 +297,7 @@ impl Course<'_> {
 
     fn out_of_patience(&self, done: usize) -> bool {
         let patience = self.settings.patience;
-        let best = self.best.as_ref();
+        let best = self.progress.best.as_ref();
         patience > 0 && best.is_some_and(|best| done.saturating_sub(best.step) >= patience)
     }
 
@@ -252,20 +311,25 @@ impl Course<'_> {
     ) -> Result<Result<usize, Divergence>> {
         // Loss and gradient were fine there; it is the update that was too long.
         if fault == Fault::Parameters
-            && let Some(state) = self.checked.take_if(|state| state.step == step)
+            && let Some(state) = self.progress.checked.take_if(|state| state.step == step)
         {
-            self.good = Some(state);
+            self.progress.good = Some(state);
         }
         // Where the very first loss or gradient fails, no learning rate has had a part in it.
-        let Some(good) = self.good.as_mut().filter(|_| self.retries < RETRIES) else {
+        let Some(good) = self
+            .progress
+            .good
+            .as_mut()
+            .filter(|_| self.progress.retries < RETRIES)
+        else {
             return Ok(Err(Divergence {
                 step,
                 fault,
-                retries: self.retries,
+                retries: self.progress.retries,
                 parameters: executor.parameters()?,
             }));
         };
-        self.retries += 1;
+        self.progress.retries += 1;
         good.rate_factor *= TAMING;
         executor.set_state(good)?;
         watch.retry(&Retry {
@@ -273,7 +337,7 @@ impl Course<'_> {
             fault,
             back_to: good.step,
             rate_factor: good.rate_factor,
-            number: self.retries,
+            number: self.progress.retries,
             most: RETRIES,
         })?;
         Ok(Ok(good.step as usize))
@@ -285,13 +349,13 @@ impl Course<'_> {
         let diverged = matches!(end.ending, Ending::Diverged(_));
         let last = executor.state()?;
         let done = matches!(end.ending, Ending::Done);
-        let worsened = done && !held_out && self.last > self.first;
-        let (best_step, parameters, best_nll) = match self.best {
+        let worsened = done && !held_out && self.progress.last > self.progress.first;
+        let (best_step, parameters, best_nll) = match self.progress.best {
             Some(best) if held_out || diverged || worsened => {
                 (best.step, best.parameters, best.nll)
             }
             // Not even step 0 could be taken: what training began from.
-            None if diverged => match self.checked {
+            None if diverged => match self.progress.checked {
                 Some(state) => (state.step as usize, state.parameters, f64::NAN),
                 None => (end.step, last.result().to_vec(), f64::NAN),
             },
@@ -303,18 +367,22 @@ impl Course<'_> {
             steps: end.step,
             parameters,
             best_step,
-            validation: self.last.filter(|_| held_out).map(|last| (best_nll, last)),
+            validation: self
+                .progress
+                .last
+                .filter(|_| held_out)
+                .map(|last| (best_nll, last)),
             worsened,
-            in_steps: self.in_steps,
+            in_steps: self.progress.in_steps,
         })
     }
 
     /// The best that the host has of a run whose executor or watch failed.
     fn fail(self, error: Error) -> Result<Outcome> {
         let held_out = self.settings.validation.is_some();
-        let latest = self.checked.or(self.good);
+        let latest = self.progress.checked.or(self.progress.good);
         let latest = latest.map(|state| (state.step as usize, state.result().to_vec()));
-        let best = self.best.filter(|_| held_out);
+        let best = self.progress.best.filter(|_| held_out);
         let best_nll = best.as_ref().map_or(f64::NAN, |best| best.nll);
         let Some((best_step, parameters)) =
             best.map(|best| (best.step, best.parameters)).or(latest)
@@ -326,9 +394,13 @@ impl Course<'_> {
             steps: self.done,
             parameters,
             best_step,
-            validation: self.last.filter(|_| held_out).map(|last| (best_nll, last)),
+            validation: self
+                .progress
+                .last
+                .filter(|_| held_out)
+                .map(|last| (best_nll, last)),
             worsened: false,
-            in_steps: self.in_steps,
+            in_steps: self.progress.in_steps,
         })
     }
 }

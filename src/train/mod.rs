@@ -13,7 +13,8 @@ use crate::executor::{Executor, Fault};
 use crate::matrix::Matrix;
 
 pub use compare::{Comparison, Finding, Verdict, compare, stretch};
-pub use course::run;
+pub use course::{Progress, Snapshot, resume, run};
+
 pub use offsets::Offsets;
 pub use truth::{KlEstimate, Truth};
 
@@ -147,6 +148,16 @@ pub trait Watch {
     /// # Errors
     /// Whatever should end the run.
     fn retry(&mut self, retry: &Retry) -> Result<()>;
+
+    /// Whether a snapshot is wanted now; asked before steps are taken.
+    fn is_due(&mut self) -> bool {
+        false
+    }
+
+    /// A snapshot that was due, or that of a run which [`Watch::stop`] ends.
+    fn keep(&mut self, snapshot: Snapshot) {
+        let _ = snapshot;
+    }
 
     /// Whether to end here, with the best that there is; asked before steps are taken.
     fn stop(&mut self) -> bool {
