@@ -35,6 +35,7 @@
 //! [`executor::Executor`] runs a plan: [`cpu::CpuExecutor`] in f64 or f32, [`gpu::GpuExecutor`] on a GPU. [`train`] holds
 //! the training loop, [`model`] the model file, [`data`] tables and targets.
 
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

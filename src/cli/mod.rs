@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod bench;
+mod checkpoints;
 mod device;
 mod devices;
 mod divergence;

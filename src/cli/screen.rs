@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::files::LogFile;
-use crate::train::{Known, Retry, StepReport, Watch};
+use crate::train::{Known, Retry, Snapshot, StepReport, Watch};
 
+use super::checkpoints::Keeper;
 use super::resolve::Run;
 use super::{Result, interrupt};
 
@@ -17,8 +18,10 @@ use super::{Result, interrupt};
 pub struct Log(Option<LogFile>);
 
 impl Log {
-    pub fn create(path: Option<&Path>) -> Result<Self> {
-        Ok(Log(path.map(LogFile::create).transpose()?))
+    /// A run that goes on adds to the log of its beginning.
+    pub fn create(path: Option<&Path>, goes_on: bool) -> Result<Self> {
+        let create = |path| LogFile::create(path, goes_on);
+        Ok(Log(path.map(create).transpose()?))
     }
 
     pub fn line(&mut self, value: &Value) -> Result<(), Error> {
@@ -40,11 +43,12 @@ impl Log {
 pub struct Screen<'a> {
     run: &'a Run,
     log: &'a mut Log,
+    keeper: &'a mut Keeper,
     bar: Option<ProgressBar>,
 }
 
 impl<'a> Screen<'a> {
-    pub fn new(run: &'a Run, log: &'a mut Log) -> Self {
+    pub fn new(run: &'a Run, log: &'a mut Log, keeper: &'a mut Keeper) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(
                 "{bar:24} {pos}/{len} steps, {rate}, NLL {msg}, {eta} left",
@@ -61,7 +65,12 @@ impl<'a> Screen<'a> {
                     ),
             )
         });
-        Screen { run, log, bar }
+        Screen {
+            run,
+            log,
+            keeper,
+            bar,
+        }
     }
 
     fn line(&self, text: &str) {
@@ -160,6 +169,16 @@ impl Watch for Screen<'_> {
             "back_to": retry.back_to,
             "learning_rate_factor": retry.rate_factor,
         }))
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.keeper.is_due()
+    }
+
+    fn keep(&mut self, snapshot: Snapshot) {
+        if let Some(complaint) = self.keeper.keep(snapshot) {
+            self.line(&complaint);
+        }
     }
 
     fn stop(&mut self) -> bool {

@@ -2,12 +2,14 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::checkpoint::Identity;
 use crate::cpu::CpuExecutor;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::matrix::Matrix;
 use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
+use super::checkpoints::Plans;
 use super::device::Device;
 use super::interrupt::Patience;
 use super::output::print;
@@ -17,9 +19,10 @@ use super::train_args::TrainArgs;
 use super::{DISAGREE, Failure, INTERRUPTED, Result, Wrap, divergence, interrupt};
 
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
+    let checkpoints = Plans::new(args)?;
     let mut run = Run::resolve(args)?;
     let device = Device::choose(&args.device)?;
-    let mut log = Log::create(args.log.as_deref())?;
+    let mut log = Log::create(args.log.as_deref(), checkpoints.goes_on())?;
     let plan = run.model.plan()?;
     let training = run.config.training();
     let mut executor = device.open(
@@ -44,13 +47,30 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         return compare(args, &mut run, executor.as_mut(), log);
     }
 
+    let identity = Identity::of(
+        &run.config,
+        &run.model.columns,
+        &run.rows,
+        run.validation.as_ref(),
+        executor.describe(),
+    );
+    let (mut keeper, from) = checkpoints.begin(identity, &run.out)?;
+    if let Some(snapshot) = &from {
+        log.line(&json!({ "event": "resumed", "step": snapshot.state.step }))?;
+    }
     let begin = Instant::now();
     let settings = run.settings(args.log_every as usize);
     let patience = Patience::begin();
-    let mut screen = Screen::new(&run, &mut log);
+    let mut screen = Screen::new(&run, &mut log, &mut keeper);
     screen.header();
-    let outcome = train::run(executor.as_mut(), &settings, &mut screen)?;
+    let outcome = match &from {
+        Some(snapshot) => train::resume(executor.as_mut(), &settings, snapshot, &mut screen),
+        None => train::run(executor.as_mut(), &settings, &mut screen),
+    }?;
     screen.finish();
+    if let Some(complaint) = keeper.settle() {
+        say!("{complaint}");
+    }
     let seconds = begin.elapsed().as_secs_f64();
     run.keep(&outcome.parameters);
     let step = outcome.best_step;
@@ -70,7 +90,12 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         }
     };
     if let Some((event, failure)) = ended_early {
-        return Err(end_early(&run, step, event, failure, log));
+        let mut failure = end_early(&run, step, event, failure, log);
+        let is_hopeless = matches!(outcome.ending, Ending::Diverged(_));
+        if let Some(command) = keeper.command().filter(|_| !is_hopeless) {
+            failure.message += &format!(". To go on: {command}");
+        }
+        return Err(failure);
     }
     save(&run)?;
     drop(patience);

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
@@ -9,6 +10,7 @@ use crate::config::{
 use crate::data::TargetName;
 use crate::flow::Activation;
 
+use super::checkpoints::duration;
 use super::{DeviceArgs, TableArgs};
 
 #[derive(clap::Args)]
@@ -53,6 +55,15 @@ pub struct TrainArgs {
     /// Steps between two logged ones
     #[arg(long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) log_every: u64,
+    /// Keep checkpoints in this folder, to go on from after an interruption
+    #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
+    pub(super) checkpoint: Option<PathBuf>,
+    /// Time between two checkpoints
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(super) checkpoint_every: Duration,
+    /// Go on from the newest checkpoint in this folder, if there is one, and keep more there
+    #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
+    pub(super) resume: Option<PathBuf>,
     /// Print the summary as JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -1,5 +1,5 @@
 use std::fs::{File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -15,20 +15,21 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// Opens `path` and empties it; a device or a pipe is written straight.
+    /// Opens `path` and empties it, unless `goes_on`; a device or a pipe is written straight.
     ///
     /// # Errors
     /// [`Error::Io`], also where another process is writing it.
-    pub fn create(path: &Path) -> Result<Self> {
+    pub fn create(path: &Path, goes_on: bool) -> Result<Self> {
         let failed = Error::io(path);
         let (file, is_stream) = match Place::find(path)? {
             Place::Stream => (File::options().append(true).open(path), true),
             Place::File(place, _) => {
                 let mut options = File::options();
-                (options.create(true).append(true).open(place), false)
+                let options = options.create(true).append(true).read(true);
+                (options.open(place), false)
             }
         };
-        let file = file.map_err(failed)?;
+        let mut file = file.map_err(failed)?;
         if !is_stream {
             // A file system without locks does not stop a run.
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
@@ -36,7 +37,11 @@ impl LogFile {
                 let error = io::Error::new(io::ErrorKind::ResourceBusy, message);
                 return Err(Error::io(path)(error));
             }
-            file.set_len(0).map_err(Error::io(path))?;
+            if !goes_on {
+                file.set_len(0).map_err(Error::io(path))?;
+            } else if is_cut(&mut file).map_err(Error::io(path))? {
+                file.write_all(b"\n").map_err(Error::io(path))?;
+            }
         }
         Ok(LogFile {
             file,
@@ -67,6 +72,17 @@ impl LogFile {
     }
 }
 
+/// Whether the last line has no end.
+fn is_cut(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
 impl Drop for LogFile {
     fn drop(&mut self) {
         // Said, not left to the closing of the file: a child process may hold it open a moment longer.
@@ -83,9 +99,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         std::fs::write(&path, "an old run's\n").unwrap();
-        let mut log = LogFile::create(&path).unwrap();
+        let mut log = LogFile::create(&path, false).unwrap();
         log.line("one").unwrap();
-        let second = LogFile::create(&path).err().map(|error| error.to_string());
+        let second = LogFile::create(&path, false)
+            .err()
+            .map(|error| error.to_string());
         assert!(
             second.as_ref().is_some_and(|e| e.contains("another run")),
             "{second:?}"
@@ -93,6 +111,12 @@ mod tests {
         log.line("two").unwrap();
         log.finish().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
-        LogFile::create(&path).unwrap();
+        // A run that goes on adds to it, after a line that a power cut has cut short.
+        std::fs::write(&path, "one\ntw").unwrap();
+        let mut log = LogFile::create(&path, true).unwrap();
+        log.line("three").unwrap();
+        log.finish().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntw\nthree\n");
+        LogFile::create(&path, false).unwrap();
     }
 }

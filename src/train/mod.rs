@@ -13,6 +13,7 @@ use crate::executor::{Executor, Fault};
 use crate::matrix::Matrix;
 
 pub use compare::{Comparison, Finding, Verdict, compare, stretch};
+pub(crate) use course::Best;
 pub use course::{Progress, Snapshot, resume, run};
 
 pub use offsets::Offsets;

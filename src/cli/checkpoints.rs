@@ -1,0 +1,220 @@
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::checkpoint::{Checkpoint, Folder, Found, Identity};
+use crate::error::Error;
+use crate::train::Snapshot;
+
+use super::train_args::TrainArgs;
+use super::{Failure, Result, input};
+
+/// Where the checkpoints of a run go and where it goes on from, as the flags say.
+pub struct Plans {
+    folder: Option<Folder>,
+    every: Duration,
+    from: Option<(PathBuf, Checkpoint)>,
+}
+
+impl Plans {
+    /// Looks into the folders, before any work begins.
+    pub fn new(args: &TrainArgs) -> Result<Self> {
+        let look = |path: &Path| Folder::look(path).map_err(input);
+        let mut from = None;
+        if let Some(path) = &args.resume {
+            let Found {
+                checkpoint,
+                damaged,
+                ..
+            } = look(path)?;
+            for sentence in &damaged {
+                say!("warning: {sentence}");
+            }
+            let folder = path.display();
+            match checkpoint {
+                Some(checkpoint) => from = Some((path.clone(), checkpoint)),
+                None if damaged.is_empty() => {
+                    say!("note: {folder} holds no checkpoint yet; the run begins at step 0");
+                }
+                None => {
+                    return Err(Error::Model(format!(
+                        "--resume {folder}: no checkpoint there can be read; remove them to begin anew"
+                    ))
+                    .into());
+                }
+            }
+        }
+        let mut folder = None;
+        if let Some(path) = args.checkpoint.as_ref().or(args.resume.as_ref()) {
+            let mut found = look(path)?;
+            if args.resume.as_ref() != Some(path)
+                && let Some(there) = &found.checkpoint
+            {
+                if !args.force {
+                    return Err(Failure::usage(format!(
+                        "--checkpoint {0}: it holds a checkpoint, of step {1}; add --resume {0} to go on from there, or --force \
+                         to begin anew",
+                        path.display(),
+                        there.snapshot.state.step
+                    )));
+                }
+                found.folder.clear()?;
+            }
+            found.folder.make()?;
+            folder = Some(found.folder);
+        }
+        Ok(Plans {
+            folder,
+            every: args.checkpoint_every,
+            from,
+        })
+    }
+
+    /// Whether there is a checkpoint to go on from.
+    pub fn goes_on(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// For the run as it was resolved, whose model goes to `out`: what keeps its checkpoints, and what it goes on from.
+    pub fn begin(self, identity: Identity, out: &Path) -> Result<(Keeper, Option<Snapshot>)> {
+        let mut from = None;
+        if let Some((path, checkpoint)) = self.from {
+            let folder = path.display();
+            let differences = identity.differences(&checkpoint.identity);
+            if !differences.is_empty() {
+                return Err(Failure::usage(format!(
+                    "--resume {folder}: its checkpoint is of another run: {}; take the settings and the rows of that one, or \
+                     another folder",
+                    differences.join("; ")
+                )));
+            }
+            if identity.device != checkpoint.identity.device {
+                say!(
+                    "note: the checkpoint was made on {}; here the run goes on, but not bit for bit",
+                    checkpoint.identity.device
+                );
+            }
+            say!(
+                "going on from step {}, a checkpoint in {folder}",
+                checkpoint.snapshot.state.step
+            );
+            from = Some(checkpoint.snapshot);
+        }
+        let is_asked_for = self.folder.is_some();
+        let folder = self
+            .folder
+            .or_else(|| room_for(&identity, &out.with_extension("checkpoint")));
+        let keeper = Keeper {
+            is_asked_for,
+            folder,
+            every: self.every,
+            identity,
+            latest: Instant::now(),
+            writing: None,
+            kept: None,
+        };
+        Ok((keeper, from))
+    }
+}
+
+/// A folder that nobody named, unless something else is in its place.
+fn room_for(identity: &Identity, path: &Path) -> Option<Folder> {
+    let found = Folder::look(path).ok()?;
+    let is_theirs = |it: &Checkpoint| !identity.differences(&it.identity).is_empty();
+    let taken = found.checkpoint.as_ref().is_some_and(is_theirs) || !found.damaged.is_empty();
+    (!taken).then_some(found.folder)
+}
+
+/// The folder after a checkpoint, its step, and what came of it.
+type Written = (Folder, u64, Result<(), Error>);
+
+/// Writes checkpoints while training goes on.
+pub struct Keeper {
+    /// None where nobody named one and there is no room for it.
+    folder: Option<Folder>,
+    /// Else there is one only where the run is interrupted.
+    is_asked_for: bool,
+    every: Duration,
+    identity: Identity,
+    latest: Instant,
+    writing: Option<JoinHandle<Written>>,
+    /// The step of the newest.
+    kept: Option<u64>,
+}
+
+impl Keeper {
+    /// Whether it is time for another.
+    pub fn is_due(&self) -> bool {
+        let is_free = || self.writing.as_ref().is_none_or(JoinHandle::is_finished);
+        self.is_asked_for && self.latest.elapsed() >= self.every && is_free()
+    }
+
+    /// Begins to write one. Returns what there is to say of the one before.
+    pub fn keep(&mut self, snapshot: Snapshot) -> Option<String> {
+        let complaint = self.settle();
+        self.latest = Instant::now();
+        let mut folder = self.folder.clone()?;
+        let identity = self.identity.clone();
+        self.writing = Some(thread::spawn(move || {
+            let step = snapshot.state.step;
+            let written = folder
+                .make()
+                .and_then(|()| folder.write(&identity, snapshot));
+            (folder, step, written)
+        }));
+        complaint
+    }
+
+    /// Waits for the one that is being written. A run does not end because it could not be: the one before is still there.
+    pub fn settle(&mut self) -> Option<String> {
+        let written = self.writing.take()?.join();
+        match written {
+            Ok((folder, step, Ok(()))) => {
+                self.folder = Some(folder);
+                self.kept = Some(step);
+                None
+            }
+            Ok((_, step, Err(error))) => Some(format!(
+                "warning: no checkpoint could be written at step {step}: {error}"
+            )),
+            Err(_) => Some("warning: no checkpoint could be written: its thread failed".into()),
+        }
+    }
+
+    /// The command that goes on from the newest checkpoint, if there is one.
+    pub fn command(&self) -> Option<String> {
+        let folder = self.folder.as_ref().filter(|_| self.kept.is_some())?;
+        let mut words: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
+        let says = |word: &String| word == "--resume" || word.starts_with("--resume=");
+        if !words.iter().any(says) {
+            let folder = folder.path().to_string_lossy();
+            words.extend(["--resume".into(), quoted(&folder)]);
+        }
+        Some(words.join(" "))
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// A time such as 30s, 5m or 1h.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("a number with ms, s, m or h behind it, such as 30s".into()),
+    };
+    let number: f64 = text[..text.len() - unit.len()]
+        .parse()
+        .map_err(|_| "a number with ms, s, m or h behind it, such as 30s".to_string())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| "that is too long".into())
+}
