@@ -33,7 +33,9 @@
 //!
 //! A [`flow::FlowSpec`] says what a flow is; a [`flow::Plan`] is that spec lowered to a short list of ops; an
 //! [`executor::Executor`] runs a plan: [`cpu::CpuExecutor`] in f64 or f32, [`gpu::GpuExecutor`] on a GPU. [`train`] holds
-//! the training loop, [`model`] the model file, [`data`] tables and targets.
+//! the training loop, [`checkpoint`] what it goes on from, [`model`] the model file, [`data`] tables and targets.
+
+#![forbid(unsafe_code)]
 
 pub mod checkpoint;
 #[cfg(feature = "cli")]

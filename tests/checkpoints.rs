@@ -103,7 +103,7 @@ fn a_killed_run_ends_with_the_same_bytes() {
     assert!(names.count() <= 2 + kills as usize);
 }
 
-/// Ctrl-C leaves a checkpoint even where none was asked for, and says how to go on.
+/// Ctrl-C and SIGTERM leave a checkpoint even where none was asked for, and says how to go on.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_says_how_it_goes_on() {
@@ -111,31 +111,33 @@ fn an_interrupted_run_says_how_it_goes_on() {
     let folder = folder.path();
     let run = RUN.replace("--steps 600", "--steps 2500");
     well(folder, &format!("{run} --out whole.safetensors"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_couplet"))
-        .args(format!("{run} --out model.safetensors").split_whitespace())
-        .current_dir(folder)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Not before it is on its way.
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let begun = lines.any(|line| line.unwrap().trim_start().starts_with("200 "));
-    assert!(begun);
-    let id = child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &id]).status();
-    assert!(sent.unwrap().success());
-    let text: Vec<String> = lines.map(|line| line.unwrap()).collect();
-    let text = text.join("\n");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{text}");
-    let (_, command) = text.split_once("To go on: ").expect(&text);
-    assert!(
-        command.trim_end().ends_with("--resume model.checkpoint"),
-        "{text}"
-    );
-    let words = command.split_whitespace().skip(1).collect::<Vec<_>>();
-    well(folder, &words.join(" "));
-    assert!(read(folder, "whole.safetensors") == read(folder, "model.safetensors"));
+    for signal in ["-INT", "-TERM"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_couplet"))
+            .args(format!("{run} --out model.safetensors").split_whitespace())
+            .current_dir(folder)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Not before it is on its way.
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let begun = lines.any(|line| line.unwrap().trim_start().starts_with("200 "));
+        assert!(begun);
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success());
+        let text: Vec<String> = lines.map(|line| line.unwrap()).collect();
+        let text = text.join("\n");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{text}");
+        let (_, command) = text.split_once("To go on: ").expect(&text);
+        assert!(
+            command.trim_end().ends_with("--resume model.checkpoint"),
+            "{text}"
+        );
+        let words = command.split_whitespace().skip(1).collect::<Vec<_>>();
+        well(folder, &words.join(" "));
+        assert!(read(folder, "whole.safetensors") == read(folder, "model.safetensors"));
+    }
 }
 
 #[test]

@@ -153,7 +153,11 @@ impl Keeper {
     pub fn keep(&mut self, snapshot: Snapshot) -> Option<String> {
         let complaint = self.settle();
         self.latest = Instant::now();
-        let mut folder = self.folder.clone()?;
+        let Some(mut folder) = self.folder.clone() else {
+            return Some(
+                "warning: no checkpoint is kept, since the place for it holds another run's; --checkpoint names a folder".into(),
+            );
+        };
         let identity = self.identity.clone();
         self.writing = Some(thread::spawn(move || {
             let step = snapshot.state.step;
