@@ -299,3 +299,22 @@ fn a_run_taken_up_again_ends_as_it_would_have() {
         }
     }
 }
+
+#[test]
+fn a_snapshot_beyond_the_last_step_is_refused() {
+    let data = rows(50, 3, 1).map(|x| x as f32);
+    let config = Config::default();
+    let mut album = Album::default();
+    train::run(&mut start(&config, &data), &settings(20, None), &mut album).unwrap();
+    let last = album.snapshots.last().unwrap();
+    assert!(last.state.step > 5);
+    let mut executor = start(&config, &data);
+    let refused = train::resume(
+        &mut executor,
+        &settings(5, None),
+        last,
+        &mut Notes::default(),
+    );
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("beyond the 5 steps"), "{message}");
+}

@@ -90,7 +90,7 @@ impl Plans {
             }
             if identity.device != checkpoint.identity.device {
                 say!(
-                    "note: the checkpoint was made on {}; here the run goes on, but not bit for bit",
+                    "note: the checkpoint was made on {}; here the run goes on, if perhaps not to the same last digits",
                     checkpoint.identity.device
                 );
             }
@@ -188,14 +188,23 @@ impl Keeper {
     /// The command that goes on from the newest checkpoint, if there is one.
     pub fn command(&self) -> Option<String> {
         let folder = self.folder.as_ref().filter(|_| self.kept.is_some())?;
-        let mut words: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
-        let says = |word: &String| word == "--resume" || word.starts_with("--resume=");
-        if !words.iter().any(says) {
-            let folder = folder.path().to_string_lossy();
-            words.extend(["--resume".into(), quoted(&folder)]);
-        }
-        Some(words.join(" "))
+        let said = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        Some(going_on(said, &folder.path().to_string_lossy()))
     }
+}
+
+/// A command, as said, with its checkpoint in `folder`.
+fn going_on(mut said: impl Iterator<Item = String>, folder: &str) -> String {
+    let mut words = Vec::new();
+    while let Some(word) = said.next() {
+        if word == "--resume" {
+            said.next();
+        } else if !word.starts_with("--resume=") {
+            words.push(quoted(&word));
+        }
+    }
+    words.extend(["--resume".into(), quoted(folder)]);
+    words.join(" ")
 }
 
 /// A word as a shell takes it.
@@ -221,4 +230,45 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| "a number with ms, s, m or h behind it, such as 30s".to_string())?;
     Duration::try_from_secs_f64(number * seconds).map_err(|_| "that is too long".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        let is = |text: &str, seconds: f64| {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_secs_f64(seconds)),
+                "{text}"
+            );
+        };
+        is("30s", 30.0);
+        is("250ms", 0.25);
+        is("1.5m", 90.0);
+        is("2h", 7200.0);
+        is("5", 5.0);
+        for text in ["", "s", "-1s", "1d", "1e3", "..s", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_command_names_the_newest_folder() {
+        let words = [
+            "couplet",
+            "train",
+            "my rows.csv",
+            "--resume",
+            "old",
+            "--resume=older",
+        ];
+        let command = going_on(words.into_iter().map(String::from), "it's new");
+        assert_eq!(
+            command,
+            r"couplet train 'my rows.csv' --resume 'it'\''s new'"
+        );
+    }
 }

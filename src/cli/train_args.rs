@@ -46,7 +46,7 @@ pub struct TrainArgs {
     /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Let --out and --log replace files that are not their like
+    /// Let --out and --log replace files that are not their like, and --checkpoint another run's
     #[arg(long)]
     pub(super) force: bool,
     /// Write each logged step as a line of JSON

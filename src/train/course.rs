@@ -33,7 +33,7 @@ pub fn run(
 /// As [`run`], from where an earlier run with these settings on these rows stood.
 ///
 /// # Errors
-/// As [`run`], and those of [`Executor::set_state`].
+/// As [`run`], and those of [`Executor::set_state`]; [`Error::Spec`] where the snapshot is of a step beyond the last.
 pub fn resume(
     executor: &mut dyn Executor,
     settings: &Settings,
@@ -56,6 +56,14 @@ fn run_from(
         if every == 0 {
             return Err(Error::Spec(format!("{name} = 0: must be 1 step at least")));
         }
+    }
+    if let Some(state) = from.map(|snapshot| &snapshot.state)
+        && state.step > settings.steps as u64
+    {
+        return Err(Error::Spec(format!(
+            "the snapshot is of step {}, beyond the {} steps to take",
+            state.step, settings.steps
+        )));
     }
     let begun = from.map(|snapshot| (snapshot.state.step as usize, snapshot.progress.clone()));
     let (done, progress) = begun.unwrap_or_default();
