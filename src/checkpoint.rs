@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -438,6 +439,24 @@ impl Folder {
         std::fs::create_dir(&self.path).map_err(Error::io(&self.path))
     }
 
+    /// Takes the folder for this process, for as long as what is returned lives.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also where another process has it.
+    pub fn lock(&self) -> Result<File> {
+        let path = self.path.join("lock");
+        let mut options = File::options();
+        let file = options.create(true).append(true).open(&path);
+        let file = file.map_err(Error::io(&path))?;
+        // A file system without locks does not stop a run.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let message = "another run keeps its checkpoints in this folder; name another";
+            let error = std::io::Error::new(std::io::ErrorKind::ResourceBusy, message);
+            return Err(Error::io(&self.path)(error));
+        }
+        Ok(file)
+    }
+
     /// Removes the checkpoints in it.
     ///
     /// # Errors
@@ -566,6 +585,11 @@ mod tests {
         let it = checkpoint();
         let mut kept = Folder::look(&folder.path().join("new")).unwrap().folder;
         kept.make().unwrap();
+        let lock = kept.lock().unwrap();
+        let second = kept.lock().unwrap_err().to_string();
+        assert!(second.contains("another run"), "{second}");
+        drop(lock);
+        let _lock = kept.lock().unwrap();
         for step in 0..5 {
             let mut snapshot = it.snapshot.clone();
             snapshot.state.step = step;

@@ -6,7 +6,7 @@ mod command;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -27,14 +27,18 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
     fs::read(folder.join(name)).unwrap()
 }
 
-/// Starts a command and kills it after a while, if it has not ended.
-fn killed(folder: &Path, args: &str, after: Duration) -> bool {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_couplet"))
+fn start(folder: &Path, args: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_couplet"))
         .args(args.split_whitespace())
         .current_dir(folder)
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Starts a command and kills it after a while, if it has not ended.
+fn killed(folder: &Path, args: &str, after: Duration) -> bool {
+    let mut child = start(folder, args);
     sleep(after);
     let ended = child.try_wait().unwrap().is_some();
     // One that has just ended cannot be killed, which is as well.
@@ -98,9 +102,24 @@ fn a_killed_run_ends_with_the_same_bytes() {
     // Once more, from a checkpoint of a run that has ended.
     well(folder, &again);
     assert!(read(folder, "whole.safetensors") == read(folder, "model.safetensors"));
+    // Two runs at once do not mix theirs.
+    let endless = again
+        .replace("--steps 2500", "--steps 100000000")
+        .replace("--resume", "--checkpoint");
+    let endless = endless
+        .replace("kept", "busy")
+        .replace(" --log log.jsonl", "");
+    let mut first = start(folder, &endless);
+    while !folder.join("busy/checkpoint-0.safetensors").exists() {
+        sleep(Duration::from_millis(10));
+    }
+    let second = endless.replace("--checkpoint ", "--resume ");
+    refused(folder, &second, 1, &["busy", "another run"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
     // Nothing half-written stays once its writer is long dead.
     let names = fs::read_dir(folder.join("kept")).unwrap();
-    assert!(names.count() <= 2 + kills as usize);
+    assert!(names.count() <= 3 + kills as usize);
 }
 
 /// Ctrl-C and SIGTERM leave a checkpoint even where none was asked for, and says how to go on.

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use super::{Failure, Result, input};
 /// Where the checkpoints of a run go and where it goes on from, as the flags say.
 pub struct Plans {
     folder: Option<Folder>,
+    lock: Option<File>,
     every: Duration,
     from: Option<(PathBuf, Checkpoint)>,
 }
@@ -44,9 +46,10 @@ impl Plans {
                 }
             }
         }
-        let mut folder = None;
+        let (mut folder, mut lock) = (None, None);
         if let Some(path) = args.checkpoint.as_ref().or(args.resume.as_ref()) {
             let mut found = look(path)?;
+            let mut clears = false;
             if args.resume.as_ref() != Some(path)
                 && let Some(there) = &found.checkpoint
             {
@@ -58,13 +61,18 @@ impl Plans {
                         there.snapshot.state.step
                     )));
                 }
-                found.folder.clear()?;
+                clears = true;
             }
             found.folder.make()?;
+            lock = Some(found.folder.lock()?);
+            if clears {
+                found.folder.clear()?;
+            }
             folder = Some(found.folder);
         }
         Ok(Plans {
             folder,
+            lock,
             every: args.checkpoint_every,
             from,
         })
@@ -106,6 +114,7 @@ impl Plans {
             .or_else(|| room_for(&identity, &out.with_extension("checkpoint")));
         let keeper = Keeper {
             is_asked_for,
+            _lock: self.lock,
             folder,
             every: self.every,
             identity,
@@ -134,6 +143,8 @@ pub struct Keeper {
     folder: Option<Folder>,
     /// Else there is one only where the run is interrupted.
     is_asked_for: bool,
+    /// Keeps other runs out of the folder.
+    _lock: Option<File>,
     every: Duration,
     identity: Identity,
     latest: Instant,
