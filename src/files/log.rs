@@ -1,9 +1,10 @@
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+use super::lock::take;
 use super::output::Place;
 
 /// A file that grows line by line, each on its way to the disk at once: a run that ends early leaves it up to there. It is
@@ -31,12 +32,8 @@ impl LogFile {
         };
         let mut file = file.map_err(failed)?;
         if !is_stream {
-            // A file system without locks does not stop a run.
-            if let Err(TryLockError::WouldBlock) = file.try_lock() {
-                let message = "another run is writing this log; name another file";
-                let error = io::Error::new(io::ErrorKind::ResourceBusy, message);
-                return Err(Error::io(path)(error));
-            }
+            let busy = "another run is writing this log; name another file";
+            take(&file, busy).map_err(Error::io(path))?;
             if !goes_on {
                 file.set_len(0).map_err(Error::io(path))?;
             } else if is_cut(&mut file).map_err(Error::io(path))? {

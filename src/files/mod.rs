@@ -1,6 +1,7 @@
 //! How files are read and written: whole or not at all, never over something that is no file, never two runs into one.
 
 mod input;
+mod lock;
 #[cfg(feature = "cli")]
 mod log;
 mod output;
@@ -9,6 +10,7 @@ mod same;
 mod temporary;
 
 pub use input::read_at_most;
+pub use lock::take;
 #[cfg(feature = "cli")]
 pub use log::LogFile;
 #[cfg(feature = "cli")]
