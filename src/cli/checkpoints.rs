@@ -7,6 +7,7 @@ use crate::checkpoint::{Checkpoint, Folder, Found, Identity};
 use crate::error::Error;
 use crate::train::Snapshot;
 
+use super::resolve::Run;
 use super::train_args::TrainArgs;
 use super::{Failure, Result, input};
 
@@ -22,13 +23,14 @@ impl Plans {
     /// Looks into the folders, before any work begins.
     pub fn new(args: &TrainArgs) -> Result<Self> {
         let look = |path: &Path| Folder::look(path).map_err(input);
-        let mut from = None;
+        let (mut from, mut folder) = (None, None);
         if let Some(path) = &args.resume {
             let Found {
                 checkpoint,
                 damaged,
-                ..
+                folder: found,
             } = look(path)?;
+            folder = Some(found);
             for sentence in &damaged {
                 say!("warning: {sentence}");
             }
@@ -46,13 +48,14 @@ impl Plans {
                 }
             }
         }
-        let (mut folder, mut lock) = (None, None);
-        if let Some(path) = args.checkpoint.as_ref().or(args.resume.as_ref()) {
-            let mut found = look(path)?;
-            let mut clears = false;
-            if args.resume.as_ref() != Some(path)
-                && let Some(there) = &found.checkpoint
-            {
+        let mut clears = false;
+        if let Some(path) = args
+            .checkpoint
+            .as_ref()
+            .filter(|&path| args.resume.as_ref() != Some(path))
+        {
+            let found = look(path)?;
+            if let Some(there) = &found.checkpoint {
                 if !args.force {
                     return Err(Failure::usage(format!(
                         "--checkpoint {0}: it holds a checkpoint, of step {1}; add --resume {0} to go on from there, or --force \
@@ -63,12 +66,15 @@ impl Plans {
                 }
                 clears = true;
             }
-            found.folder.make()?;
-            lock = Some(found.folder.lock()?);
-            if clears {
-                found.folder.clear()?;
-            }
             folder = Some(found.folder);
+        }
+        let mut lock = None;
+        if let Some(folder) = &mut folder {
+            folder.make()?;
+            lock = Some(folder.lock()?);
+            if clears {
+                folder.clear()?;
+            }
         }
         Ok(Plans {
             folder,
@@ -83,77 +89,101 @@ impl Plans {
         self.from.is_some()
     }
 
-    /// For the run as it was resolved, whose model goes to `out`: what keeps its checkpoints, and what it goes on from.
-    pub fn begin(self, identity: Identity, out: &Path) -> Result<(Keeper, Option<Snapshot>)> {
-        let mut from = None;
-        if let Some((path, checkpoint)) = self.from {
-            let folder = path.display();
-            let differences = identity.differences(&checkpoint.identity);
-            if !differences.is_empty() {
-                return Err(Failure::usage(format!(
-                    "--resume {folder}: its checkpoint is of another run: {}; take the settings and the rows of that one, or \
-                     another folder",
-                    differences.join("; ")
-                )));
-            }
-            if identity.device != checkpoint.identity.device {
-                say!(
-                    "note: the checkpoint was made on {}; here the run goes on, if perhaps not to the same last digits",
-                    checkpoint.identity.device
-                );
-            }
-            say!(
-                "going on from step {}, a checkpoint in {folder}",
-                checkpoint.snapshot.state.step
-            );
-            from = Some(checkpoint.snapshot);
-        }
-        let is_asked_for = self.folder.is_some();
-        let folder = self
-            .folder
-            .or_else(|| room_for(&identity, &out.with_extension("checkpoint")));
-        let keeper = Keeper {
-            is_asked_for,
+    /// For the run as it was resolved, on a device: what keeps its checkpoints, and what it goes on from.
+    pub fn begin(self, run: &Run, device: String) -> Result<(Keeper<'_>, Option<Snapshot>)> {
+        let mut keeper = Keeper {
+            run,
+            device,
+            identity: None,
+            is_asked_for: self.folder.is_some(),
+            folder: self.folder,
             _lock: self.lock,
-            folder,
             every: self.every,
-            identity,
             latest: Instant::now(),
             writing: None,
             kept: None,
         };
-        Ok((keeper, from))
+        let Some((path, checkpoint)) = self.from else {
+            return Ok((keeper, None));
+        };
+        let folder = path.display();
+        let identity = keeper.identity();
+        let differences = identity.differences(&checkpoint.identity);
+        if !differences.is_empty() {
+            return Err(Failure::usage(format!(
+                "--resume {folder}: its checkpoint is of another run: {}; take the settings and the rows of that one, or \
+                 another folder",
+                differences.join("; ")
+            )));
+        }
+        if identity.device != checkpoint.identity.device {
+            say!(
+                "note: the checkpoint was made on {}; here the run goes on, if perhaps not to the same last digits",
+                checkpoint.identity.device
+            );
+        }
+        let snapshot = checkpoint.snapshot;
+        say!(
+            "going on from step {}, a checkpoint in {folder}",
+            snapshot.state.step
+        );
+        Ok((keeper, Some(snapshot)))
     }
-}
-
-/// A folder that nobody named, unless something else is in its place.
-fn room_for(identity: &Identity, path: &Path) -> Option<Folder> {
-    let found = Folder::look(path).ok()?;
-    let is_theirs = |it: &Checkpoint| !identity.differences(&it.identity).is_empty();
-    let taken = found.checkpoint.as_ref().is_some_and(is_theirs) || !found.damaged.is_empty();
-    (!taken).then_some(found.folder)
 }
 
 /// The folder after a checkpoint, its step, and what came of it.
 type Written = (Folder, u64, Result<(), Error>);
 
 /// Writes checkpoints while training goes on.
-pub struct Keeper {
-    /// None where nobody named one and there is no room for it.
+pub struct Keeper<'a> {
+    run: &'a Run,
+    device: String,
+    /// Made when it is first needed: it takes a look at every row.
+    identity: Option<Identity>,
+    /// None where nobody named one, until one is needed.
     folder: Option<Folder>,
     /// Else there is one only where the run is interrupted.
     is_asked_for: bool,
     /// Keeps other runs out of the folder.
     _lock: Option<File>,
     every: Duration,
-    identity: Identity,
     latest: Instant,
     writing: Option<JoinHandle<Written>>,
     /// The step of the newest.
     kept: Option<u64>,
 }
 
-impl Keeper {
+impl Keeper<'_> {
+    fn identity(&mut self) -> Identity {
+        let Run {
+            config,
+            model,
+            rows,
+            validation,
+            ..
+        } = self.run;
+        let device = &self.device;
+        let make = || {
+            Identity::of(
+                config,
+                &model.columns,
+                rows,
+                validation.as_ref(),
+                device.clone(),
+            )
+        };
+        self.identity.get_or_insert_with(make).clone()
+    }
+
+    /// A folder that nobody named, unless something else is in its place.
+    fn spare_folder(&mut self) -> Option<Folder> {
+        let found = Folder::look(&self.run.out.with_extension("checkpoint")).ok()?;
+        let identity = self.identity();
+        let is_theirs = |it: &Checkpoint| !identity.differences(&it.identity).is_empty();
+        let taken = found.checkpoint.as_ref().is_some_and(is_theirs) || !found.damaged.is_empty();
+        (!taken).then_some(found.folder)
+    }
+
     /// Whether it is time for another.
     pub fn is_due(&self) -> bool {
         let is_free = || self.writing.as_ref().is_none_or(JoinHandle::is_finished);
@@ -164,12 +194,15 @@ impl Keeper {
     pub fn keep(&mut self, snapshot: Snapshot) -> Option<String> {
         let complaint = self.settle();
         self.latest = Instant::now();
+        if self.folder.is_none() {
+            self.folder = self.spare_folder();
+        }
         let Some(mut folder) = self.folder.clone() else {
             return Some(
                 "warning: no checkpoint is kept, since the place for it holds another run's; --checkpoint names a folder".into(),
             );
         };
-        let identity = self.identity.clone();
+        let identity = self.identity();
         self.writing = Some(thread::spawn(move || {
             let step = snapshot.state.step;
             let written = folder

@@ -40,15 +40,15 @@ impl Log {
 }
 
 /// What the user sees of a run: a table of the logged steps, and on a terminal a progress bar below it.
-pub struct Screen<'a> {
-    run: &'a Run,
+pub struct Screen<'a, 'r> {
+    run: &'r Run,
     log: &'a mut Log,
-    keeper: &'a mut Keeper,
+    keeper: &'a mut Keeper<'r>,
     bar: Option<ProgressBar>,
 }
 
-impl<'a> Screen<'a> {
-    pub fn new(run: &'a Run, log: &'a mut Log, keeper: &'a mut Keeper) -> Self {
+impl<'a, 'r> Screen<'a, 'r> {
+    pub fn new(run: &'r Run, log: &'a mut Log, keeper: &'a mut Keeper<'r>) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(
                 "{bar:24} {pos}/{len} steps, {rate}, NLL {msg}, {eta} left",
@@ -107,7 +107,7 @@ impl<'a> Screen<'a> {
     }
 }
 
-impl Watch for Screen<'_> {
+impl Watch for Screen<'_, '_> {
     fn measure(&mut self, executor: &mut dyn Executor) -> Result<Known, Error> {
         match &self.run.truth {
             Some(truth) => truth.measure(executor, &self.run.model.preprocessing),

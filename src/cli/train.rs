@@ -2,7 +2,6 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::checkpoint::Identity;
 use crate::cpu::CpuExecutor;
 use crate::error::Error;
 use crate::executor::Executor;
@@ -47,14 +46,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         return compare(args, &mut run, executor.as_mut(), log);
     }
 
-    let identity = Identity::of(
-        &run.config,
-        &run.model.columns,
-        &run.rows,
-        run.validation.as_ref(),
-        executor.describe(),
-    );
-    let (mut keeper, from) = checkpoints.begin(identity, &run.out)?;
+    let (mut keeper, from) = checkpoints.begin(&run, executor.describe())?;
     if let Some(snapshot) = &from {
         log.line(&json!({ "event": "resumed", "step": snapshot.state.step }))?;
     }
@@ -71,6 +63,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     if let Some(complaint) = keeper.settle() {
         say!("{complaint}");
     }
+    let command = keeper.command();
     let seconds = begin.elapsed().as_secs_f64();
     run.keep(&outcome.parameters);
     let step = outcome.best_step;
@@ -92,7 +85,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     if let Some((event, failure)) = ended_early {
         let mut failure = end_early(&run, step, event, failure, log);
         let is_hopeless = matches!(outcome.ending, Ending::Diverged(_));
-        if let Some(command) = keeper.command().filter(|_| !is_hopeless) {
+        if let Some(command) = command.filter(|_| !is_hopeless) {
             failure.message += &format!(". To go on: {command}");
         }
         return Err(failure);
