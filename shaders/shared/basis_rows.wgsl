@@ -4,11 +4,6 @@
 @group(1) @binding(1) var<storage, read> terms: array<u32>;
 @group(1) @binding(2) var<storage, read> input: array<vec4<f32>>;
 
-/// The place of four rows of a column of a buffer.
-fn at(column: u32, quad: u32) -> u32 {
-    return column * (step.stride / 4u) + quad;
-}
-
 fn basis_input(d: u32, quad: u32) -> vec4<f32> {
     return input[at(op.input_first + d, quad)];
 }

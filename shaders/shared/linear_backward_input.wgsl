@@ -6,11 +6,6 @@
 @group(1) @binding(3) var<storage, read> saved: array<vec4<f32>>;
 @group(1) @binding(4) var<storage, read_write> input_gradient: array<vec4<f32>>;
 
-/// The place of four rows of a column of a buffer.
-fn at(column: u32, quad: u32) -> u32 {
-    return column * (step.stride / 4u) + quad;
-}
-
 fn weight(o: u32, i: u32) -> f32 {
     return trained(op.weight + o * op.by_output + i * op.by_input);
 }

@@ -3,11 +3,6 @@
 @group(1) @binding(0) var<uniform> op: Triangular;
 @group(1) @binding(1) var<storage, read> parameters: array<f32>;
 
-/// The place of four rows of a column of a buffer.
-fn at(column: u32, quad: u32) -> u32 {
-    return column * (step.stride / 4u) + quad;
-}
-
 fn matrix(i: u32, j: u32) -> f32 {
     return parameters[op.matrix + i * op.dims + j];
 }

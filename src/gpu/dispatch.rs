@@ -15,16 +15,14 @@ use super::terms;
 /// How many groups a dispatch has, given the rows at hand.
 #[derive(Clone, Copy, Debug)]
 pub enum Grid {
-    /// An invocation for each row.
-    Rows,
+    /// One group for each so many rows.
+    Rows(u32),
     /// An invocation for each four rows, and this many groups across.
     Quads(u32),
     /// Tiles of rows by this many tiles of columns.
     Tiles(u32),
     /// This many groups for each split of the rows.
     Splits(u32, u32),
-    /// One group for each so many rows.
-    RowTiles(u32),
     /// One group for each `GROUP` numbers, however many rows there are.
     Numbers(u32),
 }
@@ -35,11 +33,10 @@ pub const MAX_GROUPS: u32 = 65_535;
 impl Grid {
     fn groups(self, step: &Step) -> [u32; 3] {
         match self {
-            Grid::Rows => [step.rows.div_ceil(GROUP), 1, 1],
+            Grid::Rows(rows) => [step.rows.div_ceil(rows), 1, 1],
             Grid::Quads(across) => [step.rows.div_ceil(4 * GROUP), across, 1],
             Grid::Tiles(across) => [step.rows.div_ceil(TILE), across, 1],
             Grid::Splits(x, y) => [x, y, step.rows.div_ceil(step.rows_per_split)],
-            Grid::RowTiles(tile) => [step.rows.div_ceil(tile), 1, 1],
             Grid::Numbers(numbers) => {
                 let groups = numbers.div_ceil(GROUP);
                 let x = groups.min(MAX_GROUPS);
@@ -477,7 +474,7 @@ impl Builder<'_> {
     pub fn sample(&self) -> Result<Dispatch> {
         self.dispatch(
             Kernel::BaseSample(self.plan.base.kind),
-            Grid::Rows,
+            Grid::Rows(GROUP),
             &[
                 &self.base_record(),
                 self.parameters,
@@ -493,7 +490,7 @@ impl Builder<'_> {
                 let record = self.gpu.uniform("segment", record);
                 let x = &self.buffers[self.plan.data()];
                 let buffers = [&record, buffer, x, log_det];
-                let gather = self.dispatch(Kernel::GatherRows, Grid::Rows, &buffers)?;
+                let gather = self.dispatch(Kernel::GatherRows, Grid::Rows(GROUP), &buffers)?;
                 Ok(gather.taking(buffer, x.size()))
             })
             .collect()
@@ -575,13 +572,13 @@ impl Builder<'_> {
     }
 
     pub fn fused_forward(&self, fused: &Fused, log_det: &wgpu::Buffer) -> Result<Dispatch> {
-        let grid = Grid::RowTiles(fused.rows_per_group as u32);
+        let grid = Grid::Rows(fused.rows_per_group as u32);
         let [x, z] = [self.plan.data(), self.plan.latent()].map(|state| &self.buffers[state]);
         self.fused(fused, grid, x, &[z, log_det])
     }
 
     pub fn fused_inverse(&self, fused: &Fused) -> Result<Dispatch> {
-        let grid = Grid::RowTiles(fused.rows_per_group as u32);
+        let grid = Grid::Rows(fused.rows_per_group as u32);
         let [x, z] = [self.plan.data(), self.plan.latent()].map(|state| &self.buffers[state]);
         self.fused(fused, grid, z, &[x])
     }

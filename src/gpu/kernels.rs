@@ -399,6 +399,7 @@ pub const BOUNDED: File = file!("shared/bounded.wgsl");
 pub const PARAMETERS: File = file!("shared/parameters_storage.wgsl");
 pub const PARAMETERS_UNIFORM: File = file!("shared/parameters_uniform.wgsl");
 pub const MOVED: File = file!("shared/moved.wgsl");
+const AT: File = file!("shared/at.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
 const SPLITS: File = file!("shared/splits.wgsl");
 const SPLIT_GRADIENTS: File = file!("shared/split_gradients.wgsl");
@@ -520,6 +521,7 @@ impl Kernel {
                         _ => file!("shared/save_nothing.wgsl"),
                     },
                     parameter_file(form),
+                    AT,
                     file!("shared/linear_forward.wgsl"),
                 ]);
                 match form {
@@ -540,6 +542,7 @@ impl Kernel {
                 };
                 files.extend([
                     parameter_file(form),
+                    AT,
                     file!("shared/linear_backward_input.wgsl"),
                 ]);
                 match form {
@@ -601,16 +604,21 @@ impl Kernel {
                 files
             }
             Kernel::TriangularForward => {
-                vec![TRIANGULAR, file!("triangular_forward.wgsl")]
+                vec![AT, TRIANGULAR, file!("triangular_forward.wgsl")]
             }
             Kernel::TriangularInverse => {
-                vec![TRIANGULAR, file!("triangular_inverse.wgsl")]
+                vec![AT, TRIANGULAR, file!("triangular_inverse.wgsl")]
             }
             Kernel::TriangularBackwardInput => {
-                vec![TRIANGULAR, file!("triangular_backward_input.wgsl")]
+                vec![AT, TRIANGULAR, file!("triangular_backward_input.wgsl")]
             }
             Kernel::TriangularBackwardWeights => {
-                vec![TRIANGULAR, SUM, file!("triangular_backward_weights.wgsl")]
+                vec![
+                    AT,
+                    TRIANGULAR,
+                    SUM,
+                    file!("triangular_backward_weights.wgsl"),
+                ]
             }
             Kernel::BaseLogProb(base) => {
                 let mut files = base_files(base);
@@ -772,7 +780,15 @@ pub fn activation_files(activation: Option<Activation>) -> Vec<File> {
 }
 
 fn coupling_files(map: Elementwise, heads: Heads) -> Vec<File> {
-    vec![NUMBERS, BOUNDED, MOVED, COUPLING, heads.file(), map.file()]
+    vec![
+        NUMBERS,
+        BOUNDED,
+        MOVED,
+        AT,
+        COUPLING,
+        heads.file(),
+        map.file(),
+    ]
 }
 
 fn parameter_file(form: Form) -> File {
@@ -786,6 +802,7 @@ fn basis_files(family: Family) -> Vec<File> {
     vec![
         NUMBERS,
         BOUNDED,
+        AT,
         file!("shared/basis_rows.wgsl"),
         BASIS,
         basis_file(family),
