@@ -4,6 +4,7 @@
 
 mod adamw;
 mod batches;
+mod recovering;
 mod schedule;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::memory;
 
 pub use adamw::{AdamW, AdamWStep, BETA1, BETA2, EPSILON};
 pub use batches::{Batch, Batches};
+pub use recovering::{DeviceFailure, Recovering};
 pub use schedule::Schedule;
 
 /// How training goes, as far as an executor needs to know.

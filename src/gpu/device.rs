@@ -1,9 +1,11 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 use super::kernels::UNIFORM_PARAMETERS;
+#[cfg(test)]
+use super::mishap::Mishap;
 use super::readback::Readback;
 
 /// How long a submission may take before the device counts as hung. Submissions are kept well under a second; a
@@ -46,6 +48,17 @@ impl Adapter {
             self.kind()
         )
     }
+
+    /// The same adapter, asked for anew: after a driver was reset the old one may not open any more.
+    ///
+    /// # Errors
+    /// [`Error::NoGpu`] where it is not there any more.
+    pub fn again(&self) -> Result<Self> {
+        adapters()
+            .into_iter()
+            .find(|adapter| adapter.info == self.info)
+            .ok_or_else(|| Error::NoGpu(format!("{} is not there any more", self.describe())))
+    }
 }
 
 /// The adapters of this machine, in the order in which they would be chosen: by kind, and by the order of their
@@ -80,13 +93,29 @@ pub fn adapters() -> Vec<Adapter> {
 
 /// An open device and what is common to all work on it.
 pub struct Gpu {
-    pub device: wgpu::Device,
-    pub queue: wgpu::Queue,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
     pub description: String,
     /// As [`Adapter::is_software`].
     pub is_software: bool,
-    /// The first error that no call returned.
-    failure: Arc<Mutex<Option<String>>>,
+    /// The first failure that no call returned.
+    failure: Failure,
+}
+
+/// The first of some failures, as text.
+#[derive(Clone, Default)]
+struct Failure(Arc<Mutex<Option<String>>>);
+
+impl Failure {
+    fn note(&self, message: String) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(message);
+    }
+
+    fn first(&self) -> Option<String> {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.clone()
+    }
 }
 
 impl Gpu {
@@ -109,24 +138,14 @@ impl Gpu {
                 adapter.describe()
             ))
         })?;
-        let failure = Arc::new(Mutex::new(None));
-        let note = |failure: &Arc<Mutex<Option<String>>>| {
-            let failure = failure.clone();
-            move |message: String| {
-                if let Ok(mut first) = failure.lock() {
-                    first.get_or_insert(message);
-                }
-            }
-        };
-        let (on_error, on_loss) = (note(&failure), note(&failure));
+        let failure = Failure::default();
+        let (on_error, on_loss) = (failure.clone(), failure.clone());
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            on_error(error.to_string())
+            on_error.note(error.to_string());
         }));
-        device.set_device_lost_callback(move |reason, message| {
-            // Dropping the device is reported as a loss, too.
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                on_loss(format!("the device was lost: {message}"));
-            }
+        // Dropping the device is a loss, too; then nobody asks any more.
+        device.set_device_lost_callback(move |_, message| {
+            on_loss.note(format!("the device was lost: {message}"));
         });
         Ok(Gpu {
             device,
@@ -137,19 +156,49 @@ impl Gpu {
         })
     }
 
+    /// The device, for a call.
+    pub fn device(&self) -> &wgpu::Device {
+        #[cfg(test)]
+        Mishap::before_call(self);
+        &self.device
+    }
+
+    /// The queue, for a call.
+    pub fn queue(&self) -> &wgpu::Queue {
+        #[cfg(test)]
+        Mishap::before_call(self);
+        &self.queue
+    }
+
+    pub fn limits(&self) -> wgpu::Limits {
+        self.device.limits()
+    }
+
     /// Whether it can say when a kernel began and ended.
     pub fn has_clock(&self) -> bool {
         let features = self.device.features();
         features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
+    /// Loses the device, as when its driver is reset: for tests.
+    pub fn lose(&self) {
+        self.device.destroy();
+    }
+
+    /// Makes a call that is not valid.
+    #[cfg(test)]
+    pub fn refuse(&self) {
+        let _ = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("never to be"),
+            size: 4,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE,
+            mapped_at_creation: false,
+        });
+    }
+
     /// Fails if anything on the device has failed.
     pub fn check(&self) -> Result<()> {
-        let failure = self
-            .failure
-            .lock()
-            .map_err(|_| Error::Gpu("an error handler of the GPU failed".into()))?;
-        match failure.as_ref() {
+        match self.failure.first() {
             None => Ok(()),
             Some(message) => Err(Error::Gpu(format!("{}: {message}", self.description))),
         }
@@ -171,7 +220,7 @@ impl Gpu {
     }
 
     fn storage(&self, label: &str, numbers: usize, more: wgpu::BufferUsages) -> wgpu::Buffer {
-        self.device.create_buffer(&wgpu::BufferDescriptor {
+        self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: 4 * numbers.max(1) as u64,
             usage: wgpu::BufferUsages::STORAGE
@@ -190,26 +239,34 @@ impl Gpu {
     /// A uniform buffer that holds some records, each a multiple of 16 bytes long if there are several.
     pub fn uniforms<T: bytemuck::Pod>(&self, label: &str, records: &[T]) -> wgpu::Buffer {
         let bytes = bytemuck::cast_slice(records);
-        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes.len() as u64,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        self.queue.write_buffer(&buffer, 0, bytes);
+        self.queue().write_buffer(&buffer, 0, bytes);
         buffer
     }
 
     /// Runs `create`, and turns a lack of device memory into an error that says what to lower.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] for that, and for what the device had to say since it was last asked.
     pub fn allocate<T>(&self, what: &str, create: impl FnOnce() -> T) -> Result<T> {
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let scope = self
+            .device()
+            .push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let created = create();
-        match pollster::block_on(scope.pop()) {
+        let error = pollster::block_on(scope.pop()).map(|error| error.to_string());
+        #[cfg(test)]
+        let error = error.or(Mishap::OutOfMemory.strikes().then(|| "as planned".into()));
+        match error {
             None => {
                 self.check()?;
                 Ok(created)
             }
-            Some(error) => Err(Error::GpuLimit(format!(
+            Some(error) => Err(Error::Gpu(format!(
                 "{} has no memory for {what}: {error}; lower batch_size or the model, or take --device cpu",
                 self.description
             ))),
@@ -218,7 +275,7 @@ impl Gpu {
 
     /// Sends work to the device.
     pub fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
-        self.queue.submit([encoder.finish()])
+        self.queue().submit([encoder.finish()])
     }
 
     /// Waits until the device is done with a submission.
@@ -226,18 +283,22 @@ impl Gpu {
     /// # Errors
     /// [`Error::Gpu`] where the device failed or does not answer.
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        let waited = self.device.poll(wgpu::PollType::Wait {
+        let waited = self.device().poll(wgpu::PollType::Wait {
             submission_index: Some(submission),
             timeout: Some(DEADLINE),
         });
-        self.check()?;
-        waited.map(|_| ()).map_err(|error| {
-            Error::Gpu(format!(
-                "{} did not answer within {} s: {error}; lower batch_size, or take --device cpu",
-                self.description,
+        #[cfg(test)]
+        let waited = match Mishap::Silent.strikes() {
+            true => Err(wgpu::PollError::Timeout),
+            false => waited,
+        };
+        if let Err(error) = waited {
+            self.failure.note(format!(
+                "no answer within {} s: {error}; lower batch_size, or take --device cpu",
                 DEADLINE.as_secs()
-            ))
-        })
+            ));
+        }
+        self.check()
     }
 
     /// Submits, and waits until the device is done.
@@ -254,7 +315,7 @@ impl Gpu {
     /// What the device had to say since it was last asked.
     pub fn write(&self, buffer: &wgpu::Buffer, values: &[f64]) -> Result<()> {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-        self.queue
+        self.queue()
             .write_buffer(buffer, 0, bytemuck::cast_slice(&values));
         self.check()
     }
@@ -270,7 +331,7 @@ impl Gpu {
     /// Copies the first numbers of each of some buffers to the host, one after another.
     ///
     /// # Errors
-    /// As [`Gpu::wait`]; [`Error::GpuLimit`] where the device has no memory to copy through.
+    /// As [`Gpu::wait`], and [`Gpu::allocate`] for what is copied through.
     pub fn read_all(&self, sources: &[(&wgpu::Buffer, usize)]) -> Result<Vec<f32>> {
         let numbers = sources.iter().map(|(_, count)| count).sum();
         if numbers > MOST_READ && sources.len() > 1 {
@@ -284,6 +345,15 @@ impl Gpu {
     }
 
     pub fn encoder(&self) -> wgpu::CommandEncoder {
-        self.device.create_command_encoder(&Default::default())
+        self.device().create_command_encoder(&Default::default())
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        // A queue that goes waits for the device, for as long as that takes. Where the device has failed it may be forever.
+        if self.failure.first().is_some() {
+            std::mem::forget(self.queue.clone());
+        }
     }
 }

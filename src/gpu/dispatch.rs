@@ -80,7 +80,7 @@ impl Dispatch {
                 resource: buffer.as_entire_binding(),
             })
             .collect();
-        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        let bindings = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(kernel.name()),
             layout: &pipeline.bindings,
             entries: &entries,
@@ -265,7 +265,7 @@ impl Builder<'_> {
     fn table(&self, terms: &[u32]) -> wgpu::Buffer {
         let buffer = self.gpu.buffer("terms", terms.len());
         let bytes = bytemuck::cast_slice(terms);
-        self.gpu.queue.write_buffer(&buffer, 0, bytes);
+        self.gpu.queue().write_buffer(&buffer, 0, bytes);
         buffer
     }
 

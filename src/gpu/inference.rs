@@ -29,7 +29,7 @@ impl Inference {
     /// [`Error::GpuLimit`] where the flow does not fit.
     pub fn new(builder: Builder<'_>, path: GpuPath, lanes: Lanes) -> Result<Self> {
         let Builder { gpu, plan, .. } = builder;
-        let limits = gpu.device.limits();
+        let limits = gpu.limits();
         let fused = |pass| Fused::to_infer(plan, &limits, gpu.is_software, lanes, pass);
         let fused = path.fused(
             || Ok((fused(Pass::Forward)?, fused(Pass::Inverse)?)),
@@ -127,6 +127,6 @@ pub fn upload(gpu: &Gpu, stride: usize, state: &wgpu::Buffer, x: &Matrix<f64>, r
             *value = x as f32;
         }
     }
-    gpu.queue
+    gpu.queue()
         .write_buffer(state, 0, bytemuck::cast_slice(&values));
 }

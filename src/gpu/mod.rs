@@ -12,6 +12,8 @@ pub(crate) mod dispatch;
 mod fused;
 mod inference;
 pub(crate) mod kernels;
+#[cfg(test)]
+mod mishap;
 pub(crate) mod pipelines;
 pub(crate) mod program;
 mod readback;
@@ -125,7 +127,7 @@ impl GpuExecutor {
         );
         let gpu = Gpu::open(adapter, limits)?;
         // Refuses what cannot run before anything is allocated.
-        Sizes::new(&plan, &gpu.device.limits(), 1, true)?;
+        Sizes::new(&plan, &gpu.limits(), 1, true)?;
         if gpu.is_software {
             sizes::check_loops(&plan)?;
         }
@@ -135,7 +137,7 @@ impl GpuExecutor {
         };
         let pipelines = Pipelines::new(&gpu);
         let buffer = gpu.allocate("the parameters", || gpu.parameters(parameters.len()))?;
-        gpu.queue
+        gpu.queue()
             .write_buffer(&buffer, 0, bytemuck::cast_slice(parameters));
         Ok(GpuExecutor {
             gpu,
@@ -153,6 +155,11 @@ impl GpuExecutor {
     pub fn share_as_on_hardware(&mut self) {
         self.lanes = Lanes::Many;
         self.inference = None;
+    }
+
+    /// Loses the device, as when its driver is reset: for tests of what comes then.
+    pub fn lose_device(&self) {
+        self.gpu.lose();
     }
 
     /// Has the next [`Executor::start`] take this path, and scoring and sampling as well.

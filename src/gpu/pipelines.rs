@@ -27,7 +27,7 @@ pub struct Pipelines {
 impl Pipelines {
     pub fn new(gpu: &Gpu) -> Self {
         let step = gpu
-            .device
+            .device()
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
                 label: Some("step"),
                 entries: &[wgpu::BindGroupLayoutEntry {
@@ -59,13 +59,14 @@ impl Pipelines {
     }
 
     fn compile(&self, gpu: &Gpu, kernel: Kernel) -> Result<Pipeline> {
-        let device = &gpu.device;
         let source = kernel.source();
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(kernel.name()),
-            source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
-        });
+        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let module = gpu
+            .device()
+            .create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(kernel.name()),
+                source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
+            });
         let fail = |message: String| {
             Err(Error::Gpu(format!(
                 "{}: kernel {kernel:?} does not compile:\n{message}",
@@ -80,33 +81,39 @@ impl Pipelines {
                 source.explain(&messages)
             });
         }
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
         let entries: Vec<_> = kernel
             .bindings()
             .iter()
             .map(|&(binding, access)| entry(binding, access))
             .collect();
-        let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(kernel.name()),
-            entries: &entries,
-        });
-        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(kernel.name()),
-            bind_group_layouts: &[Some(&self.step), Some(&bindings)],
-            immediate_size: 0,
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(kernel.name()),
-            layout: Some(&layout),
-            module: &module,
-            entry_point: Some(kernel.name()),
-            // Every kernel writes before it reads; zeros cost compilers seconds where tiles are large.
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
+        let bindings = gpu
+            .device()
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(kernel.name()),
+                entries: &entries,
+            });
+        let layout = gpu
+            .device()
+            .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(kernel.name()),
+                bind_group_layouts: &[Some(&self.step), Some(&bindings)],
+                immediate_size: 0,
+            });
+        let pipeline = gpu
+            .device()
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(kernel.name()),
+                layout: Some(&layout),
+                module: &module,
+                entry_point: Some(kernel.name()),
+                // Every kernel writes before it reads; zeros cost compilers seconds where tiles are large.
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
         match pollster::block_on(scope.pop()) {
             None => Ok(Pipeline { pipeline, bindings }),
             Some(error) => fail(error.to_string()),

@@ -3,6 +3,8 @@ use std::sync::mpsc::{self, Receiver};
 use crate::error::{Error, Result};
 
 use super::device::Gpu;
+#[cfg(test)]
+use super::mishap::Mishap;
 
 /// A buffer through which results come back to the host.
 pub struct Readback {
@@ -20,10 +22,10 @@ impl Readback {
     /// For so many numbers of four bytes.
     ///
     /// # Errors
-    /// [`Error::GpuLimit`] where the device has no memory for them.
+    /// As [`Gpu::allocate`].
     pub fn new(gpu: &Gpu, numbers: usize) -> Result<Self> {
         let buffer = gpu.allocate("a result", || {
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            gpu.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("readback"),
                 size: 4 * numbers.max(1) as u64,
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
@@ -50,6 +52,8 @@ impl Readback {
         let (sender, mapped) = mpsc::channel();
         if numbers > 0 {
             let range = ..4 * numbers as u64;
+            #[cfg(test)]
+            Mishap::before_call(gpu);
             self.buffer
                 .map_async(wgpu::MapMode::Read, range, move |result| {
                     // The receiver is gone where the wait timed out; nobody is left to tell.
@@ -80,6 +84,8 @@ impl Readback {
             .try_recv()
             .map_err(|_| failed("no answer".into()))?
             .map_err(|error| failed(error.to_string()))?;
+        #[cfg(test)]
+        Mishap::before_call(gpu);
         let numbers = {
             let view = self
                 .buffer

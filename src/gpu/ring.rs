@@ -13,13 +13,13 @@ pub struct Ring {
 
 impl Ring {
     pub fn new(gpu: &Gpu, pipelines: &Pipelines) -> Self {
-        let records = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        let records = gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("steps"),
             size: STEP_PITCH * RING as u64,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        let bindings = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("step"),
             layout: &pipelines.step,
             entries: &[wgpu::BindGroupEntry {
@@ -41,7 +41,7 @@ impl Ring {
         for (slot, step) in bytes.chunks_exact_mut(STEP_PITCH as usize).zip(steps) {
             slot[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
         }
-        gpu.queue.write_buffer(&self.records, 0, &bytes);
+        gpu.queue().write_buffer(&self.records, 0, &bytes);
     }
 
     /// Makes the record at `place` the one that the next dispatches read.

@@ -45,7 +45,7 @@ pub struct Session {
 
 /// Uploads the training rows, cut so that every piece can be bound.
 fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
-    let limits = gpu.device.limits();
+    let limits = gpu.limits();
     let most = (sizes::binding(&limits) / (4 * rows.columns())).max(1);
     let mut segments = Vec::new();
     for first in (0..rows.rows()).step_by(most) {
@@ -54,7 +54,7 @@ fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
         for j in 0..rows.columns() {
             let column = &rows.column(j)[first..first + count];
             let offset = 4 * (j * count) as u64;
-            gpu.queue
+            gpu.queue()
                 .write_buffer(&buffer, offset, bytemuck::cast_slice(column));
         }
         let record = Segment {
@@ -98,7 +98,7 @@ impl Session {
             encoder.copy_buffer_to_buffer(parameters, 0, &optimizer.average, 0, 4 * count as u64);
             gpu.run(encoder)?;
         }
-        let limits = gpu.device.limits();
+        let limits = gpu.limits();
         let fused = path.fused(
             || match data.segments.len() {
                 1 => Fused::to_train(plan, &limits, gpu.is_software, lanes, batches.size()),
@@ -276,7 +276,7 @@ impl Session {
     /// Lets steps through again.
     fn open_gate(&mut self, gpu: &Gpu) {
         self.stuck = None;
-        gpu.queue.write_buffer(
+        gpu.queue().write_buffer(
             &self.optimizer.gate,
             0,
             bytemuck::bytes_of(&Gate::default()),

@@ -22,7 +22,7 @@ pub fn add(
         let ticks = ticks(gpu, ring, dispatches)?;
         for ((_, _, dispatch), ticks) in dispatches.iter().zip(ticks) {
             let kernel = dispatch.kernel.name();
-            let seconds = ticks as f64 * f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
+            let seconds = ticks as f64 * f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
             match times.iter_mut().find(|time| time.kernel == kernel) {
                 Some(time) => {
                     time.dispatches += 1;
@@ -44,13 +44,13 @@ pub fn add(
 /// The ticks that each dispatch took.
 fn ticks(gpu: &Gpu, ring: &Ring, dispatches: &[(usize, &Step, &Dispatch)]) -> Result<Vec<u64>> {
     let count = 2 * dispatches.len() as u32;
-    let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+    let queries = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("timestamps"),
         ty: wgpu::QueryType::Timestamp,
         count,
     });
     let bytes = 8 * u64::from(count);
-    let resolved = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+    let resolved = gpu.device().create_buffer(&wgpu::BufferDescriptor {
         label: Some("timestamps"),
         size: bytes,
         usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,

@@ -57,7 +57,7 @@ impl Bench {
         let buffer = self.gpu.buffer("poisoned", numbers);
         let bits = vec![POISON; numbers];
         self.gpu
-            .queue
+            .queue()
             .write_buffer(&buffer, 0, bytemuck::cast_slice(&bits));
         buffer
     }
@@ -65,7 +65,7 @@ impl Bench {
     fn filled(&self, numbers: &[f32]) -> wgpu::Buffer {
         let buffer = self.gpu.buffer("filled", numbers.len());
         self.gpu
-            .queue
+            .queue()
             .write_buffer(&buffer, 0, bytemuck::cast_slice(numbers));
         buffer
     }
@@ -73,7 +73,7 @@ impl Bench {
     fn parameters(&self, numbers: &[f32]) -> wgpu::Buffer {
         let buffer = self.gpu.parameters(numbers.len());
         self.gpu
-            .queue
+            .queue()
             .write_buffer(&buffer, 0, bytemuck::cast_slice(numbers));
         buffer
     }
@@ -83,7 +83,7 @@ impl Bench {
         let record = self.gpu.uniform("step", &step);
         let bindings = self
             .gpu
-            .device
+            .device()
             .create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
                 layout: &self.pipelines.step,

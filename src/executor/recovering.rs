@@ -1,0 +1,340 @@
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::flow::Plan;
+use crate::matrix::Matrix;
+
+use super::{Executor, KernelTime, Taken, Training, TrainingState};
+
+/// How old the state on the host may become while steps are taken.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A device that failed under an executor.
+#[derive(Debug)]
+pub struct DeviceFailure<'a> {
+    pub error: &'a Error,
+    /// The number of failures, this one included, since training last got ahead, or a call went well where nothing is
+    /// trained.
+    pub number: usize,
+    /// The step training was at, and the one of the state that it will be taken up from.
+    pub steps: Option<(u64, u64)>,
+}
+
+type Reopen<'a> = dyn FnMut(&DeviceFailure<'_>) -> Option<Result<Box<dyn Executor>>> + 'a;
+
+/// An executor that outlives its device. Where that fails ([`Error::Gpu`]), another is opened and taken to where the first
+/// one was, from the latest state that the host has, which is never older than a minute; then the call is repeated. On the same
+/// device the numbers are the same, to the bit.
+///
+/// Steps after a failure are asked for in smaller parts, until there is a newer state.
+pub struct Recovering<'a> {
+    executor: Option<Box<dyn Executor>>,
+    reopen: Box<Reopen<'a>>,
+    plan: Plan,
+    /// Failures since there was a newer state.
+    failures: usize,
+    place: Place,
+}
+
+/// Where an executor is.
+enum Place {
+    /// Nothing is trained. The parameters, if they were replaced.
+    Still(Option<Vec<f64>>),
+    /// The latest state on the host, and how old it is.
+    Training {
+        kept: TrainingState,
+        since: Instant,
+        /// Steps taken in all.
+        step: u64,
+        /// Whether the next step was tried, and had a fault.
+        stuck: bool,
+    },
+    /// It was given rows that nobody kept: it cannot be opened again.
+    Elsewhere,
+}
+
+impl<'a> Recovering<'a> {
+    /// Stands behind an executor, which may have been started. `reopen` opens another in its place, with the same plan, and
+    /// started with the same rows if this one was; or gives up.
+    ///
+    /// # Errors
+    /// Those of [`Executor::state`], but for the one that says that training was not started.
+    pub fn new(
+        mut executor: Box<dyn Executor>,
+        reopen: impl FnMut(&DeviceFailure<'_>) -> Option<Result<Box<dyn Executor>>> + 'a,
+    ) -> Result<Self> {
+        let place = match executor.state() {
+            Ok(kept) => Place::training(kept),
+            Err(Error::Spec(_)) => Place::Still(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Recovering {
+            plan: executor.plan().clone(),
+            executor: Some(executor),
+            reopen: Box::new(reopen),
+            failures: 0,
+            place,
+        })
+    }
+
+    /// Makes a call until it goes well, or its device is given up.
+    fn call<T>(&mut self, mut call: impl FnMut(&mut dyn Executor) -> Result<T>) -> Result<T> {
+        loop {
+            match call(self.executor()?) {
+                Err(error @ Error::Gpu(_)) => self.recover(error)?,
+                Ok(value) => {
+                    if matches!(self.place, Place::Still(_)) {
+                        self.failures = 0;
+                    }
+                    return Ok(value);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn executor(&mut self) -> Result<&mut dyn Executor> {
+        match &mut self.executor {
+            Some(executor) => Ok(executor.as_mut()),
+            None => Err(Error::Gpu("the device had failed, and was given up".into())),
+        }
+    }
+
+    /// Opens an executor that is where the failed one was.
+    fn recover(&mut self, mut error: Error) -> Result<()> {
+        // Two at a time might not fit the device.
+        self.executor = None;
+        loop {
+            self.failures += 1;
+            let steps = match &self.place {
+                Place::Training { kept, step, .. } => Some((*step, kept.step)),
+                Place::Still(_) => None,
+                Place::Elsewhere => return Err(error),
+            };
+            let failure = DeviceFailure {
+                error: &error,
+                number: self.failures,
+                steps,
+            };
+            let Some(opened) = (self.reopen)(&failure) else {
+                return Err(match self.failures {
+                    1 => error,
+                    many => Error::Gpu(format!("{error} (failure {many} in a row)")),
+                });
+            };
+            let failures = self.failures;
+            let before = self.place.kept();
+            let ready = opened.and_then(|mut executor| {
+                self.place.reach(executor.as_mut(), failures)?;
+                Ok(executor)
+            });
+            if self.place.kept() > before {
+                self.failures = 0;
+            }
+            match ready {
+                Ok(executor) => {
+                    self.executor = Some(executor);
+                    return Ok(());
+                }
+                Err(again @ (Error::Gpu(_) | Error::GpuLimit(_) | Error::NoGpu(_))) => {
+                    error = again;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    /// Takes the state to the host.
+    fn keep(&mut self) -> Result<TrainingState> {
+        let state = self.call(|executor| executor.state())?;
+        if let Place::Training {
+            kept, since, step, ..
+        } = &mut self.place
+        {
+            if state.step > kept.step {
+                self.failures = 0;
+            }
+            *step = state.step;
+            *since = Instant::now();
+            kept.clone_from(&state);
+        }
+        Ok(state)
+    }
+
+    /// How many of so many steps to ask for at once, and whether the state is to be kept before.
+    fn portion(&self, steps: usize) -> (usize, bool) {
+        let Place::Training {
+            kept, since, step, ..
+        } = &self.place
+        else {
+            return (steps, false);
+        };
+        let is_due = since.elapsed() >= MINUTE || self.failures > 0;
+        (part(steps, self.failures), is_due && *step > kept.step)
+    }
+}
+
+/// How many of so many steps to ask for at once after so many failures.
+fn part(steps: usize, failures: usize) -> usize {
+    let shift = (2 * failures as u32).min(usize::BITS - 1);
+    (steps >> shift).max(1)
+}
+
+impl Place {
+    fn training(kept: TrainingState) -> Self {
+        Place::Training {
+            step: kept.step,
+            since: Instant::now(),
+            stuck: false,
+            kept,
+        }
+    }
+
+    /// The step of the latest state on the host.
+    fn kept(&self) -> Option<u64> {
+        match self {
+            Place::Training { kept, .. } => Some(kept.step),
+            Place::Still(_) | Place::Elsewhere => None,
+        }
+    }
+
+    /// Takes an executor here that was just opened, after so many failures.
+    fn reach(&mut self, executor: &mut dyn Executor, failures: usize) -> Result<()> {
+        match self {
+            Place::Still(None) | Place::Elsewhere => Ok(()),
+            Place::Still(Some(parameters)) => executor.set_parameters(parameters),
+            Place::Training {
+                kept,
+                since,
+                step,
+                stuck,
+            } => {
+                executor.set_state(kept)?;
+                while kept.step < *step {
+                    let ahead = (*step - kept.step) as usize;
+                    let taken = executor.train(part(ahead, failures - 1))?;
+                    *kept = executor.state()?;
+                    *since = Instant::now();
+                    if taken.fault.is_some() {
+                        // Another device's last digits had none here.
+                        *step = kept.step;
+                        *stuck = true;
+                        return Ok(());
+                    }
+                }
+                if *stuck {
+                    executor.train(1)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Executor for Recovering<'_> {
+    fn describe(&self) -> String {
+        match &self.executor {
+            Some(executor) => executor.describe(),
+            None => "a device that failed".into(),
+        }
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn parameters(&mut self) -> Result<Vec<f64>> {
+        self.call(|executor| executor.parameters())
+    }
+
+    fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
+        // Steps before this are not to be taken again from here.
+        if let Place::Training { kept, step, .. } = &self.place
+            && *step > kept.step
+        {
+            self.keep()?;
+        }
+        self.call(|executor| executor.set_parameters(parameters))?;
+        match &mut self.place {
+            Place::Still(replaced) => *replaced = Some(parameters.to_vec()),
+            Place::Training { kept, stuck, .. } => {
+                kept.parameters = parameters.to_vec();
+                *stuck = false;
+            }
+            Place::Elsewhere => {}
+        }
+        Ok(())
+    }
+
+    /// Rows that are given here, rather than by whoever opens the executor, are not kept: a device that fails from here on is
+    /// not recovered from.
+    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
+        self.place = Place::Elsewhere;
+        self.executor()?.start(rows, training)
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Taken> {
+        let mut all = Taken {
+            losses: Vec::with_capacity(steps),
+            fault: None,
+        };
+        while all.losses.len() < steps && all.fault.is_none() {
+            if self.portion(steps).1 {
+                self.keep()?;
+            }
+            let (some, _) = self.portion(steps - all.losses.len());
+            match self.executor()?.train(some) {
+                Err(error @ Error::Gpu(_)) => self.recover(error)?,
+                Err(error) => return Err(error),
+                Ok(taken) => {
+                    if let Place::Training { step, stuck, .. } = &mut self.place {
+                        *stuck = taken.fault.is_some();
+                        *step += (taken.losses.len() - usize::from(*stuck)) as u64;
+                    }
+                    all.losses.extend(taken.losses);
+                    all.fault = taken.fault;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
+        self.call(|executor| executor.loss_and_gradient())
+    }
+
+    fn state(&mut self) -> Result<TrainingState> {
+        self.keep()
+    }
+
+    fn set_state(&mut self, state: &TrainingState) -> Result<()> {
+        self.call(|executor| executor.set_state(state))?;
+        if let Place::Training { .. } = self.place {
+            self.place = Place::training(state.clone());
+        }
+        Ok(())
+    }
+
+    fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
+        self.call(|executor| executor.forward(x))
+    }
+
+    fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
+        self.call(|executor| executor.inverse(z))
+    }
+
+    fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
+        self.call(|executor| executor.log_prob(x))
+    }
+
+    fn timed_step(&mut self) -> Result<Vec<KernelTime>> {
+        let times = self.call(|executor| executor.timed_step())?;
+        self.keep()?;
+        Ok(times)
+    }
+
+    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
+        self.call(|executor| executor.sample(seed, rows.clone()))
+    }
+}
