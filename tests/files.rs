@@ -12,6 +12,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use command::{couplet, refused, stderr, table, well};
@@ -317,6 +319,70 @@ impl Fault for Lost {
         }
         Ok(())
     }
+}
+
+/// Fails on a GPU after some steps, twice in all or from then on for good.
+struct Flaky {
+    on_gpu: bool,
+    taken: usize,
+    failures: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl Fault for Flaky {
+    fn train(&mut self, steps: usize) -> Result<()> {
+        self.taken += steps;
+        let failures = self.failures.load(Ordering::Relaxed);
+        let is_for_good = self.most > 2 && failures > 0;
+        if self.on_gpu && failures < self.most && (self.taken > 5 || is_for_good) {
+            self.failures.store(failures + 1, Ordering::Relaxed);
+            return Err(Error::Gpu("the device was lost".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A device that fails is opened again, and the run ends as if it had not; one that always fails is given up, with the best
+/// model in its place; with --fallback cpu the CPU goes on.
+#[test]
+fn a_device_that_fails_is_opened_again() {
+    let folder = with_model();
+    let folder = folder.path();
+    let run = |out: &str, most: usize, flags: &str| {
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        let failures = Arc::new(AtomicUsize::new(0));
+        let args = format!(
+            "couplet train {} --device gpu --steps 40 --out {} --log {} {flags}",
+            path("d.csv"),
+            path(&format!("{out}.safetensors")),
+            path(&format!("{out}.jsonl")),
+        );
+        let code = couplet::cli::run(args.split_whitespace().map(OsString::from), &|inner| {
+            let fault = Flaky {
+                on_gpu: !inner.describe().starts_with("CPU"),
+                taken: 0,
+                failures: failures.clone(),
+                most,
+            };
+            Box::new(Faulty { inner, fault })
+        });
+        let log = fs::read_to_string(folder.join(format!("{out}.jsonl"))).unwrap();
+        let failed = log.lines().filter(|line| line.contains("device_failed"));
+        let model = fs::read(folder.join(format!("{out}.safetensors")));
+        (code, failed.count(), model.ok(), log)
+    };
+    let (code, failed, expected, _) = run("whole", 0, "");
+    assert_eq!((code, failed), (0, 0));
+    let (code, failed, model, log) = run("twice", 2, "");
+    assert_eq!((code, failed), (0, 2), "{log}");
+    assert!(model == expected);
+    let (code, failed, model, log) = run("always", usize::MAX, "");
+    assert_eq!((code, failed), (1, 4), "{log}");
+    assert!(model.is_some());
+    let (code, failed, model, log) = run("cpu", usize::MAX, "--fallback cpu");
+    assert_eq!((code, failed), (0, 4), "{log}");
+    assert!(model.is_some());
+    assert!(log.lines().last().unwrap().contains("CPU"), "{log}");
 }
 
 /// A device that is lost within a step, and one that is lost when all steps are done: the model is there.

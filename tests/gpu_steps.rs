@@ -3,14 +3,19 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
 use common::{
     assert_close, coarseness, flows, guarded_training, relative_l2, rows, take, training,
     training_rows,
 };
 use couplet::cpu::CpuExecutor;
-use couplet::executor::{AdamW, Batches, Executor, Fault, Training};
+use couplet::executor::{AdamW, Batches, Executor, Fault, Recovering, Training};
 use couplet::flow::{Conditioner, FlowSpec, Plan};
 use couplet::gpu::{Adapter, GpuExecutor, GpuPath, adapters};
+use couplet::train::{self, Retry, Settings, StepReport, Watch};
+use couplet::{Error, Result};
 
 fn adapter() -> Adapter {
     adapters()
@@ -402,4 +407,75 @@ fn what_does_not_fit_is_staged() {
     gpu.start(&data, &training(0)).unwrap();
     gpu.log_prob(&x).unwrap();
     assert!(gpu.describe().contains("staged ("), "{}", gpu.describe());
+}
+
+/// Loses the device at each tenth step.
+struct Destroyer<'a> {
+    loss: &'a RefCell<Option<Box<dyn Fn()>>>,
+    at: Vec<usize>,
+}
+
+impl Watch for Destroyer<'_> {
+    fn step(&mut self, _: &StepReport) -> Result<()> {
+        Ok(())
+    }
+    fn retry(&mut self, _: &Retry) -> Result<()> {
+        Ok(())
+    }
+    fn progress(&mut self, done: usize, _: f64) {
+        if done.is_multiple_of(10)
+            && let Some(loss) = &*self.loss.borrow()
+        {
+            loss();
+            self.at.push(done);
+        }
+    }
+}
+
+/// A device that is destroyed at every tenth step is opened every time, and nothing else changes.
+#[test]
+fn a_device_destroyed_at_every_tenth_step_changes_nothing() {
+    let begin = Instant::now();
+    let data = training_rows(257, 4, 1);
+    for path in [GpuPath::Staged, GpuPath::Fused] {
+        let (_, spec) = flows().swap_remove(0);
+        let plan = Plan::new(&spec).unwrap();
+        let parameters = common::parameters(&plan);
+        let settings = Settings {
+            steps: 60,
+            log_every: 10,
+            check_every: 20,
+            validation: Some(rows(100, spec.dims, 3)),
+            yardstick: None,
+            patience: 0,
+        };
+        let run = |is_lost: bool| {
+            let loss = RefCell::new(None);
+            let mut opened = 0;
+            let mut open = || {
+                let mut executor = GpuExecutor::new(&adapter(), plan.clone(), &parameters)?;
+                executor.set_path(path);
+                executor.start(&data, &training(100))?;
+                opened += 1;
+                *loss.borrow_mut() = is_lost.then(|| Box::new(executor.loss()) as _);
+                Ok::<_, Error>(Box::new(executor) as Box<dyn Executor>)
+            };
+            let mut executor = Recovering::new(open().unwrap(), |_| Some(open())).unwrap();
+            let mut watch = Destroyer {
+                loss: &loss,
+                at: Vec::new(),
+            };
+            let outcome = train::run(&mut executor, &settings, &mut watch).unwrap();
+            drop(executor);
+            (outcome, watch.at, opened)
+        };
+        let (expected, _, opened) = run(false);
+        assert_eq!(opened, 1);
+        let (outcome, at, opened) = run(true);
+        assert_eq!(at, [10, 20, 30, 40, 50, 60], "{path:?}");
+        assert_eq!(opened, 7, "{path:?}");
+        assert_eq!(outcome.parameters, expected.parameters, "{path:?}");
+        assert_eq!(outcome.validation, expected.validation, "{path:?}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(60));
 }

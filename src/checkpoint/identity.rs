@@ -18,8 +18,6 @@ pub struct Identity {
     pub held_out: usize,
     /// Of all these rows as the flow sees them.
     pub digest: String,
-    /// What computes: on another device a run goes on, but not bit for bit.
-    pub device: String,
 }
 
 impl Identity {
@@ -29,7 +27,6 @@ impl Identity {
         columns: &[String],
         rows: &Matrix<f32>,
         held_out: Option<&Matrix<f64>>,
-        device: String,
     ) -> Self {
         let mut digest = Sha256::new();
         for value in rows.values() {
@@ -44,7 +41,6 @@ impl Identity {
             rows: rows.rows(),
             held_out: held_out.map_or(0, Matrix::rows),
             digest: hex(digest),
-            device,
         }
     }
 

@@ -44,6 +44,7 @@ struct Record {
     library_version: String,
     number: u64,
     identity: Identity,
+    device: String,
     state: Place,
     checked: Option<Place>,
     good: Option<Place>,
@@ -82,12 +83,17 @@ fn lists(state: &TrainingState) -> [(&'static str, &[f64]); 4] {
 impl Checkpoint {
     /// The whole file.
     fn to_bytes(&self) -> Result<Vec<u8>> {
-        let Snapshot { state, progress } = &self.snapshot;
+        let Snapshot {
+            state,
+            progress,
+            device,
+        } = &self.snapshot;
         let record = Record {
             format_version: FORMAT_VERSION,
             library_version: env!("CARGO_PKG_VERSION").into(),
             number: self.number,
             identity: self.identity.clone(),
+            device: device.clone(),
             state: Place::of(state),
             checked: progress.checked.as_ref().map(Place::of),
             good: progress.good.as_ref().map(Place::of),
@@ -188,6 +194,7 @@ impl Checkpoint {
             number: record.number,
             identity: record.identity,
             snapshot: Snapshot {
+                device: record.device,
                 state: state("state", record.state)?,
                 progress: Progress {
                     checked,
@@ -289,14 +296,9 @@ pub(crate) mod tests {
         let rows = Matrix::from_fn(3, 2, |row, column| (row + column) as f32);
         Checkpoint {
             number: 7,
-            identity: Identity::of(
-                &Config::default(),
-                &["a".into(), "b".into()],
-                &rows,
-                None,
-                "a device".into(),
-            ),
+            identity: Identity::of(&Config::default(), &["a".into(), "b".into()], &rows, None),
             snapshot: Snapshot {
+                device: "a device".into(),
                 state: state(40, 1.0),
                 progress: Progress {
                     checked: Some(state(40, 1.0)),

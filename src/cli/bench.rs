@@ -11,7 +11,7 @@ use crate::flow::{InputGradient, Op, Plan};
 use crate::gpu::adapters;
 use crate::matrix::Matrix;
 
-use super::device::{Ceiling, Device};
+use super::device::{Ceiling, Device, Work};
 use super::output::print;
 use super::resolve::{read_config, starting_parameters};
 use super::workload::{Workload, WorkloadName};
@@ -191,13 +191,13 @@ fn time(
     let data = workload.data();
     let training = config.training();
     let batch = Batches::new(workload.rows, training.batch_size, training.seed).size();
-    let mut executor = device.open(
-        &plan,
-        &parameters,
-        Some((workload.rows, batch)),
+    let mut executor = device.open(&Work {
+        plan: plan.clone(),
+        parameters,
+        training: Some((workload.rows, batch)),
         wrap,
-        |executor| executor.start(&data, &training),
-    )?;
+        prepare: Box::new(|executor| executor.start(&data, &training)),
+    })?;
     let (forward, all) = products(&plan);
     let name = executor.describe();
     let timing = |what, each: Each, rows: usize, operations: f64, per: f64| Timing {

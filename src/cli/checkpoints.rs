@@ -90,10 +90,9 @@ impl Plans {
     }
 
     /// For the run as it was resolved, on a device: what keeps its checkpoints, and what it goes on from.
-    pub fn begin(self, run: &Run, device: String) -> Result<(Keeper<'_>, Option<Snapshot>)> {
+    pub fn begin<'a>(self, run: &'a Run, device: &str) -> Result<(Keeper<'a>, Option<Snapshot>)> {
         let mut keeper = Keeper {
             run,
-            device,
             identity: None,
             is_asked_for: self.folder.is_some(),
             folder: self.folder,
@@ -116,13 +115,13 @@ impl Plans {
                 differences.join("; ")
             )));
         }
-        if identity.device != checkpoint.identity.device {
+        let snapshot = checkpoint.snapshot;
+        if snapshot.device != device {
             say!(
                 "note: the checkpoint was made on {}; here the run goes on, if perhaps not to the same last digits",
-                checkpoint.identity.device
+                snapshot.device
             );
         }
-        let snapshot = checkpoint.snapshot;
         say!(
             "going on from step {}, a checkpoint in {folder}",
             snapshot.state.step
@@ -137,7 +136,6 @@ type Written = (Folder, u64, Result<(), Error>);
 /// Writes checkpoints while training goes on.
 pub struct Keeper<'a> {
     run: &'a Run,
-    device: String,
     /// Made when it is first needed: it takes a look at every row.
     identity: Option<Identity>,
     /// None where nobody named one, until one is needed.
@@ -162,16 +160,7 @@ impl Keeper<'_> {
             validation,
             ..
         } = self.run;
-        let device = &self.device;
-        let make = || {
-            Identity::of(
-                config,
-                &model.columns,
-                rows,
-                validation.as_ref(),
-                device.clone(),
-            )
-        };
+        let make = || Identity::of(config, &model.columns, rows, validation.as_ref());
         self.identity.get_or_insert_with(make).clone()
     }
 

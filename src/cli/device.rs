@@ -1,13 +1,16 @@
+use std::thread;
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::cpu::{self, CpuExecutor};
 use crate::error::Error;
-use crate::executor::Executor;
+use crate::executor::{DeviceFailure, Executor, Recovering};
 use crate::flow::Plan;
 use crate::gpu::{self, Adapter, GpuExecutor, GpuPath, adapters};
 use crate::memory;
 
-use super::{DeviceArgs, DeviceName, Failure, Result, Wrap};
+use super::{DeviceArgs, DeviceName, Failure, Fallback, FallbackArgs, Result, Wrap};
 
 /// What to say where there is no adapter at all.
 pub fn no_adapter() -> String {
@@ -40,6 +43,27 @@ pub struct Ceiling {
     pub gflops: f64,
     pub copy_gb_per_second: f64,
 }
+
+/// What an executor is opened for.
+pub struct Work<'a> {
+    pub plan: Plan,
+    pub parameters: Vec<f32>,
+    /// Rows to train on, and those of a batch.
+    pub training: Option<(usize, usize)>,
+    pub wrap: Wrap<'a>,
+    /// Makes it ready: only then is it known to do.
+    pub prepare: Prepare<'a>,
+}
+
+pub type Prepare<'a> = Box<dyn Fn(&mut dyn Executor) -> Result<(), Error> + 'a>;
+
+/// How long to wait before a device that failed is opened again, each time that it fails without getting ahead: a driver
+/// takes a moment to come back. After that it is given up.
+const PAUSES: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 enum Place {
     Cpu,
@@ -133,38 +157,82 @@ impl Device {
         })
     }
 
-    /// An executor on the device, with the given parameters, which `prepare` has made ready. `training` says for how many
-    /// rows in batches of how many.
-    pub fn open(
-        &self,
-        plan: &Plan,
-        parameters: &[f32],
-        training: Option<(usize, usize)>,
-        wrap: Wrap<'_>,
-        prepare: impl Fn(&mut dyn Executor) -> Result<(), Error>,
-    ) -> Result<Box<dyn Executor>> {
+    /// An executor on the device.
+    pub fn open(&self, work: &Work<'_>) -> Result<Box<dyn Executor>> {
         let opened = match &self.place {
-            Place::Cpu => open_cpu(plan, parameters, training),
-            Place::Gpu(adapter) => {
-                GpuExecutor::new(adapter, plan.clone(), parameters).map(|mut executor| {
-                    executor.set_path(self.path);
-                    Box::new(executor) as Box<dyn Executor>
-                })
-            }
+            Place::Cpu => work.on_cpu(),
+            Place::Gpu(adapter) => work.on_gpu(adapter, self.path),
         };
-        let ready = |executor: Box<dyn Executor>| {
-            let mut executor = wrap(executor);
-            prepare(executor.as_mut()).map(|()| executor)
-        };
-        match opened.and_then(ready) {
+        match opened {
             Err(error @ (Error::NoGpu(_) | Error::GpuLimit(_) | Error::Gpu(_)))
                 if self.may_fall_back =>
             {
                 say!("note: {error}; using the CPU");
-                Ok(open_cpu(plan, parameters, training).and_then(ready)?)
+                Ok(work.on_cpu()?)
             }
             result => Ok(result?),
         }
+    }
+
+    /// An executor that outlives the device. `tell` hears of each failure of it.
+    pub fn open_lasting<'a>(
+        mut self,
+        work: Work<'a>,
+        fallback: &FallbackArgs,
+        mut tell: impl FnMut(&DeviceFailure<'_>) + 'a,
+    ) -> Result<Box<dyn Executor + 'a>> {
+        let last_resort = fallback.fallback == Some(Fallback::Cpu);
+        self.may_fall_back |= last_resort;
+        let first = self.open(&work)?;
+        let Place::Gpu(adapter) = self.place else {
+            return Ok(first);
+        };
+        let path = self.path;
+        let reopen = move |failure: &DeviceFailure<'_>| {
+            tell(failure);
+            let error = failure.error;
+            let place = match failure.steps {
+                Some((step, kept)) => format!(" at step {step}, and goes on from step {kept}"),
+                None => String::new(),
+            };
+            if let Some(pause) = PAUSES.get(failure.number - 1) {
+                say!(
+                    "warning: {error}; it is opened again{place} (try {} of {})",
+                    failure.number,
+                    PAUSES.len()
+                );
+                thread::sleep(*pause);
+                let again = adapter.again();
+                return Some(again.and_then(|adapter| work.on_gpu(&adapter, path)));
+            }
+            if last_resort && failure.number == PAUSES.len() + 1 {
+                say!("warning: {error}; the CPU takes over{place}");
+                return Some(work.on_cpu());
+            }
+            if !last_resort {
+                say!("note: with --fallback cpu the CPU would have taken over{place}");
+            }
+            None
+        };
+        Ok(Box::new(Recovering::new(first, reopen)?))
+    }
+}
+
+impl Work<'_> {
+    fn on_gpu(&self, adapter: &Adapter, path: GpuPath) -> Result<Box<dyn Executor>, Error> {
+        let mut executor = GpuExecutor::new(adapter, self.plan.clone(), &self.parameters)?;
+        executor.set_path(path);
+        self.ready(Box::new(executor))
+    }
+
+    fn on_cpu(&self) -> Result<Box<dyn Executor>, Error> {
+        self.ready(open_cpu(&self.plan, &self.parameters, self.training)?)
+    }
+
+    fn ready(&self, executor: Box<dyn Executor>) -> Result<Box<dyn Executor>, Error> {
+        let mut executor = (self.wrap)(executor);
+        (self.prepare)(executor.as_mut())?;
+        Ok(executor)
     }
 }
 
@@ -256,18 +324,24 @@ mod tests {
             layers: 1,
             ..ModelConfig::default()
         };
-        let describe = |dims: usize, may_fall_back, prepare: &dyn Fn(&mut dyn Executor) -> _| {
+        let describe = |dims: usize, may_fall_back, prepare: fn(&mut dyn Executor) -> _| {
             let plan = Plan::new(&config.spec(dims).unwrap()).unwrap();
-            let parameters = vec![0.0; plan.layout.len()];
+            let work = Work {
+                parameters: vec![0.0; plan.layout.len()],
+                plan,
+                training: None,
+                wrap: &|executor| executor,
+                prepare: Box::new(prepare),
+            };
             Device::gpu(adapter(), may_fall_back)
-                .open(&plan, &parameters, None, &|executor| executor, prepare)
+                .open(&work)
                 .map(|executor| executor.describe())
         };
         let nothing = |_: &mut dyn Executor| Ok(());
         // One more than groups in a dimension.
-        let wide = describe(65_536, true, &nothing).ok().unwrap();
+        let wide = describe(65_536, true, nothing).ok().unwrap();
         assert!(wide.starts_with("CPU"), "{wide}");
-        let refused = describe(65_536, false, &nothing).err().unwrap();
+        let refused = describe(65_536, false, nothing).err().unwrap();
         assert!(
             refused.message.contains("65536 columns") && refused.message.contains("--device cpu")
         );
@@ -275,8 +349,8 @@ mod tests {
             name if name.starts_with("CPU") => Ok(()),
             _ => Err(Error::Gpu("the device was lost".into())),
         };
-        let lost = describe(4, true, &fails_on_gpu).ok().unwrap();
+        let lost = describe(4, true, fails_on_gpu).ok().unwrap();
         assert!(lost.starts_with("CPU"), "{lost}");
-        assert_eq!(describe(4, false, &fails_on_gpu).err().unwrap().code, 1);
+        assert_eq!(describe(4, false, fails_on_gpu).err().unwrap().code, 1);
     }
 }

@@ -1,11 +1,10 @@
 //! The command line. Data goes to standard output or `--out`; everything else goes to standard error.
 
-/// `eprintln!` without its panic: a message that nobody can receive must not end the work.
+/// A line on standard error.
 macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
+    ($($text:tt)*) => {
+        $crate::cli::screen::say(format_args!($($text)*))
+    };
 }
 
 mod bench;
@@ -97,6 +96,19 @@ fn gpu_path(name: &str) -> Result<GpuPath, String> {
         "staged" => Ok(GpuPath::Staged),
         _ => Err("it is auto, fused or staged".into()),
     }
+}
+
+/// What to do where a GPU is lost for good.
+#[derive(Args)]
+struct FallbackArgs {
+    /// Go on on the CPU where the GPU fails again and again, or cannot be opened
+    #[arg(long, value_name = "cpu", value_enum, hide_possible_values = true)]
+    fallback: Option<Fallback>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Fallback {
+    Cpu,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::config::{Config, ConfigFile, ModelConfig, Preset, Start};
 use crate::data::{Split, Table, Target, default_names, read_table, relations, suspects, take};
@@ -24,7 +25,7 @@ pub struct Run {
     pub config: Config,
     pub model: Model,
     /// The rows to train on.
-    pub rows: Matrix<f32>,
+    pub rows: Rc<Matrix<f32>>,
     /// The rows held out, if any.
     pub validation: Option<Matrix<f64>>,
     /// What preprocessing adds to the NLL of these rows.
@@ -176,7 +177,7 @@ impl Run {
                 preprocessing,
                 parameters,
             },
-            rows,
+            rows: Rc::new(rows),
             validation,
             offsets,
             split,

@@ -8,10 +8,10 @@ use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::model::Model;
 
-use super::device::Device;
+use super::device::{Device, Work};
 use super::guard::Guard;
 use super::output::{Format, Sink, csv_field, places, rounded};
-use super::{DeviceArgs, Failure, OutputArgs, Result, Wrap, input, pipeline};
+use super::{DeviceArgs, Failure, FallbackArgs, OutputArgs, Result, Wrap, input, pipeline};
 
 #[derive(clap::Args)]
 pub struct SampleArgs {
@@ -27,6 +27,8 @@ pub struct SampleArgs {
     output: OutputArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    fallback: FallbackArgs,
 }
 
 /// Rows drawn at a time: memory does not grow with their number.
@@ -47,9 +49,14 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
     }
     let (sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device)?;
-    let mut executor = device.open(&model.plan()?, &model.parameters, None, wrap, |executor| {
-        executor.sample(0, 0..1).map(drop)
-    })?;
+    let work = Work {
+        plan: model.plan()?,
+        parameters: model.parameters.clone(),
+        training: None,
+        wrap,
+        prepare: Box::new(|executor| executor.sample(0, 0..1).map(drop)),
+    };
+    let mut executor = device.open_lasting(work, &args.fallback, |_| {})?;
     let mut starts = (0..args.rows).step_by(ROWS as usize);
     let sink = pipeline::run(
         || Ok(starts.next()),

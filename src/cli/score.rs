@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::model::Model;
 
-use super::device::Device;
+use super::device::{Device, Work};
 use super::guard::Guard;
 use super::output::{Format, Sink, described};
-use super::{DeviceArgs, OutputArgs, Result, TableArgs, Wrap, input, pipeline};
+use super::{DeviceArgs, FallbackArgs, OutputArgs, Result, TableArgs, Wrap, input, pipeline};
 
 #[derive(clap::Args)]
 pub struct ScoreArgs {
@@ -26,6 +26,8 @@ pub struct ScoreArgs {
     output: OutputArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    fallback: FallbackArgs,
 }
 
 pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
@@ -46,10 +48,14 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     let (sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device)?;
     let one_row = Matrix::zeros(1, model.spec.dims);
-    let plan = model.plan()?;
-    let mut executor = device.open(&plan, &model.parameters, None, wrap, |executor| {
-        executor.log_prob(&one_row).map(drop)
-    })?;
+    let work = Work {
+        plan: model.plan()?,
+        parameters: model.parameters.clone(),
+        training: None,
+        wrap,
+        prepare: Box::new(move |executor| executor.log_prob(&one_row).map(drop)),
+    };
+    let mut executor = device.open_lasting(work, &args.fallback, |_| {})?;
     let mut seen = Seen::default();
     let sink = pipeline::run(
         || reader.next(ROWS).map_err(input),

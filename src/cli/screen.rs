@@ -1,6 +1,9 @@
+use std::cell::RefCell;
 use std::fmt;
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
@@ -14,41 +17,57 @@ use super::checkpoints::Keeper;
 use super::resolve::Run;
 use super::{Result, interrupt};
 
-/// The log file of a run, if one was asked for.
-pub struct Log(Option<LogFile>);
+/// The log file of a run, if one was asked for and is not finished.
+#[derive(Clone)]
+pub struct Log(Rc<RefCell<Option<LogFile>>>);
 
 impl Log {
     /// A run that goes on adds to the log of its beginning.
     pub fn create(path: Option<&Path>, goes_on: bool) -> Result<Self> {
         let create = |path| LogFile::create(path, goes_on);
-        Ok(Log(path.map(create).transpose()?))
+        let file = path.map(create).transpose()?;
+        Ok(Log(Rc::new(RefCell::new(file))))
     }
 
-    pub fn line(&mut self, value: &Value) -> Result<(), Error> {
-        match &mut self.0 {
+    pub fn line(&self, value: &Value) -> Result<(), Error> {
+        match &mut *self.0.borrow_mut() {
             None => Ok(()),
             Some(file) => file.line(&value.to_string()),
         }
     }
 
-    pub fn finish(self) -> Result<()> {
-        match self.0 {
+    pub fn finish(&self) -> Result<()> {
+        match self.0.take() {
             None => Ok(()),
             Some(file) => Ok(file.finish()?),
         }
     }
 }
 
+/// The progress bar on the terminal, if there is one.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// A line on standard error, above the progress bar. A message that nobody can receive must not end the work.
+pub fn say(text: fmt::Arguments<'_>) {
+    let write = || {
+        let _ = writeln!(stderr(), "{text}");
+    };
+    match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
 /// What the user sees of a run: a table of the logged steps, and on a terminal a progress bar below it.
 pub struct Screen<'a, 'r> {
     run: &'r Run,
-    log: &'a mut Log,
+    log: &'a Log,
     keeper: &'a mut Keeper<'r>,
     bar: Option<ProgressBar>,
 }
 
 impl<'a, 'r> Screen<'a, 'r> {
-    pub fn new(run: &'r Run, log: &'a mut Log, keeper: &'a mut Keeper<'r>) -> Self {
+    pub fn new(run: &'r Run, log: &'a Log, keeper: &'a mut Keeper<'r>) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(
                 "{bar:24} {pos}/{len} steps, {rate}, NLL {msg}, {eta} left",
@@ -65,18 +84,14 @@ impl<'a, 'r> Screen<'a, 'r> {
                     ),
             )
         });
+        BAR.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&bar);
         Screen {
             run,
             log,
             keeper,
             bar,
-        }
-    }
-
-    fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => say!("{text}"),
         }
     }
 
@@ -92,17 +107,20 @@ impl<'a, 'r> Screen<'a, 'r> {
                 line += &format!(" {name}");
             }
         }
-        self.line(&line);
+        say!("{line}");
     }
 
     fn has_moments(&self) -> bool {
         let truth = self.run.truth.as_ref();
         truth.is_some_and(|truth| truth.has_moments())
     }
+}
 
-    pub fn finish(self) {
-        if let Some(bar) = self.bar {
+impl Drop for Screen<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            BAR.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 }
@@ -142,7 +160,7 @@ impl Watch for Screen<'_, '_> {
             }
         }
         let report = StepReport { step, nll, known };
-        self.line(&line);
+        say!("{line}");
         let mut value = json!({ "event": "step" });
         if let (Value::Object(all), Ok(Value::Object(report))) =
             (&mut value, serde_json::to_value(report))
@@ -154,7 +172,7 @@ impl Watch for Screen<'_, '_> {
 
     fn retry(&mut self, retry: &Retry) -> Result<(), Error> {
         let peak = self.run.config.train.learning_rate;
-        self.line(&format!(
+        say!(
             "step {}: {}; back to step {}, with learning rate {:.1e} (retry {} of {})",
             retry.step,
             retry.fault,
@@ -162,7 +180,7 @@ impl Watch for Screen<'_, '_> {
             peak * retry.rate_factor,
             retry.number,
             retry.most
-        ));
+        );
         self.log.line(&json!({
             "event": "retry",
             "step": retry.step,
@@ -177,7 +195,7 @@ impl Watch for Screen<'_, '_> {
 
     fn keep(&mut self, snapshot: Snapshot) {
         if let Some(complaint) = self.keeper.keep(snapshot) {
-            self.line(&complaint);
+            say!("{complaint}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::matrix::Matrix;
 use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
 use super::checkpoints::Plans;
-use super::device::Device;
+use super::device::{Device, Work};
 use super::interrupt::Patience;
 use super::output::print;
 use super::resolve::Run;
@@ -21,16 +21,29 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let checkpoints = Plans::new(args)?;
     let mut run = Run::resolve(args)?;
     let device = Device::choose(&args.device)?;
-    let mut log = Log::create(args.log.as_deref(), checkpoints.goes_on())?;
+    let log = Log::create(args.log.as_deref(), checkpoints.goes_on())?;
     let plan = run.model.plan()?;
     let training = run.config.training();
-    let mut executor = device.open(
-        &plan,
-        &run.model.parameters,
-        Some((run.rows.rows(), run.batch())),
+    let rows = run.rows.clone();
+    let work = Work {
+        plan: plan.clone(),
+        parameters: run.model.parameters.clone(),
+        training: Some((run.rows.rows(), run.batch())),
         wrap,
-        |executor| executor.start(&run.rows, &training),
-    )?;
+        prepare: Box::new(move |executor| executor.start(&rows, &training)),
+    };
+    let failures = log.clone();
+    let mut executor = device.open_lasting(work, &args.fallback, move |failure| {
+        let (step, back_to) = failure.steps.unzip();
+        let message = failure.error.to_string();
+        // A log that fails ends the run at its next line.
+        let _ = failures.line(&json!({
+            "event": "device_failed",
+            "step": step,
+            "back_to": back_to,
+            "message": message,
+        }));
+    })?;
     say!("{}", run.model.spec);
     let held_out = match &run.validation {
         Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
@@ -43,23 +56,23 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         executor.describe()
     );
     if args.cpu_reference {
-        return compare(args, &mut run, executor.as_mut(), log);
+        return compare(args, &mut run, executor.as_mut(), &log);
     }
 
-    let (mut keeper, from) = checkpoints.begin(&run, executor.describe())?;
+    let (mut keeper, from) = checkpoints.begin(&run, &executor.describe())?;
     if let Some(snapshot) = &from {
         log.line(&json!({ "event": "resumed", "step": snapshot.state.step }))?;
     }
     let begin = Instant::now();
     let settings = run.settings(args.log_every as usize);
     let patience = Patience::begin();
-    let mut screen = Screen::new(&run, &mut log, &mut keeper);
+    let mut screen = Screen::new(&run, &log, &mut keeper);
     screen.header();
     let outcome = match &from {
         Some(snapshot) => train::resume(executor.as_mut(), &settings, snapshot, &mut screen),
         None => train::run(executor.as_mut(), &settings, &mut screen),
     }?;
-    screen.finish();
+    drop(screen);
     if let Some(complaint) = keeper.settle() {
         say!("{complaint}");
     }
@@ -83,7 +96,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         }
     };
     if let Some((event, failure)) = ended_early {
-        let mut failure = end_early(&run, step, event, failure, log);
+        let mut failure = end_early(&run, step, event, failure, &log);
         let is_hopeless = matches!(outcome.ending, Ending::Diverged(_));
         if let Some(command) = command.filter(|_| !is_hopeless) {
             failure.message += &format!(". To go on: {command}");
@@ -104,7 +117,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let each = 1e3 * outcome.in_steps.as_secs_f64() / outcome.steps.max(1) as f64;
     summary["ms_per_step"] = json!((each * 1e3).round() / 1e3);
     say!("time            {seconds:.1} s, {each:.2} ms a step");
-    finish(args, seconds, summary, log)
+    finish(args, seconds, summary, &log)
 }
 
 /// How the steps went, as far as held-out rows tell.
@@ -155,7 +168,7 @@ fn in_place_of(run: &Run) -> String {
 
 /// Writes what a run that ended before its time had reached, and returns how it ends. What stands there already is not
 /// given up for parameters that no step has improved.
-fn end_early(run: &Run, step: usize, event: &str, failure: Failure, mut log: Log) -> Failure {
+fn end_early(run: &Run, step: usize, event: &str, failure: Failure, log: &Log) -> Failure {
     let out = run.out.display();
     let saved = if step == 0 && run.out.exists() {
         Ok(format!(
@@ -184,7 +197,7 @@ fn end_early(run: &Run, step: usize, event: &str, failure: Failure, mut log: Log
 }
 
 /// Writes the last line of the log, and prints the summary for machines.
-fn finish(args: &TrainArgs, seconds: f64, mut summary: Value, mut log: Log) -> Result<()> {
+fn finish(args: &TrainArgs, seconds: f64, mut summary: Value, log: &Log) -> Result<()> {
     summary["seconds"] = json!((seconds * 1e3).round() / 1e3);
     log.line(&summary)?;
     log.finish()?;
@@ -195,12 +208,7 @@ fn finish(args: &TrainArgs, seconds: f64, mut summary: Value, mut log: Log) -> R
 }
 
 /// Trains the device and the CPU in f64 side by side.
-fn compare(
-    args: &TrainArgs,
-    run: &mut Run,
-    executor: &mut dyn Executor,
-    mut log: Log,
-) -> Result<()> {
+fn compare(args: &TrainArgs, run: &mut Run, executor: &mut dyn Executor, log: &Log) -> Result<()> {
     let begin = Instant::now();
     let train = &run.config.train;
     let mut reference = CpuExecutor::<f64>::new(executor.plan().clone(), &run.model.parameters);
@@ -233,7 +241,7 @@ fn compare(
         train.steps,
         args.log_every as usize,
         train.seed,
-        |at| report_comparison(at, offsets.of_step(at.step as u64), &mut log),
+        |at| report_comparison(at, offsets.of_step(at.step as u64), log),
         interrupt::is_asked,
     );
     let state = match &compared {
@@ -336,7 +344,7 @@ fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
     Ok(summary)
 }
 
-fn report_comparison(at: &Comparison, offset: f64, log: &mut Log) -> Result<(), Error> {
+fn report_comparison(at: &Comparison, offset: f64, log: &Log) -> Result<(), Error> {
     let (device_nll, reference_nll) = (at.device_nll + offset, at.reference_nll + offset);
     say!(
         "{:>7} {device_nll:>12.6} {reference_nll:>12.6} {:>13.2e} {:>10.2e} {:>15.2e} {:>10.2e}",

@@ -11,7 +11,7 @@ use crate::data::TargetName;
 use crate::flow::Activation;
 
 use super::checkpoints::duration;
-use super::{DeviceArgs, TableArgs};
+use super::{DeviceArgs, FallbackArgs, TableArgs};
 
 #[derive(clap::Args)]
 pub struct TrainArgs {
@@ -72,6 +72,8 @@ pub struct TrainArgs {
     pub(super) cpu_reference: bool,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+    #[command(flatten)]
+    pub(super) fallback: FallbackArgs,
     #[command(flatten)]
     pub(super) settings: Settings,
 }

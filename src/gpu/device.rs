@@ -180,9 +180,10 @@ impl Gpu {
         features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Loses the device, as when its driver is reset: for tests.
-    pub fn lose(&self) {
-        self.device.destroy();
+    /// What loses the device, as when its driver is reset: for tests.
+    pub fn loss(&self) -> impl Fn() + use<> {
+        let device = self.device.clone();
+        move || device.destroy()
     }
 
     /// Makes a call that is not valid.

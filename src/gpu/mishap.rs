@@ -57,7 +57,7 @@ impl Mishap {
     /// Before a call to the device.
     pub fn before_call(gpu: &Gpu) {
         if Mishap::Lost.strikes() {
-            gpu.lose();
+            gpu.loss()();
         }
         if Mishap::Invalid.strikes() {
             gpu.refuse();

@@ -157,9 +157,9 @@ impl GpuExecutor {
         self.inference = None;
     }
 
-    /// Loses the device, as when its driver is reset: for tests of what comes then.
-    pub fn lose_device(&self) {
-        self.gpu.lose();
+    /// What loses the device, as when its driver is reset: for tests of what comes then.
+    pub fn loss(&self) -> impl Fn() + use<> {
+        self.gpu.loss()
     }
 
     /// Has the next [`Executor::start`] take this path, and scoring and sampling as well.

@@ -110,6 +110,8 @@ pub struct Progress {
 pub struct Snapshot {
     pub state: TrainingState,
     pub progress: Progress,
+    /// What took its latest steps. On another device a run goes on, but not bit for bit.
+    pub device: String,
 }
 
 /// The best parameters of all checks, by validation NLL, or by the loss where no rows are held out.
@@ -215,6 +217,7 @@ impl Course<'_> {
         watch.keep(Snapshot {
             state: executor.state()?,
             progress: self.progress.clone(),
+            device: executor.describe(),
         });
         Ok(())
     }
