@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Checkpoint, Identity};
 use crate::error::{Error, Result};
-use crate::files::{read_at_most, take, write_whole};
+use crate::files::{before, read_at_most, take, write_whole};
 use crate::flow::MAX_PARAMETERS;
 use crate::train::Snapshot;
 
@@ -86,7 +86,9 @@ impl Folder {
         if self.path.is_dir() {
             return Ok(());
         }
-        std::fs::create_dir(&self.path).map_err(Error::io(&self.path))
+        before(&self.path)
+            .and_then(|()| std::fs::create_dir(&self.path))
+            .map_err(Error::io(&self.path))
     }
 
     /// Takes the folder for this process, for as long as what is returned lives.
@@ -96,7 +98,8 @@ impl Folder {
     pub fn lock(&self) -> Result<File> {
         let path = self.path.join("lock");
         let mut options = File::options();
-        let file = options.create(true).append(true).open(&path);
+        let options = options.create(true).append(true);
+        let file = before(&path).and_then(|()| options.open(&path));
         let file = file.map_err(Error::io(&path))?;
         let busy = "another run keeps its checkpoints in this folder; name another";
         take(&file, busy).map_err(Error::io(&self.path))?;
@@ -110,7 +113,7 @@ impl Folder {
     pub fn clear(&mut self) -> Result<()> {
         for place in 0..2 {
             let file = self.file(place);
-            match std::fs::remove_file(&file) {
+            match before(&file).and_then(|()| std::fs::remove_file(&file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::io(&file)(error));
                 }

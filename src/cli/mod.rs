@@ -11,6 +11,8 @@ mod bench;
 mod checkpoints;
 mod device;
 mod devices;
+#[cfg(test)]
+mod disk_faults;
 mod divergence;
 mod guard;
 mod info;

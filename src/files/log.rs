@@ -1,9 +1,10 @@
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+use super::disk::{self, before};
 use super::lock::take;
 use super::output::Place;
 
@@ -27,7 +28,7 @@ impl LogFile {
             Place::File(place, _) => {
                 let mut options = File::options();
                 let options = options.create(true).append(true).read(true);
-                (options.open(place), false)
+                (before(&place).and_then(|()| options.open(place)), false)
             }
         };
         let mut file = file.map_err(failed)?;
@@ -35,9 +36,11 @@ impl LogFile {
             let busy = "another run is writing this log; name another file";
             take(&file, busy).map_err(Error::io(path))?;
             if !goes_on {
-                file.set_len(0).map_err(Error::io(path))?;
+                before(path)
+                    .and_then(|()| file.set_len(0))
+                    .map_err(Error::io(path))?;
             } else if is_cut(&mut file).map_err(Error::io(path))? {
-                file.write_all(b"\n").map_err(Error::io(path))?;
+                disk::write_all(&mut file, path, b"\n").map_err(Error::io(path))?;
             }
         }
         Ok(LogFile {
@@ -53,7 +56,8 @@ impl LogFile {
     /// [`Error::Io`].
     pub fn line(&mut self, text: &str) -> Result<()> {
         // In one call: a line is there or it is not.
-        let written = self.file.write_all(format!("{text}\n").as_bytes());
+        let line = format!("{text}\n");
+        let written = disk::write_all(&mut self.file, &self.path, line.as_bytes());
         written.map_err(Error::io(&self.path))
     }
 
@@ -65,7 +69,9 @@ impl LogFile {
         if self.is_stream {
             return Ok(());
         }
-        self.file.sync_all().map_err(Error::io(&self.path))
+        before(&self.path)
+            .and_then(|()| self.file.sync_all())
+            .map_err(Error::io(&self.path))
     }
 }
 

@@ -1,5 +1,6 @@
 //! How files are read and written: whole or not at all, never over something that is no file, never two runs into one.
 
+mod disk;
 mod input;
 mod lock;
 #[cfg(feature = "cli")]
@@ -9,6 +10,9 @@ mod output;
 mod same;
 mod temporary;
 
+#[cfg(test)]
+pub use disk::Fault;
+pub use disk::before;
 pub use input::read_at_most;
 pub use lock::take;
 #[cfg(feature = "cli")]

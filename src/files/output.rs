@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+use super::disk::before;
 use super::temporary::Temporary;
 
 /// What rows or a model are written to. A file appears under its name only when it is whole: it is written beside it under
@@ -134,11 +135,14 @@ impl OutputFile {
         let file = file
             .into_inner()
             .map_err(|error| Error::io(path)(error.into_error()))?;
-        file.as_file().sync_all().map_err(Error::io(path))?;
+        before(&place)
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(Error::io(path))?;
         file.persist(&place).map_err(Error::io(path))?;
         // The rename is on disk once the folder is. Only Unix opens folders.
         if cfg!(unix) {
-            File::open(folder(&place))
+            before(folder(&place))
+                .and_then(|()| File::open(folder(&place)))
                 .and_then(|folder| folder.sync_all())
                 .map_err(Error::io(path))?;
         }

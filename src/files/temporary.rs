@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use super::disk::{self, before};
+
 const PREFIX: &str = ".couplet-";
 const SUFFIX: &str = ".tmp";
 
@@ -66,10 +68,12 @@ impl Temporary {
             // As any new file's: the user's umask takes away what it takes away.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
+        before(folder)?;
         let file = builder.tempfile_in(folder)?;
         // A file system without locks has no sweeping either.
         let _ = file.as_file().try_lock();
         if let Some(metadata) = replaced {
+            before(file.path())?;
             file.as_file().set_permissions(metadata.permissions())?;
         }
         Ok(Temporary {
@@ -81,6 +85,7 @@ impl Temporary {
     /// Gives it its name.
     pub fn persist(self, path: &Path) -> io::Result<()> {
         let _listed = self.listed;
+        before(path)?;
         self.file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
@@ -92,7 +97,7 @@ impl Temporary {
 
 impl io::Write for Temporary {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        disk::write(&mut self.file, &self.listed.0, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
