@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ pub struct Gpu {
     pub is_software: bool,
     /// The first failure that no call returned.
     failure: Failure,
+    /// Whether it did not answer in time: it may never do.
+    is_silent: Cell<bool>,
 }
 
 /// The first of some failures, as text.
@@ -153,6 +156,7 @@ impl Gpu {
             description: adapter.describe(),
             is_software: adapter.is_software(),
             failure,
+            is_silent: Cell::new(false),
         })
     }
 
@@ -294,6 +298,7 @@ impl Gpu {
             false => waited,
         };
         if let Err(error) = waited {
+            self.is_silent.set(true);
             self.failure.note(format!(
                 "no answer within {} s: {error}; lower batch_size, or take --device cpu",
                 DEADLINE.as_secs()
@@ -352,8 +357,8 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        // A queue that goes waits for the device, for as long as that takes. Where the device has failed it may be forever.
-        if self.failure.first().is_some() {
+        // A queue that goes waits for the device, for as long as that takes.
+        if self.is_silent.get() {
             std::mem::forget(self.queue.clone());
         }
     }
