@@ -150,7 +150,8 @@ impl Checkpoint {
             record,
             sorted.iter().map(|(name, it)| (&name[..], it.data())),
         );
-        if found != *promised {
+        // No chance finds a digest: what comes behind it would never be tried.
+        if found != *promised && !cfg!(fuzzing) {
             return Err("damaged: its content is not what was written".into());
         }
         let unreadable = |error: serde_json::Error| format!("its record is not readable: {error}");
