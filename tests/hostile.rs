@@ -117,6 +117,38 @@ fn damaged_files() {
     assert!(most_memory() < 1 << 30, "{} bytes", most_memory());
 }
 
+/// Headers of NPY files that chance would hardly find.
+#[test]
+fn hostile_headers_of_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.npy");
+    let read = |version: u8, shape: &str, part: &str| {
+        let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}\n");
+        let mut bytes = b"\x93NUMPY".to_vec();
+        bytes.extend([version, 0]);
+        let length = (header.len() as u32).to_le_bytes();
+        bytes.extend(&length[..if version == 1 { 2 } else { 4 }]);
+        bytes.extend(header.as_bytes());
+        bytes.extend([0; 64]);
+        fs::write(&path, bytes).unwrap();
+        let message = couplet::data::read_table(&path, &Default::default())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(part), "{part}: {message}");
+        assert!(message.len() < 500, "{message}");
+    };
+    for version in [1, 2, 3] {
+        read(version, "(20,18446744073709551615, )", "more numbers than");
+        read(version, "(99999999999999999999, 1)", "more numbers than");
+        read(version, "(9223372036854775807, 2)", "promises");
+        read(version, "(-1, 2)", "not a readable NPY");
+        read(version, &"(".repeat(5000), "brackets");
+        read(version, &"\n[".repeat(4900), "brackets");
+        read(version, &"0,".repeat(20_000), "10000");
+    }
+    read(2, &"{".repeat(1 << 20), "10000");
+}
+
 /// The most memory that this process has had, where the system says.
 fn most_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -25,10 +25,63 @@ struct NpyRows {
     wrong: Vec<Option<(usize, f64, usize)>>,
 }
 
+/// As long as NumPy lets a header be, and deeper than one is.
+const LONGEST_HEADER: usize = 10_000;
+const DEEPEST_HEADER: usize = 16;
+
+/// Refuses a header that its parser cannot take: one that is too long or too deep, or whose shape overflows. `head` has as
+/// many of the file's first bytes as the longest header may have; what is no header is left to the parser.
+fn check_header(head: &[u8]) -> Result<(), String> {
+    let (length, text) = match head {
+        [_, _, _, _, _, _, 1, _, a, b, text @ ..] => (u16::from_le_bytes([*a, *b]).into(), text),
+        [_, _, _, _, _, _, 2..=255, _, a, b, c, d, text @ ..] => {
+            (u32::from_le_bytes([*a, *b, *c, *d]) as usize, text)
+        }
+        _ => return Ok(()),
+    };
+    if length > LONGEST_HEADER {
+        return Err(format!(
+            "its header has {length} bytes, more than {LONGEST_HEADER}"
+        ));
+    }
+    let text = &text[..length.min(text.len())];
+    let mut depth = 0usize;
+    for byte in text {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST_HEADER {
+            return Err("its header has too many brackets in brackets".into());
+        }
+    }
+    let numbers = text.split(|byte| !byte.is_ascii_digit());
+    let mut product = Some(1u64);
+    for digits in numbers.filter(|digits| !digits.is_empty()) {
+        let number = str::from_utf8(digits).ok();
+        let number = number.and_then(|digits| digits.parse::<u64>().ok());
+        product = product
+            .zip(number)
+            .and_then(|(a, b)| a.checked_mul(b.max(1)));
+    }
+    match product {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "its header promises more numbers than there can be: {}",
+            excerpt(&String::from_utf8_lossy(text), 200)
+        )),
+    }
+}
+
 /// Opens a two-dimensional NPY array of f32 or f64, in C or Fortran order; the latter is read whole.
-pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
+pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
     let bad = |message: String| Error::Data(format!("{name}: {message}"));
+    source
+        .look(LONGEST_HEADER + 12, |_| false)
+        .map_err(|error| bad(error.to_string()))?;
+    check_header(&source.head).map_err(|what| bad(format!("not a readable NPY file: {what}")))?;
     let npy = NpyFile::new(source.into_reader()).map_err(|error| {
         // It may repeat the whole of a header.
         let error = excerpt(&error.to_string(), 200);

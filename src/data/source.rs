@@ -38,20 +38,28 @@ impl Source {
         Self::new(name, reader).map_err(Error::io(path))
     }
 
-    fn new(name: String, mut rest: Box<dyn Read + Send>) -> io::Result<Self> {
-        let mut head = vec![0; LONGEST_FIRST_LINE];
-        let mut length = 0;
+    fn new(name: String, rest: Box<dyn Read + Send>) -> io::Result<Self> {
+        let head = Vec::new();
+        let mut source = Source { name, head, rest };
+        source.look(LONGEST_FIRST_LINE, |head| head.contains(&b'\n'))?;
+        Ok(source)
+    }
+
+    /// Reads `head` on until it is as long as this, or enough, or all there is.
+    pub fn look(&mut self, length: usize, is_enough: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+        let mut end = self.head.len();
+        self.head.resize(length.max(end), 0);
         // A pipe may hand out a line in pieces.
-        while length < head.len() && !head[..length].contains(&b'\n') {
-            match rest.read(&mut head[length..]) {
+        while end < self.head.len() && !is_enough(&self.head[..end]) {
+            match self.rest.read(&mut self.head[end..]) {
                 Ok(0) => break,
-                Ok(more) => length += more,
+                Ok(more) => end += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        head.truncate(length);
-        Ok(Source { name, head, rest })
+        self.head.truncate(end);
+        Ok(())
     }
 
     /// All bytes, from the first. Whoever takes them number by number needs no buffer of its own.
