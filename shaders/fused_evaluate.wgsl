@@ -289,9 +289,11 @@ fn condition_backward(layer: FusedLayer, network: u32, lane: u32) {
 
 @compute @workgroup_size(THREADS)
 fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    own_aside = group.z * ASIDE * QUADS;
-    own_partials = group.z * step.parameters;
-    let begin = group.z * step.rows_per_split;
+    // Of all groups of the batch: a dispatch may have some of them.
+    let number = step.first_group + group.z;
+    own_aside = number * ASIDE * QUADS;
+    own_partials = number * step.parameters;
+    let begin = number * step.rows_per_split;
     let end = min(begin + step.rows_per_split, step.rows);
     var log_prob = 0.0;
     for (var first = begin; first < end; first += ROWS) {
@@ -338,6 +340,6 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
         for (var quad = 0u; quad < QUADS; quad++) {
             sum += tile[quad].x;
         }
-        loss_partials[group.z] = sum;
+        loss_partials[number] = sum;
     }
 }

@@ -220,13 +220,31 @@ impl Device {
 
 impl Work<'_> {
     fn on_gpu(&self, adapter: &Adapter, path: GpuPath) -> Result<Box<dyn Executor>, Error> {
+        // A software adapter's memory is the machine's; of a GPU's nobody says how much there is before it is taken.
+        if adapter.is_software() {
+            self.check_memory(gpu::memory(adapter, &self.plan, self.training)?)?;
+        }
         let mut executor = GpuExecutor::new(adapter, self.plan.clone(), &self.parameters)?;
         executor.set_path(path);
         self.ready(Box::new(executor))
     }
 
     fn on_cpu(&self) -> Result<Box<dyn Executor>, Error> {
-        self.ready(open_cpu(&self.plan, &self.parameters, self.training)?)
+        self.check_memory(cpu::memory::<f32>(&self.plan, self.training))?;
+        let executor = CpuExecutor::<f32>::new(self.plan.clone(), &self.parameters);
+        self.ready(Box::new(executor))
+    }
+
+    /// Refuses what takes more bytes than this machine has.
+    fn check_memory(&self, bytes: u64) -> Result<(), Error> {
+        let Some(shortfall) = memory::shortfall(bytes) else {
+            return Ok(());
+        };
+        Err(Error::Spec(format!(
+            "this flow ({}, {} parameters) {shortfall}; lower hidden, layers, or the number of rows",
+            self.plan.spec,
+            self.plan.layout.len()
+        )))
     }
 
     fn ready(&self, executor: Box<dyn Executor>) -> Result<Box<dyn Executor>, Error> {
@@ -234,23 +252,6 @@ impl Work<'_> {
         (self.prepare)(executor.as_mut())?;
         Ok(executor)
     }
-}
-
-/// The CPU executor, if memory holds it.
-fn open_cpu(
-    plan: &Plan,
-    parameters: &[f32],
-    training: Option<(usize, usize)>,
-) -> Result<Box<dyn Executor>, Error> {
-    let bytes = cpu::memory::<f32>(plan, training);
-    if let Some(shortfall) = memory::shortfall(bytes) {
-        return Err(Error::Spec(format!(
-            "this flow ({}, {} parameters) {shortfall}; lower hidden, layers, or the number of rows",
-            plan.spec,
-            plan.layout.len()
-        )));
-    }
-    Ok(Box::new(CpuExecutor::<f32>::new(plan.clone(), parameters)))
 }
 
 /// The adapter that a user names, by number or by part of its name.

@@ -103,6 +103,9 @@ pub struct Gpu {
     failure: Failure,
     /// Whether it did not answer in time: it may never do.
     is_silent: Cell<bool>,
+    /// Bytes of all buffers that were ever made.
+    #[cfg(test)]
+    pub taken: Cell<u64>,
 }
 
 /// The first of some failures, as text.
@@ -157,6 +160,8 @@ impl Gpu {
             is_software: adapter.is_software(),
             failure,
             is_silent: Cell::new(false),
+            #[cfg(test)]
+            taken: Cell::new(0),
         })
     }
 
@@ -225,6 +230,8 @@ impl Gpu {
     }
 
     fn storage(&self, label: &str, numbers: usize, more: wgpu::BufferUsages) -> wgpu::Buffer {
+        #[cfg(test)]
+        self.taken.update(|taken| taken + 4 * numbers as u64);
         self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: 4 * numbers.max(1) as u64,

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Triangular};
 
 use super::device::Gpu;
-use super::fused::Fused;
+use super::fused::{Fused, Pass};
 use super::kernels::{
     self, BaseDensity, Elementwise, Form, GROUP, Heads, Into, Kernel, NORM_SPAN, Segment, Step,
     TILE, WeightForm,
@@ -102,8 +102,20 @@ impl Dispatch {
         }
     }
 
+    /// How many groups it has, where it may have some of them at a time.
+    pub fn divisible(&self, step: &Step) -> Option<u32> {
+        let divides = matches!(self.kernel, Kernel::Fused(shape) if shape.pass == Pass::Evaluate);
+        divides.then(|| self.grid.groups(step)[2])
+    }
+
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step) {
-        let [x, y, z] = self.grid.groups(step);
+        let [_, _, z] = self.grid.groups(step);
+        self.record_groups(pass, step, z);
+    }
+
+    /// So many of its groups, from `step.first_group` on.
+    pub fn record_groups(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step, z: u32) {
+        let [x, y, _] = self.grid.groups(step);
         pass.set_pipeline(&self.pipeline.pipeline);
         pass.set_bind_group(1, &self.bindings, &[]);
         pass.dispatch_workgroups(x, y, z);

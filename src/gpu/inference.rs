@@ -5,19 +5,25 @@ use crate::matrix::Matrix;
 
 use super::GpuPath;
 use super::device::Gpu;
-use super::dispatch::{Builder, Dispatch};
+use super::dispatch::Builder;
 use super::fused::{Fused, Lanes, Pass};
 use super::kernels::Step;
 use super::program::Program;
+use super::queue::{Queue, Submission};
 use super::readback::{Pending, Readback};
 use super::sizes::Sizes;
 
-/// Rows that go through the device together when scoring and sampling.
-const ROWS: usize = 16_384;
+/// Rows that go through the device together when scoring and sampling. Each row is on its own: its numbers do not depend on
+/// how many there are.
+pub fn rows(is_software: bool) -> usize {
+    // Where a CPU takes its time over every one of them, fewer.
+    if is_software { 4096 } else { 16_384 }
+}
 
 /// Scoring and sampling.
 pub struct Inference {
     program: Program,
+    queue: Queue,
     /// How it runs, in words.
     pub path: String,
 }
@@ -35,88 +41,125 @@ impl Inference {
             || Ok((fused(Pass::Forward)?, fused(Pass::Inverse)?)),
             |(forward, _)| forward.suits(gpu.is_software),
         )?;
-        Ok(match fused {
-            Ok((forward, inverse)) => Inference {
-                program: Program::fused(builder, &forward, &inverse, ROWS)?,
-                path: format!("fused ({})", forward.describe()),
-            },
+        let rows = rows(gpu.is_software);
+        let (program, path) = match fused {
+            Ok((forward, inverse)) => (
+                Program::fused(builder, &forward, &inverse, rows)?,
+                format!("fused ({})", forward.describe()),
+            ),
             Err(why) => {
-                let sizes = Sizes::new(plan, &limits, ROWS, false)?;
-                Inference {
-                    program: Program::staged(builder, sizes.rows)?,
-                    path: format!("staged ({why})"),
-                }
+                let sizes = Sizes::new(plan, &limits, gpu.is_software, rows, false)?;
+                let program = Program::staged(builder, sizes.rows)?;
+                (program, format!("staged ({why})"))
             }
+        };
+        Ok(Inference {
+            queue: Queue::new(program.dispatches.len()),
+            program,
+            path,
         })
     }
 
-    /// Puts runs of rows into the state `input`, runs `dispatches` on each, and copies the first columns of each of
+    /// Puts runs of rows into the state `input`, takes each through `dispatches`, and copies the first columns of each of
     /// `outputs` back: one matrix an output.
     pub fn map_rows(
-        &self,
+        &mut self,
         gpu: &Gpu,
         rows: usize,
-        mut fill: impl FnMut(&Gpu, &Program, Range<usize>) -> Step,
-        dispatches: impl Fn(&Program) -> Vec<&Dispatch>,
+        mut fill: impl FnMut(&Gpu, &Program, Range<usize>, usize) -> Step,
+        dispatches: impl Fn(&Program) -> Range<usize>,
         outputs: impl Fn(&Program) -> Vec<(&wgpu::Buffer, usize)>,
     ) -> Result<Vec<Matrix<f64>>> {
-        let program = &self.program;
-        let stride = program.rows;
+        let Inference { program, queue, .. } = self;
+        let dispatches = dispatches(program);
         let outputs = outputs(program);
+        let columns: usize = outputs.iter().map(|(_, columns)| columns).sum();
         let mut matrices: Vec<Matrix<f64>> = outputs
             .iter()
             .map(|&(_, columns)| Matrix::zeros(rows, columns))
             .collect();
-        let sources: Vec<(&wgpu::Buffer, usize)> = outputs
-            .iter()
-            .map(|&(buffer, columns)| (buffer, columns * stride))
-            .collect();
-        let numbers = sources.iter().map(|(_, count)| count).sum();
-        // While the device has one run of rows, the host takes the one before it and sends the one behind it.
-        let readbacks = (0..rows.div_ceil(stride).min(2))
-            .map(|_| Readback::new(gpu, numbers))
-            .collect::<Result<Vec<_>>>()?;
-        let mut take = |readback: &Readback, (places, pending): (Range<usize>, Pending)| {
-            let mut values = &readback.finish(gpu, pending)?[..];
+        let mut take = |values: Vec<f32>, places: Range<usize>| {
+            let mut values = &values[..];
             for (matrix, &(_, columns)) in matrices.iter_mut().zip(&outputs) {
                 for column in 0..columns {
-                    let source = &values[column * stride..][..places.len()];
+                    let (source, rest) = values.split_at(stride(places.len()));
                     let target = &mut matrix.column_mut(column)[places.clone()];
                     for (target, &value) in target.iter_mut().zip(source) {
                         *target = f64::from(value);
                     }
+                    values = rest;
                 }
-                values = &values[columns * stride..];
             }
+        };
+        // While the device has one submission, the host takes what came of the one before it and sends the one behind it.
+        let readbacks = (0..rows.div_ceil(program.rows).min(2))
+            .map(|_| Readback::new(gpu, columns * stride(rows.min(program.rows))))
+            .collect::<Result<Vec<_>>>()?;
+        let mut sent: Option<Sent<'_>> = None;
+        let mut finish = |queue: &mut Queue, sent: Option<Sent<'_>>| {
+            let Some(Sent { submission, way }) = sent else {
+                return Ok(());
+            };
+            match way {
+                Way::On(index) => gpu.wait(index)?,
+                Way::Back(readback, pending, places) => {
+                    take(readback.finish(gpu, pending)?, places)
+                }
+            }
+            queue.done(&submission);
             Ok::<(), Error>(())
         };
-        let mut sent = None;
-        for (run, first) in (0..rows).step_by(stride).enumerate() {
-            let places = first..rows.min(first + stride);
-            let mut step = fill(gpu, program, places.clone());
+        queue.begin();
+        for (run, first) in (0..rows).step_by(program.rows).enumerate() {
+            let places = first..rows.min(first + program.rows);
+            let stride = stride(places.len());
+            let mut step = fill(gpu, program, places.clone(), stride);
             step.rows = places.len() as u32;
             step.stride = stride as u32;
-            program.ring.write(gpu, &[step]);
-            let mut encoder = gpu.encoder();
-            encoder.clear_buffer(&program.log_det, 0, None);
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                program.ring.bind(&mut pass, 0);
-                for dispatch in dispatches(program) {
-                    dispatch.record(&mut pass, &step);
+            queue.push(step, dispatches.clone());
+            let mut is_first = true;
+            while let Some(submission) = queue.next(&program.dispatches) {
+                let mut encoder = gpu.encoder();
+                if std::mem::take(&mut is_first) {
+                    encoder.clear_buffer(&program.log_det, 0, None);
                 }
-            }
-            let readback = &readbacks[run % readbacks.len()];
-            let pending = readback.submit(gpu, encoder, &sources);
-            if let Some((readback, sent)) = sent.replace((readback, (places, pending))) {
-                take(readback, sent)?;
+                submission.record(gpu, &mut encoder, &program.ring, &program.dispatches);
+                let way = if queue.is_empty() {
+                    let sources: Vec<(&wgpu::Buffer, usize)> = outputs
+                        .iter()
+                        .map(|&(buffer, columns)| (buffer, columns * stride))
+                        .collect();
+                    let readback = &readbacks[run % readbacks.len()];
+                    let pending = readback.submit(gpu, encoder, &sources);
+                    Way::Back(readback, pending, places.clone())
+                } else {
+                    Way::On(gpu.submit(encoder))
+                };
+                finish(queue, sent.replace(Sent { submission, way }))?;
             }
         }
-        if let Some((readback, sent)) = sent {
-            take(readback, sent)?;
-        }
+        finish(queue, sent)?;
         Ok(matrices)
     }
+}
+
+/// A submission that the device has.
+struct Sent<'a> {
+    submission: Submission,
+    way: Way<'a>,
+}
+
+/// Where its rows go from there.
+enum Way<'a> {
+    /// To the next submission.
+    On(wgpu::SubmissionIndex),
+    /// To these places of the result.
+    Back(&'a Readback, Pending, Range<usize>),
+}
+
+/// How far apart the columns of so many rows lie on the device: kernels take four rows together.
+fn stride(rows: usize) -> usize {
+    rows.next_multiple_of(4)
 }
 
 /// Uploads some rows of a table into a state of the flow.

@@ -33,6 +33,8 @@ record! {
         stride: u32,
         /// Rows whose gradients are summed by one group.
         rows_per_split: u32,
+        /// The first group at hand, where a dispatch is divided.
+        first_group: u32,
         /// The number of parameters.
         parameters: u32,
         /// Place in the epoch of the first row at hand.

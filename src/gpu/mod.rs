@@ -12,10 +12,12 @@ pub(crate) mod dispatch;
 mod fused;
 mod inference;
 pub(crate) mod kernels;
+mod memory;
 #[cfg(test)]
 mod mishap;
 pub(crate) mod pipelines;
 pub(crate) mod program;
+mod queue;
 mod readback;
 mod ring;
 mod session;
@@ -36,6 +38,7 @@ use crate::matrix::Matrix;
 
 pub use device::{Adapter, Gpu, adapters};
 pub use kernels::{Access, Kernel};
+pub use memory::memory;
 pub use shader::Source;
 
 use dispatch::Builder;
@@ -127,7 +130,7 @@ impl GpuExecutor {
         );
         let gpu = Gpu::open(adapter, limits)?;
         // Refuses what cannot run before anything is allocated.
-        Sizes::new(&plan, &gpu.limits(), 1, true)?;
+        Sizes::new(&plan, &gpu.limits(), gpu.is_software, 1, true)?;
         if gpu.is_software {
             sizes::check_loops(&plan)?;
         }
@@ -179,12 +182,12 @@ impl GpuExecutor {
     }
 
     /// What scores and samples, made when it is first needed.
-    fn inference(&mut self) -> Result<(&Gpu, &Inference)> {
+    fn inference(&mut self) -> Result<(&Gpu, &mut Inference)> {
         if self.inference.is_none() {
             let inference = Inference::new(self.builder(), self.path, self.lanes)?;
             self.inference = Some(inference);
         }
-        Ok((&self.gpu, self.inference.as_ref().expect("just made")))
+        Ok((&self.gpu, self.inference.as_mut().expect("just made")))
     }
 }
 
@@ -268,11 +271,11 @@ impl Executor for GpuExecutor {
         let out = inference.map_rows(
             gpu,
             x.rows(),
-            |gpu, program, rows| {
-                upload(gpu, program.rows, &program.data, x, rows);
+            |gpu, program, rows, stride| {
+                upload(gpu, stride, &program.data, x, rows);
                 Step::default()
             },
-            |program| program.forward.iter().collect(),
+            |program| program.forward.clone(),
             |program| vec![(&program.latent, dims), (&program.log_det, 1)],
         )?;
         let [z, log_det] = <[_; 2]>::try_from(out).expect("two outputs");
@@ -286,11 +289,11 @@ impl Executor for GpuExecutor {
         let out = inference.map_rows(
             gpu,
             z.rows(),
-            |gpu, program, rows| {
-                upload(gpu, program.rows, &program.latent, z, rows);
+            |gpu, program, rows, stride| {
+                upload(gpu, stride, &program.latent, z, rows);
                 Step::default()
             },
-            |program| program.inverse.iter().collect(),
+            |program| program.inverse.clone(),
             |program| vec![(&program.data, dims)],
         )?;
         let [x] = <[_; 1]>::try_from(out).expect("one output");
@@ -303,11 +306,11 @@ impl Executor for GpuExecutor {
         let out = inference.map_rows(
             gpu,
             x.rows(),
-            |gpu, program, rows| {
-                upload(gpu, program.rows, &program.data, x, rows);
+            |gpu, program, rows, stride| {
+                upload(gpu, stride, &program.data, x, rows);
                 Step::default()
             },
-            |program| program.forward.iter().collect(),
+            |program| program.forward.clone(),
             |program| vec![(&program.log_prob, 1)],
         )?;
         let [log_prob] = <[_; 1]>::try_from(out).expect("one output");
@@ -321,7 +324,7 @@ impl Executor for GpuExecutor {
         let out = inference.map_rows(
             gpu,
             count,
-            |_, _, places| {
+            |_, _, places, _| {
                 let first = rows.start + places.start as u64;
                 Step {
                     seed_low: seed as u32,
@@ -331,10 +334,7 @@ impl Executor for GpuExecutor {
                     ..Step::default()
                 }
             },
-            |program| {
-                let noise = std::iter::once(&program.sample);
-                noise.chain(&program.inverse).collect()
-            },
+            |program| program.sample.clone(),
             |program| vec![(&program.data, dims)],
         )?;
         let [x] = <[_; 1]>::try_from(out).expect("one output");

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::flow::{BufferId, Op};
 
@@ -17,21 +19,22 @@ pub struct Program {
     pub latent: wgpu::Buffer,
     pub log_det: wgpu::Buffer,
     pub log_prob: wgpu::Buffer,
-    /// Data to latent, log-determinant and log-density.
-    pub forward: Vec<Dispatch>,
+    pub dispatches: Vec<Dispatch>,
+    /// Of these: data to latent, log-determinant and log-density.
+    pub forward: Range<usize>,
+    /// Base noise to latent to data.
+    pub sample: Range<usize>,
     /// Latent to data.
-    pub inverse: Vec<Dispatch>,
-    /// Base noise to the latent.
-    pub sample: Dispatch,
+    pub inverse: Range<usize>,
 }
 
 /// A plan made ready on a device to be trained.
 pub struct TrainingProgram {
     pub ring: Ring,
-    /// A run of rows to loss and gradient.
-    pub evaluate: Vec<Dispatch>,
-    /// Gradient to parameters.
-    pub update: Vec<Dispatch>,
+    /// A run of rows to loss and gradient, and gradient to parameters.
+    pub dispatches: Vec<Dispatch>,
+    /// How many of them are the former.
+    pub evaluate: usize,
     /// Rows that one run may have.
     pub rows: usize,
     /// Rows whose gradients one group sums.
@@ -103,6 +106,10 @@ impl Program {
         inverse: Vec<Dispatch>,
     ) -> Result<Self> {
         let plan = builder.plan;
+        let sample = forward.len();
+        let mut dispatches = forward;
+        dispatches.push(builder.sample()?);
+        dispatches.extend(inverse);
         Ok(Program {
             ring: Ring::new(builder.gpu, builder.pipelines),
             rows,
@@ -110,9 +117,10 @@ impl Program {
             latent: memory.buffers[plan.latent()].clone(),
             log_det: memory.log_det.clone(),
             log_prob: memory.log_prob.clone(),
-            forward,
-            inverse,
-            sample: builder.sample()?,
+            forward: 0..sample,
+            sample: sample..dispatches.len(),
+            inverse: sample + 1..dispatches.len(),
+            dispatches,
         })
     }
 }
@@ -142,10 +150,11 @@ impl TrainingProgram {
         let mut evaluate = builder.gather(data, &memory.log_det)?;
         evaluate.extend(builder.forward(&memory)?);
         evaluate.extend(backward);
+        let update = builder.update(optimizer)?;
         Ok(TrainingProgram {
             ring: Ring::new(gpu, builder.pipelines),
-            evaluate,
-            update: builder.update(optimizer)?,
+            evaluate: evaluate.len(),
+            dispatches: evaluate.into_iter().chain(update).collect(),
             rows: sizes.rows,
             rows_per_split: sizes.rows_per_split,
         })
@@ -164,8 +173,8 @@ impl TrainingProgram {
         })??;
         Ok(TrainingProgram {
             ring: Ring::new(builder.gpu, builder.pipelines),
-            evaluate,
-            update,
+            evaluate: evaluate.len(),
+            dispatches: evaluate.into_iter().chain(update).collect(),
             rows: fused.rows_per_group * groups,
             rows_per_split: fused.rows_per_group,
         })

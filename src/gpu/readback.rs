@@ -24,6 +24,8 @@ impl Readback {
     /// # Errors
     /// As [`Gpu::allocate`].
     pub fn new(gpu: &Gpu, numbers: usize) -> Result<Self> {
+        #[cfg(test)]
+        gpu.taken.update(|taken| taken + 4 * numbers as u64);
         let buffer = gpu.allocate("a result", || {
             gpu.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("readback"),

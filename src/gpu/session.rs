@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::ops::Range;
 
 use crate::error::Result;
 use crate::executor::{Batches, Fault, KernelTime, Taken, Training, TrainingState, check_count};
@@ -7,10 +7,11 @@ use crate::matrix::Matrix;
 
 use super::GpuPath;
 use super::device::Gpu;
-use super::dispatch::{Builder, Data, Dispatch, Optimizer};
+use super::dispatch::{Builder, Data, Optimizer};
 use super::fused::{Fused, Lanes};
 use super::kernels::{Gate, Segment, Step};
 use super::program::TrainingProgram;
+use super::queue::{Queue, Submission};
 use super::readback::{Readback, widen};
 use super::ring::RING;
 use super::sizes::{self, Sizes};
@@ -21,9 +22,6 @@ pub const LOSSES: usize = 1 << 14;
 
 /// Numbers of a [`Gate`].
 const GATE: usize = size_of::<Gate>() / 4;
-
-/// How long one submission should take: long enough to hide its cost, short enough for desktop watchdogs.
-const SUBMISSION: Duration = Duration::from_millis(75);
 
 /// What training keeps between steps.
 pub struct Session {
@@ -39,8 +37,7 @@ pub struct Session {
     rate_factor: f64,
     /// The loss and the fault of a step that could not be taken: the gate is shut.
     stuck: Option<(f64, Fault)>,
-    /// Runs of rows in the next submission; follows the clock.
-    runs_per_submission: usize,
+    queue: Queue,
 }
 
 /// Uploads the training rows, cut so that every piece can be bound.
@@ -112,7 +109,7 @@ impl Session {
                 format!("fused ({}, in {groups} groups)", fused.describe()),
             ),
             Err(why) => {
-                let sizes = Sizes::new(plan, &limits, batches.size(), true)?;
+                let sizes = Sizes::new(plan, &limits, gpu.is_software, batches.size(), true)?;
                 (
                     TrainingProgram::staged(builder, sizes, &data, &optimizer)?,
                     format!("staged ({why})"),
@@ -120,6 +117,7 @@ impl Session {
             }
         };
         Ok(Session {
+            queue: Queue::new(program.dispatches.len()),
             program,
             path,
             back: Readback::new(gpu, LOSSES + GATE)?,
@@ -129,7 +127,6 @@ impl Session {
             step: 0,
             rate_factor: 1.0,
             stuck: None,
-            runs_per_submission: 1,
         })
     }
 
@@ -162,31 +159,13 @@ impl Session {
             .collect()
     }
 
-    /// Runs of rows as commands; after those that end a step (`last`), the update, if `update`.
-    fn record(&self, gpu: &Gpu, runs: &[(Step, bool)], update: bool) -> wgpu::CommandEncoder {
-        self.write_steps(gpu, runs);
-        let mut encoder = gpu.encoder();
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for (place, (step, last)) in runs.iter().enumerate() {
-                self.program.ring.bind(&mut pass, place);
-                for dispatch in self.dispatches(update && *last) {
-                    dispatch.record(&mut pass, step);
-                }
-            }
-        }
-        encoder
-    }
-
-    fn write_steps(&self, gpu: &Gpu, runs: &[(Step, bool)]) {
-        let records: Vec<Step> = runs.iter().map(|(step, _)| *step).collect();
-        self.program.ring.write(gpu, &records);
-    }
-
     /// A run of rows to loss and gradient, and where it ends a step on to the parameters.
-    fn dispatches(&self, ends_step: bool) -> impl Iterator<Item = &Dispatch> {
-        let update = self.program.update.iter().filter(move |_| ends_step);
-        self.program.evaluate.iter().chain(update)
+    fn dispatches(&self, ends_step: bool) -> Range<usize> {
+        let program = &self.program;
+        match ends_step {
+            true => 0..program.dispatches.len(),
+            false => 0..program.evaluate,
+        }
     }
 
     /// Takes the next step, with the time of each of its kernels.
@@ -196,11 +175,12 @@ impl Session {
             return Ok(times);
         }
         for runs in self.runs(plan, self.step, 0).chunks(RING) {
-            self.write_steps(gpu, runs);
+            let steps: Vec<Step> = runs.iter().map(|(step, _)| *step).collect();
+            self.program.ring.write(gpu, &steps);
             let mut list = Vec::new();
             for (place, (step, last)) in runs.iter().enumerate() {
-                let dispatches = self.dispatches(*last);
-                list.extend(dispatches.map(|dispatch| (place, step, dispatch)));
+                let dispatches = &self.program.dispatches[self.dispatches(*last)];
+                list.extend(dispatches.iter().map(|dispatch| (place, step, dispatch)));
             }
             timestamps::add(gpu, &self.program.ring, &list, &mut times)?;
         }
@@ -216,34 +196,38 @@ impl Session {
                 fault: Some(fault),
             });
         }
-        let mut queue: Vec<(Step, bool)> = Vec::new();
+        self.queue.begin();
         let mut planned = 0;
         // While the device has one submission, the host makes the next.
-        let mut sent: Option<(wgpu::SubmissionIndex, usize)> = None;
-        let mut latest = Instant::now();
-        while planned < steps || !queue.is_empty() {
-            while planned < steps && queue.len() < self.runs_per_submission {
-                queue.extend(self.runs(plan, self.step + planned as u64, planned));
+        let mut sent = None;
+        loop {
+            while planned < steps && !self.queue.is_full() {
+                for (run, last) in self.runs(plan, self.step + planned as u64, planned) {
+                    self.queue.push(run, self.dispatches(last));
+                }
                 planned += 1;
             }
-            let count = queue.len().min(self.runs_per_submission);
-            let submission = gpu.submit(self.record(gpu, &queue[..count], true));
-            queue.drain(..count);
-            if let Some((before, count)) = sent.replace((submission, count)) {
-                gpu.wait(before)?;
-                self.pace(count, latest.elapsed());
-                latest = Instant::now();
+            let next = self.send(gpu);
+            let is_last = next.is_none();
+            if let Some((index, submission)) = std::mem::replace(&mut sent, next) {
+                gpu.wait(index)?;
+                self.queue.done(&submission);
+            }
+            if is_last {
+                return self.taken(gpu, steps);
             }
         }
-        self.taken(gpu, steps)
     }
 
-    /// Takes to heart how long a submission of `count` runs took.
-    fn pace(&mut self, count: usize, took: Duration) {
-        // Towards the length wanted, at most four times longer at a time.
-        let share = SUBMISSION.as_secs_f64() / took.as_secs_f64().max(1e-6);
-        let wanted = count as f64 * share.min(4.0);
-        self.runs_per_submission = (wanted as usize).clamp(1, RING);
+    /// Sends the next of the queue's submissions.
+    fn send(&mut self, gpu: &Gpu) -> Option<(wgpu::SubmissionIndex, Submission)> {
+        let TrainingProgram {
+            dispatches, ring, ..
+        } = &self.program;
+        let submission = self.queue.next(dispatches)?;
+        let mut encoder = gpu.encoder();
+        submission.record(gpu, &mut encoder, ring, dispatches);
+        Some((gpu.submit(encoder), submission))
     }
 
     /// What came of `steps` steps that were submitted.
@@ -284,9 +268,14 @@ impl Session {
     }
 
     /// Loss and gradient of the next step.
-    pub fn loss_and_gradient(&self, gpu: &Gpu, plan: &Plan) -> Result<(f64, Vec<f64>)> {
-        for run in self.runs(plan, self.step, 0) {
-            gpu.run(self.record(gpu, &[run], false))?;
+    pub fn loss_and_gradient(&mut self, gpu: &Gpu, plan: &Plan) -> Result<(f64, Vec<f64>)> {
+        self.queue.begin();
+        for (run, _) in self.runs(plan, self.step, 0) {
+            self.queue.push(run, self.dispatches(false));
+        }
+        while let Some((index, submission)) = self.send(gpu) {
+            gpu.wait(index)?;
+            self.queue.done(&submission);
         }
         let loss = self.losses(gpu, 1)?.0[0];
         let gradient = gpu.read(&self.optimizer.gradient, plan.layout.len())?;

@@ -16,6 +16,11 @@ pub const GRANTED_LOOPS: usize = 65_535;
 /// How often a spline's kernels go over all bins of a column, at most.
 pub const LOOPS_A_BIN: usize = 11;
 
+/// Multiply-adds that one product may have: some tens of milliseconds on the slowest hardware, so that no submission need be
+/// longer; and on two cores.
+const MOST_PRODUCTS: usize = 1 << 33;
+const MOST_PRODUCTS_SOFTWARE: usize = 1 << 27;
+
 /// What the device binds at once, in bytes.
 pub fn binding(limits: &wgpu::Limits) -> usize {
     let most = limits.max_storage_buffer_binding_size;
@@ -37,7 +42,13 @@ impl Sizes {
     ///
     /// # Errors
     /// [`Error::GpuLimit`] names the limit, what was needed and what to lower.
-    pub fn new(plan: &Plan, limits: &wgpu::Limits, wanted: usize, training: bool) -> Result<Self> {
+    pub fn new(
+        plan: &Plan,
+        limits: &wgpu::Limits,
+        is_software: bool,
+        wanted: usize,
+        training: bool,
+    ) -> Result<Self> {
         let parameters = plan.layout.len();
         let binding = binding(limits);
         if 4 * parameters > binding {
@@ -66,10 +77,15 @@ impl Sizes {
         } else {
             0
         };
+        let most_products = match is_software {
+            true => MOST_PRODUCTS_SOFTWARE,
+            false => MOST_PRODUCTS,
+        };
         let bytes_per_row = 4 * (plan.widths.iter().sum::<usize>() + gradients + 2);
         let most = (binding / (4 * outputs))
             .min(ACTIVATION_BUDGET / bytes_per_row)
             .min((GROUP * MAX_GROUPS) as usize)
+            .min((most_products / largest_product(plan).max(1)).max(GROUP as usize))
             / 4
             * 4;
         if most == 0 {
@@ -100,6 +116,31 @@ impl Sizes {
             splits: rows.div_ceil(rows_per_split),
         })
     }
+}
+
+impl Sizes {
+    /// Numbers that the staged path's buffers for rows hold, and its partial gradients if it trains.
+    pub fn numbers(&self, plan: &Plan, training: bool) -> u64 {
+        let a_row = plan.widths.iter().sum::<usize>() + 2;
+        let product = |a: usize, b: usize| a as u64 * b as u64;
+        let to_train = match training {
+            true => {
+                product(self.rows, plan.gradient_widths.iter().sum())
+                    + product(self.splits, plan.layout.len())
+            }
+            false => 0,
+        };
+        product(self.rows, a_row) + to_train
+    }
+}
+
+/// Multiply-adds a row of the largest product of a plan.
+fn largest_product(plan: &Plan) -> usize {
+    let products = plan.forward.iter().map(|op| match op {
+        Op::Linear(linear) => linear.input.count * linear.output.count,
+        _ => 0,
+    });
+    products.max().unwrap_or(0)
 }
 
 /// Refuses a plan that takes an invocation through more loop iterations than llvmpipe grants it (65,535, over all of its

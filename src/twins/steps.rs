@@ -186,7 +186,7 @@ fn sizes_follow_limits() {
     let plan = plan(4, Transform::Additive, true, Base::ALL[1]);
     let limits = wgpu::Limits::default();
     for wanted in [1, 5, 1000, 50_000, 10_000_000, 4_000_000_000] {
-        let sizes = Sizes::new(&plan, &limits, wanted, true).unwrap();
+        let sizes = Sizes::new(&plan, &limits, false, wanted, true).unwrap();
         let binding = limits.max_storage_buffer_binding_size as usize;
         assert!(
             sizes.rows.is_multiple_of(4)
@@ -196,10 +196,24 @@ fn sizes_follow_limits() {
         assert!(4 * sizes.splits * plan.layout.len() <= binding);
         assert!(4 * sizes.rows * 5 <= binding && sizes.rows <= 64 * 65_535);
     }
+    // No product of a software adapter's takes long.
+    let mut spec = plan.spec.clone();
+    spec.conditioner = Conditioner::Mlp {
+        hidden: vec![1024, 512],
+        activation: Activation::Silu,
+        separate: false,
+    };
+    let wide = Plan::new(&spec).unwrap();
+    let rows = |is_software| {
+        Sizes::new(&wide, &limits, is_software, 50_000, true)
+            .unwrap()
+            .rows
+    };
+    assert_eq!([rows(true), rows(false)], [256, 12_500]);
     // A program can be made at each side of a split.
     let bench = Bench::new();
     let parameters = bench.parameters(&numbers(plan.layout.len(), 1));
-    let sizes = Sizes::new(&plan, &limits, 1, false).unwrap();
+    let sizes = Sizes::new(&plan, &limits, false, 1, false).unwrap();
     Program::staged(bench.builder(&plan, &parameters, &[]), sizes.rows).unwrap();
 }
 
