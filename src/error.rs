@@ -56,6 +56,18 @@ pub(crate) fn excerpt(text: &str, most: usize) -> String {
     format!("{}{dots}", short.escape_debug())
 }
 
+/// What another library says of what it was given, which it may repeat: a terminal does nothing but show it.
+pub(crate) fn told(error: &impl std::fmt::Display) -> String {
+    let mut text = String::new();
+    for character in error.to_string().chars() {
+        match character.is_control() {
+            true => text.extend(character.escape_debug()),
+            false => text.push(character),
+        }
+    }
+    text
+}
+
 /// As [`plain`], in quotes.
 pub(crate) fn shown(text: &str) -> String {
     format!("\"{}\"", plain(text))

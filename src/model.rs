@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, told};
 use crate::files::{read_at_most, write_whole};
 use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan};
 use crate::preprocessing::Preprocessing;
@@ -171,7 +171,7 @@ pub fn read(path: &Path) -> Result<Contents> {
     let bytes = read_at_most(path, LARGEST_FILE)?;
     let tensors = deserialize(path, &bytes)?;
     let (_, header) = SafeTensors::read_metadata(&bytes)
-        .map_err(|error| bad(format!("not a readable safetensors file: {error}")))?;
+        .map_err(|error| bad(format!("not a readable safetensors file: {}", told(&error))))?;
     let metadata = header.metadata().as_ref();
     let Some(json) = metadata.and_then(|metadata| metadata.get("couplet")) else {
         return Ok(Contents::Tensors(bytes));
@@ -180,8 +180,12 @@ pub fn read(path: &Path) -> Result<Contents> {
     struct Version {
         format_version: u32,
     }
-    let unreadable =
-        |error: serde_json::Error| bad(format!("its couplet metadata is not readable: {error}"));
+    let unreadable = |error: serde_json::Error| {
+        bad(format!(
+            "its couplet metadata is not readable: {}",
+            told(&error)
+        ))
+    };
     let version: Version = serde_json::from_str(json).map_err(unreadable)?;
     if version.format_version != FORMAT_VERSION {
         return Err(bad(format!(
@@ -269,8 +273,9 @@ pub fn parameters_of(path: &Path, bytes: &[u8], layout: &Layout) -> Result<Vec<f
 fn deserialize<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(bytes).map_err(|error| {
         Error::Model(format!(
-            "{}: not a readable safetensors file, or cut short: {error}",
-            path.display()
+            "{}: not a readable safetensors file, or cut short: {}",
+            path.display(),
+            told(&error)
         ))
     })
 }

@@ -14,7 +14,7 @@ use rand::{Rng, RngExt};
 
 /// Damages bytes in one to eight places: a bit, a byte, a stretch doubled, taken out, or replaced by what breaks parsers.
 fn damage(bytes: &[u8], random: &mut Philox) -> Vec<u8> {
-    const NASTY: [&[u8]; 10] = [
+    const NASTY: [&[u8]; 11] = [
         b"\"",
         b"\x00",
         b"[[[[",
@@ -24,6 +24,7 @@ fn damage(bytes: &[u8], random: &mut Philox) -> Vec<u8> {
         b"nan",
         b"18446744073709551615",
         b"\xff\xfe",
+        b"\\u001b",
         b"\n",
     ];
     let mut bytes = bytes.to_vec();

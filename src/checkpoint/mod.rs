@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, told};
 use crate::executor::TrainingState;
 use crate::train::{Best, Progress, Snapshot};
 
@@ -138,7 +138,8 @@ impl Checkpoint {
     /// # Errors
     /// What is wrong with the file, in words.
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let broken = |error: safetensors::SafeTensorError| format!("damaged or cut short: {error}");
+        let broken =
+            |error: safetensors::SafeTensorError| format!("damaged or cut short: {}", told(&error));
         let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
         let said = |key: &str| header.metadata().as_ref().and_then(|all| all.get(key));
@@ -154,7 +155,8 @@ impl Checkpoint {
         if found != *promised && !cfg!(fuzzing) {
             return Err("damaged: its content is not what was written".into());
         }
-        let unreadable = |error: serde_json::Error| format!("its record is not readable: {error}");
+        let unreadable =
+            |error: serde_json::Error| format!("its record is not readable: {}", told(&error));
         let version: Value = serde_json::from_str(record).map_err(unreadable)?;
         if version["format_version"] != FORMAT_VERSION {
             return Err(format!(
