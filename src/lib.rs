@@ -46,6 +46,7 @@ pub mod data;
 mod error;
 pub mod executor;
 mod files;
+pub mod fit;
 pub mod flow;
 pub mod gpu;
 mod matrix;

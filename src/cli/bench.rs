@@ -7,13 +7,14 @@ use serde_json::json;
 use crate::config::Preset;
 use crate::error::Error;
 use crate::executor::{Batches, Executor, KernelTime};
+use crate::fit::starting_parameters;
 use crate::flow::{InputGradient, Op, Plan};
 use crate::gpu::adapters;
 use crate::matrix::Matrix;
 
 use super::device::{Ceiling, Device, Work};
 use super::output::print;
-use super::resolve::{read_config, starting_parameters};
+use super::resolve::read_config;
 use super::workload::{Workload, WorkloadName};
 use super::{DeviceArgs, DeviceName, Result, Wrap};
 
@@ -150,9 +151,7 @@ fn workloads(args: &BenchArgs) -> Result<Vec<Workload>> {
     };
     let file = read_config(Some(path))?;
     let rows = args.rows as usize;
-    let preset = file.preset.unwrap_or(Preset::Safe);
-    let config = file.over(&preset.defaults(file.conditioner(), Some((rows, args.dims))));
-    config.validate()?;
+    let config = file.config(Preset::Safe, None, Some((rows, args.dims)))?;
     config.model.spec(args.dims)?;
     Ok(vec![Workload {
         name: path

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::checkpoint::{Checkpoint, Folder, Found, Identity};
 use crate::error::Error;
+use crate::fit::Prepared;
 use crate::train::Snapshot;
 
 use super::resolve::Run;
@@ -153,13 +154,13 @@ pub struct Keeper<'a> {
 
 impl Keeper<'_> {
     fn identity(&mut self) -> Identity {
-        let Run {
+        let Prepared {
             config,
             model,
             rows,
             validation,
             ..
-        } = self.run;
+        } = &self.run.fit;
         let make = || Identity::of(config, &model.columns, rows, validation.as_ref());
         self.identity.get_or_insert_with(make).clone()
     }

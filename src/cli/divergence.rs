@@ -21,14 +21,14 @@ pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
         }) {
             message += &format!(
                 "It is the update itself that made numbers of {} overflow, with learning_rate {:e} and weight_decay {:e}. ",
-                tensor.name, run.config.train.learning_rate, run.config.train.weight_decay
+                tensor.name, run.fit.config.train.learning_rate, run.fit.config.train.weight_decay
             );
         }
     } else {
-        let train = &run.config.train;
-        let batches = Batches::new(run.rows.rows(), train.batch_size, train.seed);
+        let train = &run.fit.config.train;
+        let batches = Batches::new(run.fit.rows.rows(), train.batch_size, train.seed);
         let batch = batches.batch(step);
-        let found = diagnose(plan, &parameters, &run.rows, &batch);
+        let found = diagnose(plan, &parameters, &run.fit.rows, &batch);
         message += &describe(run, &found, batch.rows);
         few_rows = match found.cause {
             Cause::Value { rows, .. } => rows * 10 <= batch.rows as usize,
@@ -84,21 +84,24 @@ fn describe(run: &Run, found: &Diagnosis, batch_rows: u32) -> String {
 
 /// A row by its number in the table, with its values.
 fn row(run: &Run, row: u32) -> String {
-    let as_seen = crate::data::take(&run.rows, &[row]).map(f64::from);
-    let values = run.model.preprocessing.undo(&as_seen);
+    let as_seen = crate::data::take(&run.fit.rows, &[row]).map(f64::from);
+    let values = run.fit.model.preprocessing.undo(&as_seen);
     // With the digits that the flow saw.
     let values = values.row(0).map(|x| x as f32);
-    let number = run.split.training[row as usize] + 1;
-    format!("Row {number} ({})", described(&run.model.columns, values))
+    let number = run.fit.split.training[row as usize] + 1;
+    format!(
+        "Row {number} ({})",
+        described(&run.fit.model.columns, values)
+    )
 }
 
 /// The safeguards that are off, the learning rate if it had a part, the row if it stands alone.
 fn advice(run: &Run, at_once: bool, few_rows: bool) -> Vec<String> {
     use crate::config::{ConditionerName, TransformName};
-    let (model, train) = (&run.config.model, &run.config.train);
+    let (model, train) = (&run.fit.config.model, &run.fit.config.train);
     let polynomial = model.conditioner != ConditionerName::Mlp;
     let mut advice = Vec::new();
-    if run.model.preprocessing.standardize.is_none() {
+    if run.fit.model.preprocessing.standardize.is_none() {
         advice.push("set standardize = true under [data]".into());
     }
     if polynomial && model.input_bound == 0.0 {

@@ -1,17 +1,14 @@
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use crate::config::{Config, ConfigFile, ModelConfig, Preset, Start};
-use crate::data::{Split, Table, Target, default_names, read_table, relations, suspects, take};
+use crate::config::{Overrides, Preset};
+use crate::data::{Table, Target, default_names, read_table, relations, suspects};
 use crate::error::Error;
-use crate::executor::Batches;
 use crate::files::{OutputFile, same};
-use crate::flow::{Plan, initial_parameters, start_at_identity};
-use crate::matrix::Matrix;
+use crate::fit::Prepared;
+use crate::flow::Layout;
 use crate::memory;
-use crate::model::{self, Contents, Model, parameters_of};
-use crate::preprocessing::Preprocessing;
-use crate::train::{self, Offsets, Truth};
+use crate::model::{self, Contents, parameters_of};
+use crate::train::Truth;
 
 use super::guard::{Guard, is_dash};
 use super::train_args::TrainArgs;
@@ -22,16 +19,7 @@ const ROWS: usize = 50_000;
 
 /// A run, resolved: everything that flags, configuration and files say, checked before any work begins.
 pub struct Run {
-    pub config: Config,
-    pub model: Model,
-    /// The rows to train on.
-    pub rows: Rc<Matrix<f32>>,
-    /// The rows held out, if any.
-    pub validation: Option<Matrix<f64>>,
-    /// What preprocessing adds to the NLL of these rows.
-    pub offsets: Offsets,
-    /// Which of the table's rows are which.
-    pub split: Split,
+    pub fit: Prepared,
     pub truth: Option<Box<Truth>>,
     /// Columns that follow from others, a sentence each.
     pub relations: Vec<String>,
@@ -49,20 +37,11 @@ fn read_init(path: &Path, with_config: bool) -> Result<Contents> {
 }
 
 /// The configuration file, if there is one.
-pub fn read_config(path: Option<&Path>) -> Result<ConfigFile> {
+pub fn read_config(path: Option<&Path>) -> Result<Overrides> {
     match path {
-        Some(path) => ConfigFile::read(path).map_err(|error| Failure::usage(error.to_string())),
-        None => Ok(ConfigFile::default()),
+        Some(path) => Overrides::read(path).map_err(|error| Failure::usage(error.to_string())),
+        None => Ok(Overrides::default()),
     }
-}
-
-/// The parameters that a configuration has training start from.
-pub fn starting_parameters(plan: &Plan, config: &Config) -> Vec<f32> {
-    let mut parameters = initial_parameters(&plan.layout, config.train.seed);
-    if config.train.start == Start::Identity {
-        start_at_identity(plan, &mut parameters);
-    }
-    parameters
 }
 
 impl Run {
@@ -71,9 +50,17 @@ impl Run {
             Some(path) => Some(read_init(path, args.config.is_some())?),
             None => None,
         };
+        let settings = read_config(args.config.as_deref())?.and(args.settings.clone());
+        let usual = match args.data.is_some() || args.target.is_some() {
+            true => Preset::Safe,
+            false => Preset::Published,
+        };
+        let spec = match &init {
+            Some(Contents::Model(model)) => Some(&model.spec),
+            _ => None,
+        };
         // Once more when the table's size is known; what is wrong is better said before it is read.
-        let file = read_config(args.config.as_deref())?;
-        let seed = configure(args, &file, init.as_ref(), None)?.train.seed;
+        let seed = settings.config(usual, spec, None)?.train.seed;
         let out = args.out.clone().unwrap_or_else(|| default_name(args));
         let replaced = guard(args, &out)?;
 
@@ -113,25 +100,16 @@ impl Run {
         for sentence in doubts.iter().chain(&relations) {
             say!("warning: {sentence}");
         }
-        let Table {
-            columns, values, ..
-        } = table;
-        if values.columns() < 2 {
-            return Err(Error::Data(
-                "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into(),
-            )
-            .into());
-        }
-        let config = configure(args, &file, init.as_ref(), Some(&values))?;
-        let spec = config.model.spec(values.columns())?;
-        let split = Split::new(values.rows(), config.train.validation, seed);
+        let values = &table.values;
+        let config = settings.config(usual, spec, Some((values.rows(), values.columns())))?;
         let preprocessing = match &init {
             // The parameters belong to the units that they were trained in.
             Some(Contents::Model(model)) => {
-                if model.spec.dims != spec.dims {
+                if model.spec.dims != values.columns() {
                     return Err(Error::Model(format!(
                         "the model that --init names has {} columns; this table has {}",
-                        model.spec.dims, spec.dims
+                        model.spec.dims,
+                        values.columns()
                     ))
                     .into());
                 }
@@ -141,144 +119,34 @@ impl Run {
                         "note: columns are standardised, whitened and drawn in, or not, as in the model that --init names"
                     );
                 }
-                theirs.clone()
+                Some(theirs.clone())
             }
-            _ => {
-                let rows = take(&values, &split.training);
-                Preprocessing::fit(&rows, &columns, config.data)?
-            }
+            _ => None,
         };
-        let as_seen = preprocessing.training_rows(&values, &columns)?;
-        let rows = take(&as_seen, &split.training);
-        let validation =
-            (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
-        let offsets = Offsets::new(
-            &preprocessing,
-            &rows,
-            validation.as_ref(),
-            &config.training(),
-        );
-        let plan = Plan::new(&spec)?;
-        let parameters = match init {
-            None => starting_parameters(&plan, &config),
-            Some(Contents::Model(model)) => model
-                .parameters_for(&plan.layout)
-                .map_err(|error| Error::Model(format!("the model that --init names: {error}")))?,
+        let parameters: Option<Box<Parameters<'_>>> = match &init {
+            None => None,
+            Some(Contents::Model(model)) => Some(Box::new(|layout| {
+                model
+                    .parameters_for(layout)
+                    .map_err(|error| Error::Model(format!("the model that --init names: {error}")))
+            })),
             Some(Contents::Tensors(bytes)) => {
                 let path = args.init.as_deref().expect("read from there");
-                parameters_of(path, &bytes, &plan.layout)?
+                Some(Box::new(move |layout| parameters_of(path, bytes, layout)))
             }
         };
         Ok(Run {
-            config,
-            model: Model {
-                spec,
-                columns,
-                preprocessing,
-                parameters,
-            },
-            rows: Rc::new(rows),
-            validation,
-            offsets,
-            split,
+            fit: Prepared::new(&table, config, preprocessing, parameters.as_deref())?,
             truth,
             relations,
             out,
             replaced,
         })
     }
-
-    /// Rows in each step.
-    pub fn batch(&self) -> usize {
-        let train = &self.config.train;
-        Batches::new(self.rows.rows(), train.batch_size, train.seed).size()
-    }
-
-    /// What the training loop needs to know.
-    pub fn settings(&self, log_every: usize) -> train::Settings {
-        let train = &self.config.train;
-        let batch = self.batch();
-        train::Settings {
-            steps: train.steps,
-            log_every,
-            check_every: check_every(
-                self.rows.rows(),
-                batch,
-                self.validation.as_ref().map_or(0, Matrix::rows),
-            ),
-            validation: self.validation.clone(),
-            yardstick: (self.validation.is_none() && batch < self.rows.rows())
-                .then(|| yardstick(&self.rows)),
-            patience: train.patience,
-        }
-    }
-
-    /// Takes over trained parameters.
-    pub fn keep(&mut self, parameters: &[f64]) {
-        self.model.parameters = parameters.iter().map(|&p| p as f32).collect();
-    }
 }
 
-/// Rows from all over the table that one step can be compared with another by.
-fn yardstick(rows: &Matrix<f32>) -> Matrix<f64> {
-    const ROWS: usize = 1024;
-    let count = rows.rows().min(ROWS);
-    let places: Vec<u32> = (0..count)
-        .map(|k| (k * rows.rows() / count) as u32)
-        .collect();
-    take(rows, &places).map(f64::from)
-}
-
-/// Steps between two checks: ten epochs, as a short table is learnt by heart in a few, from 10 to 50 steps; or as many
-/// times 50 as it takes for validation to cost no more than a third of the steps (a step costs three times as much a row).
-fn check_every(rows: usize, batch: usize, held_out: usize) -> usize {
-    match held_out.div_ceil(batch * 50) {
-        0 | 1 => match 10 * rows.div_ceil(batch) {
-            0..=10 => 10,
-            11..=25 => 25,
-            _ => 50,
-        },
-        many => 50 * many,
-    }
-}
-
-/// The configuration that preset, `--init`, file and flags make, each over the one before, for a table of so many rows and
-/// columns, where that is known.
-fn configure(
-    args: &TrainArgs,
-    file: &ConfigFile,
-    init: Option<&Contents>,
-    table: Option<&Matrix<f64>>,
-) -> Result<Config> {
-    let settings = &args.settings;
-    let preset = match settings.preset.or(file.preset) {
-        Some(preset) => preset,
-        None if args.data.is_some() || args.target.is_some() => Preset::Safe,
-        None => Preset::Published,
-    };
-    let conditioner = settings.conditioner.or(file.conditioner());
-    let size = table.map(|table| (table.rows(), table.columns()));
-    let mut config = preset.defaults(conditioner, size);
-    if let Some(Contents::Model(model)) = init {
-        config.model = ModelConfig::of(&model.spec);
-    }
-    config = file.over(&config);
-    settings.apply(&mut config);
-    if preset == Preset::Safe {
-        // What follows from others that were set.
-        if settings.whiten.is_none() && !file.says("data", "whiten") {
-            config.data.whiten &= config.data.standardize;
-        }
-        if settings.robust.is_none() && !file.says("data", "robust") {
-            config.data.robust &= config.data.standardize;
-        }
-        if settings.patience.is_none() && !file.says("train", "patience") {
-            config.train.patience = config.train.steps / 2;
-        }
-    }
-    config.validate()?;
-    Ok(config)
-}
+/// Gives a layout its parameters.
+type Parameters<'a> = dyn Fn(&Layout) -> Result<Vec<f32>, Error> + 'a;
 
 /// Where the model goes where --out does not say: to a file named after what it was fitted to, in the current folder.
 fn default_name(args: &TrainArgs) -> PathBuf {

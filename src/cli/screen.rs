@@ -72,7 +72,7 @@ impl<'a, 'r> Screen<'a, 'r> {
             let style = ProgressStyle::with_template(
                 "{bar:24} {pos}/{len} steps, {rate}, NLL {msg}, {eta} left",
             );
-            ProgressBar::new(run.config.train.steps as u64).with_style(
+            ProgressBar::new(run.fit.config.train.steps as u64).with_style(
                 style
                     .unwrap_or_else(|_| ProgressStyle::default_bar())
                     .with_key(
@@ -98,7 +98,7 @@ impl<'a, 'r> Screen<'a, 'r> {
     pub fn header(&self) {
         let mut line = "   step          NLL".to_string();
         for (shown, name) in [
-            (self.run.validation.is_some(), "  validation"),
+            (self.run.fit.validation.is_some(), "  validation"),
             (self.run.truth.is_some(), "          KL"),
             (self.has_moments(), "  mean error"),
             (self.has_moments(), "   cov error"),
@@ -128,13 +128,13 @@ impl Drop for Screen<'_, '_> {
 impl Watch for Screen<'_, '_> {
     fn measure(&mut self, executor: &mut dyn Executor) -> Result<Known, Error> {
         match &self.run.truth {
-            Some(truth) => truth.measure(executor, &self.run.model.preprocessing),
+            Some(truth) => truth.measure(executor, &self.run.fit.model.preprocessing),
             None => Ok(Known::default()),
         }
     }
 
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        let (step, offsets) = (report.step, &self.run.offsets);
+        let (step, offsets) = (report.step, &self.run.fit.offsets);
         let nll = report.nll + offsets.of_step(step as u64);
         let truth = self.run.truth.as_ref();
         let known = Known {
@@ -147,7 +147,7 @@ impl Watch for Screen<'_, '_> {
         };
         let mut line = format!("{step:>7} {nll:>12.4}");
         for (shown, number) in [
-            (self.run.validation.is_some(), known.validation_nll),
+            (self.run.fit.validation.is_some(), known.validation_nll),
             (self.run.truth.is_some(), known.kl),
             (self.has_moments(), known.mean_error),
             (self.has_moments(), known.cov_error),
@@ -171,7 +171,7 @@ impl Watch for Screen<'_, '_> {
     }
 
     fn retry(&mut self, retry: &Retry) -> Result<(), Error> {
-        let peak = self.run.config.train.learning_rate;
+        let peak = self.run.fit.config.train.learning_rate;
         say!(
             "step {}: {}; back to step {}, with learning rate {:.1e} (retry {} of {})",
             retry.step,
@@ -205,7 +205,7 @@ impl Watch for Screen<'_, '_> {
 
     fn progress(&mut self, done: usize, nll: f64) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{:.4}", nll + self.run.offsets.all()));
+            bar.set_message(format!("{:.4}", nll + self.run.fit.offsets.all()));
             bar.set_position(done as u64);
         }
     }

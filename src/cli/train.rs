@@ -22,13 +22,13 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut run = Run::resolve(args)?;
     let device = Device::choose(&args.device)?;
     let log = Log::create(args.log.as_deref(), checkpoints.goes_on())?;
-    let plan = run.model.plan()?;
-    let training = run.config.training();
-    let rows = run.rows.clone();
+    let plan = run.fit.model.plan()?;
+    let training = run.fit.config.training();
+    let rows = run.fit.rows.clone();
     let work = Work {
         plan: plan.clone(),
-        parameters: run.model.parameters.clone(),
-        training: Some((run.rows.rows(), run.batch())),
+        parameters: run.fit.model.parameters.clone(),
+        training: Some((run.fit.rows.rows(), run.fit.batch())),
         wrap,
         prepare: Box::new(move |executor| executor.start(&rows, &training)),
     };
@@ -44,14 +44,14 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
             "message": message,
         }));
     })?;
-    say!("{}", run.model.spec);
-    let held_out = match &run.validation {
+    say!("{}", run.fit.model.spec);
+    let held_out = match &run.fit.validation {
         Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
         None => String::new(),
     };
     say!(
         "{} rows{held_out}, {} parameters, on {}",
-        run.rows.rows(),
+        run.fit.rows.rows(),
         plan.layout.len(),
         executor.describe()
     );
@@ -64,7 +64,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         log.line(&json!({ "event": "resumed", "step": snapshot.state.step }))?;
     }
     let begin = Instant::now();
-    let settings = run.settings(args.log_every as usize);
+    let settings = run.fit.settings(args.log_every as usize);
     let patience = Patience::begin();
     let mut screen = Screen::new(&run, &log, &mut keeper);
     screen.header();
@@ -78,7 +78,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     }
     let command = keeper.command();
     let seconds = begin.elapsed().as_secs_f64();
-    run.keep(&outcome.parameters);
+    run.fit.keep(&outcome.parameters);
     let step = outcome.best_step;
     let ended_early = match &outcome.ending {
         Ending::Done | Ending::Patience => None,
@@ -125,11 +125,11 @@ fn print_course(run: &Run, outcome: &Outcome, summary: &mut Value) {
     let Some((best, last)) = outcome.validation else {
         return;
     };
-    let [best, last] = [best, last].map(|nll| nll + run.offsets.validation());
+    let [best, last] = [best, last].map(|nll| nll + run.fit.offsets.validation());
     if !best.is_finite() {
         return;
     }
-    let rows = run.validation.as_ref().map_or(0, Matrix::rows);
+    let rows = run.fit.validation.as_ref().map_or(0, Matrix::rows);
     say!("validation NLL  {best:.4} nats, on the {rows} rows held out");
     let kept = outcome.best_step;
     match outcome.ending {
@@ -150,7 +150,7 @@ fn print_course(run: &Run, outcome: &Outcome, summary: &mut Value) {
 
 /// Writes the model, before anything else can go wrong.
 fn save(run: &Run) -> Result<()> {
-    run.model.save(&run.out)?;
+    run.fit.model.save(&run.out)?;
     say!(
         "\nmodel written to {}{}",
         run.out.display(),
@@ -175,7 +175,7 @@ fn end_early(run: &Run, step: usize, event: &str, failure: Failure, log: &Log) -
             "No step had improved the initial parameters, so {out} is left as it was"
         ))
     } else {
-        run.model.save(&run.out).map(|()| {
+        run.fit.model.save(&run.out).map(|()| {
             let initial = if step == 0 {
                 " (the initial parameters)"
             } else {
@@ -210,15 +210,15 @@ fn finish(args: &TrainArgs, seconds: f64, mut summary: Value, log: &Log) -> Resu
 /// Trains the device and the CPU in f64 side by side.
 fn compare(args: &TrainArgs, run: &mut Run, executor: &mut dyn Executor, log: &Log) -> Result<()> {
     let begin = Instant::now();
-    let train = &run.config.train;
-    let mut reference = CpuExecutor::<f64>::new(executor.plan().clone(), &run.model.parameters);
-    reference.start(&run.rows, &run.config.training())?;
-    if train.patience > 0 && run.validation.is_some() {
+    let train = &run.fit.config.train;
+    let mut reference = CpuExecutor::<f64>::new(executor.plan().clone(), &run.fit.model.parameters);
+    reference.start(&run.fit.rows, &run.fit.config.training())?;
+    if train.patience > 0 && run.fit.validation.is_some() {
         say!(
             "note: --cpu-reference takes all steps and keeps the last parameters, whatever held-out rows say"
         );
     }
-    let offsets = &run.offsets;
+    let offsets = &run.fit.offsets;
     say!(
         "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
          {} at most, after which the reference continues from the device's",
@@ -248,14 +248,14 @@ fn compare(args: &TrainArgs, run: &mut Run, executor: &mut dyn Executor, log: &L
         Ok(_) => executor.state(),
         Err(_) => reference.state(),
     }?;
-    run.keep(state.result());
+    run.fit.keep(state.result());
     let step = state.step as usize;
     let verdict = match compared {
         Ok(verdict) => verdict,
         Err(error) => return Err(end_early(run, step, "failed", error.into(), log)),
     };
     print_verdict(&verdict);
-    if verdict.steps < run.config.train.steps {
+    if verdict.steps < run.fit.config.train.steps {
         let message = format!("interrupted after step {step}");
         let failure = Failure::new(INTERRUPTED, message);
         return Err(end_early(run, step, "interrupted", failure, log));
@@ -300,26 +300,26 @@ fn warn_of_overflow(log_prob: &[f64], rows: &[u32]) {
 
 /// Prints how good the model is, and returns the same for machines.
 fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
-    let log_prob = executor.log_prob(&run.rows.map(f64::from))?;
-    let nll = run.offsets.all() - log_prob.iter().sum::<f64>() / log_prob.len() as f64;
+    let log_prob = executor.log_prob(&run.fit.rows.map(f64::from))?;
+    let nll = run.fit.offsets.all() - log_prob.iter().sum::<f64>() / log_prob.len() as f64;
     let mut summary = json!({
         "event": "done",
         "device": executor.describe(),
         "nll": nll,
         "model": run.out.to_string_lossy(),
     });
-    warn_of_overflow(&log_prob, &run.split.training);
-    if let Some(rows) = &run.validation {
-        warn_of_overflow(&executor.log_prob(rows)?, &run.split.held_out);
+    warn_of_overflow(&log_prob, &run.fit.split.training);
+    if let Some(rows) = &run.fit.validation {
+        warn_of_overflow(&executor.log_prob(rows)?, &run.fit.split.held_out);
     }
     say!(
         "final NLL       {nll:.4} nats, over all {} rows trained on",
-        run.rows.rows()
+        run.fit.rows.rows()
     );
     if let Some(truth) = &run.truth {
-        let known = truth.measure(executor, &run.model.preprocessing)?;
+        let known = truth.measure(executor, &run.fit.model.preprocessing)?;
         let entropy = truth.entropy();
-        let kl = truth.kl(executor, &run.model.preprocessing)?;
+        let kl = truth.kl(executor, &run.fit.model.preprocessing)?;
         say!("entropy         {entropy:.4} nats, exact: no model can do better");
         say!(
             "KL divergence   {:.4} +- {:.4} nats, on {} rows that training never saw",

@@ -3,6 +3,7 @@ use crate::matrix::Matrix;
 use crate::preprocessing::Preprocessing;
 
 /// What preprocessing adds to the NLL of rows as the flow sees them, to have it in the units of the data, in nats.
+#[derive(Clone, Debug)]
 pub struct Offsets {
     /// For each row trained on.
     rows: Vec<f64>,

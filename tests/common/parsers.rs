@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use couplet::checkpoint::Folder;
-use couplet::config::ConfigFile;
+use couplet::config::Overrides;
 use couplet::data::{TableOptions, read_table};
 use couplet::model::{Model, peek};
 use couplet::{Error, Result};
@@ -65,7 +65,7 @@ fn checkpoint(path: &Path) -> Result<()> {
 
 /// Whatever it says is either a run or an error.
 fn configuration(path: &Path) -> Result<()> {
-    let config = ConfigFile::read(path)?.over(&Default::default());
+    let config = Overrides::read(path)?.over(Default::default());
     config.validate()?;
     config.model.spec(4).map(drop)
 }

@@ -1,0 +1,150 @@
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result, told};
+use crate::files::read_at_most;
+use crate::flow::FlowSpec;
+
+use super::{Config, DataOverrides, ModelConfig, ModelOverrides, Preset, TrainOverrides};
+
+/// Settings that somebody made, by a configuration file, by flags or by a program; the others are left open.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[cfg_attr(
+    feature = "cli",
+    command(next_help_heading = "Settings, as in the configuration")
+)]
+#[cfg_attr(feature = "cli", group(skip))]
+pub struct Overrides {
+    /// Where the settings that nothing sets come from [default: safe for a table or a target, published without].
+    #[cfg_attr(feature = "cli", arg(long, value_name = "safe|published", value_parser = super::sections::name::<Preset>))]
+    pub preset: Option<Preset>,
+    #[cfg_attr(feature = "cli", command(flatten))]
+    pub train: TrainOverrides,
+    #[cfg_attr(feature = "cli", command(flatten))]
+    pub model: ModelOverrides,
+    #[cfg_attr(feature = "cli", command(flatten))]
+    pub data: DataOverrides,
+}
+
+impl Overrides {
+    /// Reads a configuration file: TOML with the sections `[model]`, `[train]` and `[data]`.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] with the place and the keys that are allowed; [`Error::Io`].
+    pub fn read(path: &Path) -> Result<Self> {
+        const LONGEST: u64 = 1 << 20;
+        let text = String::from_utf8(read_at_most(path, LONGEST)?)
+            .map_err(|_| Error::Spec(format!("{}: not UTF-8 text", path.display())))?;
+        Self::parse(&text).map_err(|message| Error::Spec(format!("{}: {message}", path.display())))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error: toml::de::Error| {
+            let line = error
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            format!("line {line}: {}", told(&error.message()))
+        })
+    }
+
+    /// These, and over them others.
+    pub fn and(self, over: Self) -> Self {
+        Overrides {
+            preset: over.preset.or(self.preset),
+            train: self.train.and(over.train),
+            model: self.model.and(over.model),
+            data: self.data.and(over.data),
+        }
+    }
+
+    /// `defaults`, with what is set in their place.
+    pub fn over(&self, mut defaults: Config) -> Config {
+        self.train.apply(&mut defaults.train);
+        self.model.apply(&mut defaults.model);
+        self.data.apply(&mut defaults.data);
+        defaults
+    }
+
+    /// The configuration that they make of a preset (`usual`, if they name none) for a table of so many rows and columns, if
+    /// that is known. A flow that training starts from stands between the two.
+    ///
+    /// # Errors
+    /// As [`Config::validate`].
+    pub fn config(
+        &self,
+        usual: Preset,
+        start: Option<&FlowSpec>,
+        table: Option<(usize, usize)>,
+    ) -> Result<Config> {
+        let preset = self.preset.unwrap_or(usual);
+        let mut config = preset.defaults(self.model.conditioner, table);
+        if let Some(spec) = start {
+            config.model = ModelConfig::of(spec);
+        }
+        config = self.over(config);
+        if preset == Preset::Safe {
+            // What follows from others that were set.
+            if self.data.whiten.is_none() {
+                config.data.whiten &= config.data.standardize;
+            }
+            if self.data.robust.is_none() {
+                config.data.robust &= config.data.standardize;
+            }
+            if self.train.patience.is_none() {
+                config.train.patience = config.train.steps / 2;
+            }
+        }
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConditionerName;
+
+    /// A file changes what it names, and nothing else, whatever the preset.
+    #[test]
+    fn left_out_keys_are_the_presets() {
+        let file = Overrides::parse(
+            "preset = \"safe\"\n[model]\nlayers = 3\nscale_bound = 1\n[train]\nsteps = 7\n",
+        )
+        .unwrap();
+        assert_eq!(file.preset, Some(Preset::Safe));
+        assert_eq!((file.train.steps, file.train.patience), (Some(7), None));
+        for defaults in [Config::default(), Config::safe(ConditionerName::Mlp)] {
+            let mut expected = defaults.clone();
+            expected.model.layers = 3;
+            expected.model.scale_bound = 1.0;
+            expected.train.steps = 7;
+            assert_eq!(file.over(defaults.clone()), expected);
+            assert_eq!(Overrides::default().over(defaults.clone()), defaults);
+        }
+        let wrong = Overrides::parse("preset = \"safe\"\n\n[train]\nstep = 7\n").unwrap_err();
+        assert!(
+            wrong.starts_with("line 4: ") && wrong.contains("step"),
+            "{wrong}"
+        );
+        for (text, part) in [("fast", "published"), ("sa\\u001bfe", "`sa\\u{1b}fe`")] {
+            let wrong = Overrides::parse(&format!("preset = \"{text}\"")).unwrap_err();
+            assert!(wrong.contains(part), "{wrong}");
+        }
+    }
+
+    /// The last word counts, and what follows from it follows.
+    #[test]
+    fn later_settings_stand_over_earlier_ones() {
+        let file = Overrides::parse("[train]\nsteps = 7\nseed = 3\n[data]\nstandardize = false\n");
+        let mut flags = Overrides::default();
+        flags.train.steps = Some(100);
+        let both = file.unwrap().and(flags);
+        let config = both.config(Preset::Safe, None, Some((5000, 3))).unwrap();
+        assert_eq!((config.train.steps, config.train.seed), (100, 3));
+        assert_eq!(config.train.patience, 50);
+        assert!(!config.data.whiten && !config.data.robust);
+    }
+}

@@ -1,0 +1,188 @@
+//! The settings, each said once: its key, type, published value, and what it is, which is what the documentation, the help of
+//! the command line and the messages about files say of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::Activation;
+use crate::preprocessing::Steps;
+
+use super::{BaseName, ConditionerName, MixingName, ScheduleName, Start, TransformName};
+
+/// A section of the configuration, and the same with every setting left open. In brackets is what the flag asks for.
+macro_rules! section {
+    (
+        $(#[$about:meta])*
+        $config:ident, $overrides:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $(#[serde($serde:meta)])?
+                $key:ident: ($($type:tt)+) = $published:expr, [$($arg:tt)*];
+            )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $config {
+            $(
+                $(#[doc = $doc])+
+                $(#[serde($serde)])?
+                pub $key: $($type)+,
+            )+
+        }
+
+        impl Default for $config {
+            fn default() -> Self {
+                $config { $($key: $published,)+ }
+            }
+        }
+
+        overrides! {
+            $overrides of $config { $($(#[doc = $doc])+ $key: ($($type)+), [$($arg)*];)+ }
+        }
+    };
+}
+
+/// Settings of a section, each left open or not.
+macro_rules! overrides {
+    (
+        $overrides:ident of $config:ident {
+            $($(#[doc = $doc:literal])+ $key:ident: ($($type:tt)+), [$($arg:tt)*];)+
+        }
+    ) => {
+        #[doc = concat!("Some settings of [`", stringify!($config), "`].")]
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        #[cfg_attr(feature = "cli", derive(clap::Args))]
+        #[cfg_attr(feature = "cli", group(skip))]
+        pub struct $overrides {
+            $(
+                $(#[doc = $doc])+
+                #[cfg_attr(feature = "cli", arg(long, $($arg)*))]
+                pub $key: Option<$($type)+>,
+            )+
+        }
+
+        impl $overrides {
+            /// Puts what is set into a configuration.
+            pub fn apply(&self, config: &mut $config) {
+                $(
+                    if let Some(value) = &self.$key {
+                        config.$key = value.clone();
+                    }
+                )+
+            }
+
+            /// These, and over them others.
+            pub fn and(self, over: Self) -> Self {
+                $overrides { $($key: over.$key.or(self.$key),)+ }
+            }
+        }
+    };
+}
+
+/// A name as the configuration file has it.
+#[cfg(feature = "cli")]
+pub(super) fn name<T: serde::de::DeserializeOwned>(
+    text: &str,
+) -> Result<T, serde::de::value::Error> {
+    T::deserialize(serde::de::value::StrDeserializer::new(text))
+}
+
+section! {
+    /// `[model]`: what a [`FlowSpec`](crate::flow::FlowSpec) is made of, less the number of columns.
+    ModelConfig, ModelOverrides {
+        /// Coupling layers.
+        layers: (usize) = 2, [value_name = "K"];
+        /// What a layer does to its columns.
+        transform: (TransformName) = TransformName::Affine,
+            [value_name = "affine|additive|spline", value_parser = name::<TransformName>];
+        /// Splines: the number of bins.
+        #[serde(skip_serializing_if = "is_usual_bins")]
+        bins: (usize) = BINS, [value_name = "K"];
+        /// Splines: the identity beyond it.
+        #[serde(skip_serializing_if = "is_usual_bound")]
+        spline_bound: (f64) = SPLINE_BOUND, [value_name = "B", allow_negative_numbers = true];
+        /// What stands between two coupling layers.
+        #[serde(skip_serializing_if = "is_usual_mixing")]
+        mixing: (MixingName) = MixingName::None, [value_name = "none|lu", value_parser = name::<MixingName>];
+        /// A network, or polynomials.
+        conditioner: (ConditionerName) = ConditionerName::Mlp,
+            [value_name = "mlp|hermite|legendre", value_parser = name::<ConditionerName>];
+        /// Widths of the network's hidden layers, for instance 64,64.
+        hidden: (Vec<usize>) = vec![32], [value_name = "WIDTHS", value_delimiter = ','];
+        /// Activation of the hidden layers.
+        activation: (Activation) = Activation::Tanh, [value_name = "tanh|relu|silu", value_parser = name::<Activation>];
+        /// One network for the scales and another for the shifts; otherwise one for both.
+        separate: (bool) = true, [value_name = "true|false", hide_possible_values = true];
+        /// Polynomials: the highest degree in each dimension.
+        degree: (usize) = 3, [value_name = "N"];
+        /// Polynomials: the highest total degree.
+        total_degree: (usize) = 3, [value_name = "N"];
+        /// The density that the latent has: normal, trainable-normal, logistic or trainable-logistic.
+        base: (BaseName) = BaseName::TrainableNormal, [value_name = "BASE", value_parser = name::<BaseName>];
+        /// c > 0 makes the log-scale c * tanh(s / c); 0 leaves it.
+        scale_bound: (f64) = 0.0, [value_name = "C", allow_negative_numbers = true];
+        /// Polynomials: c > 0 makes their input c * tanh(x / c); 0 leaves it.
+        input_bound: (f64) = 0.0, [value_name = "C", allow_negative_numbers = true];
+    }
+}
+
+section! {
+    /// `[train]`.
+    TrainConfig, TrainOverrides {
+        /// Steps to take, at most.
+        steps: (usize) = 1000, [value_name = "K"];
+        /// Rows in each step; 0 takes all.
+        batch_size: (usize) = 0, [value_name = "ROWS"];
+        /// The learning rate at its peak.
+        learning_rate: (f64) = 1e-3, [value_name = "RATE", allow_negative_numbers = true];
+        /// Whether the learning rate stays, or falls to 0 along a cosine.
+        schedule: (ScheduleName) = ScheduleName::Constant,
+            [value_name = "constant|cosine", value_parser = name::<ScheduleName>];
+        /// Steps over which the learning rate rises to its peak.
+        warm_up: (usize) = 0, [value_name = "K"];
+        /// Decay of every parameter, times the learning rate.
+        weight_decay: (f64) = 0.1, [value_name = "DECAY", allow_negative_numbers = true];
+        /// Gradients longer than this are scaled down to it; 0 leaves them.
+        clip_norm: (f64) = 0.0, [value_name = "NORM", allow_negative_numbers = true];
+        /// Decay of a moving average of the parameters, which then is the model; 0 keeps none.
+        average: (f64) = 0.0, [value_name = "DECAY", allow_negative_numbers = true];
+        /// The fraction of rows held out, on which the best parameters are chosen; 0 holds none out.
+        validation: (f64) = 0.0, [value_name = "FRACTION", allow_negative_numbers = true];
+        /// Steps without a better validation NLL after which training ends; 0: never.
+        patience: (usize) = 0, [value_name = "K"];
+        /// Whether the flow starts as the identity.
+        start: (Start) = Start::Random, [value_name = "random|identity", value_parser = name::<Start>];
+        /// Seeds everything random: initial parameters, order of the rows, rows held out, targets.
+        seed: (u64) = 42, [value_name = "N"];
+    }
+}
+
+overrides! {
+    DataOverrides of Steps {
+        /// Shift and scale columns to mean 0 and deviation 1.
+        standardize: (bool), [value_name = "true|false", hide_possible_values = true];
+        /// Take linear correlations between columns away.
+        whiten: (bool), [value_name = "true|false", hide_possible_values = true];
+        /// Fit both to the bulk of the rows, and draw in what is far out.
+        robust: (bool), [value_name = "true|false", hide_possible_values = true];
+    }
+}
+
+/// The published values of keys that came later than files: left out where they say nothing new, so that a model file
+/// without a spline is what it was.
+const BINS: usize = 8;
+const SPLINE_BOUND: f64 = 4.0;
+
+fn is_usual_mixing(mixing: &MixingName) -> bool {
+    *mixing == MixingName::None
+}
+
+fn is_usual_bins(bins: &usize) -> bool {
+    *bins == BINS
+}
+
+fn is_usual_bound(bound: &f64) -> bool {
+    *bound == SPLINE_BOUND
+}

@@ -1,0 +1,146 @@
+use std::sync::Arc;
+
+use crate::config::{Config, Start};
+use crate::data::{Split, Table, take};
+use crate::error::{Error, Result};
+use crate::executor::Batches;
+use crate::flow::{Layout, Plan, initial_parameters, start_at_identity};
+use crate::matrix::Matrix;
+use crate::model::Model;
+use crate::preprocessing::Preprocessing;
+use crate::train::{self, Offsets};
+
+/// A fit that is ready to begin: what every step needs to know.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub config: Config,
+    /// The flow, with the parameters that training starts from.
+    pub model: Model,
+    /// The rows to train on, as the flow sees them.
+    pub rows: Arc<Matrix<f32>>,
+    /// The rows held out, if any, as the flow sees them.
+    pub validation: Option<Matrix<f64>>,
+    /// What preprocessing adds to the NLL of these rows.
+    pub offsets: Offsets,
+    /// Which of the table's rows are which.
+    pub split: Split,
+}
+
+/// The parameters that a configuration has training start from.
+pub fn starting_parameters(plan: &Plan, config: &Config) -> Vec<f32> {
+    let mut parameters = initial_parameters(&plan.layout, config.train.seed);
+    if config.train.start == Start::Identity {
+        start_at_identity(plan, &mut parameters);
+    }
+    parameters
+}
+
+impl Prepared {
+    /// Splits and prepares a table's rows for a configuration, with the parameters that `parameters` gives a layout, or else
+    /// those that the configuration starts from. Preprocessing is fitted to the rows to train on, unless it is given.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where the flow cannot be.
+    pub fn new(
+        table: &Table,
+        config: Config,
+        preprocessing: Option<Preprocessing>,
+        parameters: Option<&dyn Fn(&Layout) -> Result<Vec<f32>>>,
+    ) -> Result<Self> {
+        let Table {
+            columns, values, ..
+        } = table;
+        if values.columns() < 2 {
+            return Err(Error::Data(
+                "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into(),
+            ));
+        }
+        let spec = config.model.spec(values.columns())?;
+        let split = Split::new(values.rows(), config.train.validation, config.train.seed);
+        let preprocessing = match preprocessing {
+            Some(preprocessing) => preprocessing,
+            None => Preprocessing::fit(&take(values, &split.training), columns, config.data)?,
+        };
+        let as_seen = preprocessing.training_rows(values, columns)?;
+        let rows = take(&as_seen, &split.training);
+        let validation =
+            (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
+        let offsets = Offsets::new(
+            &preprocessing,
+            &rows,
+            validation.as_ref(),
+            &config.training(),
+        );
+        let plan = Plan::new(&spec)?;
+        let parameters = match parameters {
+            None => starting_parameters(&plan, &config),
+            Some(parameters) => parameters(&plan.layout)?,
+        };
+        Ok(Prepared {
+            config,
+            model: Model {
+                spec,
+                columns: columns.clone(),
+                preprocessing,
+                parameters,
+            },
+            rows: Arc::new(rows),
+            validation,
+            offsets,
+            split,
+        })
+    }
+
+    /// Rows in each step.
+    pub fn batch(&self) -> usize {
+        let train = &self.config.train;
+        Batches::new(self.rows.rows(), train.batch_size, train.seed).size()
+    }
+
+    /// What the training loop needs to know.
+    pub fn settings(&self, log_every: usize) -> train::Settings {
+        let train = &self.config.train;
+        let batch = self.batch();
+        train::Settings {
+            steps: train.steps,
+            log_every,
+            check_every: check_every(
+                self.rows.rows(),
+                batch,
+                self.validation.as_ref().map_or(0, Matrix::rows),
+            ),
+            validation: self.validation.clone(),
+            yardstick: (self.validation.is_none() && batch < self.rows.rows())
+                .then(|| yardstick(&self.rows)),
+            patience: train.patience,
+        }
+    }
+
+    /// Takes over trained parameters.
+    pub fn keep(&mut self, parameters: &[f64]) {
+        self.model.parameters = parameters.iter().map(|&p| p as f32).collect();
+    }
+}
+
+/// Rows from all over the table that one step can be compared with another by.
+fn yardstick(rows: &Matrix<f32>) -> Matrix<f64> {
+    const ROWS: usize = 1024;
+    let count = rows.rows().min(ROWS);
+    let places: Vec<u32> = (0..count)
+        .map(|k| (k * rows.rows() / count) as u32)
+        .collect();
+    take(rows, &places).map(f64::from)
+}
+
+/// Steps between two checks: ten epochs, as a short table is learnt by heart in a few, from 10 to 50 steps; or as many
+/// times 50 as it takes for validation to cost no more than a third of the steps (a step costs three times as much a row).
+fn check_every(rows: usize, batch: usize, held_out: usize) -> usize {
+    match held_out.div_ceil(batch * 50) {
+        0 | 1 => match 10 * rows.div_ceil(batch) {
+            0..=10 => 10,
+            11..=25 => 25,
+            _ => 50,
+        },
+        many => 50 * many,
+    }
+}
