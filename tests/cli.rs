@@ -600,7 +600,7 @@ fn a_start_from_a_broken_model_is_refused() {
         folder,
         &deeper,
         3,
-        &["lacks the tensor layers.8.mix.lower", "--init"],
+        &["lacks the tensor layers.8.mix.lower", "x.safetensors"],
     );
     well(folder, &format!("{train} --out y.safetensors"));
 }

@@ -2,12 +2,10 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Overrides, Preset};
 use crate::data::{Table, Target, default_names, read_table, relations, suspects};
-use crate::error::Error;
 use crate::files::{OutputFile, same};
 use crate::fit::Prepared;
-use crate::flow::Layout;
 use crate::memory;
-use crate::model::{self, Contents, parameters_of};
+use crate::model::{self, Contents};
 use crate::train::Truth;
 
 use super::guard::{Guard, is_dash};
@@ -102,41 +100,16 @@ impl Run {
         }
         let values = &table.values;
         let config = settings.config(usual, spec, Some((values.rows(), values.columns())))?;
-        let preprocessing = match &init {
-            // The parameters belong to the units that they were trained in.
-            Some(Contents::Model(model)) => {
-                if model.spec.dims != values.columns() {
-                    return Err(Error::Model(format!(
-                        "the model that --init names has {} columns; this table has {}",
-                        model.spec.dims,
-                        values.columns()
-                    ))
-                    .into());
-                }
-                let theirs = &model.preprocessing;
-                if config.data != theirs.steps() {
-                    say!(
-                        "note: columns are standardised, whitened and drawn in, or not, as in the model that --init names"
-                    );
-                }
-                Some(theirs.clone())
-            }
-            _ => None,
-        };
-        let parameters: Option<Box<Parameters<'_>>> = match &init {
-            None => None,
-            Some(Contents::Model(model)) => Some(Box::new(|layout| {
-                model
-                    .parameters_for(layout)
-                    .map_err(|error| Error::Model(format!("the model that --init names: {error}")))
-            })),
-            Some(Contents::Tensors(bytes)) => {
-                let path = args.init.as_deref().expect("read from there");
-                Some(Box::new(move |layout| parameters_of(path, bytes, layout)))
-            }
-        };
+        if let Some(Contents::Model(model)) = &init
+            && config.data != model.preprocessing.steps()
+        {
+            say!(
+                "note: columns are standardised, whitened and drawn in, or not, as in the model that --init names"
+            );
+        }
+        let init = args.init.as_deref().zip(init.as_ref());
         Ok(Run {
-            fit: Prepared::new(&table, config, preprocessing, parameters.as_deref())?,
+            fit: Prepared::new(&table, config, init)?,
             truth,
             relations,
             out,
@@ -144,9 +117,6 @@ impl Run {
         })
     }
 }
-
-/// Gives a layout its parameters.
-type Parameters<'a> = dyn Fn(&Layout) -> Result<Vec<f32>, Error> + 'a;
 
 /// Where the model goes where --out does not say: to a file named after what it was fitted to, in the current folder.
 fn default_name(args: &TrainArgs) -> PathBuf {

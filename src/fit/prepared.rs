@@ -1,12 +1,13 @@
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, Start};
 use crate::data::{Split, Table, take};
 use crate::error::{Error, Result};
 use crate::executor::Batches;
-use crate::flow::{Layout, Plan, initial_parameters, start_at_identity};
+use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
-use crate::model::Model;
+use crate::model::{Contents, Model, parameters_of};
 use crate::preprocessing::Preprocessing;
 use crate::train::{self, Offsets};
 
@@ -36,17 +37,14 @@ pub fn starting_parameters(plan: &Plan, config: &Config) -> Vec<f32> {
 }
 
 impl Prepared {
-    /// Splits and prepares a table's rows for a configuration, with the parameters that `parameters` gives a layout, or else
-    /// those that the configuration starts from. Preprocessing is fitted to the rows to train on, unless it is given.
+    /// Splits and prepares a table's rows for a configuration. Training starts from `init`, the model or the tensors of a file,
+    /// or else from what the configuration says. A model brings its preprocessing: its parameters belong to the units that they
+    /// were trained in.
     ///
     /// # Errors
-    /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where the flow cannot be.
-    pub fn new(
-        table: &Table,
-        config: Config,
-        preprocessing: Option<Preprocessing>,
-        parameters: Option<&dyn Fn(&Layout) -> Result<Vec<f32>>>,
-    ) -> Result<Self> {
+    /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where the flow cannot be, [`Error::Model`] where `init`
+    /// is not of this flow or for this table.
+    pub fn new(table: &Table, config: Config, init: Option<(&Path, &Contents)>) -> Result<Self> {
         let Table {
             columns, values, ..
         } = table;
@@ -57,9 +55,19 @@ impl Prepared {
         }
         let spec = config.model.spec(values.columns())?;
         let split = Split::new(values.rows(), config.train.validation, config.train.seed);
-        let preprocessing = match preprocessing {
-            Some(preprocessing) => preprocessing,
-            None => Preprocessing::fit(&take(values, &split.training), columns, config.data)?,
+        let preprocessing = match init {
+            Some((path, Contents::Model(model))) => {
+                if model.spec.dims != spec.dims {
+                    return Err(Error::Model(format!(
+                        "{}: the model has {} columns; this table has {}",
+                        path.display(),
+                        model.spec.dims,
+                        spec.dims
+                    )));
+                }
+                model.preprocessing.clone()
+            }
+            _ => Preprocessing::fit(&take(values, &split.training), columns, config.data)?,
         };
         let as_seen = preprocessing.training_rows(values, columns)?;
         let rows = take(&as_seen, &split.training);
@@ -72,9 +80,12 @@ impl Prepared {
             &config.training(),
         );
         let plan = Plan::new(&spec)?;
-        let parameters = match parameters {
+        let parameters = match init {
             None => starting_parameters(&plan, &config),
-            Some(parameters) => parameters(&plan.layout)?,
+            Some((path, Contents::Model(model))) => model
+                .parameters_for(&plan.layout)
+                .map_err(|error| Error::Model(format!("{}: {error}", path.display())))?,
+            Some((path, Contents::Tensors(bytes))) => parameters_of(path, bytes, &plan.layout)?,
         };
         Ok(Prepared {
             config,
