@@ -5,18 +5,18 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::config::Preset;
+use crate::cpu;
 use crate::error::Error;
 use crate::executor::{Batches, Executor, KernelTime};
-use crate::fit::starting_parameters;
+use crate::fit::{Device, DeviceChoice, DeviceName, Work, Wrap, starting_parameters};
 use crate::flow::{InputGradient, Op, Plan};
-use crate::gpu::adapters;
+use crate::gpu::{self, adapters};
 use crate::matrix::Matrix;
 
-use super::device::{Ceiling, Device, Work};
 use super::output::print;
 use super::resolve::read_config;
 use super::workload::{Workload, WorkloadName};
-use super::{DeviceArgs, DeviceName, Result, Wrap};
+use super::{Result, tell};
 
 #[derive(clap::Args)]
 pub struct BenchArgs {
@@ -39,7 +39,7 @@ pub struct BenchArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: DeviceChoice,
 }
 
 /// How long a round should take, in seconds: long against the clock and short against the machine's moods.
@@ -96,12 +96,12 @@ pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
     let workloads = workloads(args)?;
     let devices = match (args.device.device, &args.device.adapter) {
         (DeviceName::Auto, None) => at_hand(),
-        _ => vec![Device::choose(&args.device)?],
+        _ => vec![Device::choose(&args.device, &tell)?],
     };
     say!("measuring what each device can do at most");
     let mut ceilings = Vec::new();
     for device in &devices {
-        let ceiling = device.ceiling()?;
+        let ceiling = ceiling(device)?;
         say!(
             "ceiling    {:.0} GFLOP/s of multiply-adds in f32, {:.1} GB/s of copying: {}",
             ceiling.gflops,
@@ -171,8 +171,35 @@ fn at_hand() -> Vec<Device> {
         .into_iter()
         .filter(|adapter| !adapter.is_software());
     std::iter::once(Device::cpu())
-        .chain(gpus.map(|adapter| Device::gpu(adapter, false)))
+        .chain(gpus.map(|adapter| Device::gpu(adapter, false, &tell)))
         .collect()
+}
+
+/// What a device can do at most.
+#[derive(Serialize)]
+struct Ceiling {
+    device: String,
+    /// Of multiply-adds in f32.
+    gflops: f64,
+    copy_gb_per_second: f64,
+}
+
+/// What a device can do at most, by measurement.
+fn ceiling(device: &Device) -> Result<Ceiling> {
+    let Some(adapter) = device.adapter() else {
+        let threads = rayon::current_num_threads();
+        return Ok(Ceiling {
+            device: format!("CPU, {threads} threads, {}", cpu::instructions()),
+            gflops: cpu::ceiling::multiply_adds(),
+            copy_gb_per_second: cpu::ceiling::copy(),
+        });
+    };
+    let top = gpu::ceiling::measure(adapter)?;
+    Ok(Ceiling {
+        device: adapter.describe(),
+        gflops: top.gflops,
+        copy_gb_per_second: top.copy,
+    })
 }
 
 /// Trains, scores and samples.
@@ -195,6 +222,7 @@ fn time(
         parameters,
         training: Some((workload.rows, batch)),
         wrap,
+        tell: &tell,
         prepare: Box::new(|executor| executor.start(&data, &training)),
     })?;
     let (forward, all) = products(&plan);

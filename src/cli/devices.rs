@@ -1,9 +1,9 @@
 use serde_json::json;
 
+use crate::fit::device::no_adapter;
 use crate::gpu::{Adapter, adapters};
 
 use super::Result;
-use super::device::no_adapter;
 use super::output::print;
 
 #[derive(clap::Args)]

@@ -9,7 +9,6 @@ macro_rules! say {
 
 mod bench;
 mod checkpoints;
-mod device;
 mod devices;
 #[cfg(test)]
 mod disk_faults;
@@ -35,11 +34,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data::TableOptions;
 use crate::error::Error;
-use crate::executor::Executor;
-use crate::gpu::GpuPath;
-
-/// Stands between the command line and an executor; a test puts a fault there.
-pub type Wrap<'a> = &'a dyn Fn(Box<dyn Executor>) -> Box<dyn Executor>;
+use crate::fit::Wrap;
 
 #[derive(Parser)]
 #[command(
@@ -77,29 +72,6 @@ enum Command {
     Bench(bench::BenchArgs),
 }
 
-/// Where to compute.
-#[derive(Args)]
-struct DeviceArgs {
-    /// auto takes a hardware GPU if there is one, else the CPU
-    #[arg(long, value_enum, default_value_t = DeviceName::Auto, value_name = "auto|gpu|cpu", hide_possible_values = true)]
-    device: DeviceName,
-    /// A GPU by its number in `couplet devices`, or by part of its name
-    #[arg(long, value_name = "NAME|INDEX")]
-    adapter: Option<String>,
-    /// How a GPU runs the flow: in one kernel where that suits it (auto), always (fused), or one kernel an op (staged)
-    #[arg(long, value_name = "auto|fused|staged", default_value = "auto", value_parser = gpu_path, hide_default_value = true)]
-    gpu_path: GpuPath,
-}
-
-fn gpu_path(name: &str) -> Result<GpuPath, String> {
-    match name {
-        "auto" => Ok(GpuPath::Auto),
-        "fused" => Ok(GpuPath::Fused),
-        "staged" => Ok(GpuPath::Staged),
-        _ => Err("it is auto, fused or staged".into()),
-    }
-}
-
 /// What to do where a GPU is lost for good.
 #[derive(Args)]
 struct FallbackArgs {
@@ -108,15 +80,14 @@ struct FallbackArgs {
     fallback: Option<Fallback>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Fallback {
-    Cpu,
+impl FallbackArgs {
+    fn is_cpu(&self) -> bool {
+        self.fallback == Some(Fallback::Cpu)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DeviceName {
-    Auto,
-    Gpu,
+enum Fallback {
     Cpu,
 }
 
@@ -244,4 +215,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
             failure.code
         }
     }
+}
+
+/// Says a sentence to the user.
+fn tell(sentence: &str) {
+    say!("{sentence}");
 }

@@ -5,13 +5,13 @@ use serde_json::{Map, json};
 
 use crate::data::{write_csv_rows, write_npy};
 use crate::error::Error;
+use crate::fit::{Device, DeviceChoice, Work, Wrap};
 use crate::matrix::Matrix;
 use crate::model::Model;
 
-use super::device::{Device, Work};
 use super::guard::Guard;
 use super::output::{Format, Sink, csv_field, places, rounded};
-use super::{DeviceArgs, Failure, FallbackArgs, OutputArgs, Result, Wrap, input, pipeline};
+use super::{Failure, FallbackArgs, OutputArgs, Result, input, pipeline, tell};
 
 #[derive(clap::Args)]
 pub struct SampleArgs {
@@ -26,7 +26,7 @@ pub struct SampleArgs {
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: DeviceChoice,
     #[command(flatten)]
     fallback: FallbackArgs,
 }
@@ -48,15 +48,16 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
         )));
     }
     let (sink, format) = Sink::open(&args.output)?;
-    let device = Device::choose(&args.device)?;
+    let device = Device::choose(&args.device, &tell)?;
     let work = Work {
         plan: model.plan()?,
         parameters: model.parameters.clone(),
         training: None,
         wrap,
+        tell: &tell,
         prepare: Box::new(|executor| executor.sample(0, 0..1).map(drop)),
     };
-    let mut executor = device.open_lasting(work, &args.fallback, |_| {})?;
+    let mut executor = device.open_lasting(work, args.fallback.is_cpu(), |_| {})?;
     let mut starts = (0..args.rows).step_by(ROWS as usize);
     let sink = pipeline::run(
         || Ok(starts.next()),

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::data::{TableOptions, TableReader, write_npy};
 use crate::error::Error;
+use crate::fit::{Device, DeviceChoice, Work, Wrap};
 use crate::matrix::Matrix;
 use crate::model::Model;
 
-use super::device::{Device, Work};
 use super::guard::Guard;
 use super::output::{Format, Sink, described};
-use super::{DeviceArgs, FallbackArgs, OutputArgs, Result, TableArgs, Wrap, input, pipeline};
+use super::{FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, tell};
 
 #[derive(clap::Args)]
 pub struct ScoreArgs {
@@ -25,7 +25,7 @@ pub struct ScoreArgs {
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: DeviceChoice,
     #[command(flatten)]
     fallback: FallbackArgs,
 }
@@ -46,16 +46,17 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         .map_err(input)?;
     let promised = reader.promised();
     let (sink, format) = Sink::open(&args.output)?;
-    let device = Device::choose(&args.device)?;
+    let device = Device::choose(&args.device, &tell)?;
     let one_row = Matrix::zeros(1, model.spec.dims);
     let work = Work {
         plan: model.plan()?,
         parameters: model.parameters.clone(),
         training: None,
         wrap,
+        tell: &tell,
         prepare: Box::new(move |executor| executor.log_prob(&one_row).map(drop)),
     };
-    let mut executor = device.open_lasting(work, &args.fallback, |_| {})?;
+    let mut executor = device.open_lasting(work, args.fallback.is_cpu(), |_| {})?;
     let mut seen = Seen::default();
     let sink = pipeline::run(
         || reader.next(ROWS).map_err(input),

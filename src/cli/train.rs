@@ -5,22 +5,22 @@ use serde_json::{Value, json};
 use crate::cpu::CpuExecutor;
 use crate::error::Error;
 use crate::executor::Executor;
+use crate::fit::{Device, Work, Wrap};
 use crate::matrix::Matrix;
 use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
 use super::checkpoints::Plans;
-use super::device::{Device, Work};
 use super::interrupt::Patience;
 use super::output::print;
 use super::resolve::Run;
 use super::screen::{Log, Screen};
 use super::train_args::TrainArgs;
-use super::{DISAGREE, Failure, INTERRUPTED, Result, Wrap, divergence, interrupt};
+use super::{DISAGREE, Failure, INTERRUPTED, Result, divergence, interrupt, tell};
 
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let checkpoints = Plans::new(args)?;
     let mut run = Run::resolve(args)?;
-    let device = Device::choose(&args.device)?;
+    let device = Device::choose(&args.device, &tell)?;
     let log = Log::create(args.log.as_deref(), checkpoints.goes_on())?;
     let plan = run.fit.model.plan()?;
     let training = run.fit.config.training();
@@ -30,10 +30,11 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         parameters: run.fit.model.parameters.clone(),
         training: Some((run.fit.rows.rows(), run.fit.batch())),
         wrap,
+        tell: &tell,
         prepare: Box::new(move |executor| executor.start(&rows, &training)),
     };
     let failures = log.clone();
-    let mut executor = device.open_lasting(work, &args.fallback, move |failure| {
+    let mut executor = device.open_lasting(work, args.fallback.is_cpu(), move |failure| {
         let (step, back_to) = failure.steps.unzip();
         let message = failure.error.to_string();
         // A log that fails ends the run at its next line.

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use crate::config::Overrides;
 use crate::data::TargetName;
+use crate::fit::DeviceChoice;
 
 use super::checkpoints::duration;
-use super::{DeviceArgs, FallbackArgs, TableArgs};
+use super::{FallbackArgs, TableArgs};
 
 #[derive(clap::Args)]
 pub struct TrainArgs {
@@ -65,7 +66,7 @@ pub struct TrainArgs {
     #[arg(long)]
     pub(super) cpu_reference: bool,
     #[command(flatten)]
-    pub(super) device: DeviceArgs,
+    pub(super) device: DeviceChoice,
     #[command(flatten)]
     pub(super) fallback: FallbackArgs,
     #[command(flatten)]

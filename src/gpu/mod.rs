@@ -64,6 +64,7 @@ pub struct GpuExecutor {
 
 /// How a step runs on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum GpuPath {
     /// Fused where the flow fits, else staged.
     #[default]

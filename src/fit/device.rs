@@ -1,19 +1,67 @@
 use std::thread;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::cpu::{self, CpuExecutor};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::executor::{DeviceFailure, Executor, Recovering};
 use crate::flow::Plan;
 use crate::gpu::{self, Adapter, GpuExecutor, GpuPath, adapters};
 use crate::memory;
 
-use super::{DeviceArgs, DeviceName, Failure, Fallback, FallbackArgs, Result, Wrap};
+/// Which device is wanted.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[cfg_attr(feature = "cli", group(skip))]
+pub struct DeviceChoice {
+    /// auto takes a hardware GPU if there is one, else the CPU.
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            value_enum,
+            default_value = "auto",
+            value_name = "auto|gpu|cpu",
+            hide_possible_values = true
+        )
+    )]
+    pub device: DeviceName,
+    /// A GPU by its number in `couplet devices`, or by part of its name.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|INDEX"))]
+    pub adapter: Option<String>,
+    /// How a GPU runs the flow: in one kernel where that suits it (auto), always (fused), or one kernel an op (staged).
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            value_enum,
+            default_value = "auto",
+            value_name = "auto|fused|staged",
+            hide_possible_values = true,
+            hide_default_value = true
+        )
+    )]
+    pub gpu_path: GpuPath,
+}
+
+/// A kind of device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum DeviceName {
+    /// A hardware GPU if there is one, else the CPU; and the CPU where that GPU will not do.
+    #[default]
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+/// Hears sentences for the user.
+pub type Tell<'a> = &'a dyn Fn(&str);
+
+/// Stands between whoever opens an executor and the executor; a test puts a fault there.
+pub type Wrap<'a> = &'a dyn Fn(Box<dyn Executor>) -> Box<dyn Executor>;
 
 /// What to say where there is no adapter at all.
-pub fn no_adapter() -> String {
+pub(crate) fn no_adapter() -> String {
     match std::env::var("WGPU_BACKEND") {
         Ok(backend) if !backend.is_empty() => format!(
             "no adapter of the backend that WGPU_BACKEND={backend} asks for (vulkan, metal and dx12 are known here); \
@@ -35,15 +83,6 @@ pub struct Device {
     path: GpuPath,
 }
 
-/// What a device can do at most.
-#[derive(Serialize)]
-pub struct Ceiling {
-    pub device: String,
-    /// Of multiply-adds in f32.
-    pub gflops: f64,
-    pub copy_gb_per_second: f64,
-}
-
 /// What an executor is opened for.
 pub struct Work<'a> {
     pub plan: Plan,
@@ -51,11 +90,13 @@ pub struct Work<'a> {
     /// Rows to train on, and those of a batch.
     pub training: Option<(usize, usize)>,
     pub wrap: Wrap<'a>,
+    /// Hears what the user should know.
+    pub tell: Tell<'a>,
     /// Makes it ready: only then is it known to do.
     pub prepare: Prepare<'a>,
 }
 
-pub type Prepare<'a> = Box<dyn Fn(&mut dyn Executor) -> Result<(), Error> + 'a>;
+pub type Prepare<'a> = Box<dyn Fn(&mut dyn Executor) -> Result<()> + 'a>;
 
 /// How long to wait before a device that failed is opened again, each time that it fails without getting ahead: a driver
 /// takes a moment to come back. After that it is given up.
@@ -71,41 +112,45 @@ enum Place {
 }
 
 impl Device {
-    /// Chooses as the flags say, and tells the user what they should know of the choice.
-    pub fn choose(args: &DeviceArgs) -> Result<Self> {
-        let device = Self::place(args)?;
+    /// Chooses, and tells the user what they should know of the choice.
+    ///
+    /// # Errors
+    /// [`Error::NoGpu`] where there is no such device, [`Error::Spec`] where the choice contradicts itself.
+    pub fn choose(choice: &DeviceChoice, tell: Tell<'_>) -> Result<Self> {
+        let device = Self::place(choice, tell)?;
         Ok(Device {
-            path: args.gpu_path,
+            path: choice.gpu_path,
             ..device
         })
     }
 
-    fn place(args: &DeviceArgs) -> Result<Self> {
-        let wanted = match &args.adapter {
+    fn place(choice: &DeviceChoice, tell: Tell<'_>) -> Result<Self> {
+        let gpu = |adapter, may_fall_back| Ok(Self::gpu(adapter, may_fall_back, tell));
+        let wanted = match &choice.adapter {
             Some(name) => Some((name.clone(), "--adapter ")),
             None => std::env::var("WGPU_ADAPTER_NAME")
                 .ok()
                 .filter(|name| !name.is_empty())
                 .map(|name| (name, "WGPU_ADAPTER_NAME=")),
         };
-        match (args.device, wanted) {
-            (DeviceName::Cpu, _) if args.adapter.is_some() => Err(Failure::usage(
-                "--adapter names a GPU, and --device cpu asks for none; drop one of the two",
+        match (choice.device, wanted) {
+            (DeviceName::Cpu, _) if choice.adapter.is_some() => Err(Error::Spec(
+                "--adapter names a GPU, and --device cpu asks for none; drop one of the two".into(),
             )),
             (DeviceName::Cpu, _) => Ok(Self::cpu()),
-            (_, Some((name, origin))) => Ok(Self::gpu(named(adapters(), &name, origin)?, false)),
+            (_, Some((name, origin))) => gpu(named(adapters(), &name, origin)?, false),
             (DeviceName::Gpu, None) => match adapters().into_iter().next() {
-                Some(adapter) => Ok(Self::gpu(adapter, false)),
-                None => Err(Error::NoGpu(no_adapter()).into()),
+                Some(adapter) => gpu(adapter, false),
+                None => Err(Error::NoGpu(no_adapter())),
             },
             (DeviceName::Auto, None) => {
                 match adapters()
                     .into_iter()
                     .find(|adapter| !adapter.is_software())
                 {
-                    Some(adapter) => Ok(Self::gpu(adapter, true)),
+                    Some(adapter) => gpu(adapter, true),
                     None => {
-                        say!("note: no hardware GPU found; using the CPU");
+                        tell("note: no hardware GPU found; using the CPU");
                         Ok(Self::cpu())
                     }
                 }
@@ -113,6 +158,7 @@ impl Device {
         }
     }
 
+    /// The CPU.
     pub fn cpu() -> Self {
         Device {
             place: Place::Cpu,
@@ -121,12 +167,13 @@ impl Device {
         }
     }
 
-    pub fn gpu(adapter: Adapter, may_fall_back: bool) -> Self {
+    /// A GPU; where it will not do, the CPU may.
+    pub fn gpu(adapter: Adapter, may_fall_back: bool, tell: Tell<'_>) -> Self {
         if adapter.is_software() {
-            say!(
+            tell(&format!(
                 "warning: {} computes on the CPU; --device cpu does the same work faster",
                 adapter.describe()
-            );
+            ));
         }
         Device {
             place: Place::Gpu(Box::new(adapter)),
@@ -135,29 +182,18 @@ impl Device {
         }
     }
 
-    /// What it can do at most, by measurement.
-    pub fn ceiling(&self) -> Result<Ceiling> {
-        Ok(match &self.place {
-            Place::Cpu => {
-                let threads = rayon::current_num_threads();
-                Ceiling {
-                    device: format!("CPU, {threads} threads, {}", cpu::instructions()),
-                    gflops: cpu::ceiling::multiply_adds(),
-                    copy_gb_per_second: cpu::ceiling::copy(),
-                }
-            }
-            Place::Gpu(adapter) => {
-                let top = gpu::ceiling::measure(adapter)?;
-                Ceiling {
-                    device: adapter.describe(),
-                    gflops: top.gflops,
-                    copy_gb_per_second: top.copy,
-                }
-            }
-        })
+    /// The adapter, if it is a GPU.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        match &self.place {
+            Place::Cpu => None,
+            Place::Gpu(adapter) => Some(adapter),
+        }
     }
 
     /// An executor on the device.
+    ///
+    /// # Errors
+    /// Those of opening the device and of [`Work::prepare`], unless the CPU may do it instead.
     pub fn open(&self, work: &Work<'_>) -> Result<Box<dyn Executor>> {
         let opened = match &self.place {
             Place::Cpu => work.on_cpu(),
@@ -167,21 +203,24 @@ impl Device {
             Err(error @ (Error::NoGpu(_) | Error::GpuLimit(_) | Error::Gpu(_)))
                 if self.may_fall_back =>
             {
-                say!("note: {error}; using the CPU");
-                Ok(work.on_cpu()?)
+                (work.tell)(&format!("note: {error}; using the CPU"));
+                work.on_cpu()
             }
-            result => Ok(result?),
+            result => result,
         }
     }
 
-    /// An executor that outlives the device. `tell` hears of each failure of it.
+    /// An executor that outlives the device. Where it fails again and again, or cannot be opened, the CPU is the last resort, if
+    /// it is to be. `on_failure` hears of each failure.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
     pub fn open_lasting<'a>(
         mut self,
         work: Work<'a>,
-        fallback: &FallbackArgs,
-        mut tell: impl FnMut(&DeviceFailure<'_>) + 'a,
+        last_resort: bool,
+        mut on_failure: impl FnMut(&DeviceFailure<'_>) + 'a,
     ) -> Result<Box<dyn Executor + 'a>> {
-        let last_resort = fallback.fallback == Some(Fallback::Cpu);
         self.may_fall_back |= last_resort;
         let first = self.open(&work)?;
         let Place::Gpu(adapter) = self.place else {
@@ -189,28 +228,30 @@ impl Device {
         };
         let path = self.path;
         let reopen = move |failure: &DeviceFailure<'_>| {
-            tell(failure);
+            on_failure(failure);
             let error = failure.error;
             let place = match failure.steps {
                 Some((step, kept)) => format!(" at step {step}, and goes on from step {kept}"),
                 None => String::new(),
             };
             if let Some(pause) = PAUSES.get(failure.number - 1) {
-                say!(
+                (work.tell)(&format!(
                     "warning: {error}; it is opened again{place} (try {} of {})",
                     failure.number,
                     PAUSES.len()
-                );
+                ));
                 thread::sleep(*pause);
                 let again = adapter.again();
                 return Some(again.and_then(|adapter| work.on_gpu(&adapter, path)));
             }
             if last_resort && failure.number == PAUSES.len() + 1 {
-                say!("warning: {error}; the CPU takes over{place}");
+                (work.tell)(&format!("warning: {error}; the CPU takes over{place}"));
                 return Some(work.on_cpu());
             }
             if !last_resort {
-                say!("note: with --fallback cpu the CPU would have taken over{place}");
+                (work.tell)(&format!(
+                    "note: with --fallback cpu the CPU would have taken over{place}"
+                ));
             }
             None
         };
@@ -219,7 +260,7 @@ impl Device {
 }
 
 impl Work<'_> {
-    fn on_gpu(&self, adapter: &Adapter, path: GpuPath) -> Result<Box<dyn Executor>, Error> {
+    fn on_gpu(&self, adapter: &Adapter, path: GpuPath) -> Result<Box<dyn Executor>> {
         // A software adapter's memory is the machine's; of a GPU's nobody says how much there is before it is taken.
         if adapter.is_software() {
             self.check_memory(gpu::memory(adapter, &self.plan, self.training)?)?;
@@ -229,14 +270,14 @@ impl Work<'_> {
         self.ready(Box::new(executor))
     }
 
-    fn on_cpu(&self) -> Result<Box<dyn Executor>, Error> {
+    fn on_cpu(&self) -> Result<Box<dyn Executor>> {
         self.check_memory(cpu::memory::<f32>(&self.plan, self.training))?;
         let executor = CpuExecutor::<f32>::new(self.plan.clone(), &self.parameters);
         self.ready(Box::new(executor))
     }
 
     /// Refuses what takes more bytes than this machine has.
-    fn check_memory(&self, bytes: u64) -> Result<(), Error> {
+    fn check_memory(&self, bytes: u64) -> Result<()> {
         let Some(shortfall) = memory::shortfall(bytes) else {
             return Ok(());
         };
@@ -247,7 +288,7 @@ impl Work<'_> {
         )))
     }
 
-    fn ready(&self, executor: Box<dyn Executor>) -> Result<Box<dyn Executor>, Error> {
+    fn ready(&self, executor: Box<dyn Executor>) -> Result<Box<dyn Executor>> {
         let mut executor = (self.wrap)(executor);
         (self.prepare)(executor.as_mut())?;
         Ok(executor)
@@ -268,12 +309,11 @@ fn named(adapters: Vec<Adapter>, name: &str, origin: &str) -> Result<Adapter> {
         .collect();
     match place.and_then(|place| adapters.into_iter().nth(place)) {
         Some(adapter) => Ok(adapter),
-        None if known.is_empty() => Err(Error::NoGpu(no_adapter()).into()),
+        None if known.is_empty() => Err(Error::NoGpu(no_adapter())),
         None => Err(Error::NoGpu(format!(
             "{origin}{name}: no such adapter; there is {}",
             known.join(", ")
-        ))
-        .into()),
+        ))),
     }
 }
 
@@ -332,9 +372,10 @@ mod tests {
                 plan,
                 training: None,
                 wrap: &|executor| executor,
+                tell: &|_| {},
                 prepare: Box::new(prepare),
             };
-            Device::gpu(adapter(), may_fall_back)
+            Device::gpu(adapter(), may_fall_back, &|_| {})
                 .open(&work)
                 .map(|executor| executor.describe())
         };
@@ -343,15 +384,17 @@ mod tests {
         let wide = describe(65_536, true, nothing).ok().unwrap();
         assert!(wide.starts_with("CPU"), "{wide}");
         let refused = describe(65_536, false, nothing).err().unwrap();
-        assert!(
-            refused.message.contains("65536 columns") && refused.message.contains("--device cpu")
-        );
+        let message = refused.to_string();
+        assert!(message.contains("65536 columns") && message.contains("--device cpu"));
         let fails_on_gpu = |executor: &mut dyn Executor| match executor.describe() {
             name if name.starts_with("CPU") => Ok(()),
             _ => Err(Error::Gpu("the device was lost".into())),
         };
         let lost = describe(4, true, fails_on_gpu).ok().unwrap();
         assert!(lost.starts_with("CPU"), "{lost}");
-        assert_eq!(describe(4, false, fails_on_gpu).err().unwrap().code, 1);
+        assert!(matches!(
+            describe(4, false, fails_on_gpu),
+            Err(Error::Gpu(_))
+        ));
     }
 }
