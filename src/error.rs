@@ -87,3 +87,21 @@ pub(crate) fn list(names: &[String]) -> String {
         more => format!("{} and {more} more", shown.join(", ")),
     }
 }
+
+/// The numbers of a row with the names of their columns, as far as a message has room.
+pub(crate) fn described(
+    names: &[String],
+    values: impl Iterator<Item = impl std::fmt::Debug>,
+) -> String {
+    const SHOWN: usize = 8;
+    let mut shown: Vec<String> = names
+        .iter()
+        .zip(values)
+        .take(SHOWN)
+        .map(|(name, value)| format!("{} = {value:?}", plain(name)))
+        .collect();
+    if names.len() > SHOWN {
+        shown.push("...".into());
+    }
+    shown.join(", ")
+}

@@ -2,6 +2,29 @@
 //! the CPU.
 //!
 //! ```
+//! use couplet::{Fit, Table};
+//!
+//! # fn main() -> couplet::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # std::env::set_current_dir(&folder).unwrap();
+//! # let row = |i: u32| format!("{},{}\n", (0.1 * f64::from(i)).sin(), (0.1 * f64::from(i)).cos());
+//! # std::fs::write("ring.csv", "x,y\n".to_string() + &(0..400).map(row).collect::<String>()).unwrap();
+//! let table = Table::read("ring.csv")?;
+//! let fitted = Fit::new(&table).seed(1).steps(200).run()?;
+//! println!("{:.4} nats, {}", fitted.report.nll, fitted.report.device);
+//! let scores = fitted.flow.log_prob(&table.values)?;
+//! println!("the first row scores {:.4}", scores[0]);
+//! fitted.flow.save("ring.safetensors")?;
+//! # assert_eq!(couplet::Flow::load("ring.safetensors")?.log_prob(&table.values)?, scores);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Fit`] trains, a [`Flow`] scores and samples. Whoever wants a training loop of their own goes below them: a
+//! [`flow::FlowSpec`] says what a flow is; a [`flow::Plan`] is that spec lowered to a short list of ops; an
+//! [`executor::Executor`] runs a plan: [`cpu::CpuExecutor`] in f64 or f32, [`gpu::GpuExecutor`] on a GPU.
+//!
+//! ```
 //! use couplet::config::ModelConfig;
 //! use couplet::cpu::CpuExecutor;
 //! use couplet::executor::{AdamW, Executor, Training};
@@ -23,17 +46,12 @@
 //! flow.start(&rows, &Training { batch_size: 0, seed: 1, optimizer })?;
 //! let losses = flow.train(100)?.losses;
 //! assert!(losses[99] < losses[0]);
-//!
-//! let sample = flow.sample(7, 0..10)?;
-//! let log_prob = flow.log_prob(&sample)?;
-//! assert_eq!(log_prob.len(), 10);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A [`flow::FlowSpec`] says what a flow is; a [`flow::Plan`] is that spec lowered to a short list of ops; an
-//! [`executor::Executor`] runs a plan: [`cpu::CpuExecutor`] in f64 or f32, [`gpu::GpuExecutor`] on a GPU. [`train`] holds
-//! the training loop, [`checkpoint`] what it goes on from, [`model`] the model file, [`data`] tables and targets.
+//! [`fit`] makes tables ready and chooses devices, [`train`] holds the training loop, [`checkpoint`] what it goes on from,
+//! [`model`] the model file, [`data`] tables and targets.
 
 #![forbid(unsafe_code)]
 
@@ -58,5 +76,12 @@ pub mod train;
 #[cfg(test)]
 mod twins;
 
+pub use data::Table;
 pub use error::{Error, Result};
+pub use fit::{Fit, Fitted, Flow};
 pub use matrix::Matrix;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

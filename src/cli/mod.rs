@@ -12,7 +12,6 @@ mod checkpoints;
 mod devices;
 #[cfg(test)]
 mod disk_faults;
-mod divergence;
 mod guard;
 mod info;
 mod interrupt;

@@ -1,8 +1,7 @@
-use std::fmt::Debug;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, plain};
+use crate::error::Error;
 use crate::files::OutputFile;
 
 use super::guard::is_dash;
@@ -121,21 +120,6 @@ pub fn csv_field(text: &str) -> String {
     } else {
         text.to_owned()
     }
-}
-
-/// The numbers of a row with the names of their columns, as far as a message has room.
-pub fn described(names: &[String], values: impl Iterator<Item = impl Debug>) -> String {
-    const SHOWN: usize = 8;
-    let mut shown: Vec<String> = names
-        .iter()
-        .zip(values)
-        .take(SHOWN)
-        .map(|(name, value)| format!("{} = {value:?}", plain(name)))
-        .collect();
-    if names.len() > SHOWN {
-        shown.push("...".into());
-    }
-    shown.join(", ")
 }
 
 /// A number rounded to so many decimal places, negative for tens, and to nothing where that is finer than f64 is.

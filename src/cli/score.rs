@@ -5,13 +5,13 @@ use std::sync::mpsc::Receiver;
 use serde_json::json;
 
 use crate::data::{TableOptions, TableReader, write_npy};
-use crate::error::Error;
+use crate::error::{Error, described};
 use crate::fit::{Device, DeviceChoice, Work, Wrap};
 use crate::matrix::Matrix;
 use crate::model::Model;
 
 use super::guard::Guard;
-use super::output::{Format, Sink, described};
+use super::output::{Format, Sink};
 use super::{FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, tell};
 
 #[derive(clap::Args)]

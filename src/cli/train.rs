@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cpu::CpuExecutor;
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::fit::{Device, Work, Wrap};
+use crate::fit::{self, Device, Work, Wrap};
 use crate::matrix::Matrix;
 use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
@@ -15,7 +15,7 @@ use super::output::print;
 use super::resolve::Run;
 use super::screen::{Log, Screen};
 use super::train_args::TrainArgs;
-use super::{DISAGREE, Failure, INTERRUPTED, Result, divergence, interrupt, tell};
+use super::{DISAGREE, Failure, INTERRUPTED, Result, interrupt, tell};
 
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let checkpoints = Plans::new(args)?;
@@ -84,7 +84,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let ended_early = match &outcome.ending {
         Ending::Done | Ending::Patience => None,
         Ending::Diverged(divergence) => {
-            let message = divergence::explain(&run, &plan, divergence);
+            let message = fit::explain(&run.fit, &plan, divergence);
             Some(("diverged", Error::Diverged(message).into()))
         }
         Ending::Interrupted => {

@@ -11,7 +11,7 @@ mod target;
 
 use std::path::Path;
 
-use crate::error::{Error, Result, list};
+use crate::error::{Error, Result, column_place, list};
 use crate::matrix::Matrix;
 
 pub use csv::write_csv_rows;
@@ -29,6 +29,48 @@ pub struct Table {
     /// Whether the names come from the file.
     pub named: bool,
     pub values: Matrix<f64>,
+}
+
+impl Table {
+    /// A table of these columns.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there are not as many names as columns, two of the same name, or a number that is not finite, with
+    /// its place.
+    pub fn new(
+        columns: impl IntoIterator<Item = impl Into<String>>,
+        values: Matrix<f64>,
+    ) -> Result<Self> {
+        let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
+        if columns.len() != values.columns() {
+            return Err(Error::Data(format!(
+                "{} names for a table of {} columns",
+                columns.len(),
+                values.columns()
+            )));
+        }
+        let again = |j: &usize| columns[..*j].contains(&columns[*j]);
+        if let Some(j) = (0..columns.len()).find(again) {
+            return Err(Error::Data(format!(
+                "{} has the name of another",
+                column_place(j, &columns)
+            )));
+        }
+        check_finite(&values, &columns)?;
+        Ok(Table {
+            columns,
+            named: true,
+            values,
+        })
+    }
+
+    /// Reads a table as the command line does: CSV or NPY, whichever the file's content says it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Data`] with file, row and column. [`read_table`] takes options.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        read_table(path.as_ref(), &TableOptions::default())
+    }
 }
 
 /// How a table is read.
@@ -73,6 +115,20 @@ impl TableOptions {
         }
         Ok(kept)
     }
+}
+
+/// Refuses rows with a number that is not finite.
+pub(crate) fn check_finite(rows: &Matrix<f64>, names: &[String]) -> Result<()> {
+    let Some(place) = rows.values().iter().position(|value| !value.is_finite()) else {
+        return Ok(());
+    };
+    let (column, row) = (place / rows.rows(), place % rows.rows());
+    Err(Error::Data(format!(
+        "row {}, {}: {} is not a finite number",
+        row + 1,
+        column_place(column, names),
+        rows.get(row, column)
+    )))
 }
 
 /// The names that columns without names are given.

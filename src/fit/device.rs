@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::executor::{DeviceFailure, Executor, Recovering};
 use crate::flow::Plan;
 use crate::gpu::{self, Adapter, GpuExecutor, GpuPath, adapters};
+use crate::matrix::Matrix;
 use crate::memory;
 
 /// Which device is wanted.
@@ -76,6 +77,7 @@ const NO_DRIVER: &str = "no GPU driver was found. Install the driver of your GPU
     brings llvmpipe, a software adapter for trying things out. Or take --device cpu";
 
 /// Where the work will run.
+#[derive(Clone)]
 pub struct Device {
     place: Place,
     /// Whether nobody asked for this GPU: where it will not do, the CPU will.
@@ -106,6 +108,7 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(3),
 ];
 
+#[derive(Clone)]
 enum Place {
     Cpu,
     Gpu(Box<Adapter>),
@@ -199,12 +202,44 @@ impl Device {
             Place::Cpu => work.on_cpu(),
             Place::Gpu(adapter) => work.on_gpu(adapter, self.path),
         };
+        self.or_the_cpu(opened, work.tell, || work.on_cpu())
+    }
+
+    /// An executor that scores and samples, ready to do so. `tell` hears where the CPU does it instead.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_flow(
+        &self,
+        plan: &Plan,
+        parameters: &[f32],
+        tell: Tell<'_>,
+    ) -> Result<Box<dyn Executor + Send>> {
+        let on_cpu = || Ok(Box::new(open_cpu(plan, parameters, None)?) as Box<dyn Executor + Send>);
+        let Place::Gpu(adapter) = &self.place else {
+            return on_cpu();
+        };
+        let on_gpu = || {
+            let mut executor = open_gpu(adapter, self.path, plan, parameters, None)?;
+            executor.log_prob(&Matrix::zeros(1, plan.dims()))?;
+            Ok(Box::new(executor) as Box<dyn Executor + Send>)
+        };
+        self.or_the_cpu(on_gpu(), tell, on_cpu)
+    }
+
+    /// What came of opening it; or, where the CPU may do instead, what comes of that.
+    fn or_the_cpu<T>(
+        &self,
+        opened: Result<T>,
+        tell: Tell<'_>,
+        on_cpu: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         match opened {
             Err(error @ (Error::NoGpu(_) | Error::GpuLimit(_) | Error::Gpu(_)))
                 if self.may_fall_back =>
             {
-                (work.tell)(&format!("note: {error}; using the CPU"));
-                work.on_cpu()
+                tell(&format!("note: {error}; using the CPU"));
+                on_cpu()
             }
             result => result,
         }
@@ -261,37 +296,58 @@ impl Device {
 
 impl Work<'_> {
     fn on_gpu(&self, adapter: &Adapter, path: GpuPath) -> Result<Box<dyn Executor>> {
-        // A software adapter's memory is the machine's; of a GPU's nobody says how much there is before it is taken.
-        if adapter.is_software() {
-            self.check_memory(gpu::memory(adapter, &self.plan, self.training)?)?;
-        }
-        let mut executor = GpuExecutor::new(adapter, self.plan.clone(), &self.parameters)?;
-        executor.set_path(path);
+        let (plan, parameters) = (&self.plan, &self.parameters);
+        let executor = open_gpu(adapter, path, plan, parameters, self.training)?;
         self.ready(Box::new(executor))
     }
 
     fn on_cpu(&self) -> Result<Box<dyn Executor>> {
-        self.check_memory(cpu::memory::<f32>(&self.plan, self.training))?;
-        let executor = CpuExecutor::<f32>::new(self.plan.clone(), &self.parameters);
+        let executor = open_cpu(&self.plan, &self.parameters, self.training)?;
         self.ready(Box::new(executor))
-    }
-
-    /// Refuses what takes more bytes than this machine has.
-    fn check_memory(&self, bytes: u64) -> Result<()> {
-        let Some(shortfall) = memory::shortfall(bytes) else {
-            return Ok(());
-        };
-        Err(Error::Spec(format!(
-            "this flow ({}, {} parameters) {shortfall}; lower hidden, layers, or the number of rows",
-            self.plan.spec,
-            self.plan.layout.len()
-        )))
     }
 
     fn ready(&self, executor: Box<dyn Executor>) -> Result<Box<dyn Executor>> {
         let mut executor = (self.wrap)(executor);
         (self.prepare)(executor.as_mut())?;
         Ok(executor)
+    }
+}
+
+/// `training` has the rows to train on, and those of a batch.
+fn open_gpu(
+    adapter: &Adapter,
+    path: GpuPath,
+    plan: &Plan,
+    parameters: &[f32],
+    training: Option<(usize, usize)>,
+) -> Result<GpuExecutor> {
+    // A software adapter's memory is the machine's; of a GPU's nobody says how much there is before it is taken.
+    if adapter.is_software() {
+        check_memory(plan, gpu::memory(adapter, plan, training)?)?;
+    }
+    let mut executor = GpuExecutor::new(adapter, plan.clone(), parameters)?;
+    executor.set_path(path);
+    Ok(executor)
+}
+
+fn open_cpu(
+    plan: &Plan,
+    parameters: &[f32],
+    training: Option<(usize, usize)>,
+) -> Result<CpuExecutor<f32>> {
+    check_memory(plan, cpu::memory::<f32>(plan, training))?;
+    Ok(CpuExecutor::new(plan.clone(), parameters))
+}
+
+/// Refuses what takes more bytes than this machine has.
+fn check_memory(plan: &Plan, bytes: u64) -> Result<()> {
+    match memory::shortfall(bytes) {
+        None => Ok(()),
+        Some(shortfall) => Err(Error::Spec(format!(
+            "this flow ({}, {} parameters) {shortfall}; lower hidden, layers, or the number of rows",
+            plan.spec,
+            plan.layout.len()
+        ))),
     }
 }
 

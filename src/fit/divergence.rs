@@ -1,13 +1,13 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
+use crate::error::described;
 use crate::executor::{Batches, Fault};
 use crate::flow::Plan;
 use crate::train::Divergence;
 
-use super::output::described;
-use super::resolve::Run;
+use super::Prepared;
 
 /// What is to be said of a run that diverged: which step, what did it, what to change.
-pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
+pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> String {
     let step = divergence.step;
     let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
     let mut few_rows = false;
@@ -21,15 +21,15 @@ pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
         }) {
             message += &format!(
                 "It is the update itself that made numbers of {} overflow, with learning_rate {:e} and weight_decay {:e}. ",
-                tensor.name, run.fit.config.train.learning_rate, run.fit.config.train.weight_decay
+                tensor.name, fit.config.train.learning_rate, fit.config.train.weight_decay
             );
         }
     } else {
-        let train = &run.fit.config.train;
-        let batches = Batches::new(run.fit.rows.rows(), train.batch_size, train.seed);
+        let train = &fit.config.train;
+        let batches = Batches::new(fit.rows.rows(), train.batch_size, train.seed);
         let batch = batches.batch(step);
-        let found = diagnose(plan, &parameters, &run.fit.rows, &batch);
-        message += &describe(run, &found, batch.rows);
+        let found = diagnose(plan, &parameters, &fit.rows, &batch);
+        message += &describe(fit, &found, batch.rows);
         few_rows = match found.cause {
             Cause::Value { rows, .. } => rows * 10 <= batch.rows as usize,
             Cause::Gradient { .. } => true,
@@ -44,13 +44,13 @@ pub fn explain(run: &Run, plan: &Plan, divergence: &Divergence) -> String {
     };
     message += &format!(
         "What to change: {}",
-        advice(run, at_once, few_rows).join("; ")
+        advice(fit, at_once, few_rows).join("; ")
     );
     message
 }
 
-fn describe(run: &Run, found: &Diagnosis, batch_rows: u32) -> String {
-    let row = row(run, found.row);
+fn describe(fit: &Prepared, found: &Diagnosis, batch_rows: u32) -> String {
+    let row = row(fit, found.row);
     let layer = match found.layer {
         Some(layer) => format!("in layer {layer}"),
         None => "in the base density".into(),
@@ -83,25 +83,22 @@ fn describe(run: &Run, found: &Diagnosis, batch_rows: u32) -> String {
 }
 
 /// A row by its number in the table, with its values.
-fn row(run: &Run, row: u32) -> String {
-    let as_seen = crate::data::take(&run.fit.rows, &[row]).map(f64::from);
-    let values = run.fit.model.preprocessing.undo(&as_seen);
+fn row(fit: &Prepared, row: u32) -> String {
+    let as_seen = crate::data::take(&fit.rows, &[row]).map(f64::from);
+    let values = fit.model.preprocessing.undo(&as_seen);
     // With the digits that the flow saw.
     let values = values.row(0).map(|x| x as f32);
-    let number = run.fit.split.training[row as usize] + 1;
-    format!(
-        "Row {number} ({})",
-        described(&run.fit.model.columns, values)
-    )
+    let number = fit.split.training[row as usize] + 1;
+    format!("Row {number} ({})", described(&fit.model.columns, values))
 }
 
 /// The safeguards that are off, the learning rate if it had a part, the row if it stands alone.
-fn advice(run: &Run, at_once: bool, few_rows: bool) -> Vec<String> {
+fn advice(fit: &Prepared, at_once: bool, few_rows: bool) -> Vec<String> {
     use crate::config::{ConditionerName, TransformName};
-    let (model, train) = (&run.fit.config.model, &run.fit.config.train);
+    let (model, train) = (&fit.config.model, &fit.config.train);
     let polynomial = model.conditioner != ConditionerName::Mlp;
     let mut advice = Vec::new();
-    if run.fit.model.preprocessing.standardize.is_none() {
+    if fit.model.preprocessing.standardize.is_none() {
         advice.push("set standardize = true under [data]".into());
     }
     if polynomial && model.input_bound == 0.0 {

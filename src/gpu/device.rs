@@ -17,6 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const MOST_READ: usize = 1 << 24;
 
 /// A WebGPU adapter: a GPU as one of the machine's drivers offers it.
+#[derive(Clone)]
 pub struct Adapter {
     adapter: wgpu::Adapter,
     pub info: wgpu::AdapterInfo,

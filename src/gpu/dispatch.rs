@@ -1,4 +1,4 @@
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Triangular};
@@ -49,7 +49,7 @@ impl Grid {
 /// A kernel with its buffers bound, ready to be recorded any number of times.
 pub struct Dispatch {
     pub kernel: Kernel,
-    pipeline: Rc<Pipeline>,
+    pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
     grid: Grid,
     /// What it is given to read and to write, each buffer once.

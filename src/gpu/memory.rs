@@ -7,11 +7,11 @@ use super::kernels::UNIFORM_PARAMETERS;
 use super::session::LOSSES;
 use super::sizes::Sizes;
 
-/// Bytes that a [`GpuExecutor`] on this adapter takes of its memory, about, one kernel an op; fused, it takes less. `training`
+/// Bytes that a [`GpuExecutor`](super::GpuExecutor) on this adapter takes of its memory, about, one kernel an op; fused, it takes less. `training`
 /// has the rows to train on and the batch size.
 ///
 /// # Errors
-/// [`Error::GpuLimit`] where the flow does not fit the device's limits.
+/// [`Error::GpuLimit`](crate::Error::GpuLimit) where the flow does not fit the device's limits.
 pub fn memory(adapter: &Adapter, plan: &Plan, training: Option<(usize, usize)>) -> Result<u64> {
     let limits = wgpu::Limits::default();
     let is_software = adapter.is_software();

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
@@ -21,7 +21,7 @@ pub struct Pipeline {
 pub struct Pipelines {
     /// Group 0 of every kernel: the step record.
     pub step: wgpu::BindGroupLayout,
-    compiled: RefCell<HashMap<Kernel, Rc<Pipeline>>>,
+    compiled: RefCell<HashMap<Kernel, Arc<Pipeline>>>,
 }
 
 impl Pipelines {
@@ -49,11 +49,11 @@ impl Pipelines {
     ///
     /// # Errors
     /// [`Error::Gpu`] with the compiler's message, at file and line.
-    pub fn get(&self, gpu: &Gpu, kernel: Kernel) -> Result<Rc<Pipeline>> {
+    pub fn get(&self, gpu: &Gpu, kernel: Kernel) -> Result<Arc<Pipeline>> {
         if let Some(pipeline) = self.compiled.borrow().get(&kernel) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Rc::new(self.compile(gpu, kernel)?);
+        let pipeline = Arc::new(self.compile(gpu, kernel)?);
         self.compiled.borrow_mut().insert(kernel, pipeline.clone());
         Ok(pipeline)
     }

@@ -1,0 +1,162 @@
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::data::check_finite;
+use crate::error::{Error, Result};
+use crate::executor::Executor;
+use crate::flow::FlowSpec;
+use crate::matrix::Matrix;
+use crate::model::Model;
+
+use super::{Device, DeviceChoice};
+
+/// A trained flow: a density over the columns of a table, in the units of the table. Several threads may use it at once.
+///
+/// Rows are rows of a [`Matrix`], one column a column of the table, in the order of [`Flow::columns`]. Numbers are computed in
+/// f32, so that log-densities are known to some 1e-5 nats.
+pub struct Flow {
+    model: Model,
+    executor: Mutex<Box<dyn Executor + Send>>,
+}
+
+impl Flow {
+    /// A flow on the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] where the flow cannot be, or memory does not hold it.
+    pub fn new(model: Model) -> Result<Self> {
+        Self::on(model, &Device::cpu())
+    }
+
+    /// A flow on a device.
+    ///
+    /// # Errors
+    /// As [`Flow::new`]; [`Error::NoGpu`], [`Error::GpuLimit`] and [`Error::Gpu`] where the device will not do, and nothing else
+    /// may do instead.
+    pub(super) fn on(model: Model, device: &Device) -> Result<Self> {
+        let plan = model.plan()?;
+        if model.parameters.len() != plan.layout.len() {
+            return Err(Error::Model(format!(
+                "{} parameters where the model's spec has {}",
+                model.parameters.len(),
+                plan.layout.len()
+            )));
+        }
+        let executor = device.open_flow(&plan, &model.parameters, &|_| {})?;
+        Ok(Flow {
+            model,
+            executor: Mutex::new(executor),
+        })
+    }
+
+    /// Reads a model file, for the CPU.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::new(Model::load(path.as_ref())?)
+    }
+
+    /// The same on another device.
+    ///
+    /// # Errors
+    /// As [`Device::choose`], and those of opening the device.
+    pub fn moved_to(self, choice: &DeviceChoice) -> Result<Self> {
+        Self::on(self.model, &Device::choose(choice, &|_| {})?)
+    }
+
+    /// Writes the model file; whoever reads the path finds the old file or the new one, whole.
+    ///
+    /// # Errors
+    /// As [`Model::save`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.model.save(path.as_ref())
+    }
+
+    /// What the flow is made of.
+    pub fn spec(&self) -> &FlowSpec {
+        &self.model.spec
+    }
+
+    /// The names of the columns.
+    pub fn columns(&self) -> &[String] {
+        &self.model.columns
+    }
+
+    /// What a model file holds.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The device, for people.
+    pub fn device(&self) -> String {
+        self.executor().describe()
+    }
+
+    /// The log-density of each row, in nats and in the units of the table: log p(x) = log p(z) + log |det dz/dx|. Where f32
+    /// numbers overflow it is minus infinity.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for rows of another width, or a number that is not finite, with its place; [`Error::Gpu`].
+    pub fn log_prob(&self, x: &Matrix<f64>) -> Result<Vec<f64>> {
+        self.check(x)?;
+        let seen = self.model.preprocessing.apply(x);
+        let mut log_prob = self.executor().log_prob(&seen)?;
+        let log_det = self.model.preprocessing.log_det(&seen);
+        for (log_prob, log_det) in log_prob.iter_mut().zip(log_det) {
+            *log_prob += log_det;
+        }
+        Ok(log_prob)
+    }
+
+    /// Rows drawn from the density: row i depends on the seed and on i alone.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for more rows than memory holds; [`Error::Gpu`].
+    pub fn sample(&self, rows: Range<u64>, seed: u64) -> Result<Matrix<f64>> {
+        let sample = self.executor().sample(seed, rows)?;
+        Ok(self.model.preprocessing.undo(&sample))
+    }
+
+    /// The latent z of each row, and log |det dz/dx|: the density of z is the flow's base density.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob`].
+    pub fn forward(&self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
+        self.check(x)?;
+        let seen = self.model.preprocessing.apply(x);
+        let (z, mut log_det) = self.executor().forward(&seen)?;
+        let of_preprocessing = self.model.preprocessing.log_det(&seen);
+        for (sum, log_det) in log_det.iter_mut().zip(of_preprocessing) {
+            *sum += log_det;
+        }
+        Ok((z, log_det))
+    }
+
+    /// The rows that latents come from.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob`].
+    pub fn inverse(&self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
+        self.check(z)?;
+        let seen = self.executor().inverse(z)?;
+        Ok(self.model.preprocessing.undo(&seen))
+    }
+
+    fn check(&self, rows: &Matrix<f64>) -> Result<()> {
+        let dims = self.model.spec.dims;
+        if rows.columns() != dims {
+            return Err(Error::Data(format!(
+                "rows of {} columns for a flow over {dims}",
+                rows.columns()
+            )));
+        }
+        check_finite(rows, &self.model.columns)
+    }
+
+    fn executor(&self) -> MutexGuard<'_, Box<dyn Executor + Send>> {
+        // It has parameters alone to lose, and no call changes them.
+        self.executor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
