@@ -71,7 +71,7 @@ fn ops(criterion: &mut Criterion) {
         let spec = spec(2, 1, &[width, width], Activation::Relu);
         step(&mut group, format!("linear {width}x{width}"), &spec, ROWS);
     }
-    for activation in [Activation::Tanh, Activation::Relu, Activation::Silu] {
+    for activation in Activation::ALL {
         let spec = spec(2, 4, &[128], activation);
         step(&mut group, format!("{activation:?}, 4x128"), &spec, ROWS);
     }

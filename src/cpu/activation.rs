@@ -6,8 +6,8 @@ use super::lanes::Column;
 use super::real::Real;
 use super::vector::{Vector, load, store, vectors};
 
-/// Replaces each number by its activation; `saved`, where there is one, keeps what the slope needs beside the output: the
-/// sigmoid, for silu. Twins: `activate` in `shaders/shared/activation_*.wgsl`.
+/// Replaces each number by its activation; `saved`, where there is one, takes the slope where it does
+/// not follow from the output. Twins: `activate` in `shaders/shared/activation_*.wgsl`.
 #[inline(always)]
 pub fn activate<S: Simd, T: Real>(
     simd: S,
@@ -35,12 +35,14 @@ pub fn activate<S: Simd, T: Real>(
             |x| x * x.sigmoid(),
         ),
         (Activation::Silu, Some(saved)) => {
+            let one = Vector::splat(simd, T::one());
             for (column, saved) in output.iter_mut().zip(saved) {
                 for n in vectors::<S, T>() {
                     let x = load(simd, column, n);
                     let sigmoid = x.sigmoid();
-                    store(sigmoid, saved, n);
-                    store(x * sigmoid, column, n);
+                    let y = x * sigmoid;
+                    store(y.mul_add(one - sigmoid, sigmoid), saved, n);
+                    store(y, column, n);
                 }
             }
         }
@@ -60,8 +62,8 @@ fn apply<S: Simd, T: Real>(
     }
 }
 
-/// Multiplies each gradient by the activation's slope, from the output and from what [`activate`] saved. Twins: `slope` in
-/// `shaders/shared/activation_*.wgsl`, where silu's comes from its input.
+/// Multiplies each gradient by the activation's slope, from the output, or as [`activate`] saved it. Twins: `slope` in
+/// `shaders/shared/activation_*.wgsl`, where silu's comes from what went in.
 #[inline(always)]
 pub fn slope<S: Simd, T: Real>(
     simd: S,
@@ -77,10 +79,7 @@ pub fn slope<S: Simd, T: Real>(
             let product = match activation {
                 Activation::Tanh => g * (one - y * y),
                 Activation::Relu => g.only_where_positive(y),
-                Activation::Silu => {
-                    let sigmoid = load(simd, saved, n);
-                    g * y.mul_add(one - sigmoid, sigmoid)
-                }
+                Activation::Silu => g * load(simd, saved, n),
             };
             store(product, gradient, n);
         }

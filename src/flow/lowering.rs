@@ -261,7 +261,9 @@ impl Lowering<'_> {
             let output = self.buffer(outputs, &mut conditioning.slot);
             let activation = (k < hidden.len()).then_some(activation);
             let saved = match activation {
-                Some(Activation::Silu) => self.buffer(outputs, &mut conditioning.slot),
+                Some(activation) if !activation.is_enough_for_slope() => {
+                    self.buffer(outputs, &mut conditioning.slot)
+                }
                 _ => output,
             };
             conditioning.ops.push(Op::Linear(Linear {

@@ -123,6 +123,20 @@ pub enum Activation {
     Silu,
 }
 
+impl Activation {
+    /// Every activation.
+    pub const ALL: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Silu];
+
+    /// Whether its slope follows from its output alone. Where it does not, something is saved beside the output on the way
+    /// forward: the slope itself, or what it follows from.
+    pub fn is_enough_for_slope(self) -> bool {
+        match self {
+            Activation::Tanh | Activation::Relu => true,
+            Activation::Silu => false,
+        }
+    }
+}
+
 /// The density of the latent `z`: independent dimensions, standard or with a trained location and spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Base {

@@ -415,15 +415,9 @@ pub const BASIS_SLOPES: File = file!("shared/basis_slopes.wgsl");
 impl Kernel {
     /// Every kernel in every variant, for tests that must see them all.
     pub fn all() -> Vec<Kernel> {
-        use Activation::{Relu, Silu, Tanh};
-        let activations = [None, Some(Tanh), Some(Relu), Some(Silu)];
-        let intos = [
-            Into::Add,
-            Into::Write,
-            Into::Through(Tanh),
-            Into::Through(Relu),
-            Into::Through(Silu),
-        ];
+        let activations = || Activation::ALL.map(Some).into_iter().chain([None]);
+        let through = Activation::ALL.map(Into::Through);
+        let intos = || [Into::Add, Into::Write].into_iter().chain(through);
         let mut all = vec![
             Kernel::GatherRows,
             Kernel::LinearBackwardWeights(WeightForm::Tiled),
@@ -453,8 +447,8 @@ impl Kernel {
             ]);
         }
         for form in [Form::Tiled, Form::Narrow, Form::NarrowUniform] {
-            all.extend(activations.map(|activation| Kernel::LinearForward(activation, form)));
-            all.extend(intos.map(|into| Kernel::LinearBackwardInput(into, form)));
+            all.extend(activations().map(|activation| Kernel::LinearForward(activation, form)));
+            all.extend(intos().map(|into| Kernel::LinearBackwardInput(into, form)));
         }
         for family in [Family::Hermite, Family::Legendre] {
             all.extend([Kernel::BasisForward(family), Kernel::BasisBackward(family)]);
@@ -518,9 +512,9 @@ impl Kernel {
             Kernel::LinearForward(activation, form) => {
                 let mut files = activation_files(activation);
                 files.extend([
-                    match activation {
-                        Some(Activation::Silu) => file!("shared/save_pre.wgsl"),
-                        _ => file!("shared/save_nothing.wgsl"),
+                    match saves_input(activation) {
+                        true => file!("shared/save_pre.wgsl"),
+                        false => file!("shared/save_nothing.wgsl"),
                     },
                     parameter_file(form),
                     AT,
@@ -668,17 +662,15 @@ impl Kernel {
         Cow::Borrowed(match self {
             Kernel::Fused(shape) => return Cow::Owned(shape.bindings()),
             Kernel::GatherRows => &[(0, Uniform), (1, Read), (2, Write), (3, Write)],
-            Kernel::LinearForward(activation, form) => match (activation, form) {
-                (Some(Activation::Silu), Form::NarrowUniform) => &[
+            Kernel::LinearForward(activation, form) => match (saves_input(activation), form) {
+                (true, Form::NarrowUniform) => &[
                     (0, Uniform),
                     (1, Uniform),
                     (2, Read),
                     (4, Write),
                     (5, Write),
                 ],
-                (Some(Activation::Silu), _) => {
-                    &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)]
-                }
+                (true, _) => &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)],
                 (_, Form::NarrowUniform) => &[(0, Uniform), (1, Uniform), (2, Read), (4, Write)],
                 _ => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
             },
@@ -769,6 +761,11 @@ impl Kernel {
         }
         Source::compose(&prelude, &self.files())
     }
+}
+
+/// Whether what goes into an activation is saved for its slope.
+pub fn saves_input(activation: Option<Activation>) -> bool {
+    activation.is_some_and(|activation| !activation.is_enough_for_slope())
 }
 
 pub fn activation_files(activation: Option<Activation>) -> Vec<File> {

@@ -46,7 +46,7 @@ fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> L
         transposed: false,
         activation,
         saved: match activation {
-            Some(Activation::Silu) => 2,
+            Some(activation) if !activation.is_enough_for_slope() => 2,
             _ => 1,
         },
         input_gradient: InputGradient::Add,
@@ -65,14 +65,13 @@ fn forms(parameters: usize) -> Vec<Form> {
 fn linear_forward() {
     let bench = Bench::new();
     let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
-    let activations = [
-        None,
-        Some(Activation::Tanh),
-        Some(Activation::Relu),
-        Some(Activation::Silu),
-    ];
+    let activations: Vec<_> = Activation::ALL
+        .map(Some)
+        .into_iter()
+        .chain([None])
+        .collect();
     for (k, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
-        let activated = linear_op(inputs, outputs, activations[k % 4]);
+        let activated = linear_op(inputs, outputs, activations[k % activations.len()]);
         for op in [activated, coefficients(linear_op(inputs, outputs, None))] {
             let activation = op.activation;
             let values = numbers(op.bias.end, 1);
@@ -127,16 +126,15 @@ fn linear_forward() {
 fn linear_backward() {
     let bench = Bench::new();
     let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
-    let activations = [
-        None,
-        Some(Activation::Tanh),
-        Some(Activation::Relu),
-        Some(Activation::Silu),
-    ];
+    let activations: Vec<_> = Activation::ALL
+        .map(Some)
+        .into_iter()
+        .chain([None])
+        .collect();
     for (k, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
         let mut op = linear_op(inputs, outputs, None);
         // What the input's own activation saved: the input itself will do.
-        op.input_gradient = match activations[k % 4] {
+        op.input_gradient = match activations[k % activations.len()] {
             None => InputGradient::Add,
             Some(activation) => InputGradient::Through {
                 activation,
@@ -161,22 +159,19 @@ fn linear_backward() {
                     let sums = &mut expected_weights[op.weight.start..op.bias.end];
                     linear::backward_weights(Scalar, &op, &x[op.input.range()], g, sums);
                     let mut out = before.block(first)[op.input.range()].to_vec();
-                    // What went in is what the kernel saved; silu on the CPU saves more, which follows from it.
+                    // What went in is what the kernel saved; the CPU saved the slope, which follows from it.
                     let mut hidden = x[op.input.range()].to_vec();
-                    let mut sigmoids = hidden.clone();
-                    if let InputGradient::Through {
-                        activation: Activation::Silu,
-                        ..
-                    } = op.input_gradient
+                    let mut slopes = hidden.clone();
+                    if let InputGradient::Through { activation, .. } = op.input_gradient
+                        && !activation.is_enough_for_slope()
                     {
-                        let saved = Some(&mut sigmoids[..]);
-                        activate(Scalar, Activation::Silu, &mut hidden, saved);
+                        activate(Scalar, activation, &mut hidden, Some(&mut slopes));
                     }
                     let into = match op.input_gradient {
                         InputGradient::Through { activation, .. } => linear::Into::Hidden {
                             activation,
                             output: &hidden,
-                            saved: &sigmoids,
+                            saved: &slopes,
                         },
                         InputGradient::Write => linear::Into::Write,
                         _ => linear::Into::Add,
@@ -273,7 +268,7 @@ fn activations_let_a_fault_through() {
     let bench = Bench::new();
     let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
     let (inputs, outputs, rows, wrong) = (5, 3, 61, 17);
-    for activation in [Activation::Tanh, Activation::Relu, Activation::Silu] {
+    for activation in Activation::ALL {
         let op = linear_op(inputs, outputs, Some(activation));
         let values = numbers(op.bias.end, 1);
         let input = Lanes::new(rows, inputs + 3, 2);

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use crate::flow::{Activation, Base, Family};
 
 use super::tables::{FusedLayer, FusedMap};
-use crate::gpu::kernels::{self, Access, Elementwise, GROUP};
+use crate::gpu::kernels::{self, Access, Elementwise, GROUP, saves_input};
 use crate::gpu::shader::{File, file};
 
 /// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
@@ -149,7 +149,7 @@ impl Shape {
         for (name, value) in [
             (
                 "SAVES_PRE",
-                self.pass == Pass::Evaluate && self.activation == Some(Activation::Silu),
+                self.pass == Pass::Evaluate && saves_input(self.activation),
             ),
             ("BASE_TRAINED", self.base.trained),
         ] {
@@ -160,7 +160,6 @@ impl Shape {
 
     /// Shapes of every kind, for tests that must see them all.
     pub fn examples() -> impl Iterator<Item = Shape> {
-        use Activation::{Relu, Silu, Tanh};
         use Elementwise::{Additive, Affine, Spline};
         let base = Base::ALL[0];
         let example = Shape {
@@ -182,10 +181,13 @@ impl Shape {
             base,
         };
         let transforms = [Affine, Additive, Spline];
-        let networks = [None, Some(Tanh), Some(Relu), Some(Silu)].map(|activation| Shape {
-            activation,
-            ..example
-        });
+        let activations = Activation::ALL.map(Some).into_iter().chain([None]);
+        let networks: Vec<Shape> = activations
+            .map(|activation| Shape {
+                activation,
+                ..example
+            })
+            .collect();
         let polynomials = [Family::Hermite, Family::Legendre].map(|family| Shape {
             family: Some(family),
             ..example
@@ -193,7 +195,7 @@ impl Shape {
         let mut all = Vec::new();
         for pass in [Pass::Evaluate, Pass::Forward, Pass::Inverse] {
             for transform in transforms {
-                all.extend(networks.map(|shape| Shape {
+                all.extend(networks.iter().map(|&shape| Shape {
                     pass,
                     transform,
                     ..shape
