@@ -112,7 +112,7 @@ section! {
         /// Widths of the network's hidden layers, for instance 64,64.
         hidden: (Vec<usize>) = vec![32], [value_name = "WIDTHS", value_delimiter = ','];
         /// Activation of the hidden layers.
-        activation: (Activation) = Activation::Tanh, [value_name = "tanh|relu|silu", value_parser = name::<Activation>];
+        activation: (Activation) = Activation::Tanh, [value_name = "tanh|relu|silu|gelu", value_parser = name::<Activation>];
         /// One network for the scales and another for the shifts; otherwise one for both.
         separate: (bool) = true, [value_name = "true|false", hide_possible_values = true];
         /// Polynomials: the highest degree in each dimension.

@@ -121,18 +121,26 @@ pub enum Activation {
     Tanh,
     Relu,
     Silu,
+    /// The Gaussian error linear unit ([Hendrycks and Gimpel 2016](https://arxiv.org/abs/1606.08415)), in its tanh form:
+    /// x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)).
+    Gelu,
 }
 
 impl Activation {
     /// Every activation.
-    pub const ALL: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Silu];
+    pub const ALL: [Activation; 4] = [
+        Activation::Tanh,
+        Activation::Relu,
+        Activation::Silu,
+        Activation::Gelu,
+    ];
 
     /// Whether its slope follows from its output alone. Where it does not, something is saved beside the output on the way
     /// forward: the slope itself, or what it follows from.
     pub fn is_enough_for_slope(self) -> bool {
         match self {
             Activation::Tanh | Activation::Relu => true,
-            Activation::Silu => false,
+            Activation::Silu | Activation::Gelu => false,
         }
     }
 }

@@ -774,6 +774,7 @@ pub fn activation_files(activation: Option<Activation>) -> Vec<File> {
         Some(Activation::Tanh) => file!("shared/activation_tanh.wgsl"),
         Some(Activation::Relu) => file!("shared/activation_relu.wgsl"),
         Some(Activation::Silu) => file!("shared/activation_silu.wgsl"),
+        Some(Activation::Gelu) => file!("shared/activation_gelu.wgsl"),
     };
     vec![NUMBERS, file]
 }

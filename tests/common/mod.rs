@@ -37,7 +37,7 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
     let affine = Transform::Affine { scale_bound: 0.0 };
     let bounded = Transform::Affine { scale_bound: 1.5 };
     let spline = |bins, bound| Transform::Spline { bins, bound };
-    use Activation::{Relu, Silu, Tanh};
+    use Activation::{Gelu, Relu, Silu, Tanh};
     const NORMAL: Base = Base::new(Density::Normal, false);
     const TRAINED_NORMAL: Base = Base::new(Density::Normal, true);
     const LOGISTIC: Base = Base::new(Density::Logistic, false);
@@ -62,6 +62,10 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
         (
             "silu, shared",
             flow(7, 2, affine, mlp(&[17], Silu, false), NORMAL),
+        ),
+        (
+            "gelu",
+            flow(4, 3, bounded, mlp(&[11, 6], Gelu, false), TRAINED_NORMAL),
         ),
         (
             "additive",
