@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
-use crate::error::{Error, Result, told};
+use crate::error::{Error, Result, plain, told};
 use crate::files::{read_at_most, write_whole};
 use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan};
 use crate::preprocessing::Preprocessing;
@@ -288,7 +288,8 @@ fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> R
         .find(|name| layout.tensor(name).is_none())
     {
         return bad(format!(
-            "tensor {name} has no place in this flow; check layers, transform, mixing, conditioner, separate and base"
+            "tensor {} has no place in this flow; check layers, transform, mixing, conditioner, separate and base",
+            plain(name)
         ));
     }
     let mut parameters = Vec::with_capacity(layout.len());

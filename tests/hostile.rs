@@ -150,6 +150,32 @@ fn hostile_headers_of_arrays() {
     read(2, &"{".repeat(1 << 20), "10000");
 }
 
+/// A model's tensor, and its metadata, with names that would move a terminal's cursor.
+#[test]
+fn names_in_a_model_do_not_reach_the_terminal_raw() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seeds");
+    let good = fs::read(seeds.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&good[8..8 + length]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    for (from, to, part) in [
+        ("\"layers.0", "\"layers\\u001b[2J0", "layers\\u{1b}[2J0"),
+        ("spline", "\\\\u001b[2J", "\\u{1b}[2J"),
+    ] {
+        let mut header = header.replacen(from, to, 1).into_bytes();
+        assert_ne!(header.len(), length, "{from}");
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header);
+        bytes.extend(&good[8 + length..]);
+        fs::write(&path, bytes).unwrap();
+        let error = couplet::model::Model::load(&path).unwrap_err();
+        check_message(&error);
+        assert!(error.to_string().contains(part), "{part}: {error}");
+    }
+}
+
 /// The most memory that this process has had, where the system says.
 fn most_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
