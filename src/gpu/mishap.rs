@@ -139,7 +139,7 @@ mod tests {
     fn a_mishap_at_any_call_changes_nothing() {
         let every = std::env::var("COUPLET_EVERY").ok();
         let every: Option<usize> = every.map(|every| every.parse().unwrap());
-        for (path, many) in [(GpuPath::Fused, 13), (GpuPath::Staged, 53)] {
+        for (path, many) in [(GpuPath::Fused, 29), (GpuPath::Staged, 131)] {
             let (expected, _) = run(path);
             let expected = expected.unwrap();
             for mishap in Mishap::ALL {
