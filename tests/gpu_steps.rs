@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use common::{
-    assert_close, coarseness, flows, guarded_training, relative_l2, rows, take, training,
+    assert_close, coarseness, flow, flows, guarded_training, relative_l2, rows, take, training,
     training_rows,
 };
 use couplet::cpu::CpuExecutor;
@@ -133,7 +133,7 @@ fn training_follows_the_cpu() {
 /// With a clock or without one, and with the batch in one piece or in many.
 #[test]
 fn a_timed_step_is_a_step() {
-    let (_, spec) = flows().swap_remove(0);
+    let spec = flow("reference experiment");
     let plan = Plan::new(&spec).unwrap();
     let parameters = common::parameters(&plan);
     let data = training_rows(6001, spec.dims, 5);
@@ -201,7 +201,7 @@ fn scores_and_samples_match_the_cpu() {
 /// A run again gives the same bits, however the steps are cut into calls.
 #[test]
 fn a_rerun_gives_the_same_bits() {
-    let (_, spec) = flows().remove(2);
+    let spec = flow("odd D, shared, two hidden, relu");
     let run = |path: GpuPath, cuts: &[usize]| {
         let (mut gpu, _) = pair(&spec, path);
         gpu.start(&training_rows(1000, spec.dims, 5), &training(300))
@@ -221,7 +221,7 @@ fn a_rerun_gives_the_same_bits() {
 /// Rows that do not fit the buffers at once go through in runs; scoring more rows than one run holds.
 #[test]
 fn long_tables_go_through_in_runs() {
-    let (_, spec) = flows().remove(1);
+    let spec = flow("two columns");
     for path in [GpuPath::Staged, GpuPath::Fused] {
         let (mut gpu, mut cpu) = pair(&spec, path);
         let x = rows(40_000, spec.dims, 6);
@@ -248,7 +248,8 @@ fn a_batch_that_does_not_fit_goes_through_in_runs() {
         let gpu = GpuExecutor::with_limits(&adapter(), plan.clone(), &parameters, limits.clone());
         (gpu, CpuExecutor::<f64>::new(plan, &parameters))
     };
-    let (name, spec) = flows().remove(3);
+    let name = "silu, separate, bounded";
+    let spec = flow(name);
     let (gpu, mut cpu) = executor(&spec);
     let mut gpu = gpu.unwrap();
     let data = training_rows(6001, spec.dims, 5);
@@ -265,7 +266,7 @@ fn a_batch_that_does_not_fit_goes_through_in_runs() {
     }
 
     // Parameters that cannot be bound are refused, with the limit and what to lower.
-    let (_, large) = flows().pop().unwrap();
+    let large = flow("128 columns");
     let message = executor(&large)
         .0
         .err()
@@ -279,7 +280,7 @@ fn a_batch_that_does_not_fit_goes_through_in_runs() {
 /// A step that cannot be taken is not taken, whatever submission it is in, and the state from before goes on.
 #[test]
 fn a_step_with_a_fault_is_not_taken() {
-    let (_, spec) = flows().remove(0);
+    let spec = flow("reference experiment");
     // The row at place 7 of the third batch of ten is too far out for a normal density in f32, or for its gradient.
     for (value, fault) in [(1e25, Fault::Loss), (1e15, Fault::Gradient)] {
         let training = Training {
@@ -331,7 +332,7 @@ fn a_step_with_a_fault_is_not_taken() {
 /// An update that overflows is noticed, in the middle of a call and in its last step.
 #[test]
 fn an_update_that_overflows_is_a_fault() {
-    let (_, spec) = flows().remove(0);
+    let spec = flow("reference experiment");
     for steps in [1, 5] {
         let training = Training {
             optimizer: AdamW::new(1e38, 1e3),
@@ -359,7 +360,7 @@ fn an_update_that_overflows_is_a_fault() {
 /// On the fused path a step is four dispatches, however many layers there are.
 #[test]
 fn a_fused_step_is_four_dispatches() {
-    let (_, few) = flows().swap_remove(0);
+    let few = flow("reference experiment");
     let many = FlowSpec {
         layers: 40,
         ..few.clone()
@@ -389,7 +390,7 @@ fn what_does_not_fit_is_staged() {
             activation: couplet::flow::Activation::Relu,
             separate: false,
         },
-        ..flows().swap_remove(0).1
+        ..flow("reference experiment")
     };
     let data = training_rows(64, spec.dims, 5);
     let x = rows(64, spec.dims, 5);
@@ -438,7 +439,7 @@ fn a_device_destroyed_at_every_tenth_step_changes_nothing() {
     let begin = Instant::now();
     let data = training_rows(257, 4, 1);
     for path in [GpuPath::Staged, GpuPath::Fused] {
-        let (_, spec) = flows().swap_remove(0);
+        let spec = flow("reference experiment");
         let plan = Plan::new(&spec).unwrap();
         let parameters = common::parameters(&plan);
         let settings = Settings {

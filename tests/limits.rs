@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use command::{couplet, refused, stderr, stdout, table, well};
-use common::{flows, rows, training};
+use common::{flow, rows, training};
 use couplet::config::ModelConfig;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::Executor;
@@ -249,7 +249,6 @@ impl Watch for Silent {
 /// Mistakes of a program that uses the library are errors, on each executor.
 #[test]
 fn a_callers_mistakes_are_errors() {
-    let flow = |name| flows().into_iter().find(|(n, _)| *n == name).unwrap().1;
     let spec = flow("reference experiment");
     let plan = Plan::new(&spec).unwrap();
     let parameters = initial_parameters(&plan.layout, 1);

@@ -9,7 +9,7 @@ use crate::cpu;
 use crate::error::Error;
 use crate::executor::{Batches, Executor, KernelTime};
 use crate::fit::{Device, DeviceChoice, DeviceName, Work, Wrap, starting_parameters};
-use crate::flow::{InputGradient, Op, Plan};
+use crate::flow::{Op, Plan};
 use crate::gpu::{self, adapters};
 use crate::matrix::Matrix;
 
@@ -343,8 +343,8 @@ fn products(plan: &Plan) -> (f64, f64) {
             let once = 2.0 * op.weight.len() as f64;
             forward += once;
             let times = match op.input_gradient {
-                InputGradient::Skip => 2.0,
-                _ => 3.0,
+                None => 2.0,
+                Some(_) => 3.0,
             };
             all += times * once;
         }

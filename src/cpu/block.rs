@@ -1,11 +1,11 @@
 use pulp::{Scalar, Simd, WithSimd};
 
-use crate::flow::{Basis, BufferId, Columns, Coupling, InputGradient, Linear, Op, Plan};
+use crate::flow::{Basis, BufferId, Columns, Coupling, Linear, Op, Plan};
 
 use super::coupling::Heads;
 use super::instructions::dispatch;
 use super::lanes::{self, Column, LANES};
-use super::linear::Into;
+use super::linear::Hidden;
 use super::real::Real;
 use super::sums::Sums;
 use super::{base, basis, coupling, linear, triangular};
@@ -224,7 +224,7 @@ impl<T: Real> Block<T> {
 
     #[inline(always)]
     fn basis_backward<S: Simd>(&mut self, simd: S, plan: &Plan, op: &Basis) {
-        if op.input_gradient == InputGradient::Skip {
+        if op.input_gradient.is_none() {
             return;
         }
         let slot = |buffer: BufferId| plan.gradient_slots[buffer];
@@ -376,16 +376,13 @@ impl<T: Real> Block<T> {
             let add = self.begun;
             linear::wide_backward_weights(op, input, output_gradient, gradient, add);
         }
-        let into = match op.input_gradient {
-            InputGradient::Skip => return,
-            InputGradient::Add => Into::Add,
-            InputGradient::Write => Into::Write,
-            InputGradient::Through { activation, saved } => Into::Hidden {
-                activation,
-                output: &self.buffers[op.input.buffer][op.input.range()],
-                saved: &self.buffers[saved],
-            },
+        let Some(way) = op.input_gradient else {
+            return;
         };
+        let way = way.map(|saved| Hidden {
+            output: &self.buffers[op.input.buffer][op.input.range()],
+            saved: &self.buffers[saved],
+        });
         let input_slot = slot(op.input.buffer);
         let mut input_gradient = std::mem::take(&mut self.gradients[input_slot]);
         linear::backward_input(
@@ -394,7 +391,7 @@ impl<T: Real> Block<T> {
             parameters,
             &self.gradients[slot(op.output.buffer)][op.output.range()],
             &mut input_gradient[op.input.range()],
-            into,
+            way,
         );
         self.gradients[input_slot] = input_gradient;
     }

@@ -1,6 +1,6 @@
 use pulp::Simd;
 
-use crate::flow::{Activation, Linear};
+use crate::flow::{InputGradient, Linear};
 
 use super::activation::{activate, slope};
 use super::lanes::Column;
@@ -46,14 +46,14 @@ pub fn backward_input<S: Simd, T: Real>(
     parameters: &[T],
     output_gradient: &[Column<T>],
     input_gradient: &mut [Column<T>],
-    into: Into<'_, T>,
+    way: InputGradient<Hidden<'_, T>>,
 ) {
     let (by_output, by_input) = op.weight_strides();
     let weight = Strided {
         values: &parameters[op.weight.clone()],
         strides: (by_input, by_output),
     };
-    let add = matches!(into, Into::Add);
+    let add = matches!(way, InputGradient::Add);
     if T::is_wide(op) {
         if !add {
             input_gradient.as_flattened_mut().fill(T::zero());
@@ -63,29 +63,17 @@ pub fn backward_input<S: Simd, T: Real>(
         let start = if add { Start::Output } else { Start::Bias(&[]) };
         product::weighted_sums(simd, start, weight, output_gradient, input_gradient);
     }
-    if let Into::Hidden {
-        activation,
-        output,
-        saved,
-    } = into
-    {
-        slope(simd, activation, output, saved, input_gradient);
+    if let InputGradient::Through { activation, saved } = way {
+        slope(simd, activation, saved.output, saved.saved, input_gradient);
     }
 }
 
-/// What the input of a linear map is, for its backward pass.
+/// What the slope of a hidden layer's activation follows from.
 #[derive(Clone, Copy)]
-pub enum Into<'a, T> {
-    /// Something with no earlier user in the backward pass.
-    Write,
-    /// Something with earlier users: gradients add up.
-    Add,
-    /// A hidden layer with its activation, its output, and what else its slope needs.
-    Hidden {
-        activation: Activation,
-        output: &'a [Column<T>],
-        saved: &'a [Column<T>],
-    },
+pub struct Hidden<'a, T> {
+    pub output: &'a [Column<T>],
+    /// What was saved beside the output, if it is not enough.
+    pub saved: &'a [Column<T>],
 }
 
 /// `weight_gradient[o][i] += sum_rows output_gradient[o] * input[i]`, `bias_gradient[o] += sum_rows

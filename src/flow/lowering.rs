@@ -59,7 +59,7 @@ struct Conditioning {
     /// The columns that are conditioned on.
     frozen: Columns,
     /// What becomes of their gradient.
-    frozen_gradient: InputGradient,
+    frozen_gradient: Option<InputGradient>,
     /// The gradient buffer that its next buffer gets: the same place in each layer takes the same one.
     slot: usize,
     ops: Vec<Op>,
@@ -101,11 +101,7 @@ impl Lowering<'_> {
                 first: frozen.start,
                 count: frozen.len(),
             },
-            frozen_gradient: if self.layers.is_empty() {
-                InputGradient::Skip
-            } else {
-                InputGradient::Add
-            },
+            frozen_gradient: (!self.layers.is_empty()).then_some(InputGradient::Add),
             slot: STATE_SLOTS,
             ops: Vec::new(),
         };
@@ -277,10 +273,10 @@ impl Lowering<'_> {
                 input_gradient,
             }));
             if let Some(activation) = activation {
-                input_gradient = InputGradient::Through {
+                input_gradient = Some(InputGradient::Through {
                     activation,
                     saved: saved.buffer,
-                };
+                });
             }
             input = output;
         }
@@ -330,13 +326,14 @@ impl Lowering<'_> {
                 transposed: true,
                 activation: None,
                 saved: output.buffer,
-                input_gradient: match conditioning.frozen_gradient {
-                    // Polynomials of the data.
-                    InputGradient::Skip => InputGradient::Skip,
+                // None for polynomials of the data.
+                input_gradient: conditioning.frozen_gradient.map(|_| {
                     // The last one comes first in the backward pass.
-                    _ if k + 1 == networks.len() => InputGradient::Write,
-                    _ => InputGradient::Add,
-                },
+                    match k + 1 == networks.len() {
+                        true => InputGradient::Write,
+                        false => InputGradient::Add,
+                    }
+                }),
             }));
             heads.push(output);
         }

@@ -79,7 +79,8 @@ pub struct Basis {
     pub terms: Vec<Term>,
     /// c > 0 makes the input c * tanh(x / c); 0 leaves it.
     pub input_bound: f64,
-    pub input_gradient: InputGradient,
+    /// None where nobody needs it: the input is the data.
+    pub input_gradient: Option<InputGradient>,
 }
 
 /// `output = activate(weight * input + bias)`.
@@ -96,16 +97,16 @@ pub struct Linear {
     /// None after a network's last linear map.
     pub activation: Option<Activation>,
     /// Where the backward pass finds what it needs for the activation's slope: the output itself, or for an
-    /// activation that cannot be inverted (SiLU) a buffer of its own, for what the executor chooses to keep.
+    /// activation whose output is not enough a buffer of its own, for what the executor chooses to keep.
     pub saved: BufferId,
-    pub input_gradient: InputGradient,
+    /// None where nobody needs it: the input is the data.
+    pub input_gradient: Option<InputGradient>,
 }
 
-/// What the backward pass of a linear map does with the gradient of its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputGradient {
-    /// Nobody needs it: the input is the data.
-    Skip,
+/// What the backward pass of an op does with the gradient of its input. An input that is the data has none. `Saved` is what leads
+/// an executor to what was saved for a slope: in a plan the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InputGradient<Saved = BufferId> {
     /// The input has other users, which come earlier in the backward pass: add to what they left.
     Add,
     /// The input has no earlier user: write.
@@ -113,8 +114,22 @@ pub enum InputGradient {
     /// The input is a hidden layer: write, times the slope of that layer's activation, found in `saved`.
     Through {
         activation: Activation,
-        saved: BufferId,
+        saved: Saved,
     },
+}
+
+impl<Saved> InputGradient<Saved> {
+    /// The same with something else in the place of `saved`.
+    pub fn map<T>(self, f: impl FnOnce(Saved) -> T) -> InputGradient<T> {
+        match self {
+            InputGradient::Add => InputGradient::Add,
+            InputGradient::Write => InputGradient::Write,
+            InputGradient::Through { activation, saved } => InputGradient::Through {
+                activation,
+                saved: f(saved),
+            },
+        }
+    }
 }
 
 impl Linear {

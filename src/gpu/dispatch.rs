@@ -6,8 +6,8 @@ use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Triang
 use super::device::Gpu;
 use super::fused::{Fused, Pass};
 use super::kernels::{
-    self, BaseDensity, Elementwise, Form, GROUP, Heads, Into, Kernel, NORM_SPAN, Segment, Step,
-    TILE, WeightForm,
+    self, BaseDensity, Elementwise, Form, GROUP, Heads, Kernel, NORM_SPAN, Segment, Step, TILE,
+    WeightForm,
 };
 use super::pipelines::{Pipeline, Pipelines};
 use super::terms;
@@ -245,15 +245,16 @@ impl Builder<'_> {
         output_gradient: &wgpu::Buffer,
         input_gradient: &wgpu::Buffer,
     ) -> Result<Option<Dispatch>> {
-        let (into, saved) = match op.input_gradient {
-            InputGradient::Skip => return Ok(None),
-            // Nothing is read through `saved` by these two.
-            InputGradient::Add => (Into::Add, op.input.buffer),
-            InputGradient::Write => (Into::Write, op.input.buffer),
-            InputGradient::Through { activation, saved } => (Into::Through(activation), saved),
+        let Some(way) = op.input_gradient else {
+            return Ok(None);
+        };
+        let saved = match way {
+            InputGradient::Through { saved, .. } => saved,
+            // Nothing is read through it.
+            InputGradient::Add | InputGradient::Write => op.input.buffer,
         };
         let dispatch = self.dispatch(
-            Kernel::LinearBackwardInput(into, form),
+            Kernel::LinearBackwardInput(way.map(|_| ()), form),
             product_grid(form, op.input.count),
             &[
                 &self.linear_record(op),
@@ -302,7 +303,7 @@ impl Builder<'_> {
         output_gradient: &wgpu::Buffer,
         input_gradient: &wgpu::Buffer,
     ) -> Result<Option<Dispatch>> {
-        if op.input_gradient == InputGradient::Skip {
+        if op.input_gradient.is_none() {
             return Ok(None);
         }
         let (record, terms) = self.basis_tables(op);

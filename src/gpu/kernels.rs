@@ -3,7 +3,8 @@ use std::fmt::Write;
 
 use crate::executor::{AdamWStep, BETA1, BETA2, Batch, EPSILON, Fault};
 use crate::flow::{
-    Activation, Base, Density, Family, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET, Transform,
+    Activation, Base, Density, Family, InputGradient, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET,
+    Transform,
 };
 use crate::random::Purpose;
 
@@ -252,7 +253,7 @@ pub enum Access {
 pub enum Kernel {
     GatherRows,
     LinearForward(Option<Activation>, Form),
-    LinearBackwardInput(Into, Form),
+    LinearBackwardInput(InputGradient<()>, Form),
     LinearBackwardWeights(WeightForm),
     BasisForward(Family),
     BasisBackward(Family),
@@ -276,15 +277,6 @@ pub enum Kernel {
     SumGradient,
     CeilingMultiplyAdds,
     CeilingCopy,
-}
-
-/// What becomes of the gradient of a linear map's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Into {
-    Add,
-    Write,
-    /// Times the slope of the activation that made the input.
-    Through(Activation),
 }
 
 /// How a matrix product is cut up.
@@ -416,8 +408,14 @@ impl Kernel {
     /// Every kernel in every variant, for tests that must see them all.
     pub fn all() -> Vec<Kernel> {
         let activations = || Activation::ALL.map(Some).into_iter().chain([None]);
-        let through = Activation::ALL.map(Into::Through);
-        let intos = || [Into::Add, Into::Write].into_iter().chain(through);
+        let through = Activation::ALL.map(|activation| InputGradient::Through {
+            activation,
+            saved: (),
+        });
+        let ways = || {
+            let others = [InputGradient::Add, InputGradient::Write];
+            others.into_iter().chain(through)
+        };
         let mut all = vec![
             Kernel::GatherRows,
             Kernel::LinearBackwardWeights(WeightForm::Tiled),
@@ -448,7 +446,7 @@ impl Kernel {
         }
         for form in [Form::Tiled, Form::Narrow, Form::NarrowUniform] {
             all.extend(activations().map(|activation| Kernel::LinearForward(activation, form)));
-            all.extend(intos().map(|into| Kernel::LinearBackwardInput(into, form)));
+            all.extend(ways().map(|way| Kernel::LinearBackwardInput(way, form)));
         }
         for family in [Family::Hermite, Family::Legendre] {
             all.extend([Kernel::BasisForward(family), Kernel::BasisBackward(family)]);
@@ -526,11 +524,11 @@ impl Kernel {
                 }
                 files
             }
-            Kernel::LinearBackwardInput(into, form) => {
-                let mut files = match into {
-                    Into::Add => vec![file!("shared/into_add.wgsl")],
-                    Into::Write => vec![file!("shared/into_write.wgsl")],
-                    Into::Through(activation) => {
+            Kernel::LinearBackwardInput(way, form) => {
+                let mut files = match way {
+                    InputGradient::Add => vec![file!("shared/into_add.wgsl")],
+                    InputGradient::Write => vec![file!("shared/into_write.wgsl")],
+                    InputGradient::Through { activation, .. } => {
                         let mut files = activation_files(Some(activation));
                         files.push(file!("shared/into_through.wgsl"));
                         files

@@ -35,7 +35,7 @@ fn basis_forward_and_backward() {
                 family,
                 terms,
                 input_bound,
-                input_gradient: InputGradient::Add,
+                input_gradient: Some(InputGradient::Add),
             };
             for rows in ROWS {
                 let what = format!(

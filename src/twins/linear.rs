@@ -49,7 +49,7 @@ fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> L
             Some(activation) if !activation.is_enough_for_slope() => 2,
             _ => 1,
         },
-        input_gradient: InputGradient::Add,
+        input_gradient: Some(InputGradient::Add),
     }
 }
 
@@ -135,15 +135,15 @@ fn linear_backward() {
         let mut op = linear_op(inputs, outputs, None);
         // What the input's own activation saved: the input itself will do.
         op.input_gradient = match activations[k % activations.len()] {
-            None => InputGradient::Add,
-            Some(activation) => InputGradient::Through {
+            None => Some(InputGradient::Add),
+            Some(activation) => Some(InputGradient::Through {
                 activation,
                 saved: 0,
-            },
+            }),
         };
         if k % 3 == 2 {
             op = coefficients(op);
-            op.input_gradient = InputGradient::Write;
+            op.input_gradient = Some(InputGradient::Write);
         }
         let values = numbers(op.bias.end, 1);
         let wide = widen(&values);
@@ -162,21 +162,16 @@ fn linear_backward() {
                     // What went in is what the kernel saved; the CPU saved the slope, which follows from it.
                     let mut hidden = x[op.input.range()].to_vec();
                     let mut slopes = hidden.clone();
-                    if let InputGradient::Through { activation, .. } = op.input_gradient
+                    if let Some(InputGradient::Through { activation, .. }) = op.input_gradient
                         && !activation.is_enough_for_slope()
                     {
                         activate(Scalar, activation, &mut hidden, Some(&mut slopes));
                     }
-                    let into = match op.input_gradient {
-                        InputGradient::Through { activation, .. } => linear::Into::Hidden {
-                            activation,
-                            output: &hidden,
-                            saved: &slopes,
-                        },
-                        InputGradient::Write => linear::Into::Write,
-                        _ => linear::Into::Add,
-                    };
-                    linear::backward_input(Scalar, &op, &wide, g, &mut out, into);
+                    let way = op.input_gradient.unwrap().map(|_| linear::Hidden {
+                        output: &hidden,
+                        saved: &slopes,
+                    });
+                    linear::backward_input(Scalar, &op, &wide, g, &mut out, way);
                     out
                 })
                 .collect();
@@ -224,7 +219,7 @@ fn linear_backward() {
                 // Added to a state; but a hidden layer's gradient is written, whatever was there.
                 let size = before.columns * before.stride;
                 let input_gradient = match op.input_gradient {
-                    InputGradient::Add => bench.filled(&before.flat()),
+                    Some(InputGradient::Add) => bench.filled(&before.flat()),
                     _ => bench.poisoned(size),
                 };
                 // The slope is read where the gradient goes: `saved` must lie alike.
@@ -233,7 +228,7 @@ fn linear_backward() {
                     .unwrap()
                     .expect("an input with a gradient");
                 bench.run(&dispatch, step);
-                if op.input_gradient == InputGradient::Add {
+                if op.input_gradient == Some(InputGradient::Add) {
                     let got = bench.gpu.read(&input_gradient, size).unwrap();
                     for (k, value) in got.into_iter().enumerate() {
                         let (column, row) = (k / before.stride, k % before.stride);

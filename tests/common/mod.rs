@@ -222,6 +222,12 @@ pub fn training_rows(count: usize, columns: usize, seed: u64) -> Matrix<f32> {
     rows(count, columns, seed).map(|x| x as f32)
 }
 
+/// One of them, by its name.
+pub fn flow(name: &str) -> FlowSpec {
+    let mut flows = flows().into_iter();
+    flows.find(|(known, _)| *known == name).expect(name).1
+}
+
 /// `|a - b|_2 / |b|_2`.
 pub fn relative_l2(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());

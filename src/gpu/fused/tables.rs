@@ -202,8 +202,8 @@ impl Tables {
                     term_values: values,
                     term_gradients: gradients,
                     inputs_with_gradient: match basis.input_gradient {
-                        InputGradient::Skip => 0,
-                        _ => basis.input.count as u32,
+                        None => 0,
+                        Some(_) => basis.input.count as u32,
                     },
                     ..record
                 };
@@ -388,9 +388,9 @@ fn map_record(op: &Linear, columns: &Columns) -> FusedMap {
     let value = |buffer: BufferId| columns.values[&buffer];
     let gradient = |buffer: BufferId| columns.gradients[&buffer];
     let (through, skips, input_saved) = match op.input_gradient {
-        InputGradient::Skip => (0, 1, 0),
-        InputGradient::Add | InputGradient::Write => (0, 0, 0),
-        InputGradient::Through { saved, .. } => (1, 0, value(saved)),
+        None => (0, 1, 0),
+        Some(InputGradient::Add | InputGradient::Write) => (0, 0, 0),
+        Some(InputGradient::Through { saved, .. }) => (1, 0, value(saved)),
     };
     FusedMap {
         inputs: op.input.count as u32,
