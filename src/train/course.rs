@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::executor::{Executor, Fault, TrainingState};
+use crate::executor::{Executor, Fault, Taken, TrainingState};
 use crate::matrix::Matrix;
 
 use super::{Divergence, Ending, Known, Outcome, Retry, Settings, StepReport, Watch};
@@ -74,9 +74,10 @@ fn run_from(
         settings,
         progress,
         done,
+        burst: 1,
     };
     match course.go(executor, watch) {
-        Ok(end) => course.finish(executor, end),
+        Ok(ending) => course.finish(executor, ending),
         Err(error) => course.fail(error),
     }
 }
@@ -87,6 +88,8 @@ struct Course<'a> {
     progress: Progress,
     /// Steps taken.
     done: usize,
+    /// Steps in one call: about [`BURST`]'s worth.
+    burst: usize,
 }
 
 /// What a run has come to know on its way: with the executor's state, the settings and the rows, all that its next steps and its
@@ -131,86 +134,99 @@ struct Look {
     known: Option<Known>,
 }
 
-/// Where all steps went.
-struct End {
-    ending: Ending,
-    step: usize,
+/// Steps that were taken one after another.
+struct Stretch {
+    /// How many.
+    steps: usize,
+    /// Their losses, and that of a step behind them that had a fault.
+    losses: Vec<f64>,
+    fault: Option<Fault>,
 }
 
+/// The loss of the step that comes next, which is not taken.
+fn last_loss(executor: &mut dyn Executor) -> Result<Stretch> {
+    let (loss, _) = executor.loss_and_gradient()?;
+    Ok(Stretch {
+        steps: 0,
+        losses: vec![loss],
+        fault: (!loss.is_finite()).then_some(Fault::Loss),
+    })
+}
+
+/// From step to step:
+///
+/// ```text
+///      ┌──────────────────────────────────────────────┐
+///      ▼                                              │
+///    look ──> stop? ──> take some steps ──> confirm ──┤ no fault
+///      │        │              │                      │
+///      │        │              └─ fault ──> go back ──┘
+///      │        └──> interrupted               │
+///      └─ nothing more ──> the last loss       └──> diverged
+///                             └──> done, or out of patience
+/// ```
 impl Course<'_> {
-    fn go(&mut self, executor: &mut dyn Executor, watch: &mut dyn Watch) -> Result<End> {
-        let settings = self.settings;
-        let mut done = self.done;
-        // Steps in one call: about `BURST`'s worth.
-        let mut burst = 1;
-        // The step that training just went back to: it has been reported.
-        let mut back_at = None;
+    fn go(&mut self, executor: &mut dyn Executor, watch: &mut dyn Watch) -> Result<Ending> {
+        // Whether training just went back to this step: it was kept and reported before.
+        let mut is_back = false;
         loop {
-            self.done = done;
-            // Where training just went back to, the step has been reported already.
-            if back_at.is_none() && watch.is_due() {
+            if !is_back && watch.is_due() {
                 self.keep(executor, watch)?;
             }
-            let look = self.look(executor, watch, done, back_at.take() == Some(done))?;
+            let look = self.look(executor, watch, is_back)?;
             if look.ending.is_none() && watch.stop() {
                 self.keep(executor, watch)?;
-                return Ok(End {
-                    ending: Ending::Interrupted,
-                    step: done,
-                });
+                return Ok(Ending::Interrupted);
             }
-            let (steps, losses, fault) = match look.ending {
-                None => {
-                    let stop = |every: usize| every - done % every;
-                    let count = burst
-                        .min(stop(settings.log_every))
-                        .min(stop(settings.check_every))
-                        .min(settings.steps - done);
-                    let begin = Instant::now();
-                    let taken = executor.train(count)?;
-                    let pace = begin.elapsed().max(Duration::from_micros(1));
-                    self.progress.in_steps += pace;
-                    let fitting = BURST.as_secs_f64() / pace.as_secs_f64();
-                    burst = ((count as f64 * fitting) as usize).clamp(1, 4 * burst);
-                    let steps = taken.losses.len() - usize::from(taken.fault.is_some());
-                    (steps, taken.losses, taken.fault)
-                }
-                Some(_) => {
-                    let (loss, _) = executor.loss_and_gradient()?;
-                    let fault = (!loss.is_finite()).then_some(Fault::Loss);
-                    (0, vec![loss], fault)
-                }
+            let stretch = match look.ending {
+                None => self.take(executor)?,
+                Some(_) => last_loss(executor)?,
             };
-            if steps > 0 || fault.is_none() {
+            if stretch.steps > 0 || stretch.fault.is_none() {
                 if let Some(known) = look.known {
                     watch.step(&StepReport {
-                        step: done,
-                        nll: losses[0],
+                        step: self.done,
+                        nll: stretch.losses[0],
                         known,
                     })?;
                 }
-                self.confirm(done, losses[0]);
+                self.confirm(stretch.losses[0]);
                 if let Some(ending) = look.ending {
-                    return Ok(End { ending, step: done });
+                    return Ok(ending);
                 }
             }
-            done += steps;
-            match fault {
-                None => watch.progress(done, losses[steps - 1]),
-                Some(fault) => match self.go_back(executor, watch, done as u64, fault)? {
-                    Ok(step) => {
-                        done = step;
-                        back_at = Some(step);
-                    }
-                    Err(divergence) => {
-                        return Ok(End {
-                            ending: Ending::Diverged(divergence),
-                            step: done,
-                        });
-                    }
+            self.done += stretch.steps;
+            is_back = stretch.fault.is_some();
+            match stretch.fault {
+                None => watch.progress(self.done, stretch.losses[stretch.steps - 1]),
+                Some(fault) => match self.go_back(executor, watch, fault)? {
+                    Ok(step) => self.done = step,
+                    Err(divergence) => return Ok(Ending::Diverged(divergence)),
                 },
             }
         }
+    }
+
+    /// Takes steps: as many as a sign of life may wait for, and no further than the next report or check.
+    fn take(&mut self, executor: &mut dyn Executor) -> Result<Stretch> {
+        let settings = self.settings;
+        let to_next = |every: usize| every - self.done % every;
+        let count = self
+            .burst
+            .min(to_next(settings.log_every))
+            .min(to_next(settings.check_every))
+            .min(settings.steps - self.done);
+        let begin = Instant::now();
+        let Taken { losses, fault } = executor.train(count)?;
+        let took = begin.elapsed().max(Duration::from_micros(1));
+        self.progress.in_steps += took;
+        let fitting = BURST.as_secs_f64() / took.as_secs_f64();
+        self.burst = ((count as f64 * fitting) as usize).clamp(1, 4 * self.burst);
+        Ok(Stretch {
+            steps: losses.len() - usize::from(fault.is_some()),
+            losses,
+            fault,
+        })
     }
 
     fn keep(&self, executor: &mut dyn Executor, watch: &mut dyn Watch) -> Result<()> {
@@ -222,15 +238,14 @@ impl Course<'_> {
         Ok(())
     }
 
-    /// Checks and measures, where it is time to, before the update of step `done`.
+    /// Checks and measures, where it is time to, before the update of the step at hand, which may have been reported.
     fn look(
         &mut self,
         executor: &mut dyn Executor,
         watch: &mut dyn Watch,
-        done: usize,
-        seen: bool,
+        is_reported: bool,
     ) -> Result<Look> {
-        let settings = self.settings;
+        let (settings, done) = (self.settings, self.done);
         let last = done == settings.steps;
         let checked = last || done.is_multiple_of(settings.check_every);
         let logged = last || done.is_multiple_of(settings.log_every);
@@ -243,18 +258,18 @@ impl Course<'_> {
         if checked {
             if let Some(rows) = settings.validation.as_ref().or(settings.yardstick.as_ref()) {
                 let nll = as_result(executor, &state, |executor| mean_nll(executor, rows))?;
-                self.offer(done, nll, &state);
+                self.offer(nll, &state);
                 self.judge(nll);
                 if settings.validation.is_some() {
                     validation_nll = Some(nll);
-                    if !last && self.out_of_patience(done) {
+                    if !last && self.out_of_patience() {
                         ending = Some(Ending::Patience);
                     }
                 }
             }
             self.progress.checked = Some(state.clone());
         }
-        let known = if (logged && !seen) || ending.is_some() {
+        let known = if (logged && !is_reported) || ending.is_some() {
             let known = as_result(executor, &state, |executor| watch.measure(executor))?;
             Some(Known {
                 validation_nll,
@@ -266,8 +281,8 @@ impl Course<'_> {
         Ok(Look { ending, known })
     }
 
-    /// The step at `done`, with this loss before its update, was taken: the state there was a good one.
-    fn confirm(&mut self, done: usize, loss: f64) {
+    /// The step at hand, with this loss before its update, was taken: the state there was a good one.
+    fn confirm(&mut self, loss: f64) {
         let by_loss = self.settings.validation.is_none() && self.settings.yardstick.is_none();
         if by_loss {
             self.judge(loss);
@@ -275,10 +290,10 @@ impl Course<'_> {
         if let Some(state) = self
             .progress
             .checked
-            .take_if(|state| state.step == done as u64)
+            .take_if(|state| state.step == self.done as u64)
         {
             if by_loss {
-                self.offer(done, loss, &state);
+                self.offer(loss, &state);
             }
             self.progress.good = Some(state);
         }
@@ -289,7 +304,7 @@ impl Course<'_> {
         self.progress.last = Some(nll);
     }
 
-    fn offer(&mut self, step: usize, nll: f64, state: &TrainingState) {
+    fn offer(&mut self, nll: f64, state: &TrainingState) {
         // What is not finite tells nothing: a single row can make it so.
         if nll.is_finite()
             && self
@@ -299,17 +314,17 @@ impl Course<'_> {
                 .is_none_or(|best| nll < best.nll)
         {
             self.progress.best = Some(Best {
-                step,
+                step: self.done,
                 nll,
                 parameters: state.result().to_vec(),
             });
         }
     }
 
-    fn out_of_patience(&self, done: usize) -> bool {
+    fn out_of_patience(&self) -> bool {
         let patience = self.settings.patience;
         let best = self.progress.best.as_ref();
-        patience > 0 && best.is_some_and(|best| done.saturating_sub(best.step) >= patience)
+        patience > 0 && best.is_some_and(|best| self.done.saturating_sub(best.step) >= patience)
     }
 
     /// Puts the executor where all was well, with a lower learning rate; returns the step. Or says that it is no use.
@@ -317,9 +332,9 @@ impl Course<'_> {
         &mut self,
         executor: &mut dyn Executor,
         watch: &mut dyn Watch,
-        step: u64,
         fault: Fault,
     ) -> Result<Result<usize, Divergence>> {
+        let step = self.done as u64;
         // Loss and gradient were fine there; it is the update that was too long.
         if fault == Fault::Parameters
             && let Some(state) = self.progress.checked.take_if(|state| state.step == step)
@@ -355,11 +370,11 @@ impl Course<'_> {
     }
 
     /// Chooses the parameters to keep, and leaves them in the executor.
-    fn finish(self, executor: &mut dyn Executor, end: End) -> Result<Outcome> {
+    fn finish(self, executor: &mut dyn Executor, ending: Ending) -> Result<Outcome> {
         let held_out = self.settings.validation.is_some();
-        let diverged = matches!(end.ending, Ending::Diverged(_));
+        let diverged = matches!(ending, Ending::Diverged(_));
         let last = executor.state()?;
-        let done = matches!(end.ending, Ending::Done);
+        let done = matches!(ending, Ending::Done);
         let worsened = done && !held_out && self.progress.last > self.progress.first;
         let (best_step, parameters, best_nll) = match self.progress.best {
             Some(best) if held_out || diverged || worsened => {
@@ -368,14 +383,14 @@ impl Course<'_> {
             // Not even step 0 could be taken: what training began from.
             None if diverged => match self.progress.checked {
                 Some(state) => (state.step as usize, state.parameters, f64::NAN),
-                None => (end.step, last.result().to_vec(), f64::NAN),
+                None => (self.done, last.result().to_vec(), f64::NAN),
             },
-            _ => (end.step, last.result().to_vec(), f64::NAN),
+            _ => (self.done, last.result().to_vec(), f64::NAN),
         };
         executor.set_parameters(&parameters)?;
         Ok(Outcome {
-            ending: end.ending,
-            steps: end.step,
+            ending,
+            steps: self.done,
             parameters,
             best_step,
             validation: self
