@@ -1,0 +1,321 @@
+mod files;
+mod records;
+mod variants;
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use crate::executor::{BETA1, BETA2, EPSILON};
+use crate::flow::{Activation, Base, Family, InputGradient, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET};
+use crate::random::Purpose;
+
+use super::fused::{Lanes, Shape};
+use super::shader::Source;
+
+pub use files::{
+    BASIS, BASIS_SLOPES, BOUNDED, MOVED, OUTER, PARAMETERS, PARAMETERS_UNIFORM, activation_files,
+    basis_file, density_files, saves_input,
+};
+pub use records::{BaseDensity, Basis, Coupling, FAULTS, Gate, Linear, Segment, Step, Triangular};
+pub use variants::{Elementwise, Form, Heads, WeightForm};
+
+/// Invocations of a group in kernels that have no tile, and the width of a group's tree sum.
+pub const GROUP: u32 = 64;
+/// The tile of the matrix products: TILE by TILE numbers of the result a group, the summed dimension in steps of
+/// `TILE_DEPTH`. An invocation makes eight by eight of them, so that 64 products follow on 16 numbers loaded.
+pub const TILE: u32 = 64;
+pub const TILE_DEPTH: u32 = 8;
+/// Numbers of the gradient whose squares one invocation sums.
+pub const NORM_SPAN: u32 = 64;
+/// How often an invocation of `ceiling_multiply_adds` goes round: well below what a software adapter grants.
+pub const CEILING_ROUNDS: u32 = 4096;
+/// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
+pub const UNIFORM_PARAMETERS: u32 = 16_384;
+
+/// How a kernel uses a binding of group 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Uniform,
+    Read,
+    Write,
+}
+
+/// Every kernel, with its variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    GatherRows,
+    LinearForward(Option<Activation>, Form),
+    LinearBackwardInput(InputGradient<()>, Form),
+    LinearBackwardWeights(WeightForm),
+    BasisForward(Family),
+    BasisBackward(Family),
+    CouplingForward(Elementwise, Heads),
+    CouplingInverse(Elementwise, Heads),
+    CouplingBackward(Elementwise, Heads),
+    TriangularForward,
+    TriangularInverse,
+    TriangularBackwardInput,
+    TriangularBackwardWeights,
+    BaseLogProb(Base),
+    BaseBackward(Base),
+    BaseSample(Base),
+    SumLogProb,
+    SumLoss,
+    SumPartials,
+    GradientNorm,
+    Clip,
+    AdamW,
+    Fused(Shape),
+    SumGradient,
+    CeilingMultiplyAdds,
+    CeilingCopy,
+}
+
+impl Kernel {
+    /// Every kernel in every variant, for tests that must see them all.
+    pub fn all() -> Vec<Kernel> {
+        let activations = || Activation::ALL.map(Some).into_iter().chain([None]);
+        let through = Activation::ALL.map(|activation| InputGradient::Through {
+            activation,
+            saved: (),
+        });
+        let ways = || {
+            let others = [InputGradient::Add, InputGradient::Write];
+            others.into_iter().chain(through)
+        };
+        let mut all = vec![
+            Kernel::GatherRows,
+            Kernel::LinearBackwardWeights(WeightForm::Tiled),
+            Kernel::LinearBackwardWeights(WeightForm::Narrow),
+            Kernel::LinearBackwardWeights(WeightForm::PairInputs),
+            Kernel::LinearBackwardWeights(WeightForm::PairOutputs),
+            Kernel::TriangularForward,
+            Kernel::TriangularInverse,
+            Kernel::TriangularBackwardInput,
+            Kernel::TriangularBackwardWeights,
+            Kernel::SumLogProb,
+            Kernel::SumLoss,
+            Kernel::SumPartials,
+            Kernel::GradientNorm,
+            Kernel::Clip,
+            Kernel::AdamW,
+            Kernel::SumGradient,
+            Kernel::CeilingMultiplyAdds,
+            Kernel::CeilingCopy,
+        ];
+        all.extend(Shape::examples().map(Kernel::Fused));
+        for (map, heads) in Elementwise::ALL {
+            all.extend([
+                Kernel::CouplingForward(map, heads),
+                Kernel::CouplingInverse(map, heads),
+                Kernel::CouplingBackward(map, heads),
+            ]);
+        }
+        for form in [Form::Tiled, Form::Narrow, Form::NarrowUniform] {
+            all.extend(activations().map(|activation| Kernel::LinearForward(activation, form)));
+            all.extend(ways().map(|way| Kernel::LinearBackwardInput(way, form)));
+        }
+        for family in [Family::Hermite, Family::Legendre] {
+            all.extend([Kernel::BasisForward(family), Kernel::BasisBackward(family)]);
+        }
+        for base in Base::ALL {
+            all.extend([
+                Kernel::BaseLogProb(base),
+                Kernel::BaseBackward(base),
+                Kernel::BaseSample(base),
+            ]);
+        }
+        all
+    }
+
+    /// The entry point, and the name of the kernel's file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kernel::GatherRows => "gather_rows",
+            Kernel::LinearForward(_, Form::Tiled) => "linear_forward",
+            Kernel::LinearForward(..) => "linear_forward_narrow",
+            Kernel::LinearBackwardInput(_, Form::Tiled) => "linear_backward_input",
+            Kernel::LinearBackwardInput(..) => "linear_backward_input_narrow",
+            Kernel::LinearBackwardWeights(form) => match form {
+                WeightForm::Tiled => "linear_backward_weights",
+                WeightForm::Narrow => "linear_backward_weights_narrow",
+                _ => "linear_backward_weights_pair",
+            },
+            Kernel::BasisForward(_) => "basis_forward",
+            Kernel::BasisBackward(_) => "basis_backward",
+            Kernel::CouplingForward(..) => "coupling_forward",
+            Kernel::CouplingInverse(..) => "coupling_inverse",
+            Kernel::CouplingBackward(..) => "coupling_backward",
+            Kernel::TriangularForward => "triangular_forward",
+            Kernel::TriangularInverse => "triangular_inverse",
+            Kernel::TriangularBackwardInput => "triangular_backward_input",
+            Kernel::TriangularBackwardWeights => "triangular_backward_weights",
+            Kernel::BaseLogProb(_) => "base_log_prob",
+            Kernel::BaseBackward(_) => "base_backward",
+            Kernel::BaseSample(_) => "base_sample",
+            Kernel::SumLogProb => "sum_log_prob",
+            Kernel::SumLoss => "sum_loss",
+            Kernel::SumPartials => "sum_partials",
+            Kernel::GradientNorm => "gradient_norm",
+            Kernel::Clip => "clip",
+            Kernel::AdamW => "adamw",
+            Kernel::Fused(shape) => shape.pass.name(),
+            Kernel::SumGradient => "sum_gradient",
+            Kernel::CeilingMultiplyAdds => "ceiling_multiply_adds",
+            Kernel::CeilingCopy => "ceiling_copy",
+        }
+    }
+
+    /// Whether hardware GPUs run it; else it is in the shape that suits software adapters alone.
+    pub fn is_for_hardware(self) -> bool {
+        !matches!(self, Kernel::Fused(shape) if shape.lanes == Lanes::Few)
+    }
+
+    /// The bindings of group 1: number and access.
+    pub fn bindings(self) -> Cow<'static, [(u32, Access)]> {
+        use Access::{Read, Uniform, Write};
+        Cow::Borrowed(match self {
+            Kernel::Fused(shape) => return Cow::Owned(shape.bindings()),
+            Kernel::GatherRows => &[(0, Uniform), (1, Read), (2, Write), (3, Write)],
+            Kernel::LinearForward(activation, form) => match (saves_input(activation), form) {
+                (true, Form::NarrowUniform) => &[
+                    (0, Uniform),
+                    (1, Uniform),
+                    (2, Read),
+                    (4, Write),
+                    (5, Write),
+                ],
+                (true, _) => &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)],
+                (_, Form::NarrowUniform) => &[(0, Uniform), (1, Uniform), (2, Read), (4, Write)],
+                _ => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
+            },
+            Kernel::LinearBackwardInput(_, form) => match form {
+                Form::NarrowUniform => {
+                    &[(0, Uniform), (1, Uniform), (2, Read), (3, Read), (4, Write)]
+                }
+                _ => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
+            },
+            Kernel::LinearBackwardWeights(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
+            Kernel::BasisForward(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
+            Kernel::BasisBackward(_) => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
+            }
+            Kernel::CouplingForward(_, heads) => match heads {
+                Heads::One => &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)],
+                Heads::Two => &[
+                    (0, Uniform),
+                    (1, Read),
+                    (2, Read),
+                    (3, Read),
+                    (4, Write),
+                    (5, Write),
+                ],
+            },
+            Kernel::CouplingInverse(_, heads) => match heads {
+                Heads::One => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
+                Heads::Two => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
+            },
+            Kernel::CouplingBackward(_, heads) => match heads {
+                Heads::One => &[
+                    (0, Uniform),
+                    (1, Read),
+                    (2, Read),
+                    (4, Read),
+                    (5, Write),
+                    (6, Write),
+                ],
+                Heads::Two => &[
+                    (0, Uniform),
+                    (1, Read),
+                    (2, Read),
+                    (3, Read),
+                    (4, Read),
+                    (5, Write),
+                    (6, Write),
+                    (7, Write),
+                ],
+            },
+            Kernel::TriangularForward => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
+            }
+            Kernel::TriangularInverse | Kernel::TriangularBackwardInput => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Write)]
+            }
+            Kernel::TriangularBackwardWeights => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
+            }
+            Kernel::BaseLogProb(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
+            Kernel::BaseBackward(base) if base.trained => {
+                &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
+            }
+            Kernel::BaseBackward(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
+            Kernel::BaseSample(_) => &[(0, Uniform), (1, Read), (2, Write)],
+            Kernel::SumLogProb | Kernel::SumLoss | Kernel::SumPartials | Kernel::GradientNorm => {
+                &[(1, Read), (2, Write)]
+            }
+            Kernel::Clip => &[(1, Read), (2, Read), (3, Write)],
+            Kernel::AdamW => &[
+                (1, Read),
+                (2, Write),
+                (3, Write),
+                (4, Write),
+                (5, Write),
+                (6, Write),
+            ],
+            Kernel::SumGradient => &[(1, Read), (2, Read), (3, Write), (4, Write), (5, Write)],
+            Kernel::CeilingMultiplyAdds => &[(0, Write)],
+            Kernel::CeilingCopy => &[(0, Read), (1, Write)],
+        })
+    }
+
+    /// The whole WGSL of this kernel.
+    pub fn source(self) -> Source {
+        let mut prelude = prelude();
+        if let Kernel::Fused(shape) = self {
+            prelude += &shape.prelude();
+        }
+        Source::compose(&prelude, &self.files())
+    }
+}
+
+/// The numbers and records that Rust and WGSL share, written from the Rust ones.
+fn prelude() -> String {
+    let mut text = String::new();
+    for (name, value) in [
+        ("GROUP", GROUP),
+        ("TILE", TILE),
+        ("TILE_DEPTH", TILE_DEPTH),
+        ("NORM_SPAN", NORM_SPAN),
+        ("UNIFORM_PARAMETERS", UNIFORM_PARAMETERS),
+        ("CEILING_ROUNDS", CEILING_ROUNDS),
+        ("PURPOSE_NOISE", Purpose::Noise as u32),
+    ]
+    .into_iter()
+    .chain(FAULTS)
+    {
+        let _ = writeln!(text, "const {name} = {value}u;");
+    }
+    for (name, value) in [
+        ("BETA1", BETA1),
+        ("BETA2", BETA2),
+        ("EPSILON", EPSILON),
+        ("SPLINE_MINIMUM", SPLINE_MINIMUM),
+        ("SPLINE_SLOPE_OFFSET", SPLINE_SLOPE_OFFSET),
+    ] {
+        let _ = writeln!(text, "const {name} = {value:?};");
+    }
+    for record in [
+        Step::WGSL,
+        Linear::WGSL,
+        Basis::WGSL,
+        Coupling::WGSL,
+        Triangular::WGSL,
+        BaseDensity::WGSL,
+        Segment::WGSL,
+        Gate::WGSL,
+    ] {
+        text.push_str(record);
+    }
+    text.push_str("@group(0) @binding(0) var<uniform> step: Step;\n");
+    text
+}

@@ -1,0 +1,113 @@
+//! The forms that some kernels come in, and which suits what.
+
+use crate::flow::Transform;
+use crate::gpu::shader::{File, file};
+
+use super::{TILE, UNIFORM_PARAMETERS};
+
+/// How a matrix product is cut up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Tiles in workgroup memory, for wide maps.
+    Tiled,
+    /// Straight from the buffers, for maps with few inputs or outputs.
+    Narrow,
+    /// As `Narrow`, with the parameters in a uniform buffer.
+    NarrowUniform,
+}
+
+impl Form {
+    /// The form for a map of this shape in a model of so many parameters.
+    pub fn of(inputs: usize, outputs: usize, parameters: usize) -> Self {
+        // A map that leaves more than half of a tile empty is better off without.
+        if inputs.min(outputs) > TILE as usize / 2 {
+            Form::Tiled
+        } else if parameters <= UNIFORM_PARAMETERS as usize {
+            Form::NarrowUniform
+        } else {
+            Form::Narrow
+        }
+    }
+}
+
+/// How the weight gradients are cut up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightForm {
+    /// Tiles in workgroup memory, for wide maps.
+    Tiled,
+    /// Four by four a group, for maps with few inputs or outputs.
+    Narrow,
+    /// At most two inputs.
+    PairInputs,
+    /// At most two outputs.
+    PairOutputs,
+}
+
+impl WeightForm {
+    /// Every form that can make the weight gradients of a map of this shape, the best one first.
+    pub fn of(inputs: usize, outputs: usize) -> Vec<Self> {
+        let mut forms = vec![WeightForm::Narrow, WeightForm::Tiled];
+        if inputs.min(outputs) > TILE as usize / 2 {
+            forms.reverse();
+        }
+        if outputs <= 2 {
+            forms.insert(0, WeightForm::PairOutputs);
+        }
+        if inputs <= 2 {
+            forms.insert(0, WeightForm::PairInputs);
+        }
+        forms
+    }
+}
+
+/// What a coupling does to its active columns: [`Transform`] without its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Elementwise {
+    Affine,
+    Additive,
+    Spline,
+}
+
+impl Elementwise {
+    pub fn of(transform: Transform) -> Self {
+        match transform {
+            Transform::Affine { .. } => Elementwise::Affine,
+            Transform::Additive => Elementwise::Additive,
+            Transform::Spline { .. } => Elementwise::Spline,
+        }
+    }
+
+    /// Every transform with the heads that it may have.
+    pub const ALL: [(Elementwise, Heads); 4] = [
+        (Elementwise::Affine, Heads::One),
+        (Elementwise::Affine, Heads::Two),
+        (Elementwise::Additive, Heads::One),
+        (Elementwise::Spline, Heads::One),
+    ];
+
+    pub fn file(self) -> File {
+        match self {
+            Elementwise::Affine => file!("shared/transform_affine.wgsl"),
+            Elementwise::Additive => file!("shared/transform_additive.wgsl"),
+            Elementwise::Spline => file!("shared/transform_spline.wgsl"),
+        }
+    }
+}
+
+/// Where a transform's parameters lie, and their gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Heads {
+    /// In one buffer.
+    One,
+    /// Each in its own.
+    Two,
+}
+
+impl Heads {
+    pub fn file(self) -> File {
+        match self {
+            Heads::One => file!("shared/heads_one.wgsl"),
+            Heads::Two => file!("shared/heads_two.wgsl"),
+        }
+    }
+}
