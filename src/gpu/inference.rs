@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 
 use super::GpuPath;
+use super::builder::Builder;
 use super::device::Gpu;
-use super::dispatch::Builder;
 use super::fused::{Fused, Lanes, Pass};
 use super::kernels::Step;
 use super::program::Program;

@@ -6,6 +6,7 @@
 //! a fixed order and there are no float atomics: the same binary on the same device with the same seed gives the same
 //! bits.
 
+pub(crate) mod builder;
 pub mod ceiling;
 mod device;
 pub(crate) mod dispatch;
@@ -41,7 +42,7 @@ pub use kernels::{Access, Kernel};
 pub use memory::memory;
 pub use shader::Source;
 
-use dispatch::Builder;
+use builder::Builder;
 use fused::Lanes;
 use inference::{Inference, upload};
 use kernels::Step;

@@ -3,8 +3,9 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::flow::{BufferId, Op};
 
+use super::builder::{Builder, Data, Optimizer};
 use super::device::Gpu;
-use super::dispatch::{Builder, Data, Dispatch, Optimizer};
+use super::dispatch::Dispatch;
 use super::fused::Fused;
 use super::kernels::WeightForm;
 use super::ring::Ring;

@@ -6,8 +6,8 @@ use crate::flow::Plan;
 use crate::matrix::Matrix;
 
 use super::GpuPath;
+use super::builder::{Builder, Data, Optimizer};
 use super::device::Gpu;
-use super::dispatch::{Builder, Data, Optimizer};
 use super::fused::{Fused, Lanes};
 use super::kernels::{Gate, Segment, Step};
 use super::program::TrainingProgram;

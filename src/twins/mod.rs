@@ -10,7 +10,8 @@ mod triangular;
 
 use crate::cpu::lanes::{Column, LANES};
 use crate::flow::{Activation, Base, Conditioner, FlowSpec, Mixing, Plan, Transform};
-use crate::gpu::dispatch::{Builder, Dispatch};
+use crate::gpu::builder::Builder;
+use crate::gpu::dispatch::Dispatch;
 use crate::gpu::kernels::Step;
 use crate::gpu::pipelines::Pipelines;
 use crate::gpu::{Gpu, adapters};

@@ -2,7 +2,7 @@ use super::*;
 
 use crate::cpu::adamw;
 use crate::executor::{AdamW, Batches, Fault};
-use crate::gpu::dispatch::{Data, Optimizer};
+use crate::gpu::builder::{Data, Optimizer};
 use crate::gpu::kernels::{Gate, Segment, TILE_DEPTH};
 use crate::gpu::program::Program;
 use crate::gpu::sizes::Sizes;
