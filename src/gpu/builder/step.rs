@@ -13,7 +13,7 @@ pub struct Optimizer {
     pub first_moment: wgpu::Buffer,
     pub second_moment: wgpu::Buffer,
     pub losses: wgpu::Buffer,
-    /// A [`Gate`](kernels::Gate).
+    /// A [`Gate`](crate::gpu::kernels::Gate).
     pub gate: wgpu::Buffer,
     /// The moving average of the parameters; a single number where none is kept.
     pub average: wgpu::Buffer,
