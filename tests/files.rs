@@ -182,11 +182,12 @@ fn what_killed_runs_leave_is_swept() {
             .collect()
     };
     let endless = || {
+        // Counted first: the child may be quicker than we are.
+        let before = temporaries().len();
         let mut child = start(
             folder,
             "sample m.safetensors -n 900000000 --device cpu --out many.csv",
         );
-        let before = temporaries().len();
         wait_until(|| temporaries().len() > before || child.try_wait().unwrap().is_some());
         child
     };
