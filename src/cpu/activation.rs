@@ -15,53 +15,43 @@ pub fn activate<S: Simd, T: Real>(
     output: &mut [Column<T>],
     saved: Option<&mut [Column<T>]>,
 ) {
-    match (activation, saved) {
-        (Activation::Tanh, _) => apply(
+    match activation {
+        Activation::Tanh => apply(
             simd,
             output,
             #[inline(always)]
             |x| x.tanh(),
         ),
-        (Activation::Relu, _) => apply(
+        Activation::Relu => apply(
             simd,
             output,
             #[inline(always)]
             |x| x.relu(),
         ),
-        (Activation::Silu, None) => apply(
+        Activation::Silu => apply_with_slope(
             simd,
             output,
+            saved,
             #[inline(always)]
-            |x| x * x.sigmoid(),
+            |x| silu(simd, x),
         ),
-        (Activation::Gelu, None) => apply(
+        Activation::Gelu => apply_with_slope(
             simd,
             output,
+            saved,
             #[inline(always)]
-            |x| gelu(simd, x).0,
+            |x| gelu(simd, x),
         ),
-        (Activation::Gelu, Some(saved)) => {
-            for (column, saved) in output.iter_mut().zip(saved) {
-                for n in vectors::<S, T>() {
-                    let (y, slope) = gelu(simd, load(simd, column, n));
-                    store(slope, saved, n);
-                    store(y, column, n);
-                }
-            }
-        }
-        (Activation::Silu, Some(saved)) => {
-            let one = Vector::splat(simd, T::one());
-            for (column, saved) in output.iter_mut().zip(saved) {
-                for n in vectors::<S, T>() {
-                    let x = load(simd, column, n);
-                    let sigmoid = x.sigmoid();
-                    let y = x * sigmoid;
-                    store(y.mul_add(one - sigmoid, sigmoid), saved, n);
-                    store(y, column, n);
-                }
-            }
-        }
     }
+}
+
+/// x s, with s = sigmoid(x), and its slope, s + x s (1 - s).
+#[inline(always)]
+fn silu<S: Simd, T: Real>(simd: S, x: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
+    let one = Vector::splat(simd, T::one());
+    let s = x.sigmoid();
+    let y = x * s;
+    (y, y.mul_add(one - s, s))
 }
 
 /// GELU in its tanh form, and its slope. With u = sqrt(2/pi) (x + 0.044715 x^3) and s = sigmoid(2u) it is x s, and its slope
@@ -89,6 +79,31 @@ fn apply<S: Simd, T: Real>(
     for column in columns {
         for n in vectors::<S, T>() {
             store(f(load(simd, column, n)), column, n);
+        }
+    }
+}
+
+/// As [`apply`], with a function that gives the slope as well, for `saved` if that is wanted.
+#[inline(always)]
+fn apply_with_slope<S: Simd, T: Real>(
+    simd: S,
+    columns: &mut [Column<T>],
+    saved: Option<&mut [Column<T>]>,
+    f: impl Fn(Vector<S, T>) -> (Vector<S, T>, Vector<S, T>),
+) {
+    let Some(saved) = saved else {
+        return apply(
+            simd,
+            columns,
+            #[inline(always)]
+            |x| f(x).0,
+        );
+    };
+    for (column, saved) in columns.iter_mut().zip(saved) {
+        for n in vectors::<S, T>() {
+            let (y, slope) = f(load(simd, column, n));
+            store(slope, saved, n);
+            store(y, column, n);
         }
     }
 }
