@@ -7,8 +7,8 @@ use super::kernels::UNIFORM_PARAMETERS;
 use super::session::LOSSES;
 use super::sizes::Sizes;
 
-/// Bytes that a [`GpuExecutor`](super::GpuExecutor) on this adapter takes of its memory, about, one kernel an op; fused, it takes less. `training`
-/// has the rows to train on and the batch size.
+/// Bytes that a [`GpuExecutor`](super::GpuExecutor) on this adapter takes of its memory, about, one kernel an op; fused, it takes
+/// less. `training` has the rows to train on and the batch size.
 ///
 /// # Errors
 /// [`Error::GpuLimit`](crate::Error::GpuLimit) where the flow does not fit the device's limits.
