@@ -83,6 +83,27 @@ impl Model {
         Ok(self.parameters.clone())
     }
 
+    /// Says what does not belong to the spec, whose layout this is: parameters, columns or preprocessing.
+    pub(crate) fn check(&self, layout: &Layout) -> Result<(), String> {
+        for (what, count, expected) in [
+            ("parameters", self.parameters.len(), layout.len()),
+            ("column names", self.columns.len(), self.spec.dims),
+        ] {
+            if count != expected {
+                return Err(format!(
+                    "{count} {what} where the model's spec has {expected}"
+                ));
+            }
+        }
+        match self.preprocessing.is_valid(self.spec.dims) {
+            true => Ok(()),
+            false => Err(
+                "the model prepares rows with numbers that are missing, not finite or not positive"
+                    .into(),
+            ),
+        }
+    }
+
     /// Writes the model file; whoever reads the path finds the old file or the new one, whole.
     ///
     /// # Errors
@@ -90,22 +111,8 @@ impl Model {
     /// if there was one, is untouched.
     pub fn save(&self, path: &Path) -> Result<()> {
         let layout = self.plan()?.layout;
-        let wrong = |what: &str, count: usize, expected: usize| {
-            let message = format!("{count} {what} where the model's spec has {expected}");
-            Err(Error::Model(format!("{}: {message}", path.display())))
-        };
-        if self.parameters.len() != layout.len() {
-            return wrong("parameters", self.parameters.len(), layout.len());
-        }
-        if self.columns.len() != self.spec.dims {
-            return wrong("column names", self.columns.len(), self.spec.dims);
-        }
-        if !self.preprocessing.is_valid(self.spec.dims) {
-            return Err(Error::Model(format!(
-                "{}: the model prepares rows with numbers that are missing, not finite or not positive",
-                path.display()
-            )));
-        }
+        self.check(&layout)
+            .map_err(|what| Error::Model(format!("{}: {what}", path.display())))?;
         let metadata = Metadata {
             format_version: FORMAT_VERSION,
             library_version: env!("CARGO_PKG_VERSION").into(),
@@ -151,6 +158,16 @@ pub enum Contents {
     Model(Box<Model>),
     /// The bytes of a file of tensors without our metadata; a layout says what they are ([`parameters_of`]).
     Tensors(Vec<u8>),
+}
+
+impl Contents {
+    /// What the model is made of, if it is one.
+    pub fn spec(&self) -> Option<&FlowSpec> {
+        match self {
+            Contents::Model(model) => Some(&model.spec),
+            Contents::Tensors(_) => None,
+        }
+    }
 }
 
 /// What is wrong with a file of tensors where a model is needed.

@@ -7,7 +7,7 @@ use std::thread;
 
 use couplet::config::Overrides;
 use couplet::fit::{DeviceChoice, DeviceName};
-use couplet::train::{Retry, StepReport, Watch};
+use couplet::train::{StepReport, Watch};
 use couplet::{Error, Fit, Flow, Matrix, Table};
 
 fn ring(rows: usize) -> Table {
@@ -137,9 +137,6 @@ struct Impatient {
 impl Watch for Impatient {
     fn step(&mut self, _: &StepReport) -> couplet::Result<()> {
         self.heard += 1;
-        Ok(())
-    }
-    fn retry(&mut self, _: &Retry) -> couplet::Result<()> {
         Ok(())
     }
     fn stop(&mut self) -> bool {

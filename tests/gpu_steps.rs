@@ -10,12 +10,12 @@ use common::{
     assert_close, coarseness, flow, flows, guarded_training, relative_l2, rows, take, training,
     training_rows,
 };
+use couplet::Error;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::{AdamW, Batches, Executor, Fault, Recovering, Training};
 use couplet::flow::{Conditioner, FlowSpec, Plan};
 use couplet::gpu::{Adapter, GpuExecutor, GpuPath, adapters};
-use couplet::train::{self, Retry, Settings, StepReport, Watch};
-use couplet::{Error, Result};
+use couplet::train::{self, Settings, Watch};
 
 fn adapter() -> Adapter {
     adapters()
@@ -417,12 +417,6 @@ struct Destroyer<'a> {
 }
 
 impl Watch for Destroyer<'_> {
-    fn step(&mut self, _: &StepReport) -> Result<()> {
-        Ok(())
-    }
-    fn retry(&mut self, _: &Retry) -> Result<()> {
-        Ok(())
-    }
     fn progress(&mut self, done: usize, _: f64) {
         if done.is_multiple_of(10)
             && let Some(loss) = &*self.loss.borrow()

@@ -4,6 +4,8 @@
 #[path = "common/command.rs"]
 mod command;
 mod common;
+#[path = "common/safetensors.rs"]
+mod safetensors;
 
 use std::fs;
 use std::path::Path;
@@ -18,8 +20,8 @@ use couplet::executor::Executor;
 use couplet::flow::{Plan, initial_parameters};
 use couplet::gpu::{GpuExecutor, adapters};
 use couplet::model::Model;
-use couplet::train::{self, Retry, Settings, StepReport, Watch};
-use couplet::{Error, Matrix};
+use couplet::train::{self, Settings};
+use couplet::{Error, Flow, Matrix};
 
 /// Every setting that can be asked for in absurd size, from the command line; each is refused at once, says what is too
 /// large, and what to lower.
@@ -115,8 +117,7 @@ fn absurd_sizes_in_a_model_file_are_refused() {
         "train d.csv --steps 2 --device cpu --conditioner hermite --out m.safetensors",
     );
     let bytes = fs::read(folder.join("m.safetensors")).unwrap();
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let header: serde_json::Value = serde_json::from_str(safetensors::header(&bytes)).unwrap();
     let metadata: serde_json::Value =
         serde_json::from_str(header["__metadata__"]["couplet"].as_str().unwrap()).unwrap();
     let begin = Instant::now();
@@ -136,14 +137,7 @@ fn absurd_sizes_in_a_model_file_are_refused() {
         }
         let mut header = header.clone();
         header["__metadata__"]["couplet"] = metadata.to_string().into();
-        let mut header = header.to_string().into_bytes();
-        header.resize(header.len().next_multiple_of(8), b' ');
-        let file = [
-            &(header.len() as u64).to_le_bytes()[..],
-            &header,
-            &bytes[8 + length..],
-        ]
-        .concat();
+        let file = safetensors::with_header(&bytes, &header.to_string());
         fs::write(folder.join("x.safetensors"), file).unwrap();
         refused(
             folder,
@@ -235,17 +229,6 @@ fn loops_beyond_a_software_adapters_are_refused() {
     );
 }
 
-struct Silent;
-
-impl Watch for Silent {
-    fn step(&mut self, _: &StepReport) -> couplet::Result<()> {
-        Ok(())
-    }
-    fn retry(&mut self, _: &Retry) -> couplet::Result<()> {
-        Ok(())
-    }
-}
-
 /// Mistakes of a program that uses the library are errors, on each executor.
 #[test]
 fn a_callers_mistakes_are_errors() {
@@ -296,7 +279,7 @@ fn a_callers_mistakes_are_errors() {
                 yardstick: None,
                 patience: 0,
             };
-            spec_error(train::run(executor, &settings, &mut Silent).map(drop));
+            spec_error(train::run(executor, &settings, &mut ()).map(drop));
         }
     }
     let model = Model {
@@ -320,6 +303,7 @@ fn a_callers_mistakes_are_errors() {
     ] {
         let saved = broken.save(&path);
         assert!(matches!(saved, Err(Error::Model(_))), "{saved:?}");
+        assert!(matches!(Flow::new(broken), Err(Error::Model(_))));
     }
     assert_eq!(Model::load(&path).unwrap(), model);
     assert!(

@@ -53,10 +53,7 @@ impl Run {
             true => Preset::Safe,
             false => Preset::Published,
         };
-        let spec = match &init {
-            Some(Contents::Model(model)) => Some(&model.spec),
-            _ => None,
-        };
+        let spec = init.as_ref().and_then(Contents::spec);
         // Once more when the table's size is known; what is wrong is better said before it is read.
         let seed = settings.config(usual, spec, None)?.train.seed;
         let out = args.out.clone().unwrap_or_else(|| default_name(args));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::data::{TableOptions, TableReader, write_npy};
 use crate::error::{Error, described};
-use crate::fit::{Device, DeviceChoice, Work, Wrap};
+use crate::fit::{Device, DeviceChoice, Work, Wrap, log_prob};
 use crate::matrix::Matrix;
 use crate::model::Model;
 
@@ -61,11 +61,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     let sink = pipeline::run(
         || reader.next(ROWS).map_err(input),
         |part| {
-            let rows = model.preprocessing.apply(&part);
-            let mut scores = executor.log_prob(&rows)?;
-            for (score, log_det) in scores.iter_mut().zip(model.preprocessing.log_det(&rows)) {
-                *score += log_det;
-            }
+            let scores = log_prob(&model, executor.as_mut(), &part)?;
             seen.note(&part, &scores);
             Ok(scores)
         },

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cpu::CpuExecutor;
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::fit::{self, Device, Work, Wrap};
+use crate::fit::{self, Device, Wrap};
 use crate::matrix::Matrix;
 use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
@@ -22,17 +22,8 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut run = Run::resolve(args)?;
     let device = Device::choose(&args.device, &tell)?;
     let log = Log::create(args.log.as_deref(), checkpoints.goes_on())?;
-    let plan = run.fit.model.plan()?;
-    let training = run.fit.config.training();
-    let rows = run.fit.rows.clone();
-    let work = Work {
-        plan: plan.clone(),
-        parameters: run.fit.model.parameters.clone(),
-        training: Some((run.fit.rows.rows(), run.fit.batch())),
-        wrap,
-        tell: &tell,
-        prepare: Box::new(move |executor| executor.start(&rows, &training)),
-    };
+    let work = run.fit.work(wrap, &tell)?;
+    let plan = work.plan.clone();
     let failures = log.clone();
     let mut executor = device.open_lasting(work, args.fallback.is_cpu(), move |failure| {
         let (step, back_to) = failure.steps.unzip();
@@ -302,7 +293,7 @@ fn warn_of_overflow(log_prob: &[f64], rows: &[u32]) {
 /// Prints how good the model is, and returns the same for machines.
 fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
     let log_prob = executor.log_prob(&run.fit.rows.map(f64::from))?;
-    let nll = run.fit.offsets.all() - log_prob.iter().sum::<f64>() / log_prob.len() as f64;
+    let nll = run.fit.nll(&log_prob);
     let mut summary = json!({
         "event": "done",
         "device": executor.describe(),

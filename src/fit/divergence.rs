@@ -1,6 +1,6 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
 use crate::error::described;
-use crate::executor::{Batches, Fault};
+use crate::executor::Fault;
 use crate::flow::Plan;
 use crate::train::Divergence;
 
@@ -25,9 +25,7 @@ pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> String {
             );
         }
     } else {
-        let train = &fit.config.train;
-        let batches = Batches::new(fit.rows.rows(), train.batch_size, train.seed);
-        let batch = batches.batch(step);
+        let batch = fit.batches().batch(step);
         let found = diagnose(plan, &parameters, &fit.rows, &batch);
         message += &describe(fit, &found, batch.rows);
         few_rows = match found.cause {

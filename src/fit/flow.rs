@@ -20,6 +20,23 @@ pub struct Flow {
     executor: Mutex<Box<dyn Executor + Send>>,
 }
 
+/// The log-densities of a table's rows, in nats and in the units of the table, by an executor with the model's parameters.
+///
+/// # Errors
+/// As [`Executor::log_prob`].
+pub fn log_prob(
+    model: &Model,
+    executor: &mut dyn Executor,
+    rows: &Matrix<f64>,
+) -> Result<Vec<f64>> {
+    let seen = model.preprocessing.apply(rows);
+    let mut log_prob = executor.log_prob(&seen)?;
+    for (score, log_det) in log_prob.iter_mut().zip(model.preprocessing.log_det(&seen)) {
+        *score += log_det;
+    }
+    Ok(log_prob)
+}
+
 impl Flow {
     /// A flow on the CPU.
     ///
@@ -36,13 +53,7 @@ impl Flow {
     /// may do instead.
     pub(super) fn on(model: Model, device: &Device) -> Result<Self> {
         let plan = model.plan()?;
-        if model.parameters.len() != plan.layout.len() {
-            return Err(Error::Model(format!(
-                "{} parameters where the model's spec has {}",
-                model.parameters.len(),
-                plan.layout.len()
-            )));
-        }
+        model.check(&plan.layout).map_err(Error::Model)?;
         let executor = device.open_flow(&plan, &model.parameters, &|_| {})?;
         Ok(Flow {
             model,
@@ -101,13 +112,7 @@ impl Flow {
     /// [`Error::Data`] for rows of another width, or a number that is not finite, with its place; [`Error::Gpu`].
     pub fn log_prob(&self, x: &Matrix<f64>) -> Result<Vec<f64>> {
         self.check(x)?;
-        let seen = self.model.preprocessing.apply(x);
-        let mut log_prob = self.executor().log_prob(&seen)?;
-        let log_det = self.model.preprocessing.log_det(&seen);
-        for (log_prob, log_det) in log_prob.iter_mut().zip(log_det) {
-            *log_prob += log_det;
-        }
-        Ok(log_prob)
+        log_prob(&self.model, self.executor().as_mut(), x)
     }
 
     /// Rows drawn from the density: row i depends on the seed and on i alone.

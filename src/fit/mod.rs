@@ -12,11 +12,11 @@ use crate::config::{Config, Overrides, Preset};
 use crate::data::Table;
 use crate::error::{Error, Result};
 use crate::model::{Contents, Model};
-use crate::train::{self, Ending, Outcome, Retry, StepReport, Watch};
+use crate::train::{self, Ending, Outcome, Watch};
 
 pub use device::{Device, DeviceChoice, DeviceName, Tell, Work, Wrap};
 pub use divergence::explain;
-pub use flow::Flow;
+pub use flow::{Flow, log_prob};
 pub use prepared::{Prepared, starting_parameters};
 
 /// A flow to be fitted to a table, with settings that suit the table where nothing else is said.
@@ -73,19 +73,6 @@ pub struct Report {
     pub took: Duration,
     /// The device, for people.
     pub device: String,
-}
-
-/// Nobody.
-struct Unwatched;
-
-impl Watch for Unwatched {
-    fn step(&mut self, _: &StepReport) -> Result<()> {
-        Ok(())
-    }
-
-    fn retry(&mut self, _: &Retry) -> Result<()> {
-        Ok(())
-    }
 }
 
 impl<'a> Fit<'a> {
@@ -150,12 +137,9 @@ impl<'a> Fit<'a> {
     /// model to start from is not for this table.
     pub fn prepare(&self) -> Result<Prepared> {
         let size = (self.table.values.rows(), self.table.values.columns());
-        let spec = match &self.start {
-            Some(Contents::Model(model)) => Some(&model.spec),
-            _ => None,
-        };
-        let config = self.settings.config(Preset::Safe, spec, Some(size))?;
         let start = self.start.as_ref();
+        let spec = start.and_then(Contents::spec);
+        let config = self.settings.config(Preset::Safe, spec, Some(size))?;
         Prepared::new(
             self.table,
             config,
@@ -172,19 +156,11 @@ impl<'a> Fit<'a> {
         let begin = Instant::now();
         let mut fit = self.prepare()?;
         let device = Device::choose(&self.device, self.tell)?;
-        let plan = fit.model.plan()?;
-        let (rows, training) = (fit.rows.clone(), fit.config.training());
-        let work = Work {
-            plan: plan.clone(),
-            parameters: fit.model.parameters.clone(),
-            training: Some((fit.rows.rows(), fit.batch())),
-            wrap: &|executor| executor,
-            tell: self.tell,
-            prepare: Box::new(move |executor| executor.start(&rows, &training)),
-        };
+        let work = fit.work(&|executor| executor, self.tell)?;
+        let plan = work.plan.clone();
         let mut executor = device.clone().open_lasting(work, false, |_| {})?;
-        let mut unwatched = Unwatched;
-        let watch = self.watch.unwrap_or(&mut unwatched);
+        let mut nobody = ();
+        let watch = self.watch.unwrap_or(&mut nobody);
         let outcome = train::run(executor.as_mut(), &fit.settings(LOG_EVERY), watch)?;
         fit.keep(&outcome.parameters);
         match outcome.ending {
@@ -197,7 +173,7 @@ impl<'a> Fit<'a> {
         let log_prob = executor.log_prob(&fit.rows.map(f64::from))?;
         // One of the two at a time on the device.
         drop(executor);
-        let nll = fit.offsets.all() - log_prob.iter().sum::<f64>() / log_prob.len() as f64;
+        let nll = fit.nll(&log_prob);
         let Outcome {
             validation, ending, ..
         } = &outcome;

@@ -11,6 +11,8 @@ use crate::model::{Contents, Model, parameters_of};
 use crate::preprocessing::Preprocessing;
 use crate::train::{self, Offsets};
 
+use super::{Tell, Work, Wrap};
+
 /// A fit that is ready to begin: what every step needs to know.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -102,16 +104,38 @@ impl Prepared {
         })
     }
 
-    /// Rows in each step.
-    pub fn batch(&self) -> usize {
+    /// Which rows each step takes.
+    pub(super) fn batches(&self) -> Batches {
         let train = &self.config.train;
-        Batches::new(self.rows.rows(), train.batch_size, train.seed).size()
+        Batches::new(self.rows.rows(), train.batch_size, train.seed)
+    }
+
+    /// What an executor is opened for that is to train.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn work<'a>(&self, wrap: Wrap<'a>, tell: Tell<'a>) -> Result<Work<'a>> {
+        let (rows, training) = (self.rows.clone(), self.config.training());
+        Ok(Work {
+            plan: self.model.plan()?,
+            parameters: self.model.parameters.clone(),
+            training: Some((rows.rows(), self.batches().size())),
+            wrap,
+            tell,
+            prepare: Box::new(move |executor| executor.start(&rows, &training)),
+        })
+    }
+
+    /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from their log-densities as the flow
+    /// sees them.
+    pub fn nll(&self, log_prob: &[f64]) -> f64 {
+        self.offsets.all() - log_prob.iter().sum::<f64>() / log_prob.len() as f64
     }
 
     /// What the training loop needs to know.
     pub fn settings(&self, log_every: usize) -> train::Settings {
         let train = &self.config.train;
-        let batch = self.batch();
+        let batch = self.batches().size();
         train::Settings {
             steps: train.steps,
             log_every,

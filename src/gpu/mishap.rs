@@ -83,18 +83,7 @@ mod tests {
     use crate::flow::{Plan, initial_parameters};
     use crate::gpu::{GpuExecutor, GpuPath, adapters};
     use crate::matrix::Matrix;
-    use crate::train::{self, Outcome, Retry, Settings, StepReport, Watch};
-
-    struct Nobody;
-
-    impl Watch for Nobody {
-        fn step(&mut self, _: &StepReport) -> Result<()> {
-            Ok(())
-        }
-        fn retry(&mut self, _: &Retry) -> Result<()> {
-            Ok(())
-        }
-    }
+    use crate::train::{self, Outcome, Settings};
 
     /// A short run with held-out rows on a device that may fail, and how often it was opened.
     fn run(path: GpuPath) -> (Result<Outcome>, usize) {
@@ -128,7 +117,7 @@ mod tests {
         };
         let outcome = open().and_then(|first| {
             let mut executor = Recovering::new(first, |_| Some(open()))?;
-            train::run(&mut executor, &settings, &mut Nobody)
+            train::run(&mut executor, &settings, &mut ())
         });
         (outcome, opened)
     }

@@ -126,6 +126,9 @@ pub struct Retry {
     pub most: usize,
 }
 
+/// Nobody watches.
+impl Watch for () {}
+
 /// Who watches a training run.
 pub trait Watch {
     /// Called before the update of each logged step: what is known of the model at that step beside its
@@ -142,13 +145,19 @@ pub trait Watch {
     ///
     /// # Errors
     /// Whatever should end the run.
-    fn step(&mut self, report: &StepReport) -> Result<()>;
+    fn step(&mut self, report: &StepReport) -> Result<()> {
+        let _ = report;
+        Ok(())
+    }
 
     /// Training goes back.
     ///
     /// # Errors
     /// Whatever should end the run.
-    fn retry(&mut self, retry: &Retry) -> Result<()>;
+    fn retry(&mut self, retry: &Retry) -> Result<()> {
+        let _ = retry;
+        Ok(())
+    }
 
     /// Whether a snapshot is wanted now; asked before steps are taken.
     fn is_due(&mut self) -> bool {
