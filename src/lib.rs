@@ -72,6 +72,7 @@ pub mod memory;
 pub mod model;
 pub mod preprocessing;
 pub mod random;
+pub mod timing;
 pub mod train;
 #[cfg(test)]
 mod twins;

@@ -1,4 +1,5 @@
 //! Every kernel fits the registers of a GPU, and compiles at once: on a GPU that is not there, where Mesa's RADV is installed.
+//! A process of its own: the driver is chosen by the environment.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 #[path = "../benches/registers/null_device.rs"]

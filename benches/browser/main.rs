@@ -86,12 +86,13 @@ fn described(kernel: &Kernel) -> Value {
         Access::Read => "read-only-storage",
         Access::Write => "storage",
     };
-    let bindings = kernel.bindings();
+    let source = kernel.source();
+    let bindings = source.bindings().expect("every kernel parses");
     let bindings: Vec<Value> = bindings
-        .iter()
-        .map(|&(binding, access)| json!([binding, kind(access)]))
+        .into_iter()
+        .map(|(binding, access)| json!([binding, kind(access)]))
         .collect();
-    json!({ "entry": kernel.name(), "text": kernel.source().text, "bindings": bindings })
+    json!({ "entry": kernel.name(), "text": source.text, "bindings": bindings })
 }
 
 /// The first line of a request, and its body.

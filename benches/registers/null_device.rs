@@ -94,9 +94,11 @@ impl NullDevice {
         let words = spirv(kernel);
         let step = [(0, vk::DescriptorType::UNIFORM_BUFFER_DYNAMIC)];
         let own: Vec<_> = kernel
+            .source()
             .bindings()
-            .iter()
-            .map(|&(binding, access)| match access {
+            .expect("every kernel parses")
+            .into_iter()
+            .map(|(binding, access)| match access {
                 Access::Uniform => (binding, vk::DescriptorType::UNIFORM_BUFFER),
                 _ => (binding, vk::DescriptorType::STORAGE_BUFFER),
             })

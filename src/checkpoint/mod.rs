@@ -3,6 +3,7 @@
 
 mod folder;
 mod identity;
+mod keeper;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -20,6 +21,7 @@ use crate::train::{Best, Progress, Snapshot};
 
 pub use folder::{Folder, Found};
 pub use identity::Identity;
+pub use keeper::Keeper;
 
 /// The version of the files, which only grows.
 const FORMAT_VERSION: u32 = 1;

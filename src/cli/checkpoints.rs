@@ -1,11 +1,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::checkpoint::{Checkpoint, Folder, Found, Identity};
+use crate::checkpoint::{Checkpoint, Folder, Found, Identity, Keeper};
 use crate::error::Error;
-use crate::fit::Prepared;
 use crate::train::Snapshot;
 
 use super::resolve::Run;
@@ -92,17 +90,17 @@ impl Plans {
 
     /// For the run as it was resolved, on a device: what keeps its checkpoints, and what it goes on from.
     pub fn begin<'a>(self, run: &'a Run, device: &str) -> Result<(Keeper<'a>, Option<Snapshot>)> {
-        let mut keeper = Keeper {
-            run,
-            identity: None,
-            is_asked_for: self.folder.is_some(),
-            folder: self.folder,
-            _lock: self.lock,
-            every: self.every,
-            latest: Instant::now(),
-            writing: None,
-            kept: None,
+        let identity = || {
+            let fit = &run.fit;
+            Identity::of(
+                &fit.config,
+                &fit.model.columns,
+                &fit.rows,
+                fit.validation.as_ref(),
+            )
         };
+        let spare = run.out.with_extension("checkpoint");
+        let mut keeper = Keeper::new(identity, self.folder.zip(self.lock), spare, self.every);
         let Some((path, checkpoint)) = self.from else {
             return Ok((keeper, None));
         };
@@ -131,100 +129,10 @@ impl Plans {
     }
 }
 
-/// The folder after a checkpoint, its step, and what came of it.
-type Written = (Folder, u64, Result<(), Error>);
-
-/// Writes checkpoints while training goes on.
-pub struct Keeper<'a> {
-    run: &'a Run,
-    /// Made when it is first needed: it takes a look at every row.
-    identity: Option<Identity>,
-    /// None where nobody named one, until one is needed.
-    folder: Option<Folder>,
-    /// Else there is one only where the run is interrupted.
-    is_asked_for: bool,
-    /// Keeps other runs out of the folder.
-    _lock: Option<File>,
-    every: Duration,
-    latest: Instant,
-    writing: Option<JoinHandle<Written>>,
-    /// The step of the newest.
-    kept: Option<u64>,
-}
-
-impl Keeper<'_> {
-    fn identity(&mut self) -> Identity {
-        let Prepared {
-            config,
-            model,
-            rows,
-            validation,
-            ..
-        } = &self.run.fit;
-        let make = || Identity::of(config, &model.columns, rows, validation.as_ref());
-        self.identity.get_or_insert_with(make).clone()
-    }
-
-    /// A folder that nobody named, unless something else is in its place.
-    fn spare_folder(&mut self) -> Option<Folder> {
-        let found = Folder::look(&self.run.out.with_extension("checkpoint")).ok()?;
-        let identity = self.identity();
-        let is_theirs = |it: &Checkpoint| !identity.differences(&it.identity).is_empty();
-        let taken = found.checkpoint.as_ref().is_some_and(is_theirs) || !found.damaged.is_empty();
-        (!taken).then_some(found.folder)
-    }
-
-    /// Whether it is time for another.
-    pub fn is_due(&self) -> bool {
-        let is_free = || self.writing.as_ref().is_none_or(JoinHandle::is_finished);
-        self.is_asked_for && self.latest.elapsed() >= self.every && is_free()
-    }
-
-    /// Begins to write one. Returns what there is to say of the one before.
-    pub fn keep(&mut self, snapshot: Snapshot) -> Option<String> {
-        let complaint = self.settle();
-        self.latest = Instant::now();
-        if self.folder.is_none() {
-            self.folder = self.spare_folder();
-        }
-        let Some(mut folder) = self.folder.clone() else {
-            return Some(
-                "warning: no checkpoint is kept, since the place for it holds another run's; --checkpoint names a folder".into(),
-            );
-        };
-        let identity = self.identity();
-        self.writing = Some(thread::spawn(move || {
-            let step = snapshot.state.step;
-            let written = folder
-                .make()
-                .and_then(|()| folder.write(&identity, snapshot));
-            (folder, step, written)
-        }));
-        complaint
-    }
-
-    /// Waits for the one that is being written. A run does not end because it could not be: the one before is still there.
-    pub fn settle(&mut self) -> Option<String> {
-        let written = self.writing.take()?.join();
-        match written {
-            Ok((folder, step, Ok(()))) => {
-                self.folder = Some(folder);
-                self.kept = Some(step);
-                None
-            }
-            Ok((_, step, Err(error))) => Some(format!(
-                "warning: no checkpoint could be written at step {step}: {error}"
-            )),
-            Err(_) => Some("warning: no checkpoint could be written: its thread failed".into()),
-        }
-    }
-
-    /// The command that goes on from the newest checkpoint, if there is one.
-    pub fn command(&self) -> Option<String> {
-        let folder = self.folder.as_ref().filter(|_| self.kept.is_some())?;
-        let said = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-        Some(going_on(said, &folder.path().to_string_lossy()))
-    }
+/// The command that goes on from the checkpoint of a folder.
+pub fn command(folder: &Path) -> String {
+    let said = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    going_on(said, &folder.to_string_lossy())
 }
 
 /// A command, as said, with its checkpoint in `folder`.

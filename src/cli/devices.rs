@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::fit::device::no_adapter;
+use crate::fit::choice::no_adapter;
 use crate::gpu::{Adapter, adapters};
 
 use super::Result;

@@ -23,7 +23,6 @@ mod score;
 mod screen;
 mod train;
 mod train_args;
-mod workload;
 
 use std::ffi::OsString;
 use std::io;

@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::checkpoint::Keeper;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::files::LogFile;
 use crate::train::{Known, Retry, Snapshot, StepReport, Watch};
 
-use super::checkpoints::Keeper;
 use super::resolve::Run;
 use super::{Result, interrupt};
 
@@ -195,7 +195,7 @@ impl Watch for Screen<'_, '_> {
 
     fn keep(&mut self, snapshot: Snapshot) {
         if let Some(complaint) = self.keeper.keep(snapshot) {
-            say!("{complaint}");
+            say!("warning: {complaint}");
         }
     }
 

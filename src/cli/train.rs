@@ -9,7 +9,7 @@ use crate::fit::{self, Device, Wrap};
 use crate::matrix::Matrix;
 use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
-use super::checkpoints::Plans;
+use super::checkpoints::{self, Plans};
 use super::interrupt::Patience;
 use super::output::print;
 use super::resolve::Run;
@@ -18,10 +18,10 @@ use super::train_args::TrainArgs;
 use super::{DISAGREE, Failure, INTERRUPTED, Result, interrupt, tell};
 
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
-    let checkpoints = Plans::new(args)?;
+    let plans = Plans::new(args)?;
     let mut run = Run::resolve(args)?;
     let device = Device::choose(&args.device, &tell)?;
-    let log = Log::create(args.log.as_deref(), checkpoints.goes_on())?;
+    let log = Log::create(args.log.as_deref(), plans.goes_on())?;
     let work = run.fit.work(wrap, &tell)?;
     let plan = work.plan.clone();
     let failures = log.clone();
@@ -51,7 +51,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         return compare(args, &mut run, executor.as_mut(), &log);
     }
 
-    let (mut keeper, from) = checkpoints.begin(&run, &executor.describe())?;
+    let (mut keeper, from) = plans.begin(&run, &executor.describe())?;
     if let Some(snapshot) = &from {
         log.line(&json!({ "event": "resumed", "step": snapshot.state.step }))?;
     }
@@ -66,9 +66,10 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     }?;
     drop(screen);
     if let Some(complaint) = keeper.settle() {
-        say!("{complaint}");
+        say!("warning: {complaint}");
     }
-    let command = keeper.command();
+    let command = keeper.written_to().map(checkpoints::command);
+    drop(keeper);
     let seconds = begin.elapsed().as_secs_f64();
     run.fit.keep(&outcome.parameters);
     let step = outcome.best_step;

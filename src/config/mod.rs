@@ -4,6 +4,8 @@
 mod names;
 mod overrides;
 mod sections;
+#[cfg(all(test, feature = "cli"))]
+mod settings_page;
 mod spec;
 
 use serde::{Deserialize, Serialize};

@@ -64,6 +64,15 @@ macro_rules! overrides {
         }
 
         impl $overrides {
+            /// Every key, and its value in a configuration as a file has it.
+            #[cfg(test)]
+            pub(super) fn values(config: &$config) -> Vec<(&'static str, String)> {
+                vec![$((
+                    stringify!($key),
+                    toml::Value::try_from(&config.$key).unwrap().to_string(),
+                ),)+]
+            }
+
             /// Puts what is set into a configuration.
             pub fn apply(&self, config: &mut $config) {
                 $(

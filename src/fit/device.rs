@@ -9,72 +9,13 @@ use crate::gpu::{self, Adapter, GpuExecutor, GpuPath, adapters};
 use crate::matrix::Matrix;
 use crate::memory;
 
-/// Which device is wanted.
-#[derive(Clone, Debug, Default)]
-#[cfg_attr(feature = "cli", derive(clap::Args))]
-#[cfg_attr(feature = "cli", group(skip))]
-pub struct DeviceChoice {
-    /// auto takes a hardware GPU if there is one, else the CPU.
-    #[cfg_attr(
-        feature = "cli",
-        arg(
-            long,
-            value_enum,
-            default_value = "auto",
-            value_name = "auto|gpu|cpu",
-            hide_possible_values = true
-        )
-    )]
-    pub device: DeviceName,
-    /// A GPU by its number in `couplet devices`, or by part of its name.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|INDEX"))]
-    pub adapter: Option<String>,
-    /// How a GPU runs the flow: in one kernel where that suits it (auto), always (fused), or one kernel an op (staged).
-    #[cfg_attr(
-        feature = "cli",
-        arg(
-            long,
-            value_enum,
-            default_value = "auto",
-            value_name = "auto|fused|staged",
-            hide_possible_values = true,
-            hide_default_value = true
-        )
-    )]
-    pub gpu_path: GpuPath,
-}
-
-/// A kind of device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-pub enum DeviceName {
-    /// A hardware GPU if there is one, else the CPU; and the CPU where that GPU will not do.
-    #[default]
-    Auto,
-    Gpu,
-    Cpu,
-}
+use super::choice::{DeviceChoice, DeviceName, named, no_adapter};
 
 /// Hears sentences for the user.
 pub type Tell<'a> = &'a dyn Fn(&str);
 
 /// Stands between whoever opens an executor and the executor; a test puts a fault there.
 pub type Wrap<'a> = &'a dyn Fn(Box<dyn Executor>) -> Box<dyn Executor>;
-
-/// What to say where there is no adapter at all.
-pub(crate) fn no_adapter() -> String {
-    match std::env::var("WGPU_BACKEND") {
-        Ok(backend) if !backend.is_empty() => format!(
-            "no adapter of the backend that WGPU_BACKEND={backend} asks for (vulkan, metal and dx12 are known here); \
-             unset it, or take --device cpu"
-        ),
-        _ => NO_DRIVER.into(),
-    }
-}
-
-const NO_DRIVER: &str = "no GPU driver was found. Install the driver of your GPU's maker with its Vulkan part \
-    (on Debian or Ubuntu mesa-vulkan-drivers for AMD and Intel, nvidia-driver for NVIDIA); mesa-vulkan-drivers also \
-    brings llvmpipe, a software adapter for trying things out. Or take --device cpu";
 
 /// Where the work will run.
 #[derive(Clone)]
@@ -351,62 +292,10 @@ fn check_memory(plan: &Plan, bytes: u64) -> Result<()> {
     }
 }
 
-/// The adapter that a user names, by number or by part of its name.
-fn named(adapters: Vec<Adapter>, name: &str, origin: &str) -> Result<Adapter> {
-    let names: Vec<String> = adapters
-        .iter()
-        .map(|adapter| adapter.info.name.clone())
-        .collect();
-    let place = place(&names, name);
-    let known: Vec<String> = adapters
-        .iter()
-        .enumerate()
-        .map(|(index, adapter)| format!("{index}: {}", adapter.info.name))
-        .collect();
-    match place.and_then(|place| adapters.into_iter().nth(place)) {
-        Some(adapter) => Ok(adapter),
-        None if known.is_empty() => Err(Error::NoGpu(no_adapter())),
-        None => Err(Error::NoGpu(format!(
-            "{origin}{name}: no such adapter; there is {}",
-            known.join(", ")
-        ))),
-    }
-}
-
-/// The place of the adapter of that number, or else of the first with that in its name: 4090 is more likely a part of one.
-fn place(names: &[String], wanted: &str) -> Option<usize> {
-    let by_number = wanted.parse().ok().filter(|&index| index < names.len());
-    by_number.or_else(|| {
-        let wanted = wanted.to_lowercase();
-        names
-            .iter()
-            .position(|name| name.to_lowercase().contains(&wanted))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::ModelConfig;
-
-    #[test]
-    fn an_adapter_is_found_by_number_or_by_a_number_in_its_name() {
-        let names = [
-            "Intel UHD 770".to_string(),
-            "NVIDIA GeForce RTX 4090".into(),
-        ];
-        for (wanted, expected) in [
-            ("0", Some(0)),
-            ("1", Some(1)),
-            ("4090", Some(1)),
-            ("770", Some(0)),
-            ("geforce", Some(1)),
-            ("2", None),
-            ("radeon", None),
-        ] {
-            assert_eq!(place(&names, wanted), expected, "{wanted}");
-        }
-    }
 
     /// A model beyond the adapter's limits: auto takes the CPU, but who asked for the GPU hears of it. So for a device that
     /// fails while it is made ready.

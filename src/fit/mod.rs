@@ -1,7 +1,8 @@
 //! Fits a flow to a table: [`Fit`] trains, [`Flow`] is what comes of it. Below them is what both the command line and a program
 //! with a training loop of its own need: [`Device`] chooses and opens an executor, [`Prepared`] is a table made ready.
 
-pub(crate) mod device;
+pub(crate) mod choice;
+mod device;
 mod divergence;
 mod flow;
 mod prepared;
@@ -14,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::model::{Contents, Model};
 use crate::train::{self, Ending, Outcome, Watch};
 
-pub use device::{Device, DeviceChoice, DeviceName, Tell, Work, Wrap};
+pub use choice::{DeviceChoice, DeviceName};
+pub use device::{Device, Tell, Work, Wrap};
 pub use divergence::explain;
 pub use flow::{Flow, log_prob};
 pub use prepared::{Prepared, starting_parameters};

@@ -63,21 +63,21 @@ impl Dispatch {
         let pipeline = pipelines.get(gpu, kernel)?;
         assert_eq!(
             buffers.len(),
-            kernel.bindings().len(),
+            pipeline.bindings.len(),
             "buffers of {kernel:?}"
         );
-        let entries: Vec<_> = kernel
-            .bindings()
+        let entries: Vec<_> = pipeline
+            .bindings
             .iter()
             .zip(buffers)
-            .map(|(&(binding, _), buffer)| wgpu::BindGroupEntry {
+            .map(|(&binding, buffer)| wgpu::BindGroupEntry {
                 binding,
                 resource: buffer.as_entire_binding(),
             })
             .collect();
         let bindings = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(kernel.name()),
-            layout: &pipeline.bindings,
+            layout: &pipeline.layout,
             entries: &entries,
         });
         Ok(Dispatch {

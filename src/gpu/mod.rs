@@ -38,8 +38,9 @@ use crate::flow::Plan;
 use crate::matrix::Matrix;
 
 pub use device::{Adapter, Gpu, adapters};
-pub use kernels::{Access, Kernel};
+pub use kernels::Kernel;
 pub use memory::memory;
+pub use shader::Access;
 pub use shader::Source;
 
 use builder::Builder;

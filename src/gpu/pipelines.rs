@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 
 use super::device::Gpu;
-use super::kernels::{Access, Kernel, Step};
+use super::kernels::{Kernel, Step};
+use super::shader::Access;
 
 /// The distance between two records of the step ring: what WebGPU guarantees for dynamic offsets.
 pub const STEP_PITCH: u64 = 256;
@@ -14,7 +15,9 @@ pub const STEP_PITCH: u64 = 256;
 /// A compiled kernel and the shape of its bindings.
 pub struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
-    pub bindings: wgpu::BindGroupLayout,
+    pub layout: wgpu::BindGroupLayout,
+    /// The numbers of its bindings, in their order.
+    pub bindings: Vec<u32>,
 }
 
 /// The compiled kernels of a device, each compiled when it is first asked for.
@@ -81,30 +84,33 @@ impl Pipelines {
                 source.explain(&messages)
             });
         }
+        let bindings = match source.bindings() {
+            Ok(bindings) => bindings,
+            Err(message) => return fail(message),
+        };
         let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
-        let entries: Vec<_> = kernel
-            .bindings()
+        let entries: Vec<_> = bindings
             .iter()
             .map(|&(binding, access)| entry(binding, access))
             .collect();
-        let bindings = gpu
+        let own = gpu
             .device()
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
                 label: Some(kernel.name()),
                 entries: &entries,
             });
-        let layout = gpu
+        let whole = gpu
             .device()
             .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(kernel.name()),
-                bind_group_layouts: &[Some(&self.step), Some(&bindings)],
+                bind_group_layouts: &[Some(&self.step), Some(&own)],
                 immediate_size: 0,
             });
         let pipeline = gpu
             .device()
             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(kernel.name()),
-                layout: Some(&layout),
+                layout: Some(&whole),
                 module: &module,
                 entry_point: Some(kernel.name()),
                 // Every kernel writes before it reads; zeros cost compilers seconds where tiles are large.
@@ -115,7 +121,11 @@ impl Pipelines {
                 cache: None,
             });
         match pollster::block_on(scope.pop()) {
-            None => Ok(Pipeline { pipeline, bindings }),
+            None => Ok(Pipeline {
+                pipeline,
+                layout: own,
+                bindings: bindings.into_iter().map(|(number, _)| number).collect(),
+            }),
             Some(error) => fail(error.to_string()),
         }
     }

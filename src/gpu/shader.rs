@@ -1,5 +1,7 @@
 use std::fmt::Write;
 
+use wgpu::naga::{AddressSpace, StorageAccess, front::wgsl};
+
 /// One WGSL file, or a generated piece of one.
 #[derive(Clone, Copy, Debug)]
 pub struct File {
@@ -18,6 +20,14 @@ macro_rules! file {
     };
 }
 pub(super) use file;
+
+/// How a kernel uses a binding of group 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Uniform,
+    Read,
+    Write,
+}
 
 /// Several files in one text, with the way back from a line of the whole to a line of a file.
 ///
@@ -60,6 +70,35 @@ impl Source {
             .find(|(_, first)| *first <= line)
             .unwrap_or(&self.pieces[0]);
         (name, (line - first + 1) as u32)
+    }
+
+    /// The bindings of group 1, as the text declares them: number and access, in the order of the numbers.
+    ///
+    /// # Errors
+    /// What does not parse, at its file and line.
+    pub fn bindings(&self) -> Result<Vec<(u32, Access)>, String> {
+        let module = wgsl::parse_str(&self.text).map_err(|error| {
+            let at = error.location(&self.text);
+            let (name, line) = self.locate(at.map_or(1, |place| place.line_number));
+            format!("shaders/{name}:{line}: {error}")
+        })?;
+        let mut bindings: Vec<_> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, variable)| {
+                let binding = variable.binding.as_ref().filter(|place| place.group == 1)?;
+                let access = match variable.space {
+                    AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
+                        Access::Write
+                    }
+                    AddressSpace::Storage { .. } => Access::Read,
+                    _ => Access::Uniform,
+                };
+                Some((binding.binding, access))
+            })
+            .collect();
+        bindings.sort_by_key(|&(number, _)| number);
+        Ok(bindings)
     }
 
     /// What a compiler said, with places in the files rather than in the whole.

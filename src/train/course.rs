@@ -4,7 +4,10 @@ use crate::error::{Error, Result};
 use crate::executor::{Executor, Fault, Taken, TrainingState};
 use crate::matrix::Matrix;
 
-use super::{Divergence, Ending, Known, Outcome, Retry, Settings, StepReport, Watch};
+use super::{
+    Best, Divergence, Ending, Known, Outcome, Progress, Retry, Settings, Snapshot, StepReport,
+    Watch,
+};
 
 /// How often training goes back before it gives up, and what the learning rate is multiplied by each time: 0.3^5 is a
 /// four-hundredth.
@@ -90,39 +93,6 @@ struct Course<'a> {
     done: usize,
     /// Steps in one call: about [`BURST`]'s worth.
     burst: usize,
-}
-
-/// What a run has come to know on its way: with the executor's state, the settings and the rows, all that its next steps and its
-/// end depend on.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Progress {
-    /// The state at the latest check; its own step is still to come.
-    pub(crate) checked: Option<TrainingState>,
-    /// The latest state whose own step was taken: where to go back to.
-    pub(crate) good: Option<TrainingState>,
-    pub(crate) best: Option<Best>,
-    /// NLL at the first check and at the last one: of the held-out rows, of the yardstick, or the loss.
-    pub(crate) first: Option<f64>,
-    pub(crate) last: Option<f64>,
-    pub(crate) retries: usize,
-    pub(crate) in_steps: Duration,
-}
-
-/// A run between two steps. From here it goes on as if nothing had happened: on the same device with the same bits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
-    pub state: TrainingState,
-    pub progress: Progress,
-    /// What took its latest steps. On another device a run goes on, but not bit for bit.
-    pub device: String,
-}
-
-/// The best parameters of all checks, by validation NLL, or by the loss where no rows are held out.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Best {
-    pub step: usize,
-    pub nll: f64,
-    pub parameters: Vec<f64>,
 }
 
 /// What is known before a step.

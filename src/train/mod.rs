@@ -4,6 +4,7 @@
 mod compare;
 mod course;
 mod offsets;
+mod snapshot;
 mod truth;
 
 use serde::Serialize;
@@ -13,10 +14,11 @@ use crate::executor::{Executor, Fault};
 use crate::matrix::Matrix;
 
 pub use compare::{Comparison, Finding, Verdict, compare, stretch};
-pub(crate) use course::Best;
-pub use course::{Progress, Snapshot, resume, run};
+pub use course::{resume, run};
 
 pub use offsets::Offsets;
+pub(crate) use snapshot::Best;
+pub use snapshot::{Progress, Snapshot};
 pub use truth::{KlEstimate, Truth};
 
 /// How long a run may be and what judges it. What a single step does is the executor's

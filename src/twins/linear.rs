@@ -122,6 +122,81 @@ fn linear_forward() {
     }
 }
 
+/// A linear map's backward pass on some rows, and what the CPU makes of it.
+struct Backward<'a> {
+    bench: &'a Bench,
+    builder: Builder<'a>,
+    op: &'a Linear,
+    step: Step,
+    rows: usize,
+    /// The gradient of what comes out.
+    output_gradient: wgpu::Buffer,
+    /// What stands where the gradient of the input goes.
+    before: &'a Lanes,
+    expected_weights: &'a [f64],
+    expected_input: &'a [Vec<Column<f64>>],
+}
+
+/// Rows of a split: several splits, and the last one short.
+const SPLIT: usize = 48;
+
+impl Backward<'_> {
+    fn check_weights(&self, what: &str, form: WeightForm) {
+        let (op, splits) = (self.op, self.rows.div_ceil(SPLIT));
+        let count = (splits + 1) * op.bias.end;
+        let partials = self.bench.poisoned(count);
+        let dispatch = self
+            .builder
+            .linear_backward_weights(op, form, &self.output_gradient, &partials)
+            .unwrap();
+        self.bench.run(&dispatch, self.step);
+        let got = self.bench.gpu.read(&partials, count).unwrap();
+        for (p, &expected) in self.expected_weights.iter().enumerate() {
+            let at = |split: usize| got[split * op.bias.end + p];
+            if p < op.weight.start {
+                assert_eq!(at(0).to_bits(), POISON, "{what}: wrote before its weights");
+            } else {
+                let sum = (0..splits).map(|s| f64::from(at(s))).sum::<f64>();
+                close(&format!("{what}: gradient {p}"), sum as f32, expected);
+            }
+            assert_eq!(at(splits).to_bits(), POISON, "{what}: a split too many");
+        }
+    }
+
+    /// It is added to a state; but a hidden layer's gradient is written, whatever was there.
+    fn check_input(&self, what: &str, form: Form) {
+        let (op, before) = (self.op, self.before);
+        let size = before.columns * before.stride;
+        let is_added = op.input_gradient == Some(InputGradient::Add);
+        let gradient = match is_added {
+            true => self.bench.filled(&before.flat()),
+            false => self.bench.poisoned(size),
+        };
+        // The slope is read where the gradient goes: `saved` must lie alike.
+        let dispatch = self
+            .builder
+            .linear_backward_input(op, form, &self.output_gradient, &gradient)
+            .unwrap()
+            .expect("an input with a gradient");
+        self.bench.run(&dispatch, self.step);
+        if !is_added {
+            return check_columns(what, self.bench, &gradient, before, 2, self.expected_input);
+        }
+        let got = self.bench.gpu.read(&gradient, size).unwrap();
+        for (k, value) in got.into_iter().enumerate() {
+            let (column, row) = (k / before.stride, k % before.stride);
+            let place = format!("{what}: column {column}, row {row}");
+            if !op.input.range().contains(&column) {
+                assert_eq!(value, before.number(column, row), "{place}");
+            } else if row < self.rows {
+                let block = &self.expected_input[row / LANES];
+                let expected = block[column - op.input.first][row % LANES];
+                close(&place, value, expected);
+            }
+        }
+    }
+}
+
 #[test]
 fn linear_backward() {
     let bench = Bench::new();
@@ -146,114 +221,77 @@ fn linear_backward() {
             op.input_gradient = Some(InputGradient::Write);
         }
         let values = numbers(op.bias.end, 1);
-        let wide = widen(&values);
+        let parameters = bench.parameters(&values);
         for rows in ROWS {
             let input = Lanes::new(rows, inputs + 3, 2);
             let gradient = Lanes::new(rows, outputs + 2, 3).zero_filled();
             let before = Lanes::new(rows, inputs + 3, 4);
-            let mut expected_weights = vec![0.0; op.bias.end];
-            let expected_input: Vec<Vec<Column<f64>>> = starts(rows)
-                .map(|first| {
-                    let (x, g) = (input.block(first), gradient.block(first));
-                    let g = &g[op.output.range()];
-                    let sums = &mut expected_weights[op.weight.start..op.bias.end];
-                    linear::backward_weights(Scalar, &op, &x[op.input.range()], g, sums);
-                    let mut out = before.block(first)[op.input.range()].to_vec();
-                    // What went in is what the kernel saved; the CPU saved the slope, which follows from it.
-                    let mut hidden = x[op.input.range()].to_vec();
-                    let mut slopes = hidden.clone();
-                    if let Some(InputGradient::Through { activation, .. }) = op.input_gradient
-                        && !activation.is_enough_for_slope()
-                    {
-                        activate(Scalar, activation, &mut hidden, Some(&mut slopes));
-                    }
-                    let way = op.input_gradient.unwrap().map(|_| linear::Hidden {
-                        output: &hidden,
-                        saved: &slopes,
-                    });
-                    linear::backward_input(Scalar, &op, &wide, g, &mut out, way);
-                    out
-                })
-                .collect();
-            for form in forms(values.len()) {
-                let what = format!(
-                    "{inputs} to {outputs}, {:?}, {form:?}, {rows} rows",
-                    op.input_gradient
-                );
-                let parameters = bench.parameters(&values);
-                let buffers = [bench.filled(&input.flat())];
-                let builder = bench.builder(&plan, &parameters, &buffers);
-                let output_gradient = bench.filled(&gradient.flat());
-                // Splits of 48 rows: several, and the last one short.
-                let splits = rows.div_ceil(48);
-                let step = Step {
+            let (expected_weights, expected_input) =
+                backward_on_cpu(&op, &values, &input, &gradient, &before, rows);
+            let buffers = [bench.filled(&input.flat())];
+            let case = Backward {
+                bench: &bench,
+                builder: bench.builder(&plan, &parameters, &buffers),
+                op: &op,
+                step: Step {
                     rows: rows as u32,
                     stride: input.stride as u32,
-                    rows_per_split: 48,
+                    rows_per_split: SPLIT as u32,
                     parameters: op.bias.end as u32,
                     ..Step::default()
-                };
-                for form in WeightForm::of(inputs, outputs) {
-                    let what = format!("{what}, weights {form:?}");
-                    let partials = bench.poisoned((splits + 1) * op.bias.end);
-                    let dispatch = builder
-                        .linear_backward_weights(&op, form, &output_gradient, &partials)
-                        .unwrap();
-                    bench.run(&dispatch, step);
-                    let got = bench
-                        .gpu
-                        .read(&partials, (splits + 1) * op.bias.end)
-                        .unwrap();
-                    for (p, &expected) in expected_weights.iter().enumerate() {
-                        let at = |split: usize| got[split * op.bias.end + p];
-                        if p < op.weight.start {
-                            assert_eq!(at(0).to_bits(), POISON, "{what}: wrote before its weights");
-                        } else {
-                            let sum = (0..splits).map(|s| f64::from(at(s))).sum::<f64>();
-                            close(&format!("{what}: gradient {p}"), sum as f32, expected);
-                        }
-                        assert_eq!(at(splits).to_bits(), POISON, "{what}: a split too many");
-                    }
-                }
-
-                // Added to a state; but a hidden layer's gradient is written, whatever was there.
-                let size = before.columns * before.stride;
-                let input_gradient = match op.input_gradient {
-                    Some(InputGradient::Add) => bench.filled(&before.flat()),
-                    _ => bench.poisoned(size),
-                };
-                // The slope is read where the gradient goes: `saved` must lie alike.
-                let dispatch = builder
-                    .linear_backward_input(&op, form, &output_gradient, &input_gradient)
-                    .unwrap()
-                    .expect("an input with a gradient");
-                bench.run(&dispatch, step);
-                if op.input_gradient == Some(InputGradient::Add) {
-                    let got = bench.gpu.read(&input_gradient, size).unwrap();
-                    for (k, value) in got.into_iter().enumerate() {
-                        let (column, row) = (k / before.stride, k % before.stride);
-                        if op.input.range().contains(&column) && row < rows {
-                            let expected =
-                                expected_input[row / LANES][column - op.input.first][row % LANES];
-                            close(
-                                &format!("{what}: column {column}, row {row}"),
-                                value,
-                                expected,
-                            );
-                        } else if !op.input.range().contains(&column) {
-                            assert_eq!(
-                                value,
-                                before.number(column, row),
-                                "{what}: column {column}"
-                            );
-                        }
-                    }
-                } else {
-                    check_columns(&what, &bench, &input_gradient, &before, 2, &expected_input);
-                }
+                },
+                rows,
+                output_gradient: bench.filled(&gradient.flat()),
+                before: &before,
+                expected_weights: &expected_weights,
+                expected_input: &expected_input,
+            };
+            let way = op.input_gradient;
+            let what = format!("{inputs} to {outputs}, {way:?}, {rows} rows");
+            for form in WeightForm::of(inputs, outputs) {
+                case.check_weights(&format!("{what}, weights {form:?}"), form);
+            }
+            for form in forms(values.len()) {
+                case.check_input(&format!("{what}, {form:?}"), form);
             }
         }
     }
+}
+
+/// The gradients of the weights and, a block of rows after another, of the input.
+fn backward_on_cpu(
+    op: &Linear,
+    values: &[f32],
+    input: &Lanes,
+    gradient: &Lanes,
+    before: &Lanes,
+    rows: usize,
+) -> (Vec<f64>, Vec<Vec<Column<f64>>>) {
+    let wide = widen(values);
+    let mut weights = vec![0.0; op.bias.end];
+    let inputs = starts(rows).map(|first| {
+        let (x, g) = (input.block(first), gradient.block(first));
+        let g = &g[op.output.range()];
+        let sums = &mut weights[op.weight.start..op.bias.end];
+        linear::backward_weights(Scalar, op, &x[op.input.range()], g, sums);
+        let mut out = before.block(first)[op.input.range()].to_vec();
+        // What went in is what the kernel saved; the CPU saved the slope, which follows from it.
+        let mut hidden = x[op.input.range()].to_vec();
+        let mut slopes = hidden.clone();
+        if let Some(InputGradient::Through { activation, .. }) = op.input_gradient
+            && !activation.is_enough_for_slope()
+        {
+            activate(Scalar, activation, &mut hidden, Some(&mut slopes));
+        }
+        let way = op.input_gradient.unwrap().map(|_| linear::Hidden {
+            output: &hidden,
+            saved: &slopes,
+        });
+        linear::backward_input(Scalar, op, &wide, g, &mut out, way);
+        out
+    });
+    let inputs = inputs.collect();
+    (weights, inputs)
 }
 
 /// A NaN among the inputs is a NaN behind every activation, on the CPU and in the kernels, and in no other row: what is

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use crate::flow::{Activation, Base, Family};
 
 use super::tables::{FusedLayer, FusedMap};
-use crate::gpu::kernels::{self, Access, Elementwise, GROUP, saves_input};
+use crate::gpu::kernels::{self, Elementwise, GROUP, saves_input};
 use crate::gpu::shader::{File, file};
 
 /// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
@@ -108,22 +108,6 @@ impl Shape {
         files
     }
 
-    /// Layers, parameters, linear maps, what is read; what is written; the terms of polynomials.
-    pub fn bindings(&self) -> Vec<(u32, Access)> {
-        use Access::{Read, Uniform, Write};
-        let parameters = if self.uniform { Uniform } else { Read };
-        let mut list = vec![(0, Uniform), (1, parameters), (2, Uniform), (3, Read)];
-        list.extend(match self.pass {
-            Pass::Evaluate => &[(4, Write), (5, Write), (6, Write)][..],
-            Pass::Forward => &[(4, Write), (5, Write)],
-            Pass::Inverse => &[(4, Write)],
-        });
-        if self.family.is_some() {
-            list.push((7, Read));
-        }
-        list
-    }
-
     /// The constants that the kernel's files count on.
     pub fn prelude(&self) -> String {
         let places = self.places();
@@ -222,17 +206,6 @@ pub enum Pass {
     Forward,
     /// Latent to data.
     Inverse,
-}
-
-impl Pass {
-    /// The kernel's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Pass::Evaluate => "fused_evaluate",
-            Pass::Forward => "fused_forward",
-            Pass::Inverse => "fused_inverse",
-        }
-    }
 }
 
 /// Columns at which a tile's parts begin.

@@ -2,7 +2,6 @@ mod files;
 mod records;
 mod variants;
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::executor::{BETA1, BETA2, EPSILON};
@@ -31,14 +30,6 @@ pub const NORM_SPAN: u32 = 64;
 pub const CEILING_ROUNDS: u32 = 4096;
 /// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
 pub const UNIFORM_PARAMETERS: u32 = 16_384;
-
-/// How a kernel uses a binding of group 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    Uniform,
-    Read,
-    Write,
-}
 
 /// Every kernel, with its variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,144 +119,16 @@ impl Kernel {
         all
     }
 
-    /// The entry point, and the name of the kernel's file.
+    /// The entry point, which has the name of the kernel's own file: the last it is composed of.
     pub fn name(self) -> &'static str {
-        match self {
-            Kernel::GatherRows => "gather_rows",
-            Kernel::LinearForward(_, Form::Tiled) => "linear_forward",
-            Kernel::LinearForward(..) => "linear_forward_narrow",
-            Kernel::LinearBackwardInput(_, Form::Tiled) => "linear_backward_input",
-            Kernel::LinearBackwardInput(..) => "linear_backward_input_narrow",
-            Kernel::LinearBackwardWeights(form) => match form {
-                WeightForm::Tiled => "linear_backward_weights",
-                WeightForm::Narrow => "linear_backward_weights_narrow",
-                _ => "linear_backward_weights_pair",
-            },
-            Kernel::BasisForward(_) => "basis_forward",
-            Kernel::BasisBackward(_) => "basis_backward",
-            Kernel::CouplingForward(..) => "coupling_forward",
-            Kernel::CouplingInverse(..) => "coupling_inverse",
-            Kernel::CouplingBackward(..) => "coupling_backward",
-            Kernel::TriangularForward => "triangular_forward",
-            Kernel::TriangularInverse => "triangular_inverse",
-            Kernel::TriangularBackwardInput => "triangular_backward_input",
-            Kernel::TriangularBackwardWeights => "triangular_backward_weights",
-            Kernel::BaseLogProb(_) => "base_log_prob",
-            Kernel::BaseBackward(_) => "base_backward",
-            Kernel::BaseSample(_) => "base_sample",
-            Kernel::SumLogProb => "sum_log_prob",
-            Kernel::SumLoss => "sum_loss",
-            Kernel::SumPartials => "sum_partials",
-            Kernel::GradientNorm => "gradient_norm",
-            Kernel::Clip => "clip",
-            Kernel::AdamW => "adamw",
-            Kernel::Fused(shape) => shape.pass.name(),
-            Kernel::SumGradient => "sum_gradient",
-            Kernel::CeilingMultiplyAdds => "ceiling_multiply_adds",
-            Kernel::CeilingCopy => "ceiling_copy",
-        }
+        let files = self.files();
+        let own = files.last().map_or("", |file| file.name);
+        own.strip_suffix(".wgsl").unwrap_or(own)
     }
 
     /// Whether hardware GPUs run it; else it is in the shape that suits software adapters alone.
     pub fn is_for_hardware(self) -> bool {
         !matches!(self, Kernel::Fused(shape) if shape.lanes == Lanes::Few)
-    }
-
-    /// The bindings of group 1: number and access.
-    pub fn bindings(self) -> Cow<'static, [(u32, Access)]> {
-        use Access::{Read, Uniform, Write};
-        Cow::Borrowed(match self {
-            Kernel::Fused(shape) => return Cow::Owned(shape.bindings()),
-            Kernel::GatherRows => &[(0, Uniform), (1, Read), (2, Write), (3, Write)],
-            Kernel::LinearForward(activation, form) => match (saves_input(activation), form) {
-                (true, Form::NarrowUniform) => &[
-                    (0, Uniform),
-                    (1, Uniform),
-                    (2, Read),
-                    (4, Write),
-                    (5, Write),
-                ],
-                (true, _) => &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)],
-                (_, Form::NarrowUniform) => &[(0, Uniform), (1, Uniform), (2, Read), (4, Write)],
-                _ => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
-            },
-            Kernel::LinearBackwardInput(_, form) => match form {
-                Form::NarrowUniform => {
-                    &[(0, Uniform), (1, Uniform), (2, Read), (3, Read), (4, Write)]
-                }
-                _ => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
-            },
-            Kernel::LinearBackwardWeights(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
-            Kernel::BasisForward(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
-            Kernel::BasisBackward(_) => {
-                &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
-            }
-            Kernel::CouplingForward(_, heads) => match heads {
-                Heads::One => &[(0, Uniform), (1, Read), (2, Read), (4, Write), (5, Write)],
-                Heads::Two => &[
-                    (0, Uniform),
-                    (1, Read),
-                    (2, Read),
-                    (3, Read),
-                    (4, Write),
-                    (5, Write),
-                ],
-            },
-            Kernel::CouplingInverse(_, heads) => match heads {
-                Heads::One => &[(0, Uniform), (1, Read), (2, Read), (4, Write)],
-                Heads::Two => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
-            },
-            Kernel::CouplingBackward(_, heads) => match heads {
-                Heads::One => &[
-                    (0, Uniform),
-                    (1, Read),
-                    (2, Read),
-                    (4, Read),
-                    (5, Write),
-                    (6, Write),
-                ],
-                Heads::Two => &[
-                    (0, Uniform),
-                    (1, Read),
-                    (2, Read),
-                    (3, Read),
-                    (4, Read),
-                    (5, Write),
-                    (6, Write),
-                    (7, Write),
-                ],
-            },
-            Kernel::TriangularForward => {
-                &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
-            }
-            Kernel::TriangularInverse | Kernel::TriangularBackwardInput => {
-                &[(0, Uniform), (1, Read), (2, Read), (3, Write)]
-            }
-            Kernel::TriangularBackwardWeights => {
-                &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)]
-            }
-            Kernel::BaseLogProb(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Read), (4, Write)],
-            Kernel::BaseBackward(base) if base.trained => {
-                &[(0, Uniform), (1, Read), (2, Read), (3, Write), (4, Write)]
-            }
-            Kernel::BaseBackward(_) => &[(0, Uniform), (1, Read), (2, Read), (3, Write)],
-            Kernel::BaseSample(_) => &[(0, Uniform), (1, Read), (2, Write)],
-            Kernel::SumLogProb | Kernel::SumLoss | Kernel::SumPartials | Kernel::GradientNorm => {
-                &[(1, Read), (2, Write)]
-            }
-            Kernel::Clip => &[(1, Read), (2, Read), (3, Write)],
-            Kernel::AdamW => &[
-                (1, Read),
-                (2, Write),
-                (3, Write),
-                (4, Write),
-                (5, Write),
-                (6, Write),
-            ],
-            Kernel::SumGradient => &[(1, Read), (2, Read), (3, Write), (4, Write), (5, Write)],
-            Kernel::CeilingMultiplyAdds => &[(0, Write)],
-            Kernel::CeilingCopy => &[(0, Read), (1, Write)],
-        })
     }
 
     /// The whole WGSL of this kernel.

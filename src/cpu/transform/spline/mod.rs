@@ -1,3 +1,5 @@
+mod curve;
+
 use pulp::Simd;
 
 use crate::cpu::real::Real;
@@ -5,6 +7,7 @@ use crate::cpu::vector::Vector;
 use crate::flow::{MAX_BINS, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET};
 
 use super::Elementwise;
+use curve::{Bin, Curve, Sides, within};
 
 /// A rational-quadratic spline with so many bins on [-bound, bound], and the identity outside (Durkan et al. 2019, "Neural
 /// spline flows", eq. 4 to 8 and appendix A.1). All parameters zero make it the identity. Twin:
@@ -15,101 +18,6 @@ use super::Elementwise;
 pub struct Spline {
     pub bins: usize,
     pub bound: f64,
-}
-
-/// The widths or the heights of all bins, as the softmax has them before its division.
-struct Sides<'a, S: Simd, T: Real> {
-    exponentials: &'a [Vector<S, T>],
-    /// 1 / their sum.
-    inverse: Vector<S, T>,
-    /// What a share of 1 is long, and what every bin is at least.
-    span: Vector<S, T>,
-    least: Vector<S, T>,
-}
-
-impl<S: Simd, T: Real> Sides<'_, S, T> {
-    #[inline(always)]
-    fn share(&self, bin: usize) -> Vector<S, T> {
-        self.exponentials[bin] * self.inverse
-    }
-
-    #[inline(always)]
-    fn length(&self, bin: usize) -> Vector<S, T> {
-        self.share(bin).mul_add(self.span, self.least)
-    }
-}
-
-/// The bin that a number is in.
-struct Bin<S: Simd, T: Real> {
-    /// Its number.
-    index: Vector<S, T>,
-    /// Where it begins, in x and in z.
-    x: Vector<S, T>,
-    z: Vector<S, T>,
-    width: Vector<S, T>,
-    height: Vector<S, T>,
-    /// What the slopes at its ends are made of.
-    raw_slopes: [Vector<S, T>; 2],
-}
-
-impl<S: Simd, T: Real> Bin<S, T> {
-    /// `before` where this bin comes after bin `k`, `at` where it is bin `k`, else 0.
-    #[inline(always)]
-    fn by_place(&self, simd: S, k: usize, before: Vector<S, T>, at: Vector<S, T>) -> Vector<S, T> {
-        let zero = Vector::splat(simd, T::zero());
-        let number = Vector::splat(simd, T::of(k as f64));
-        let at = number.where_greater(self.index, zero, at);
-        self.index.where_greater(number, before, at)
-    }
-}
-
-/// The curve in a bin, by the place t in it, from 0 to 1.
-struct Curve<S: Simd, T: Real> {
-    one: Vector<S, T>,
-    t: Vector<S, T>,
-    /// t (1 - t).
-    u: Vector<S, T>,
-    /// Height by width.
-    s: Vector<S, T>,
-    /// d0 + d1 - 2 s.
-    bend: Vector<S, T>,
-    /// z = z0 + height * numerator / denominator.
-    numerator: Vector<S, T>,
-    denominator: Vector<S, T>,
-    /// dz/dx = s^2 * rise / denominator^2.
-    rise: Vector<S, T>,
-}
-
-impl<S: Simd, T: Real> Curve<S, T> {
-    #[inline(always)]
-    fn new(simd: S, bin: &Bin<S, T>, d: [Vector<S, T>; 2], t: Vector<S, T>) -> Self {
-        let one = Vector::splat(simd, T::one());
-        let s = bin.height / bin.width;
-        let u = t * (one - t);
-        let bend = d[0] + d[1] - (s + s);
-        let rest = one - t;
-        Curve {
-            one,
-            t,
-            u,
-            s,
-            bend,
-            numerator: s * t * t + d[0] * u,
-            denominator: s + bend * u,
-            rise: d[1] * t * t + (s + s) * u + d[0] * rest * rest,
-        }
-    }
-
-    #[inline(always)]
-    fn ratio(&self) -> Vector<S, T> {
-        self.numerator / self.denominator
-    }
-
-    #[inline(always)]
-    fn log_slope(&self) -> Vector<S, T> {
-        let root = self.s / self.denominator;
-        (root * root * self.rise).ln()
-    }
 }
 
 impl Spline {
@@ -231,17 +139,6 @@ impl Spline {
         let bound = Vector::splat(simd, T::of(self.bound));
         value.abs().where_greater(bound, outside, inside)
     }
-}
-
-/// Rounding may carry a place a little over the ends of its bin.
-#[inline(always)]
-fn within<S: Simd, T: Real>(simd: S, t: Vector<S, T>) -> Vector<S, T> {
-    let (zero, one) = (
-        Vector::splat(simd, T::zero()),
-        Vector::splat(simd, T::one()),
-    );
-    let t = t.where_greater(one, one, t);
-    zero.where_greater(t, zero, t)
 }
 
 impl<S: Simd, T: Real> Elementwise<S, T> for Spline {

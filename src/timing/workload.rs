@@ -1,12 +1,11 @@
-use clap::ValueEnum;
-
 use crate::config::{BaseName, Config, ModelConfig, Preset, Start, TrainConfig};
 use crate::flow::Activation;
 use crate::matrix::Matrix;
 use crate::random::{Purpose, normal_at};
 
 /// What is timed. Other programs time the same (`benches/peers`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum WorkloadName {
     /// The reference experiment: 4 columns, 2 layers, s and t of 32 tanh units, 50,000 rows in each step.
     Seed,

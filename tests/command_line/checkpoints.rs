@@ -1,8 +1,5 @@
 //! A run that is killed, at any moment, is taken up again and ends as it would have; what cannot go on says why.
 
-#[path = "common/command.rs"]
-mod command;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use command::{refused, stderr, table, well};
+use crate::command::{refused, stderr, table, well};
 
 /// A run of some seconds, with held-out rows, minibatches and checks.
 const RUN: &str = "train d.csv --device cpu --steps 600 --layers 4 --hidden 32,32 --log-every 200";

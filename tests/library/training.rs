@@ -1,8 +1,6 @@
 //! The training loop: what it keeps, when it stops, and how it comes back from numbers that are not finite.
 
-mod common;
-
-use common::rows;
+use crate::common::rows;
 use couplet::config::{ConditionerName, Config};
 use couplet::cpu::CpuExecutor;
 use couplet::data::{Target, TargetName};
@@ -97,7 +95,7 @@ fn checks_change_nothing() {
         ..Config::default()
     };
     let mut plain = start(&config, &data);
-    common::take(&mut plain, 95);
+    crate::common::take(&mut plain, 95);
     let mut executor = start(&config, &data);
     let outcome = train::run(&mut executor, &settings(95, None), &mut Notes::default()).unwrap();
     assert!(matches!(outcome.ending, Ending::Done));

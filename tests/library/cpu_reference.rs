@@ -1,8 +1,6 @@
 //! Rungs 1 and 2: the f64 executor against mathematics, and f32 against f64.
 
-mod common;
-
-use common::{
+use crate::common::{
     assert_close, coarseness, flow, flows, relative_l2, rows, take, training, training_rows,
 };
 use couplet::Matrix;
@@ -13,7 +11,7 @@ use couplet::flow::{FlowSpec, Plan, initial_parameters, start_at_identity};
 
 fn executor<T: couplet::cpu::Real>(spec: &FlowSpec) -> CpuExecutor<T> {
     let plan = Plan::new(spec).unwrap();
-    let parameters = common::parameters(&plan);
+    let parameters = crate::common::parameters(&plan);
     CpuExecutor::new(plan, &parameters)
 }
 

@@ -1,19 +1,13 @@
 //! Numbers with some zeros too many, in flags and in files, and what a caller of the library may get wrong: messages, never
 //! a panic, a hang, or the end of the machine's memory.
 
-#[path = "common/command.rs"]
-mod command;
-mod common;
-#[path = "common/safetensors.rs"]
-mod safetensors;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use command::{couplet, refused, stderr, stdout, table, well};
-use common::{flow, rows, training};
+use crate::command::{couplet, refused, stderr, stdout, table, well};
+use crate::common::{flow, rows, training};
 use couplet::config::ModelConfig;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::Executor;
@@ -117,7 +111,8 @@ fn absurd_sizes_in_a_model_file_are_refused() {
         "train d.csv --steps 2 --device cpu --conditioner hermite --out m.safetensors",
     );
     let bytes = fs::read(folder.join("m.safetensors")).unwrap();
-    let header: serde_json::Value = serde_json::from_str(safetensors::header(&bytes)).unwrap();
+    let header: serde_json::Value =
+        serde_json::from_str(crate::safetensors::header(&bytes)).unwrap();
     let metadata: serde_json::Value =
         serde_json::from_str(header["__metadata__"]["couplet"].as_str().unwrap()).unwrap();
     let begin = Instant::now();
@@ -137,7 +132,7 @@ fn absurd_sizes_in_a_model_file_are_refused() {
         }
         let mut header = header.clone();
         header["__metadata__"]["couplet"] = metadata.to_string().into();
-        let file = safetensors::with_header(&bytes, &header.to_string());
+        let file = crate::safetensors::with_header(&bytes, &header.to_string());
         fs::write(folder.join("x.safetensors"), file).unwrap();
         refused(
             folder,

@@ -1,18 +1,16 @@
 //! Rung 5: flows trained by JAX and optax in f64 (tests/fixtures/make.py), followed step by step on the CPU and on the
 //! GPU.
 
-mod common;
-
 use std::path::Path;
 
-use common::{assert_close, coarseness, relative_l2, take};
+use crate::common::{assert_close, coarseness, relative_l2, take};
+use ::safetensors::tensor::{Dtype, SafeTensors};
 use couplet::Matrix;
 use couplet::config::ModelConfig;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::{AdamW, Executor, Schedule, Training};
 use couplet::flow::{Layout, Plan};
 use couplet::gpu::{GpuExecutor, adapters};
-use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 const FIXTURES: [&str; 10] = [

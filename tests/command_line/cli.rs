@@ -6,187 +6,211 @@ use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 
-#[path = "common/command.rs"]
-mod command;
-#[path = "common/faulty.rs"]
-mod faulty;
-
-use command::{couplet, refused, stderr, stdout, table, well};
+use crate::command::{couplet, refused, stderr, stdout, table, well};
+use crate::faulty::{Fault, Faulty};
 use couplet::Matrix;
-use faulty::{Fault, Faulty};
 
-#[test]
-fn bad_input_is_named_and_nothing_panics() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
+/// Tables, most of them with something wrong, and a model of the one that is good.
+fn tables_and_a_model(folder: &Path) {
     let file = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     table(folder, "good.csv", 60, |_, _| {});
-    let replaced = |name: &str, with: &'static str| {
+    for (name, with) in [
+        ("word.csv", "tall"),
+        ("nan.csv", "NaN"),
+        ("infinity.csv", "-inf"),
+        ("missing.csv", ""),
+        ("huge.csv", "1e300"),
+    ] {
         table(folder, name, 60, move |row, fields| {
             if row == 7 {
                 fields[1] = with.into();
             }
         });
-    };
-    replaced("word.csv", "tall");
-    replaced("nan.csv", "NaN");
-    replaced("infinity.csv", "-inf");
-    replaced("missing.csv", "");
-    replaced("huge.csv", "1e300");
+    }
     table(folder, "short.csv", 60, |row, fields| {
         if row == 7 {
             fields.pop();
         }
     });
-    file("empty.csv", "");
-    file("header.csv", "a,b\n");
-    file("one.csv", "a\n1\n2\n3\n");
-    file("constant.csv", "a,b\n1,5\n2,5\n3,5\n");
-    file("three.csv", "a,b,c\n1,5,2\n2,4,1\n");
-    file("huge2.csv", "a,b\n1e200,2\n-1e200,4\n3,5\n");
-    file("tiny.csv", "a,b\n1e-300,2\n2e-300,4\n3e-300,5\n");
-    file("row.csv", "a,b\n1,2\n");
-    file("mixed.csv", "1.0,2x\n1,2\n3,4\n5,5\n");
-    file("twice.csv", "a,a\n1,2\n3,4\n5,7\n");
-    file("last.csv", "a,b\n1,2\n3,4\n5,x");
-    file("quote.csv", "a,b\n1,2\n\"3,4\n5,6\n");
-    file("other.csv", "height,length\n1,2\n");
-    file("binary.csv", "a,b\n1,\u{1}\n");
+    for (name, text) in [
+        ("empty.csv", ""),
+        ("header.csv", "a,b\n"),
+        ("one.csv", "a\n1\n2\n3\n"),
+        ("constant.csv", "a,b\n1,5\n2,5\n3,5\n"),
+        ("three.csv", "a,b,c\n1,5,2\n2,4,1\n"),
+        ("huge2.csv", "a,b\n1e200,2\n-1e200,4\n3,5\n"),
+        ("tiny.csv", "a,b\n1e-300,2\n2e-300,4\n3e-300,5\n"),
+        ("row.csv", "a,b\n1,2\n"),
+        ("mixed.csv", "1.0,2x\n1,2\n3,4\n5,5\n"),
+        ("twice.csv", "a,a\n1,2\n3,4\n5,7\n"),
+        ("last.csv", "a,b\n1,2\n3,4\n5,x"),
+        ("quote.csv", "a,b\n1,2\n\"3,4\n5,6\n"),
+        ("other.csv", "height,length\n1,2\n"),
+        ("binary.csv", "a,b\n1,\u{1}\n"),
+        ("short.npy", "\u{93}NUMPY"),
+    ] {
+        file(name, text);
+    }
     std::fs::write(folder.join("latin1.csv"), b"a,b\n1,\xff\xfe\n").unwrap();
-    file("short.npy", "\u{93}NUMPY");
+    well(folder, "train good.csv --device cpu --steps 5");
+}
+
+#[test]
+fn bad_tables_and_models_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tables_and_a_model(folder);
+    let model = std::fs::read(folder.join("good.safetensors")).unwrap();
+    std::fs::write(folder.join("half.safetensors"), &model[..model.len() / 2]).unwrap();
+    std::fs::write(folder.join("nothing.safetensors"), "").unwrap();
+    let word: &[&str] = &["row 7", "line 8", "column 2", "weight", "\"tall\""];
+    for (args, parts) in [
+        ("train word.csv", word),
+        ("train nan.csv", &["row 7", "weight", "not a finite number"]),
+        (
+            "train infinity.csv",
+            &["row 7", "weight", "not a finite number"],
+        ),
+        ("train missing.csv", &["row 7", "weight", "empty"]),
+        (
+            "train huge.csv --standardize false",
+            &["row 7", "weight", "too large"],
+        ),
+        ("train short.csv", &["row 7", "line 8", "1 field ", "2"]),
+        ("train empty.csv", &["empty"]),
+        ("train header.csv", &["no rows"]),
+        ("train one.csv", &["1 column", "at least 2"]),
+        ("train constant.csv", &["column 2", "\"b\"", "every row"]),
+        ("train binary.csv", &["row 1", "not a number"]),
+        ("train latin1.csv", &["line 2", "UTF-8"]),
+        ("train huge2.csv", &["column 1", "standard deviation"]),
+        ("train tiny.csv", &["column 1", "standard deviation"]),
+        ("train row.csv", &["1 row"]),
+        (
+            "train mixed.csv",
+            &["line 1", "\"2x\" is not a number", "header"],
+        ),
+        ("train twice.csv", &["columns 1 and 2", "\"a\""]),
+        ("train last.csv", &["line 4 (row 3)", "\"x\""]),
+        ("train quote.csv", &["row 2", "quote"]),
+        ("train short.npy", &["NPY"]),
+        ("train nosuch.csv", &["nosuch.csv"]),
+        (
+            "train good.csv --init half.safetensors",
+            &["half.safetensors"],
+        ),
+        ("score half.safetensors good.csv", &["cut short"]),
+        ("score nothing.safetensors good.csv", &["not a readable"]),
+        (
+            "score good.safetensors three.csv",
+            &["3 columns", "2", "height, weight"],
+        ),
+        (
+            "score good.safetensors other.csv",
+            &["\"weight\"", "height, length"],
+        ),
+        (
+            "train three.csv --init good.safetensors",
+            &["2 columns", "3"],
+        ),
+        ("sample nosuch.safetensors", &["nosuch.safetensors"]),
+    ] {
+        refused(folder, &format!("{args} --device cpu"), 3, parts);
+    }
+    nothing_is_lost(folder, &model);
+}
+
+#[test]
+fn bad_settings_and_places_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tables_and_a_model(folder);
+    let model = std::fs::read(folder.join("good.safetensors")).unwrap();
+    let file = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     file("bad.toml", "[model]\nlayer = 3\n");
     file(
         "spline.toml",
         "[model]\ntransform = \"spline\"\nbins = 33\n",
     );
-    well(folder, "train good.csv --device cpu --steps 5");
-    let model = std::fs::read(folder.join("good.safetensors")).unwrap();
-    std::fs::write(folder.join("half.safetensors"), &model[..model.len() / 2]).unwrap();
-    std::fs::write(folder.join("nothing.safetensors"), "").unwrap();
+    let steps: &[&str] = &["steps = 0", "at least 1"];
+    for (args, parts) in [
+        ("train good.csv --steps 0", steps),
+        (
+            "train good.csv --learning-rate -1",
+            &["learning_rate = -1", "positive"],
+        ),
+        ("train good.csv --layers 0", &["layers = 0"]),
+        ("train good.csv --hidden 8,0", &["hidden[1] = 0"]),
+        ("train good.csv --scale-bound=-2", &["scale_bound = -2"]),
+        ("train good.csv --config bad.toml", &["bad.toml", "layer"]),
+        (
+            "train good.csv --config spline.toml",
+            &["bins = 33", "2 to 32"],
+        ),
+        ("train good.csv --config nosuch.toml", &["nosuch.toml"]),
+        ("train good.csv --device cpu --adapter 0", &["--adapter"]),
+        (
+            "train good.csv --layers 100 --hidden 100000,100000",
+            &["parameters", "lower"],
+        ),
+        ("train good.csv --out good.csv", &["overwrite", "DATA"]),
+        ("train good.csv --log ./good.csv", &["overwrite", "DATA"]),
+        ("train good.csv --log a.x --out a.x", &["same file"]),
+        ("sample good.safetensors --out rows.npy --json", &["--json"]),
+        ("sample good.safetensors -n 18446744073709551615", &["rows"]),
+        (
+            "sample good.safetensors --out rows.xlsx",
+            &[".xlsx", ".csv"],
+        ),
+    ] {
+        refused(folder, args, 2, parts);
+    }
+    let adapter: &[&str] = &["nosuch", "no such adapter"];
+    for (args, code, parts) in [
+        ("train good.csv --adapter nosuch", 4, adapter),
+        ("train good.csv --adapter 99", 4, &["99"]),
+        (
+            "train good.csv --device cpu --out no/such/m.safetensors",
+            1,
+            &["folder"],
+        ),
+        (
+            "sample good.safetensors --device cpu --out no/such.csv",
+            1,
+            &["folder"],
+        ),
+        (
+            "train good.csv --device cpu --transform affine --mixing none --average 0 --standardize false \
+             --scale-bound 0 --learning-rate 1e3",
+            5,
+            &["step", "learning_rate"],
+        ),
+        (
+            "train good.csv --device cpu --log no/such.jsonl",
+            1,
+            &["folder"],
+        ),
+        (
+            "train good.csv --device cpu --out .",
+            1,
+            &["this is a folder"],
+        ),
+    ] {
+        refused(folder, args, code, parts);
+    }
+    nothing_is_lost(folder, &model);
+}
 
-    let bad =
-        |args: &str, parts: &[&str]| refused(folder, &format!("{args} --device cpu"), 3, parts);
-    bad(
-        "train word.csv",
-        &["row 7", "line 8", "column 2", "weight", "\"tall\""],
-    );
-    bad("train nan.csv", &["row 7", "weight", "not a finite number"]);
-    bad(
-        "train infinity.csv",
-        &["row 7", "weight", "not a finite number"],
-    );
-    bad("train missing.csv", &["row 7", "weight", "empty"]);
-    bad(
-        "train huge.csv --standardize false",
-        &["row 7", "weight", "too large"],
-    );
-    bad("train short.csv", &["row 7", "line 8", "1 field ", "2"]);
-    bad("train empty.csv", &["empty"]);
-    bad("train header.csv", &["no rows"]);
-    bad("train one.csv", &["1 column", "at least 2"]);
-    bad("train constant.csv", &["column 2", "\"b\"", "every row"]);
-    bad("train binary.csv", &["row 1", "not a number"]);
-    bad("train latin1.csv", &["line 2", "UTF-8"]);
-    bad("train huge2.csv", &["column 1", "standard deviation"]);
-    bad("train tiny.csv", &["column 1", "standard deviation"]);
-    bad("train row.csv", &["1 row"]);
-    bad(
-        "train mixed.csv",
-        &["line 1", "\"2x\" is not a number", "header"],
-    );
-    bad("train twice.csv", &["columns 1 and 2", "\"a\""]);
-    bad("train last.csv", &["line 4 (row 3)", "\"x\""]);
-    bad("train quote.csv", &["row 2", "quote"]);
-    bad("train short.npy", &["NPY"]);
-    bad("train nosuch.csv", &["nosuch.csv"]);
-    bad(
-        "train good.csv --init half.safetensors",
-        &["half.safetensors"],
-    );
-    bad("score half.safetensors good.csv", &["cut short"]);
-    bad("score nothing.safetensors good.csv", &["not a readable"]);
-    bad(
-        "score good.safetensors three.csv",
-        &["3 columns", "2", "height, weight"],
-    );
-    bad(
-        "score good.safetensors other.csv",
-        &["\"weight\"", "height, length"],
-    );
-    bad(
-        "train three.csv --init good.safetensors",
-        &["2 columns", "3"],
-    );
-    bad("sample nosuch.safetensors", &["nosuch.safetensors"]);
-
-    let usage = |args: &str, parts: &[&str]| refused(folder, args, 2, parts);
-    usage("train good.csv --steps 0", &["steps = 0", "at least 1"]);
-    usage(
-        "train good.csv --learning-rate -1",
-        &["learning_rate = -1", "positive"],
-    );
-    usage("train good.csv --layers 0", &["layers = 0"]);
-    usage("train good.csv --hidden 8,0", &["hidden[1] = 0"]);
-    usage("train good.csv --scale-bound=-2", &["scale_bound = -2"]);
-    usage("train good.csv --config bad.toml", &["bad.toml", "layer"]);
-    usage(
-        "train good.csv --config spline.toml",
-        &["bins = 33", "2 to 32"],
-    );
-    usage("train good.csv --config nosuch.toml", &["nosuch.toml"]);
-    usage("train good.csv --device cpu --adapter 0", &["--adapter"]);
-    usage(
-        "train good.csv --layers 100 --hidden 100000,100000",
-        &["parameters", "lower"],
-    );
-    usage("train good.csv --out good.csv", &["overwrite", "DATA"]);
-    usage("train good.csv --log ./good.csv", &["overwrite", "DATA"]);
-    usage("train good.csv --log a.x --out a.x", &["same file"]);
-    usage("sample good.safetensors --out rows.npy --json", &["--json"]);
-    usage("sample good.safetensors -n 18446744073709551615", &["rows"]);
-    usage(
-        "sample good.safetensors --out rows.xlsx",
-        &[".xlsx", ".csv"],
-    );
-
-    refused(
-        folder,
-        "train good.csv --adapter nosuch",
-        4,
-        &["nosuch", "no such adapter"],
-    );
-    refused(folder, "train good.csv --adapter 99", 4, &["99"]);
-    refused(
-        folder,
-        "train good.csv --device cpu --out no/such/m.safetensors",
-        1,
-        &["folder"],
-    );
-    refused(
-        folder,
-        "sample good.safetensors --device cpu --out no/such.csv",
-        1,
-        &["folder"],
-    );
-    let diverging = "train good.csv --device cpu --transform affine --mixing none --average 0 --standardize false \
-                     --scale-bound 0 --learning-rate 1e3";
-    refused(folder, diverging, 5, &["step", "learning_rate"]);
-    let nowhere = "train good.csv --device cpu --log no/such.jsonl";
-    refused(folder, nowhere, 1, &["folder"]);
-    let here = "train good.csv --device cpu --out .";
-    refused(folder, here, 1, &["this is a folder"]);
-    // The model that was there is there still, and no temporary files are left.
+/// The model that was there is there still, and no temporary files are left.
+fn nothing_is_lost(folder: &Path, model: &[u8]) {
     assert_eq!(
         std::fs::read(folder.join("good.safetensors")).unwrap(),
         model
     );
     let left = std::fs::read_dir(folder).unwrap();
     let left: Vec<_> = left.map(|e| e.unwrap().file_name()).collect();
-    assert!(
-        left.iter()
-            .all(|name| !name.to_string_lossy().ends_with(".tmp")),
-        "{left:?}"
-    );
+    let is_temporary = |name: &OsString| name.to_string_lossy().ends_with(".tmp");
+    assert!(!left.iter().any(is_temporary), "{left:?}");
 }
 
 #[test]

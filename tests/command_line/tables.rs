@@ -1,14 +1,11 @@
 //! Tables as people have them: pipes, headers, indices, other formats, many things wrong at once.
 
-#[path = "common/command.rs"]
-mod command;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use command::{couplet, refused, stderr, stdout, table, well};
+use crate::command::{couplet, refused, stderr, stdout, table, well};
 
 /// Runs a command with bytes on its standard input, which is a pipe.
 fn piped(folder: &Path, args: &str, input: &[u8]) -> Output {

@@ -1,11 +1,6 @@
 //! No file of the user's is lost: what the command may write over, what it keeps when a run does not end well.
 #![cfg(unix)]
 
-#[path = "common/command.rs"]
-mod command;
-#[path = "common/faulty.rs"]
-mod faulty;
-
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -16,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use command::{couplet, refused, stderr, table, well};
+use crate::command::{couplet, refused, stderr, table, well};
 
+use crate::faulty::{Fault, Faulty};
 use couplet::{Error, Result};
-use faulty::{Fault, Faulty};
 
 /// A folder with a table and a model of it.
 fn with_model() -> tempfile::TempDir {

@@ -1,12 +1,10 @@
 //! Rung 4: whole steps on the GPU against the CPU in f64, and against themselves. These tests fail where there is no
 //! adapter: they never pass by doing nothing.
 
-mod common;
-
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     assert_close, coarseness, flow, flows, guarded_training, relative_l2, rows, take, training,
     training_rows,
 };
@@ -26,7 +24,7 @@ fn adapter() -> Adapter {
 
 fn pair(spec: &FlowSpec, path: GpuPath) -> (GpuExecutor, CpuExecutor<f64>) {
     let plan = Plan::new(spec).unwrap();
-    let parameters = common::parameters(&plan);
+    let parameters = crate::common::parameters(&plan);
     let mut gpu = GpuExecutor::new(&adapter(), plan.clone(), &parameters).unwrap();
     gpu.set_path(path);
     (gpu, CpuExecutor::new(plan, &parameters))
@@ -135,7 +133,7 @@ fn training_follows_the_cpu() {
 fn a_timed_step_is_a_step() {
     let spec = flow("reference experiment");
     let plan = Plan::new(&spec).unwrap();
-    let parameters = common::parameters(&plan);
+    let parameters = crate::common::parameters(&plan);
     let data = training_rows(6001, spec.dims, 5);
     let small = wgpu::Limits {
         max_storage_buffer_binding_size: 1 << 16,
@@ -244,7 +242,7 @@ fn a_batch_that_does_not_fit_goes_through_in_runs() {
     };
     let executor = |spec: &FlowSpec| {
         let plan = Plan::new(spec).unwrap();
-        let parameters = common::parameters(&plan);
+        let parameters = crate::common::parameters(&plan);
         let gpu = GpuExecutor::with_limits(&adapter(), plan.clone(), &parameters, limits.clone());
         (gpu, CpuExecutor::<f64>::new(plan, &parameters))
     };
@@ -292,7 +290,8 @@ fn a_step_with_a_fault_is_not_taken() {
         data.column_mut(3)[batch.row(7) as usize] = value;
         let (mut gpu, _) = pair(&spec, GpuPath::Staged);
         let (mut fused, _) = pair(&spec, GpuPath::Fused);
-        let mut cpu = CpuExecutor::<f32>::new(gpu.plan().clone(), &common::parameters(gpu.plan()));
+        let mut cpu =
+            CpuExecutor::<f32>::new(gpu.plan().clone(), &crate::common::parameters(gpu.plan()));
         let executors: [&mut dyn Executor; 3] = [&mut gpu, &mut fused, &mut cpu];
         for executor in executors {
             executor.start(&data, &training).unwrap();
@@ -340,7 +339,7 @@ fn an_update_that_overflows_is_a_fault() {
         };
         let (mut gpu, mut cpu) = pair(&spec, GpuPath::Staged);
         let mut f32_cpu =
-            CpuExecutor::<f32>::new(gpu.plan().clone(), &common::parameters(gpu.plan()));
+            CpuExecutor::<f32>::new(gpu.plan().clone(), &crate::common::parameters(gpu.plan()));
         let data = training_rows(60, spec.dims, 5);
         for executor in [&mut gpu as &mut dyn Executor, &mut f32_cpu] {
             executor.start(&data, &training).unwrap();
@@ -435,7 +434,7 @@ fn a_device_destroyed_at_every_tenth_step_changes_nothing() {
     for path in [GpuPath::Staged, GpuPath::Fused] {
         let spec = flow("reference experiment");
         let plan = Plan::new(&spec).unwrap();
-        let parameters = common::parameters(&plan);
+        let parameters = crate::common::parameters(&plan);
         let settings = Settings {
             steps: 60,
             log_every: 10,

@@ -1,17 +1,12 @@
 //! Every reader against files that chance has damaged: an error or a value, never a panic, and never more than a moment. The
 //! damage is drawn by a fixed seed, so that a failure comes back.
 
-#[path = "common/parsers.rs"]
-mod parsers;
-#[path = "common/safetensors.rs"]
-mod safetensors;
-
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::parsers::{ALL, Parser, check_message};
 use couplet::random::{Philox, Purpose};
-use parsers::{ALL, Parser, check_message};
 use rand::{Rng, RngExt};
 
 /// Damages bytes in one to eight places: a bit, a byte, a stretch doubled, taken out, or replaced by what breaks parsers.
@@ -157,7 +152,7 @@ fn hostile_headers_of_arrays() {
 fn names_in_a_model_do_not_reach_the_terminal_raw() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seeds");
     let good = fs::read(seeds.join("model.safetensors")).unwrap();
-    let header = safetensors::header(&good);
+    let header = crate::safetensors::header(&good);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     for (from, to, part) in [
@@ -166,7 +161,7 @@ fn names_in_a_model_do_not_reach_the_terminal_raw() {
     ] {
         assert!(header.contains(from), "{from}");
         let header = header.replacen(from, to, 1);
-        fs::write(&path, safetensors::with_header(&good, &header)).unwrap();
+        fs::write(&path, crate::safetensors::with_header(&good, &header)).unwrap();
         let error = couplet::model::Model::load(&path).unwrap_err();
         check_message(&error);
         assert!(error.to_string().contains(part), "{part}: {error}");

@@ -1,8 +1,5 @@
 //! Fit and Flow, as a program outside uses them.
 
-#[path = "common/command.rs"]
-mod command;
-
 use std::thread;
 
 use couplet::config::Overrides;
@@ -45,9 +42,9 @@ fn cpu() -> DeviceChoice {
 fn a_program_and_the_command_line_fit_the_same_flow() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    command::table(folder, "d.csv", 300, |_, _| {});
+    crate::command::table(folder, "d.csv", 300, |_, _| {});
     let args = "train d.csv --device cpu --steps 60 --layers 3 --hidden 8 --out theirs.safetensors";
-    command::well(folder, args);
+    crate::command::well(folder, args);
     let table = Table::read(folder.join("d.csv")).unwrap();
     let fit = Fit::new(&table).settings(small()).device(cpu());
     let fitted = fit.run().unwrap();

@@ -1,0 +1,92 @@
+//! docs/settings.md, written from the settings themselves.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::Args;
+
+use super::{ConditionerName, Config, DataOverrides, ModelOverrides, Preset, TrainOverrides};
+
+const HEAD: &str = "# Settings
+
+Every key of a configuration file and, with dashes for underscores, every flag of `couplet train` that changes one (`learning_rate`,
+`--learning-rate`). A flag wins over the file. What neither sets comes from a preset: `safe` wherever there are data or a target,
+`published` for the reference experiment, whose every safeguard is off. `preset = \"...\"` at the top of the file, or `--preset`,
+asks for the other one.
+
+The safe preset suits the size of the table. Its column says what 50,000 rows of 4 columns get, and what others get
+instead. Keys of a conditioner or transform that is not chosen do nothing.
+";
+
+/// Tables that the safe preset treats differently.
+const TABLES: [(&str, ConditionerName, (usize, usize)); 5] = [
+    ("50,000 rows", ConditionerName::Mlp, (50_000, 4)),
+    ("1,000 rows", ConditionerName::Mlp, (1_000, 4)),
+    ("12 columns", ConditionerName::Mlp, (50_000, 12)),
+    ("40 columns", ConditionerName::Mlp, (50_000, 40)),
+    ("polynomials", ConditionerName::Hermite, (50_000, 4)),
+];
+
+/// The keys of a section, with a configuration's values.
+type Values = fn(&Config) -> Vec<(&'static str, String)>;
+
+#[test]
+fn the_page_of_settings_says_what_they_are() {
+    let mut page = HEAD.to_string();
+    let sections: [(&str, clap::Command, Values); 3] = [
+        ("model", flags::<ModelOverrides>(), |config| {
+            ModelOverrides::values(&config.model)
+        }),
+        ("train", flags::<TrainOverrides>(), |config| {
+            TrainOverrides::values(&config.train)
+        }),
+        ("data", flags::<DataOverrides>(), |config| {
+            DataOverrides::values(&config.data)
+        }),
+    ];
+    for (name, flags, values) in sections {
+        write_section(&mut page, name, &flags, values);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
+    if std::env::var_os("COUPLET_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == page,
+        "docs/settings.md is not what the settings say; write it with COUPLET_WRITE_DOCS=1 cargo test --lib settings_page"
+    );
+}
+
+fn flags<A: Args>() -> clap::Command {
+    A::augment_args(clap::Command::new("train"))
+}
+
+fn write_section(page: &mut String, name: &str, flags: &clap::Command, values: Values) {
+    writeln!(page, "\n## `[{name}]`\n").unwrap();
+    writeln!(page, "| key | takes | what it is | published | safe |").unwrap();
+    writeln!(page, "|---|---|---|---|---|").unwrap();
+    let of_tables = TABLES.map(|(table, conditioner, size)| {
+        let config = Preset::Safe.defaults(Some(conditioner), Some(size));
+        (table, values(&config))
+    });
+    for (place, (key, published)) in values(&Config::default()).into_iter().enumerate() {
+        let flag = flags.get_arguments().find(|flag| flag.get_id() == key);
+        let flag = flag.unwrap_or_else(|| panic!("{key} has no flag"));
+        let takes = &flag.get_value_names().unwrap()[0];
+        let takes = takes.replace('|', ", ");
+        let what = flag.get_help().unwrap();
+        let usual = &of_tables[0].1[place].1;
+        let others = of_tables[1..]
+            .iter()
+            .map(|(table, values)| (table, &values[place].1))
+            .filter(|(_, value)| *value != usual)
+            .map(|(table, value)| format!("; {table}: {value}"));
+        let safe = usual.clone() + &others.collect::<String>();
+        writeln!(
+            page,
+            "| `{key}` | {takes} | {what} | {published} | {safe} |"
+        )
+        .unwrap();
+    }
+}

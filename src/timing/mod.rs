@@ -1,0 +1,213 @@
+//! How fast devices are: workloads that any program can time, each against what the device can do at most.
+
+mod rounds;
+mod workload;
+
+use serde::Serialize;
+
+use crate::cpu;
+use crate::error::Result;
+use crate::executor::{Batches, Executor, KernelTime};
+use crate::fit::{Device, Tell, Work, Wrap, starting_parameters};
+use crate::flow::{Op, Plan};
+use crate::gpu;
+use crate::matrix::Matrix;
+
+use rounds::{Each, repeat};
+
+pub use workload::{Workload, WorkloadName};
+
+/// Rows scored or drawn in a call, at most.
+const MOST_ROWS: usize = 1 << 18;
+
+/// One thing that was timed.
+#[derive(Serialize)]
+pub struct Timing {
+    pub workload: String,
+    pub device: String,
+    /// "train", "score" or "sample".
+    pub what: &'static str,
+    /// Milliseconds a step, or a million rows scored or drawn: median, least, most.
+    pub ms: f64,
+    pub least: f64,
+    pub most: f64,
+    pub rows_per_second: f64,
+    /// Of the matrix products alone, by the whole time.
+    pub gflops: f64,
+    /// As a share of what the device can do at most.
+    pub of_ceiling: f64,
+    /// The same by the time of the kernels that make products, where the device has a clock for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub products_of_ceiling: Option<f64>,
+    /// Of a step, where the device has a clock for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kernels: Vec<KernelShare>,
+}
+
+/// A kernel's share of a step.
+#[derive(Serialize)]
+pub struct KernelShare {
+    pub kernel: &'static str,
+    pub dispatches: usize,
+    /// Microseconds of all of them together.
+    pub us: f64,
+    /// What they are given to read and to write, by that time.
+    pub gb_per_second: f64,
+    /// As a share of what the device copies at most.
+    pub of_copy_ceiling: f64,
+}
+
+impl KernelShare {
+    /// Whether matrix products are its work.
+    fn multiplies(&self) -> bool {
+        self.kernel.starts_with("linear_") || self.kernel == "fused_evaluate"
+    }
+}
+
+/// What a device can do at most.
+#[derive(Serialize)]
+pub struct Ceiling {
+    pub device: String,
+    /// Of multiply-adds in f32.
+    pub gflops: f64,
+    pub copy_gb_per_second: f64,
+}
+
+impl Ceiling {
+    /// By measurement, in a second or so.
+    ///
+    /// # Errors
+    /// Those of a GPU that cannot be opened, or fails.
+    pub fn of(device: &Device) -> Result<Self> {
+        let Some(adapter) = device.adapter() else {
+            let threads = rayon::current_num_threads();
+            return Ok(Ceiling {
+                device: format!("CPU, {threads} threads, {}", cpu::instructions()),
+                gflops: cpu::ceiling::multiply_adds(),
+                copy_gb_per_second: cpu::ceiling::copy(),
+            });
+        };
+        let top = gpu::ceiling::measure(adapter)?;
+        Ok(Ceiling {
+            device: adapter.describe(),
+            gflops: top.gflops,
+            copy_gb_per_second: top.copy,
+        })
+    }
+}
+
+/// Trains, scores and samples, each in `rounds` rounds of a third of a second.
+///
+/// # Errors
+/// Those of a flow that the workload's configuration does not describe, and of a device that cannot run it.
+pub fn time(
+    workload: &Workload,
+    device: &Device,
+    ceiling: &Ceiling,
+    rounds: usize,
+    wrap: Wrap<'_>,
+    tell: Tell<'_>,
+) -> Result<Vec<Timing>> {
+    let peak = ceiling.gflops;
+    let config = &workload.config;
+    let plan = Plan::new(&config.model.spec(workload.columns)?)?;
+    let parameters = starting_parameters(&plan, config);
+    let data = workload.data();
+    let training = config.training();
+    let batch = Batches::new(workload.rows, training.batch_size, training.seed).size();
+    let mut executor = device.open(&Work {
+        plan: plan.clone(),
+        parameters,
+        training: Some((workload.rows, batch)),
+        wrap,
+        tell,
+        prepare: Box::new(|executor| executor.start(&data, &training)),
+    })?;
+    let (forward, all) = products(&plan);
+    let name = executor.describe();
+    let timing = |what, each: Each, rows: usize, operations: f64, per: f64| Timing {
+        of_ceiling: operations * rows as f64 / each.median / 1e9 / peak,
+        products_of_ceiling: None,
+        workload: workload.name.clone(),
+        device: name.clone(),
+        what,
+        ms: 1e3 * each.median * per,
+        least: 1e3 * each.least * per,
+        most: 1e3 * each.most * per,
+        rows_per_second: rows as f64 / each.median,
+        gflops: operations * rows as f64 / each.median / 1e9,
+        kernels: Vec::new(),
+    };
+    let steps = repeat(executor.as_mut(), rounds, |executor, count| {
+        executor.train(count).map(drop)
+    })?;
+    let mut trained = timing("train", steps, batch, all, 1.0);
+    trained.kernels = kernels(executor.as_mut(), rounds, ceiling.copy_gb_per_second)?;
+    let products = trained.kernels.iter().filter(|share| share.multiplies());
+    let seconds = 1e-6 * products.map(|share| share.us).sum::<f64>();
+    trained.products_of_ceiling =
+        (seconds > 0.0).then(|| all * batch as f64 / seconds / 1e9 / peak);
+    let rows = MOST_ROWS.min(workload.rows);
+    let few = Matrix::from_fn(rows, workload.columns, |row, column| {
+        f64::from(data.get(row, column))
+    });
+    let million = 1e6 / rows as f64;
+    let scores = repeat(executor.as_mut(), rounds, |executor, count| {
+        (0..count).try_for_each(|_| executor.log_prob(&few).map(drop))
+    })?;
+    let scored = timing("score", scores, rows, forward, million);
+    let samples = repeat(executor.as_mut(), rounds, |executor, count| {
+        (0..count).try_for_each(|_| executor.sample(1, 0..rows as u64).map(drop))
+    })?;
+    let sampled = timing("sample", samples, rows, forward, million);
+    Ok(vec![trained, scored, sampled])
+}
+
+/// Each kernel's median over as many steps as there are rounds, the longest first.
+fn kernels(
+    executor: &mut dyn Executor,
+    rounds: usize,
+    most_gb_per_second: f64,
+) -> Result<Vec<KernelShare>> {
+    let steps: Vec<Vec<KernelTime>> = (0..rounds)
+        .map(|_| executor.timed_step())
+        .collect::<Result<_>>()?;
+    let median = |kernel: usize| {
+        let mut times: Vec<f64> = steps.iter().map(|step| step[kernel].seconds).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let first = steps[0].iter().enumerate();
+    let mut shares: Vec<KernelShare> = first
+        .map(|(place, time)| {
+            let seconds = median(place);
+            let gb_per_second = 1e-9 * time.bytes / seconds.max(1e-9);
+            KernelShare {
+                kernel: time.kernel,
+                dispatches: time.dispatches,
+                us: 1e6 * seconds,
+                gb_per_second,
+                of_copy_ceiling: gb_per_second / most_gb_per_second,
+            }
+        })
+        .collect();
+    shares.sort_by(|a, b| b.us.total_cmp(&a.us));
+    Ok(shares)
+}
+
+/// Operations of a row's matrix products, two for each multiply-add: forward alone, and with the backward pass.
+fn products(plan: &Plan) -> (f64, f64) {
+    let (mut forward, mut all) = (0.0, 0.0);
+    for op in &plan.forward {
+        if let Op::Linear(op) = op {
+            let once = 2.0 * op.weight.len() as f64;
+            forward += once;
+            let times = match op.input_gradient {
+                None => 2.0,
+                Some(_) => 3.0,
+            };
+            all += times * once;
+        }
+    }
+    (forward, all)
+}

@@ -1,0 +1,45 @@
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::executor::Executor;
+
+/// How long a round should take, in seconds: long against the clock and short against the machine's moods.
+const ROUND: f64 = 0.3;
+
+/// Seconds of one repetition.
+pub(super) struct Each {
+    pub(super) median: f64,
+    pub(super) least: f64,
+    pub(super) most: f64,
+}
+
+/// Warms up, then takes rounds of as many repetitions as fill [`ROUND`].
+pub(super) fn repeat(
+    executor: &mut dyn Executor,
+    rounds: usize,
+    mut work: impl FnMut(&mut dyn Executor, usize) -> Result<()>,
+) -> Result<Each> {
+    let mut count = 1;
+    loop {
+        let begin = Instant::now();
+        work(executor, count)?;
+        let taken = begin.elapsed().as_secs_f64().max(1e-9);
+        if taken > ROUND / 2.0 {
+            count = ((count as f64 * ROUND / taken) as usize).max(1);
+            break;
+        }
+        count = (count * 2).max((count as f64 * ROUND / taken / 2.0) as usize);
+    }
+    let mut times = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        work(executor, count)?;
+        times.push(begin.elapsed().as_secs_f64() / count as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(Each {
+        median: times[times.len() / 2],
+        least: times[0],
+        most: times[times.len() - 1],
+    })
+}

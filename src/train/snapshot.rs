@@ -1,0 +1,36 @@
+use std::time::Duration;
+
+use crate::executor::TrainingState;
+
+/// What a run has come to know on its way: with the executor's state, the settings and the rows, all that its next steps and its
+/// end depend on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The state at the latest check; its own step is still to come.
+    pub(crate) checked: Option<TrainingState>,
+    /// The latest state whose own step was taken: where to go back to.
+    pub(crate) good: Option<TrainingState>,
+    pub(crate) best: Option<Best>,
+    /// NLL at the first check and at the last one: of the held-out rows, of the yardstick, or the loss.
+    pub(crate) first: Option<f64>,
+    pub(crate) last: Option<f64>,
+    pub(crate) retries: usize,
+    pub(crate) in_steps: Duration,
+}
+
+/// A run between two steps. From here it goes on as if nothing had happened: on the same device with the same bits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub state: TrainingState,
+    pub progress: Progress,
+    /// What took its latest steps. On another device a run goes on, but not bit for bit.
+    pub device: String,
+}
+
+/// The best parameters of all checks, by validation NLL, or by the loss where no rows are held out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Best {
+    pub step: usize,
+    pub nll: f64,
+    pub parameters: Vec<f64>,
+}

@@ -1,0 +1,11 @@
+//! The command line as a user meets it.
+
+#[path = "../common/command.rs"]
+mod command;
+#[path = "../common/faulty.rs"]
+mod faulty;
+
+mod checkpoints;
+mod cli;
+mod files;
+mod tables;

@@ -1,0 +1,17 @@
+//! The library, on the CPU; [`limits`] and [`fit`] look at the command line, too.
+
+#[path = "../common/command.rs"]
+mod command;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/parsers.rs"]
+mod parsers;
+#[path = "../common/safetensors.rs"]
+mod safetensors;
+
+mod cpu_reference;
+mod fit;
+mod fixtures;
+mod hostile;
+mod limits;
+mod training;
