@@ -125,7 +125,7 @@ fn a_killed_run_ends_with_the_same_bytes() {
 fn an_interrupted_run_says_how_it_goes_on() {
     let folder = with_table();
     let folder = folder.path();
-    let run = RUN.replace("--steps 600", "--steps 2500");
+    let run = RUN.replace("--steps 600", "--steps 1200");
     well(folder, &format!("{run} --out whole.safetensors"));
     for signal in ["-INT", "-TERM"] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_couplet"))

@@ -89,8 +89,11 @@ fn loss_and_every_gradient_match_the_cpu() {
 /// A software adapter ends an invocation's loops after so many turns, and says nothing: a group takes no more tiles than it can.
 #[test]
 fn a_large_batch_loses_no_row() {
-    for (name, spec, path) in paths() {
-        let (mut gpu, mut cpu) = pair(&spec, path);
+    for (name, spec, path) in paths().filter(|(.., path)| *path == GpuPath::Fused) {
+        let (mut gpu, reference) = pair(&spec, path);
+        let plan = reference.plan().clone();
+        // A lost tile shows in f32, too, which is several times as fast.
+        let mut cpu = CpuExecutor::<f32>::new(plan.clone(), &crate::common::parameters(&plan));
         let data = training_rows(40_000, spec.dims, 6);
         gpu.start(&data, &training(0)).unwrap();
         cpu.start(&data, &training(0)).unwrap();
@@ -107,8 +110,8 @@ fn training_follows_the_cpu() {
     for (name, spec, path) in paths() {
         let coarse = coarseness(&spec);
         let trainings = [training(0), training(100), guarded_training(100)];
-        // Compiling the fused kernel takes a software adapter seconds: full batches are those of the gradients' test.
-        let first = usize::from(path == GpuPath::Fused);
+        // Compiling the fused kernel takes a software adapter seconds: it gets the last, which has everything.
+        let first = if path == GpuPath::Fused { 2 } else { 0 };
         for training in &trainings[first..] {
             let (mut gpu, mut cpu) = pair(&spec, path);
             let data = training_rows(257, spec.dims, 5);
