@@ -28,7 +28,12 @@ pub enum Error {
     Diverged(String),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// Which file, or what stands for one.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
 impl Error {
@@ -39,6 +44,7 @@ impl Error {
     }
 }
 
+/// What can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// How much of a field or name a message repeats, in characters.

@@ -54,6 +54,7 @@
 //! [`model`] the model file, [`data`] tables and targets.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod checkpoint;
 #[cfg(feature = "cli")]

@@ -39,10 +39,12 @@ impl<T: Copy + Default> Matrix<T> {
         }
     }
 
+    /// How many rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
+    /// How many columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
@@ -57,14 +59,17 @@ impl<T: Copy + Default> Matrix<T> {
         self.values
     }
 
+    /// All numbers of a column, from the first row on.
     pub fn column(&self, column: usize) -> &[T] {
         &self.values[column * self.rows..][..self.rows]
     }
 
+    /// The same, to be changed.
     pub fn column_mut(&mut self, column: usize) -> &mut [T] {
         &mut self.values[column * self.rows..][..self.rows]
     }
 
+    /// One number.
     pub fn get(&self, row: usize, column: usize) -> T {
         self.column(column)[row]
     }

@@ -26,9 +26,11 @@ const LARGEST_FILE: u64 = 8 + LARGEST_HEADER + 4 * MAX_PARAMETERS as u64;
 /// A trained flow with what is needed to use it on data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
+    /// The flow.
     pub spec: FlowSpec,
     /// Names of the data's columns.
     pub columns: Vec<String>,
+    /// What is done to a row before the flow sees it.
     pub preprocessing: Preprocessing,
     /// Flat, in the order of the spec's [`Layout`].
     pub parameters: Vec<f32>,

@@ -21,6 +21,7 @@ pub struct Folder {
 
 /// What a folder holds.
 pub struct Found {
+    /// The folder, ready to be written to.
     pub folder: Folder,
     /// The newest that can be read.
     pub checkpoint: Option<Checkpoint>,
@@ -70,6 +71,7 @@ impl Folder {
         })
     }
 
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -13,8 +13,11 @@ use crate::matrix::Matrix;
 pub struct Identity {
     /// The configuration as JSON: as text, since a number that is read back may lose its last bit.
     pub config: String,
+    /// The columns' names.
     pub columns: Vec<String>,
+    /// Rows trained on.
     pub rows: usize,
+    /// Rows held out.
     pub held_out: usize,
     /// Of all these rows as the flow sees them.
     pub digest: String,

@@ -35,7 +35,9 @@ const DIGEST: &str = "digest";
 pub struct Checkpoint {
     /// Counts those of a folder: the larger one is the newer.
     pub number: u64,
+    /// Whose it is.
     pub identity: Identity,
+    /// Where that run stands.
     pub snapshot: Snapshot,
 }
 

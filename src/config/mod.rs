@@ -53,8 +53,11 @@ impl Preset {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// The flow.
     pub model: ModelConfig,
+    /// How it is trained.
     pub train: TrainConfig,
+    /// What is done to the table first.
     pub data: Steps,
 }
 

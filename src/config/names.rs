@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+/// How the learning rate runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScheduleName {
@@ -19,34 +20,50 @@ pub enum Start {
     Identity,
 }
 
+/// What a layer does to its columns, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TransformName {
+    /// z = x * exp(s) + t.
     Affine,
+    /// z = x + t.
     Additive,
+    /// A rational-quadratic spline.
     Spline,
 }
 
+/// What stands between two coupling layers, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MixingName {
+    /// Nothing.
     None,
+    /// A linear map of all columns, as a product of two triangular ones.
     Lu,
 }
 
+/// What s and t are made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConditionerName {
+    /// A network.
     Mlp,
+    /// Hermite polynomials.
     Hermite,
+    /// Legendre polynomials.
     Legendre,
 }
 
+/// The density of the latent, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaseName {
+    /// Standard normal.
     Normal,
+    /// Normal, with means and variances that are trained.
     TrainableNormal,
+    /// Standard logistic.
     Logistic,
+    /// Logistic, with locations and scales that are trained.
     TrainableLogistic,
 }

@@ -21,10 +21,13 @@ pub struct Overrides {
     /// Where the settings that nothing sets come from [default: safe for a table or a target, published without].
     #[cfg_attr(feature = "cli", arg(long, value_name = "safe|published", value_parser = super::sections::name::<Preset>))]
     pub preset: Option<Preset>,
+    /// `[train]`.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub train: TrainOverrides,
+    /// `[model]`.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub model: ModelOverrides,
+    /// `[data]`.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub data: DataOverrides,
 }

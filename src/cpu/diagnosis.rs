@@ -13,15 +13,27 @@ pub struct Diagnosis {
     pub row: u32,
     /// Its place in the flow: the number of the coupling layer, or none for the base.
     pub layer: Option<usize>,
+    /// What went wrong there.
     pub cause: Cause,
 }
 
+/// What is not finite, or larger than all else.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cause {
-    /// A value on the way from data to latent; how many rows of the batch have one.
-    Value { tensor: Option<String>, rows: usize },
-    /// The gradient of a tensor, whose norm (none: not finite) this row makes.
-    Gradient { tensor: String, norm: Option<f32> },
+    /// A value on the way from data to latent.
+    Value {
+        /// The tensor that made it, if one did.
+        tensor: Option<String>,
+        /// How many rows of the batch have one.
+        rows: usize,
+    },
+    /// The gradient of a tensor, most of which this row makes.
+    Gradient {
+        /// The tensor.
+        tensor: String,
+        /// The gradient's norm; none where it is not finite.
+        norm: Option<f32>,
+    },
 }
 
 /// Looks through a batch for the row, the layer and the tensor where numbers stop being finite; where all values are, for

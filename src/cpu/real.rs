@@ -18,8 +18,10 @@ pub trait Real: Arithmetic + Passes + Float + NumAssign + Default + Sum + Send +
     /// For people: "f32" or "f64".
     const NAME: &'static str;
 
+    /// The number nearest to `value`.
     fn of(value: f64) -> Self;
 
+    /// As f64, exactly.
     fn f64(self) -> f64;
 
     /// Numbers of a table.

@@ -28,6 +28,7 @@ pub struct Table {
     pub columns: Vec<String>,
     /// Whether the names come from the file.
     pub named: bool,
+    /// A row of the matrix a row of the table.
     pub values: Matrix<f64>,
 }
 

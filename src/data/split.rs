@@ -4,7 +4,9 @@ use crate::random::{Purpose, Shuffle};
 /// Which rows are trained on and which are held out, by their numbers in the table, ascending.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
+    /// Numbers of the rows to train on, in their order.
     pub training: Vec<u32>,
+    /// Numbers of the rows held out, in their order.
     pub held_out: Vec<u32>,
 }
 

@@ -11,7 +11,9 @@ pub const EPSILON: f64 = 1e-8;
 /// decay is multiplied by the learning rate and acts on every parameter, biases and base included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
+    /// The learning rate at each step.
     pub learning_rate: Schedule,
+    /// Decay of every parameter, times the learning rate.
     pub weight_decay: f64,
     /// A gradient whose norm over all parameters is larger is scaled down to it (Pascanu et al. 2013, algorithm 1); 0
     /// leaves gradients as they are.
@@ -25,8 +27,11 @@ pub struct AdamW {
 /// `average += average_weight * (p - average)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
+    /// At this step.
     pub learning_rate: f64,
+    /// Decay of every parameter, times the learning rate.
     pub weight_decay: f64,
+    /// The gradient is no longer than this; 0 leaves it.
     pub clip_norm: f64,
     /// 1 / (1 - BETA1^t).
     pub first_correction: f64,

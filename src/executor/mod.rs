@@ -27,6 +27,7 @@ pub struct Training {
     pub batch_size: usize,
     /// Seeds the order of the rows.
     pub seed: u64,
+    /// The optimizer and its schedule.
     pub optimizer: AdamW,
 }
 
@@ -35,8 +36,11 @@ pub struct Training {
 pub struct TrainingState {
     /// Steps taken.
     pub step: u64,
+    /// As the optimizer has them, layer by layer.
     pub parameters: Vec<f64>,
+    /// The moving average of the gradients, as long.
     pub first_moment: Vec<f64>,
+    /// The moving average of their squares, as long.
     pub second_moment: Vec<f64>,
     /// The moving average of the parameters; empty where none is kept.
     pub average: Vec<f64>,
@@ -108,6 +112,7 @@ pub trait Executor {
     /// The device and the number type, for people.
     fn describe(&self) -> String;
 
+    /// The plan that it runs.
     fn plan(&self) -> &Plan;
 
     /// The current parameters.

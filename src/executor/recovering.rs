@@ -13,6 +13,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A device that failed under an executor.
 #[derive(Debug)]
 pub struct DeviceFailure<'a> {
+    /// Why it failed.
     pub error: &'a Error,
     /// The number of failures, this one included, since training last got ahead, or a call went well where nothing is
     /// trained.

@@ -3,6 +3,7 @@ use std::f64::consts::PI;
 /// The learning rate over a run: a linear warm-up to the peak, then constant or down along half a cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
+    /// The highest rate.
     pub peak: f64,
     /// Steps of the warm-up: step k of them has (k + 1) / warm_up of the peak.
     pub warm_up: u64,

@@ -43,7 +43,9 @@ pub enum DeviceName {
     /// A hardware GPU if there is one, else the CPU; and the CPU where that GPU will not do.
     #[default]
     Auto,
+    /// A GPU, software adapters included.
     Gpu,
+    /// The CPU.
     Cpu,
 }
 

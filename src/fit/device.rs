@@ -28,10 +28,13 @@ pub struct Device {
 
 /// What an executor is opened for.
 pub struct Work<'a> {
+    /// What is run.
     pub plan: Plan,
+    /// The parameters to begin with.
     pub parameters: Vec<f32>,
     /// Rows to train on, and those of a batch.
     pub training: Option<(usize, usize)>,
+    /// Gets the executor before anybody else.
     pub wrap: Wrap<'a>,
     /// Hears what the user should know.
     pub tell: Tell<'a>,

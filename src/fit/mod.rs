@@ -52,7 +52,9 @@ pub struct Fit<'a> {
 
 /// What a fit came to.
 pub struct Fitted {
+    /// What was fitted.
     pub flow: Flow,
+    /// How it went.
     pub report: Report,
 }
 

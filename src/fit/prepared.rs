@@ -16,6 +16,7 @@ use super::{Tell, Work, Wrap};
 /// A fit that is ready to begin: what every step needs to know.
 #[derive(Clone, Debug)]
 pub struct Prepared {
+    /// Every setting, resolved.
     pub config: Config,
     /// The flow, with the parameters that training starts from.
     pub model: Model,

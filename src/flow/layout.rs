@@ -17,14 +17,18 @@ pub struct Tensor {
 /// How a tensor's numbers start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initial {
+    /// Zero.
     Zero,
     /// Normal around 0.
     Normal {
+        /// Of the normal numbers.
         deviation: f64,
     },
     /// Uniform in [low, high).
     Uniform {
+        /// The least.
         low: f64,
+        /// The most.
         high: f64,
     },
 }

@@ -10,8 +10,11 @@ pub type BufferId = usize;
 /// Some neighbouring columns of an activation buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns {
+    /// Whose columns.
     pub buffer: BufferId,
+    /// The first of them.
     pub first: usize,
+    /// How many.
     pub count: usize,
 }
 
@@ -30,7 +33,9 @@ impl Columns {
 /// conditioners. All numbers of a column lie side by side, row after row (feature-major).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// The flow that it is a plan of.
     pub spec: FlowSpec,
+    /// The parameters.
     pub layout: Layout,
     /// The width of each activation buffer.
     pub widths: Vec<usize>,
@@ -41,8 +46,11 @@ pub struct Plan {
     pub gradient_widths: Vec<usize>,
     /// From the data to the latent.
     pub layers: Vec<Layer>,
+    /// The ops from data to latent, in order; the gradient takes them backwards.
     pub forward: Vec<Op>,
+    /// The ops from latent to data, in order.
     pub inverse: Vec<Op>,
+    /// The density of the latent.
     pub base: BaseOp,
 }
 
@@ -51,7 +59,9 @@ pub struct Plan {
 pub struct Layer {
     /// Its number in the names of tensors: `layers.{number}`.
     pub number: usize,
+    /// What is mixed.
     pub input: BufferId,
+    /// Where it goes.
     pub output: BufferId,
     /// Its ops in the plan's forward list.
     pub forward: Range<usize>,
@@ -64,18 +74,26 @@ pub struct Layer {
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
+    /// Polynomials of columns.
     Basis(Basis),
+    /// A linear map, with its activation.
     Linear(Linear),
+    /// The map of a layer's active columns.
     Coupling(Coupling),
+    /// Half of a mixing.
     Triangular(Triangular),
 }
 
 /// `output[m]` = the product over the factors (d, n) of term m of `p_n(u_d)`, where `u` is the input, bounded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basis {
+    /// The frozen columns.
     pub input: Columns,
+    /// A column a term.
     pub output: Columns,
+    /// Hermite or Legendre.
     pub family: Family,
+    /// The terms, in the order of the outputs.
     pub terms: Vec<Term>,
     /// c > 0 makes the input c * tanh(x / c); 0 leaves it.
     pub input_bound: f64,
@@ -86,7 +104,9 @@ pub struct Basis {
 /// `output = activate(weight * input + bias)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
+    /// What is multiplied.
     pub input: Columns,
+    /// Where the products go.
     pub output: Columns,
     /// The weight's place in the parameters.
     pub weight: Range<usize>,
@@ -113,7 +133,9 @@ pub enum InputGradient<Saved = BufferId> {
     Write,
     /// The input is a hidden layer: write, times the slope of that layer's activation, found in `saved`.
     Through {
+        /// Of the layer before.
         activation: Activation,
+        /// Where that layer saved what its slope is made of.
         saved: Saved,
     },
 }
@@ -148,10 +170,15 @@ impl Linear {
 /// z to `output` = x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coupling {
+    /// Its layer's number, from 0.
     pub layer: usize,
+    /// The columns before.
     pub input: BufferId,
+    /// The columns after; those that are not active are the same numbers.
     pub output: BufferId,
+    /// The columns that it maps.
     pub active: Range<usize>,
+    /// By what.
     pub transform: Transform,
     /// What the conditioner's networks give: the transform's parameters, in one buffer or, for each of them, in its own.
     pub heads: Vec<Columns>,
@@ -174,7 +201,9 @@ impl Coupling {
 /// outside the triangle counts for nothing. In the inverse list it divides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Triangular {
+    /// The columns before.
     pub input: BufferId,
+    /// The columns after.
     pub output: BufferId,
     /// The matrix's place in the parameters, [D, D].
     pub matrix: Range<usize>,
@@ -183,6 +212,7 @@ pub struct Triangular {
 }
 
 impl Triangular {
+    /// Whether the matrix is upper triangular, else lower.
     pub fn is_upper(&self) -> bool {
         !self.log_diagonal.is_empty()
     }
@@ -201,7 +231,9 @@ impl Triangular {
 /// The base density over the last state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaseOp {
+    /// Which density.
     pub kind: Base,
+    /// Where the latent is.
     pub latent: BufferId,
     /// Place of the location in the parameters; empty where it is fixed.
     pub location: Range<usize>,

@@ -18,10 +18,13 @@ pub struct FlowSpec {
     pub dims: usize,
     /// Number of coupling layers, at least 1.
     pub layers: usize,
+    /// What a layer does to its columns.
     pub transform: Transform,
+    /// What says how.
     pub conditioner: Conditioner,
     /// What stands between two coupling layers.
     pub mixing: Mixing,
+    /// The density of the latent.
     pub base: Base,
 }
 
@@ -39,12 +42,20 @@ pub enum Mixing {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Transform {
     /// `z = x * exp(s) + t`. With `scale_bound` c > 0 the log-scale is `c * tanh(s / c)`; 0 leaves it as it comes.
-    Affine { scale_bound: f64 },
+    Affine {
+        /// c, at least 0.
+        scale_bound: f64,
+    },
     /// `z = x + t`, volume preserving (Dinh et al. 2015, "NICE", eq. 8).
     Additive,
     /// A monotonic rational-quadratic spline with `bins` bins (2 to [`MAX_BINS`]) on [-bound, bound], the identity beyond
     /// (Durkan et al. 2019, "Neural spline flows", section 3.1).
-    Spline { bins: usize, bound: f64 },
+    Spline {
+        /// 2 to [`MAX_BINS`].
+        bins: usize,
+        /// Above 0.
+        bound: f64,
+    },
 }
 
 /// The most bins of a spline.
@@ -98,7 +109,9 @@ impl Transform {
 pub enum Conditioner {
     /// A multilayer perceptron; no hidden layer makes it a linear map.
     Mlp {
+        /// Widths of the hidden layers.
         hidden: Vec<usize>,
+        /// Behind each hidden layer.
         activation: Activation,
         /// One network for s and another for t, rather than one network with two heads.
         separate: bool,
@@ -106,8 +119,11 @@ pub enum Conditioner {
     /// A linear map of orthonormal polynomials of the frozen dimensions: tensor products with each degree at most `degree`
     /// and their sum at most `total_degree`. s and t have coefficients of their own.
     Polynomial {
+        /// Hermite or Legendre.
         family: Family,
+        /// The highest degree in one column.
         degree: usize,
+        /// The highest degree of a term, over all columns.
         total_degree: usize,
         /// c > 0 makes the input `c * tanh(x / c)`, so that no row can send the polynomials to infinity; 0 leaves it.
         input_bound: f64,
@@ -118,8 +134,11 @@ pub enum Conditioner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
+    /// tanh x.
     Tanh,
+    /// max(x, 0).
     Relu,
+    /// x / (1 + exp(-x)).
     Silu,
     /// The Gaussian error linear unit ([Hendrycks and Gimpel 2016](https://arxiv.org/abs/1606.08415)), in its tanh form:
     /// x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)).
@@ -148,6 +167,7 @@ impl Activation {
 /// The density of the latent `z`: independent dimensions, standard or with a trained location and spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Base {
+    /// Which density.
     pub density: Density,
     /// Whether location and raw spread r are trained; the spread is softplus(r).
     pub trained: bool,
@@ -171,6 +191,7 @@ impl Base {
         Base::new(Density::Logistic, true),
     ];
 
+    /// A density, with parameters or without.
     pub const fn new(density: Density, trained: bool) -> Self {
         Base { density, trained }
     }

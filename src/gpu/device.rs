@@ -20,7 +20,9 @@ const MOST_READ: usize = 1 << 24;
 #[derive(Clone)]
 pub struct Adapter {
     adapter: wgpu::Adapter,
+    /// What the driver says of it.
     pub info: wgpu::AdapterInfo,
+    /// What it allows at most.
     pub limits: wgpu::Limits,
 }
 
@@ -97,6 +99,7 @@ pub fn adapters() -> Vec<Adapter> {
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
+    /// Name, kind and backend, for messages.
     pub description: String,
     /// As [`Adapter::is_software`].
     pub is_software: bool,
@@ -180,6 +183,7 @@ impl Gpu {
         &self.queue
     }
 
+    /// What the device was opened with.
     pub fn limits(&self) -> wgpu::Limits {
         self.device.limits()
     }
@@ -358,6 +362,7 @@ impl Gpu {
         readback.finish(self, readback.submit(self, self.encoder(), sources))
     }
 
+    /// To record work in.
     pub fn encoder(&self) -> wgpu::CommandEncoder {
         self.device().create_command_encoder(&Default::default())
     }

@@ -24,8 +24,11 @@ pub(super) use file;
 /// How a kernel uses a binding of group 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
+    /// A uniform buffer.
     Uniform,
+    /// A storage buffer that is read.
     Read,
+    /// A storage buffer that is written, too.
     Write,
 }
 
@@ -34,12 +37,14 @@ pub enum Access {
 /// Kernels are composed by concatenation alone: the generated prelude, the shared files a kernel needs, the kernel.
 #[derive(Clone, Debug)]
 pub struct Source {
+    /// The whole.
     pub text: String,
     /// For each piece: its name and the line of the whole (from 0) it begins at.
     pieces: Vec<(&'static str, usize)>,
 }
 
 impl Source {
+    /// The prelude, and the files in their order.
     pub fn compose(prelude: &str, files: &[File]) -> Self {
         let mut source = Source {
             text: String::new(),

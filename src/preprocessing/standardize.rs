@@ -6,7 +6,9 @@ use crate::matrix::Matrix;
 /// Mean and standard deviation of each column of the training data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standardize {
+    /// What is taken away, a number a column.
     pub mean: Vec<f64>,
+    /// What is divided by, a number a column.
     pub deviation: Vec<f64>,
 }
 

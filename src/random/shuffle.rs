@@ -12,6 +12,7 @@ pub const ROUNDS: usize = 8;
 /// Its twin is `shuffled_row` in `shaders/shared/shuffle.wgsl`.
 #[derive(Clone, Debug)]
 pub struct Shuffle {
+    /// As many are put in order.
     pub rows: u32,
     /// Bits of each half of the Feistel domain.
     pub half_bits: u32,

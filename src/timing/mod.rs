@@ -23,14 +23,19 @@ const MOST_ROWS: usize = 1 << 18;
 /// One thing that was timed.
 #[derive(Serialize)]
 pub struct Timing {
+    /// The workload's name.
     pub workload: String,
+    /// What did it.
     pub device: String,
     /// "train", "score" or "sample".
     pub what: &'static str,
     /// Milliseconds a step, or a million rows scored or drawn: median, least, most.
     pub ms: f64,
+    /// The fastest round.
     pub least: f64,
+    /// The slowest round.
     pub most: f64,
+    /// Of the median round.
     pub rows_per_second: f64,
     /// Of the matrix products alone, by the whole time.
     pub gflops: f64,
@@ -47,7 +52,9 @@ pub struct Timing {
 /// A kernel's share of a step.
 #[derive(Serialize)]
 pub struct KernelShare {
+    /// Its entry point.
     pub kernel: &'static str,
+    /// How many a step.
     pub dispatches: usize,
     /// Microseconds of all of them together.
     pub us: f64,
@@ -67,9 +74,11 @@ impl KernelShare {
 /// What a device can do at most.
 #[derive(Serialize)]
 pub struct Ceiling {
+    /// Which device.
     pub device: String,
     /// Of multiply-adds in f32.
     pub gflops: f64,
+    /// Read and written counted both, in 10^9 bytes.
     pub copy_gb_per_second: f64,
 }
 

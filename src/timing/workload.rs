@@ -21,13 +21,18 @@ pub enum WorkloadName {
 
 /// A flow, how it is trained, and on how many rows.
 pub struct Workload {
+    /// For the table of timings.
     pub name: String,
+    /// The flow, and how it is trained.
     pub config: Config,
+    /// Rows of the table.
     pub rows: usize,
+    /// Columns of the table.
     pub columns: usize,
 }
 
 impl Workload {
+    /// One of those that every machine can time.
     pub fn of(name: WorkloadName) -> Self {
         let (config, rows, columns) = match name {
             WorkloadName::Seed => (Config::default(), 50_000, 4),

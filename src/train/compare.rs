@@ -6,9 +6,11 @@ use crate::matrix::Matrix;
 /// What the comparison found at one logged step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
+    /// The step, from 0.
     pub step: usize,
     /// The loss of the step on the device and on the reference, in nats.
     pub device_nll: f64,
+    /// The reference's, at the same parameters.
     pub reference_nll: f64,
     /// Gradients, both at the device's parameters: the kernels alone.
     pub gradient: Difference,
@@ -56,9 +58,11 @@ impl Difference {
 /// One measure of the verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
+    /// What was compared.
     pub what: &'static str,
     /// The largest value met.
     pub worst: f64,
+    /// The largest difference allowed.
     pub tolerance: f64,
     /// Why this tolerance.
     pub reason: &'static str,
@@ -76,10 +80,12 @@ impl Finding {
 pub struct Verdict {
     /// Steps taken.
     pub steps: usize,
+    /// One for each thing that was compared.
     pub findings: Vec<Finding>,
 }
 
 impl Verdict {
+    /// Whether all of them hold.
     pub fn agrees(&self) -> bool {
         self.findings.iter().all(Finding::holds)
     }

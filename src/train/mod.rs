@@ -43,6 +43,7 @@ pub struct Settings {
 /// What a run came to.
 #[derive(Debug)]
 pub struct Outcome {
+    /// Why it ended.
     pub ending: Ending,
     /// Steps taken.
     pub steps: usize,
@@ -77,7 +78,9 @@ pub enum Ending {
 /// A step that could not be taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Divergence {
+    /// The step that had it, from 0.
     pub step: u64,
+    /// What it was.
     pub fault: Fault,
     /// How often training had gone back and tried again with a lower learning rate.
     pub retries: usize,
@@ -88,6 +91,7 @@ pub struct Divergence {
 /// What is known at a logged step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct StepReport {
+    /// The step, from 0.
     pub step: usize,
     /// The loss on the step's batch before its update, in nats.
     pub nll: f64,
@@ -118,6 +122,7 @@ pub struct Known {
 pub struct Retry {
     /// The step that could not be taken.
     pub step: u64,
+    /// What it was.
     pub fault: Fault,
     /// The step that training goes on from.
     pub back_to: u64,
@@ -125,6 +130,7 @@ pub struct Retry {
     pub rate_factor: f64,
     /// The number of this retry, from 1 on, and of those allowed.
     pub number: usize,
+    /// As many are allowed.
     pub most: usize,
 }
 

@@ -21,7 +21,9 @@ pub struct Progress {
 /// A run between two steps. From here it goes on as if nothing had happened: on the same device with the same bits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
+    /// Of the executor.
     pub state: TrainingState,
+    /// Of the loop around it.
     pub progress: Progress,
     /// What took its latest steps. On another device a run goes on, but not bit for bit.
     pub device: String,

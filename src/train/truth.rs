@@ -21,8 +21,11 @@ pub struct Truth {
 /// KL(target || model), estimated as the mean of log p_target - log p_model over held-out rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KlEstimate {
+    /// In nats.
     pub mean: f64,
+    /// Of the mean, in nats.
     pub standard_error: f64,
+    /// How many it was taken over.
     pub rows: usize,
 }
 

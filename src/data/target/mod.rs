@@ -43,6 +43,7 @@ pub enum TargetName {
 }
 
 impl TargetName {
+    /// Every target.
     pub const ALL: [TargetName; 9] = [
         TargetName::Gaussian,
         TargetName::TwoMoons,
@@ -211,6 +212,7 @@ impl Target {
         }
     }
 
+    /// Columns of a row.
     pub fn dims(&self) -> usize {
         self.distribution().dims()
     }

@@ -34,31 +34,57 @@ pub const UNIFORM_PARAMETERS: u32 = 16_384;
 /// Every kernel, with its variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
+    /// The rows of a batch, and a fresh log-determinant for each.
     GatherRows,
+    /// A layer of a network, or coefficients by polynomials.
     LinearForward(Option<Activation>, Form),
+    /// The gradient of what went into a linear map.
     LinearBackwardInput(InputGradient<()>, Form),
+    /// The gradient of its weights and biases, in splits of the batch.
     LinearBackwardWeights(WeightForm),
+    /// Polynomials of the frozen columns.
     BasisForward(Family),
+    /// The gradient of those columns.
     BasisBackward(Family),
+    /// The map of a layer's active columns.
     CouplingForward(Elementwise, Heads),
+    /// The same, backwards.
     CouplingInverse(Elementwise, Heads),
+    /// The gradients of the columns and of what shaped the map.
     CouplingBackward(Elementwise, Heads),
+    /// Half of a mixing.
     TriangularForward,
+    /// The same, backwards.
     TriangularInverse,
+    /// The gradient of what went into it.
     TriangularBackwardInput,
+    /// The gradient of its numbers, in splits of the batch.
     TriangularBackwardWeights,
+    /// The log-density of each row's latent.
     BaseLogProb(Base),
+    /// The gradient of the latent, and of the base's parameters.
     BaseBackward(Base),
+    /// Latent rows, drawn.
     BaseSample(Base),
+    /// The sum of log-densities.
     SumLogProb,
+    /// The loss of a step, from its splits.
     SumLoss,
+    /// Gradients from their splits.
     SumPartials,
+    /// Sums of squares of the gradient.
     GradientNorm,
+    /// What the gradient is scaled by, and whether the step may be taken.
     Clip,
+    /// The step of the optimizer.
     AdamW,
+    /// A whole flow in one kernel.
     Fused(Shape),
+    /// Gradient, sums of squares and loss, from their splits.
     SumGradient,
+    /// Multiply-adds alone.
     CeilingMultiplyAdds,
+    /// Copying alone.
     CeilingCopy,
 }
 
