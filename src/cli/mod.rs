@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::data::TableOptions;
+use crate::data::{Dropped, Missing, TableOptions};
 use crate::error::Error;
 use crate::fit::Wrap;
 
@@ -95,9 +95,24 @@ struct TableArgs {
     /// Whether the first line of a text table names its columns [default: it does if none of its fields is a number]
     #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     header: Option<bool>,
-    /// Columns to leave out, by name or number (the first is 1), separated by commas
+    /// Columns to read, in this order: names, numbers (the first is 1) or ranges (3..5, u..z), separated by commas
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Columns to leave out, said in the same way
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     exclude: Vec<String>,
+    /// What becomes of rows that lack a value (empty, NA, NaN, null)
+    #[arg(
+        long,
+        value_name = "refuse|drop",
+        value_enum,
+        default_value = "refuse",
+        hide_possible_values = true
+    )]
+    missing: Missing,
+    /// Read 1,5 as 1.5, in a text table whose separator is another
+    #[arg(long)]
+    decimal_comma: bool,
 }
 
 fn yes_or_no(text: &str) -> Result<bool, &'static str> {
@@ -112,7 +127,10 @@ impl TableArgs {
     fn options(&self) -> TableOptions {
         TableOptions {
             header: self.header,
+            columns: self.columns.clone(),
             exclude: self.exclude.clone(),
+            missing: self.missing,
+            decimal_comma: self.decimal_comma,
             wanted: Vec::new(),
         }
     }
@@ -213,6 +231,26 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
             failure.code
         }
     }
+}
+
+/// Says what was left out of a table.
+fn say_dropped(dropped: &Dropped) {
+    if dropped.rows == 0 {
+        return;
+    }
+    let lacking = dropped.columns.iter().filter(|(_, count)| *count > 0);
+    let lacking: Vec<String> = lacking
+        .map(|(name, count)| format!("{count} in {name}"))
+        .collect();
+    say!(
+        "{} left out, for want of values: {}",
+        if dropped.rows == 1 {
+            "1 row".into()
+        } else {
+            format!("{} rows", dropped.rows)
+        },
+        lacking.join(", ")
+    );
 }
 
 /// Says a sentence to the user.

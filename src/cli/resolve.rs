@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{Overrides, Preset};
-use crate::data::{Table, Target, default_names, read_table, relations, suspects};
+use crate::data::{Dropped, Table, Target, default_names, read_table, relations, suspects};
 use crate::files::{OutputFile, same};
 use crate::fit::Prepared;
 use crate::memory;
@@ -10,7 +10,7 @@ use crate::train::Truth;
 
 use super::guard::{Guard, is_dash};
 use super::train_args::TrainArgs;
-use super::{Failure, Result, input};
+use super::{Failure, Result, input, say_dropped};
 
 /// Rows that a built-in target draws where `--rows` does not say.
 const ROWS: usize = 50_000;
@@ -84,10 +84,12 @@ impl Run {
                     columns,
                     named: false,
                     values,
+                    dropped: Dropped::default(),
                 };
                 (Some(truth), table)
             }
         };
+        say_dropped(&table.dropped);
         let (doubts, relations) = match truth {
             None => (suspects(&table), relations(&table)),
             Some(_) => Default::default(),

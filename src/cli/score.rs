@@ -4,7 +4,7 @@ use std::sync::mpsc::Receiver;
 
 use serde_json::json;
 
-use crate::data::{TableOptions, TableReader, write_npy};
+use crate::data::{Missing, Part, TableOptions, TableReader, write_npy};
 use crate::error::{Error, described};
 use crate::fit::{Device, DeviceChoice, Work, Wrap, log_prob};
 use crate::matrix::Matrix;
@@ -12,7 +12,7 @@ use crate::model::Model;
 
 use super::guard::Guard;
 use super::output::{Format, Sink};
-use super::{FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, tell};
+use super::{FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_dropped, tell};
 
 #[derive(clap::Args)]
 pub struct ScoreArgs {
@@ -44,7 +44,10 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut reader = TableReader::open(&args.data, &options)
         .and_then(|reader| reader.in_order_of(&model.columns))
         .map_err(input)?;
-    let promised = reader.promised();
+    // Of rows that may be left out the number is known at the end.
+    let promised = reader
+        .promised()
+        .filter(|_| options.missing == Missing::Refuse);
     let (sink, format) = Sink::open(&args.output)?;
     let device = Device::choose(&args.device, &tell)?;
     let one_row = Matrix::zeros(1, model.spec.dims);
@@ -61,7 +64,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     let sink = pipeline::run(
         || reader.next(ROWS).map_err(input),
         |part| {
-            let scores = log_prob(&model, executor.as_mut(), &part)?;
+            let scores = log_prob(&model, executor.as_mut(), &part.values)?;
             seen.note(&part, &scores);
             Ok(scores)
         },
@@ -71,6 +74,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         return Err(Error::Data(format!("{}: the table has no rows", args.data.display())).into());
     }
     sink.finish()?;
+    say_dropped(reader.dropped());
     seen.say(&model.columns, &executor.describe());
     Ok(())
 }
@@ -140,19 +144,18 @@ struct Seen {
     sum: f64,
     /// Rows without a finite score, and the first of them with its number.
     zero: usize,
-    first_zero: Option<(usize, Vec<f64>)>,
+    first_zero: Option<(u64, Vec<f64>)>,
 }
 
 impl Seen {
-    fn note(&mut self, part: &Matrix<f64>, scores: &[f64]) {
+    fn note(&mut self, part: &Part, scores: &[f64]) {
         for (row, &score) in scores.iter().enumerate() {
             if score.is_finite() {
                 self.sum += score;
             } else {
                 self.zero += 1;
-                let number = self.rows + row + 1;
                 self.first_zero
-                    .get_or_insert_with(|| (number, part.row(row).collect()));
+                    .get_or_insert_with(|| (part.numbers[row], part.values.row(row).collect()));
             }
         }
         self.rows += scores.len();

@@ -2,10 +2,10 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Result, column_place, shown};
+use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 
-use super::rows::{Opened, Rows, WAY_OUT, and_more, told};
+use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows, has_decimal_comma};
 use super::source::Source;
 use super::{TableOptions, default_names};
 
@@ -53,10 +53,6 @@ fn is_number(field: &str) -> bool {
     field.parse::<f64>().is_ok()
 }
 
-fn has_decimal_comma(field: &str) -> bool {
-    field.matches(',').count() == 1 && is_number(&field.replace(',', "."))
-}
-
 /// Passes bytes on, and fails where a row has no end.
 struct Bounded<R> {
     inner: R,
@@ -78,62 +74,8 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-/// Fields of one column that are wrong in one way.
-#[derive(Default)]
-struct Wrong {
-    count: usize,
-    first: Option<(u64, usize, String)>,
-}
-
-impl Wrong {
-    fn note(&mut self, line: u64, row: usize, field: &str) {
-        self.count += 1;
-        self.first
-            .get_or_insert_with(|| (line, row, field.chars().take(40).collect()));
-    }
-}
-
-/// What is wrong with a column.
-#[derive(Default)]
-struct Faults {
-    empty: Wrong,
-    not_finite: Wrong,
-    text: Wrong,
-}
-
-impl Faults {
-    fn sentence(&self, column: &str) -> Option<String> {
-        let kinds = [
-            (&self.text, "text"),
-            (&self.not_finite, "infinite"),
-            (&self.empty, "empty"),
-        ];
-        let parts: Vec<String> = kinds
-            .into_iter()
-            .filter_map(|(wrong, kind)| {
-                let (line, row, field) = wrong.first.as_ref()?;
-                let place = format!("line {line} (row {row}), {column}");
-                let more = and_more(wrong.count);
-                Some(match kind {
-                    "text" if has_decimal_comma(field) => format!(
-                        "{place}: {} has a decimal comma{more}; write decimal points",
-                        shown(field)
-                    ),
-                    "text" => format!("{place}: {} is not a number{more}", shown(field)),
-                    "infinite" => format!(
-                        "{place}: {} is not a finite number{more}",
-                        field.escape_debug()
-                    ),
-                    _ => format!("{place}: the field is empty{more}"),
-                })
-            })
-            .collect();
-        (!parts.is_empty()).then(|| parts.join("; "))
-    }
-}
-
-/// A CSV file that is read part by part.
-pub(super) struct CsvRows {
+/// The lines of a CSV file.
+struct Lines {
     /// For messages.
     name: String,
     reader: ::csv::Reader<Bounded<Box<dyn Read + Send>>>,
@@ -141,13 +83,15 @@ pub(super) struct CsvRows {
     record: ::csv::StringRecord,
     /// The line that `record` is from, if it is a row still to be taken.
     line: Option<u64>,
+}
+
+/// A CSV file that is read part by part.
+struct CsvRows {
+    lines: Lines,
     width: usize,
-    names: Option<Vec<String>>,
     kept: Vec<usize>,
-    faults: Vec<Faults>,
-    ragged: Wrong,
-    /// Rows read.
-    row: usize,
+    decimal_comma: bool,
+    gatherer: Gatherer,
 }
 
 /// Opens a CSV file, and reads its first line, which is a header if the options say so, or if none of its fields is a
@@ -166,51 +110,48 @@ pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
             inner,
             since: since.clone(),
         });
-    let mut rows = CsvRows {
+    let mut lines = Lines {
         name: name.clone(),
         reader,
         since,
         record: ::csv::StringRecord::new(),
         line: None,
-        width: 0,
-        names: None,
-        kept: Vec::new(),
-        faults: Vec::new(),
-        ragged: Wrong::default(),
-        row: 0,
     };
-    rows.advance()?;
-    if rows.line.is_none() {
+    lines.advance()?;
+    if lines.line.is_none() {
         return Err(bad("the file is empty".into()));
     }
     // Fields of later lines are trimmed as they are read: a record trimmed whole is a record allocated anew.
-    rows.record.trim();
-    rows.width = rows.record.len();
-    if rows.width == 1
+    lines.record.trim();
+    let width = lines.record.len();
+    if width == 1
         && let Some(hint) = other_separator(&first_line(&head))
     {
         return Err(bad(hint));
     }
-    rows.names = header(&rows.record, options).map_err(bad)?;
-    let named = rows.names.is_some();
-    let columns = rows
-        .names
-        .clone()
-        .unwrap_or_else(|| default_names(rows.width));
-    rows.kept = options.kept(&columns, named)?;
-    rows.faults = rows.kept.iter().map(|_| Faults::default()).collect();
+    let names = header(&lines.record, options).map_err(bad)?;
+    let named = names.is_some();
+    let columns = names.unwrap_or_else(|| default_names(width));
+    let kept = options.kept(&columns, named)?;
     if named {
-        rows.advance()?;
+        lines.advance()?;
     }
+    let gatherer = Gatherer::new(&name, &columns, named, &kept, options);
     Ok(Opened {
-        columns: rows.kept.iter().map(|&j| columns[j].clone()).collect(),
+        columns: gatherer.columns(),
         named,
         promised: None,
-        rows: Box::new(rows),
+        rows: Box::new(CsvRows {
+            lines,
+            width,
+            kept,
+            decimal_comma: options.decimal_comma,
+            gatherer,
+        }),
     })
 }
 
-impl CsvRows {
+impl Lines {
     fn bad(&self, message: String) -> Error {
         Error::Data(format!("{}: {message}", self.name))
     }
@@ -248,87 +189,28 @@ impl CsvRows {
         self.line = more.then(|| began.max(ended));
         Ok(())
     }
-
-    /// What is wrong with the rows so far, in one message.
-    fn verdict(&self) -> Result<()> {
-        let place = |j: usize| match &self.names {
-            Some(names) => column_place(j, names),
-            None => format!("column {}", j + 1),
-        };
-        let mut sentences: Vec<String> = Vec::new();
-        if let Some((line, row, fields)) = &self.ragged.first {
-            let more = match self.ragged.count - 1 {
-                0 => String::new(),
-                more => format!(", and so do {more} more rows"),
-            };
-            sentences.push(format!(
-                "line {line} (row {row}) has {fields} {} where {} were expected{more}; look for a missing or extra \
-                 separator, or a quote that is not closed",
-                if fields == "1" { "field" } else { "fields" },
-                self.width
-            ));
-        }
-        let columns = self.kept.iter().zip(&self.faults);
-        let wrong: Vec<String> = columns
-            .filter_map(|(&j, faults)| faults.sentence(&place(j)))
-            .collect();
-        if !wrong.is_empty() {
-            sentences.extend(told(wrong));
-            let first_line_alone = |faults: &Faults| {
-                let first = faults.text.first.as_ref();
-                faults.text.count == 1 && first.is_some_and(|(_, row, _)| *row == 1)
-            };
-            let header = self.names.is_none() && self.faults.iter().any(first_line_alone);
-            sentences.push(match header {
-                true => "if the first line is a header, say --header yes (unasked, all of its fields would have to be names)",
-                false => WAY_OUT,
-            }.into());
-        }
-        match sentences.is_empty() {
-            true => Ok(()),
-            false => Err(self.bad(sentences.join("; "))),
-        }
-    }
 }
 
 impl Rows for CsvRows {
-    fn next(&mut self, most: usize) -> Result<Option<Matrix<f64>>> {
-        let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.kept.len()];
-        let first = self.row;
-        let mut sound = true;
-        while let Some(line) = self.line {
-            // What is wrong in one row may be wrong in many: all of them are counted, and nothing is kept any more.
-            if sound && self.row - first == most {
-                break;
-            }
-            self.row += 1;
-            if self.record.len() == self.width {
-                let columns = self.kept.iter().zip(&mut values).zip(&mut self.faults);
-                for ((&j, column), faults) in columns {
-                    let field = self.record[j].trim();
-                    match field.parse::<f64>() {
-                        Ok(value) if value.is_finite() => {
-                            if sound {
-                                column.push(value);
-                            }
-                            continue;
-                        }
-                        Ok(_) => faults.not_finite.note(line, self.row, field),
-                        Err(_) if field.is_empty() => faults.empty.note(line, self.row, field),
-                        Err(_) => faults.text.note(line, self.row, field),
-                    }
-                    sound = false;
-                }
+    fn next(&mut self, most: usize) -> Result<Option<Part>> {
+        while let Some(line) = self.lines.line
+            && !self.gatherer.is_full(most)
+        {
+            let record = &self.lines.record;
+            if record.len() == self.width {
+                let comma = self.decimal_comma;
+                let fields = self.kept.iter().map(|&j| Cell::of_text(&record[j], comma));
+                self.gatherer.row(Some(line), fields);
             } else {
-                self.ragged
-                    .note(line, self.row, &self.record.len().to_string());
-                sound = false;
+                self.gatherer.ragged(line, record.len());
             }
-            self.advance()?;
+            self.lines.advance()?;
         }
-        self.verdict()?;
-        let rows = self.row - first;
-        Ok((rows > 0).then(|| Matrix::from_values(rows, self.kept.len(), values.concat())))
+        self.gatherer.part()
+    }
+
+    fn dropped(&self) -> &Dropped {
+        self.gatherer.dropped()
     }
 }
 

@@ -1,7 +1,10 @@
 //! Tables in and out of files, and targets with a known density.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod csv;
 mod npy;
+mod npz;
 mod rows;
 mod source;
 mod split;
@@ -11,11 +14,12 @@ mod target;
 
 use std::path::Path;
 
-use crate::error::{Error, Result, column_place, list};
+use crate::error::{Error, Result, column_place, list, plain, shown};
 use crate::matrix::Matrix;
 
 pub use csv::write_csv_rows;
 pub use npy::write_npy;
+pub use rows::{Dropped, Part};
 pub use split::{Split, take};
 pub use suspects::{relations, suspects};
 pub use table::TableReader;
@@ -30,6 +34,8 @@ pub struct Table {
     pub named: bool,
     /// A row of the matrix a row of the table.
     pub values: Matrix<f64>,
+    /// What was left out when it was read.
+    pub dropped: Dropped,
 }
 
 impl Table {
@@ -62,6 +68,7 @@ impl Table {
             columns,
             named: true,
             values,
+            dropped: Dropped::default(),
         })
     }
 
@@ -80,42 +87,103 @@ pub struct TableOptions {
     /// Whether the first line of a text file names the columns; without it the line decides: it does if none of its fields
     /// is a number.
     pub header: Option<bool>,
-    /// Columns to leave out, by name, or by number from 1 on.
+    /// Columns to read, in this order; none reads all. See [`TableOptions::exclude`].
+    pub columns: Vec<String>,
+    /// Columns to leave out, by name, by number from 1 on, or a range of either, as `3..5` or `u..z`, both ends with it.
     pub exclude: Vec<String>,
+    /// What becomes of rows without a value in some column.
+    pub missing: Missing,
+    /// Whether text may have commas for decimal points.
+    pub decimal_comma: bool,
     /// Columns to read where the table has them all by name; others are ignored then.
     pub wanted: Vec<String>,
 }
 
+/// What becomes of rows without a value in some column: an empty field, one such as NA, or NaN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Missing {
+    /// They are an error, which counts them by column.
+    #[default]
+    Refuse,
+    /// They are left out.
+    Drop,
+}
+
 impl TableOptions {
-    /// The places of the columns to read, ascending.
+    /// The places of the columns to read.
     fn kept(&self, columns: &[String], named: bool) -> Result<Vec<usize>> {
-        let find = |name: &String| columns.iter().position(|column| column == name);
         if named && !self.wanted.is_empty() && self.wanted != default_names(self.wanted.len()) {
+            let find = |name: &String| columns.iter().position(|column| column == name);
             let places: Option<Vec<usize>> = self.wanted.iter().map(find).collect();
             if let Some(mut places) = places {
                 places.sort_unstable();
                 return Ok(places);
             }
         }
-        let mut kept: Vec<usize> = (0..columns.len()).collect();
-        for name in &self.exclude {
-            let number = name
-                .parse()
-                .ok()
-                .filter(|number| (1..=columns.len()).contains(number));
-            match find(name).or(number.map(|number| number - 1)) {
-                Some(place) => kept.retain(|&j| j != place),
-                None => {
+        let mut kept = Vec::new();
+        for said in &self.columns {
+            for place in places("--columns", said, columns)? {
+                if kept.contains(&place) {
                     return Err(Error::Spec(format!(
-                        "--exclude {}: the table has no such column; it has {}",
-                        name.escape_debug(),
-                        list(columns)
+                        "--columns {}: {} is there already",
+                        plain(said),
+                        column_place(place, columns)
                     )));
                 }
+                kept.push(place);
             }
+        }
+        if self.columns.is_empty() {
+            kept.extend(0..columns.len());
+        }
+        for said in &self.exclude {
+            let out = places("--exclude", said, columns)?;
+            kept.retain(|place| !out.contains(place));
         }
         Ok(kept)
     }
+}
+
+/// The columns that a name, a number or a range says.
+fn places(flag: &str, said: &str, columns: &[String]) -> Result<std::ops::RangeInclusive<usize>> {
+    let find = |name: &str| {
+        let number = name.parse().ok();
+        let number = number.filter(|number| (1..=columns.len()).contains(number));
+        let place = columns.iter().position(|column| column == name);
+        place.or(number.map(|number| number - 1))
+    };
+    if let Some(place) = find(said) {
+        return Ok(place..=place);
+    }
+    let range = said
+        .split_once("..")
+        .and_then(|(first, last)| find(first.trim()).zip(find(last.trim())));
+    match range {
+        Some((first, last)) if first <= last => Ok(first..=last),
+        Some(_) => Err(Error::Spec(format!(
+            "{flag} {}: the first column of the range comes after the last",
+            plain(said)
+        ))),
+        None => Err(Error::Spec(format!(
+            "{flag} {}: the table has no such column{}; it has {}",
+            plain(said),
+            nearest(said, columns),
+            list(columns)
+        ))),
+    }
+}
+
+/// The name that is most like `said`, if one is much like it, as the end of a sentence.
+pub(crate) fn nearest(said: &str, names: &[String]) -> String {
+    let like = |name: &&String| strsim::jaro_winkler(&said.to_lowercase(), &name.to_lowercase());
+    let best = names
+        .iter()
+        .max_by(|a, b| like(a).total_cmp(&like(b)))
+        .filter(|name| like(name) > 0.8);
+    best.map_or_else(String::new, |name| {
+        format!(" (did you mean {}?)", shown(name))
+    })
 }
 
 /// Refuses rows with a number that is not finite.

@@ -1,28 +1,32 @@
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
+use half::f16;
 use npyz::{NpyFile, Order, WriterBuilder};
 
 use crate::error::{Error, Result, excerpt};
 use crate::matrix::Matrix;
 use crate::memory;
 
-use super::rows::{Opened, Rows, WAY_OUT, and_more, told};
+use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows};
 use super::source::Source;
 use super::{TableOptions, default_names};
 
 /// A NPY array that is read part by part.
 struct NpyRows {
+    numbers: Numbers,
+    kept: Vec<usize>,
+    gatherer: Gatherer,
+}
+
+/// The numbers of an array, in C order.
+struct Numbers {
     /// For messages.
     name: String,
-    /// In C order.
     numbers: Box<dyn Iterator<Item = io::Result<f64>> + Send>,
     rows: usize,
     columns: usize,
-    kept: Vec<usize>,
     /// Rows read.
     row: usize,
-    /// For each column kept the first number that is not finite, with its row, and how many there are.
-    wrong: Vec<Option<(usize, f64, usize)>>,
 }
 
 /// As long as NumPy lets a header be, and deeper than one is.
@@ -74,7 +78,7 @@ fn check_header(head: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Opens a two-dimensional NPY array of f32 or f64, in C or Fortran order; the latter is read whole.
+/// Opens a two-dimensional NPY array of numbers, in C or Fortran order; the latter is read whole.
 pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
     let bad = |message: String| Error::Data(format!("{name}: {message}"));
@@ -109,50 +113,65 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
             )));
         }
     }
-    let numbers: Box<dyn Iterator<Item = io::Result<f64>> + Send> = match npy.try_data::<f64>() {
-        Ok(data) => Box::new(data),
-        Err(npy) => match npy.try_data::<f32>() {
-            Ok(data) => Box::new(data.map(|value| value.map(f64::from))),
-            Err(_) => {
-                return Err(bad(format!(
-                    "the array's type is {kind}; convert it to float32 or float64"
-                )));
-            }
-        },
+    let Some(numbers) = numbers(npy) else {
+        return Err(bad(format!(
+            "the array's type is {kind}, and numbers are read; convert it to float64"
+        )));
     };
     let (rows, columns) = (rows as usize, columns as usize);
     let names = default_names(columns);
     let kept = options.kept(&names, false)?;
-    let mut parts = NpyRows {
+    let mut numbers = Numbers {
         name: name.clone(),
         numbers,
         rows,
         columns,
-        wrong: vec![None; kept.len()],
-        kept,
         row: 0,
     };
     if !in_order {
         let values: Vec<f64> = (0..rows * columns)
-            .map(|_| parts.number())
+            .map(|_| numbers.next())
             .collect::<Result<_>>()?;
         let places = (0..rows).flat_map(move |row| (0..columns).map(move |j| j * rows + row));
-        parts.numbers = Box::new(places.map(move |place| Ok(values[place])));
+        numbers.numbers = Box::new(places.map(move |place| Ok(values[place])));
     }
+    let gatherer = Gatherer::new(&name, &names, false, &kept, options);
     Ok(Opened {
-        columns: parts.kept.iter().map(|&j| names[j].clone()).collect(),
+        columns: gatherer.columns(),
         named: false,
         promised: Some(rows),
-        rows: Box::new(parts),
+        rows: Box::new(NpyRows {
+            numbers,
+            kept,
+            gatherer,
+        }),
     })
 }
 
-impl NpyRows {
-    fn bad(&self, message: String) -> Error {
-        Error::Data(format!("{}: {message}", self.name))
+/// The numbers of an array of whatever type numbers may have, if it has such a one; whole ones beyond 2^53 are rounded.
+fn numbers<R: Read + Send + 'static>(
+    npy: NpyFile<R>,
+) -> Option<Box<dyn Iterator<Item = io::Result<f64>> + Send>> {
+    macro_rules! first_of {
+        ($npy:ident, $($kind:ty => $number:expr),+) => {{
+            $(let $npy = match $npy.try_data::<$kind>() {
+                Ok(data) => return Some(Box::new(data.map(|value| value.map($number)))),
+                Err(npy) => npy,
+            };)+
+            drop($npy);
+        }};
     }
+    first_of!(
+        npy,
+        f64 => |x| x, f32 => f64::from, f16 => f64::from, i64 => |x| x as f64, i32 => f64::from, i16 => f64::from,
+        i8 => f64::from, u64 => |x| x as f64, u32 => f64::from, u16 => f64::from, u8 => f64::from,
+        bool => |x| f64::from(u8::from(x))
+    );
+    None
+}
 
-    fn number(&mut self) -> Result<f64> {
+impl Numbers {
+    fn next(&mut self) -> Result<f64> {
         match self.numbers.next() {
             Some(Ok(number)) => Ok(number),
             end => {
@@ -160,61 +179,31 @@ impl NpyRows {
                     Some(Err(error)) => format!(": {error}"),
                     _ => String::new(),
                 };
-                Err(self.bad(format!(
-                    "the file ends before the {} x {} numbers that its header promises{why}",
-                    self.rows, self.columns
+                Err(Error::Data(format!(
+                    "{}: the file ends before the {} x {} numbers that its header promises{why}",
+                    self.name, self.rows, self.columns
                 )))
             }
         }
     }
-
-    /// What is wrong with the rows so far, in one message.
-    fn verdict(&self) -> Result<()> {
-        let places = self.kept.iter().zip(&self.wrong);
-        let wrong: Vec<String> = places
-            .filter_map(|(place, wrong)| {
-                let (row, value, count) = (*wrong)?;
-                Some(format!(
-                    "row {row}, column {}: {value} is not a finite number{}",
-                    place + 1,
-                    and_more(count)
-                ))
-            })
-            .collect();
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        Err(self.bad(format!("{}; {WAY_OUT}", told(wrong).join("; "))))
-    }
 }
 
 impl Rows for NpyRows {
-    fn next(&mut self, most: usize) -> Result<Option<Matrix<f64>>> {
-        let first = self.row;
-        let mut sound = true;
-        let mut row_values = vec![0.0; self.columns];
-        let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.kept.len()];
-        while self.row < self.rows && (!sound || self.row - first < most) {
-            for value in &mut row_values {
-                *value = self.number()?;
+    fn next(&mut self, most: usize) -> Result<Option<Part>> {
+        let mut row = vec![0.0; self.numbers.columns];
+        while self.numbers.row < self.numbers.rows && !self.gatherer.is_full(most) {
+            for value in &mut row {
+                *value = self.numbers.next()?;
             }
-            self.row += 1;
-            for ((&j, column), wrong) in self.kept.iter().zip(&mut values).zip(&mut self.wrong) {
-                let value = row_values[j];
-                if value.is_finite() {
-                    if sound {
-                        column.push(value);
-                    }
-                } else {
-                    sound = false;
-                    let (_, _, count) = wrong.get_or_insert((self.row, value, 0));
-                    *count += 1;
-                }
-            }
+            self.numbers.row += 1;
+            let cells = self.kept.iter().map(|&j| Cell::of_number(row[j]));
+            self.gatherer.row(None, cells);
         }
-        self.verdict()?;
-        let rows = self.row - first;
-        Ok((rows > 0).then(|| Matrix::from_values(rows, self.kept.len(), values.concat())))
+        self.gatherer.part()
+    }
+
+    fn dropped(&self) -> &Dropped {
+        self.gatherer.dropped()
     }
 }
 

@@ -2,7 +2,12 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use flate2::read::MultiGzDecoder;
+use ruzstd::decoding::StreamingDecoder;
+
+use crate::error::{Error, Result, excerpt};
+
+use super::npz;
 
 /// A table's file, opened once: what is looked at is read again by whoever reads the table, since a pipe gives it once.
 pub(super) struct Source {
@@ -11,38 +16,119 @@ pub(super) struct Source {
     /// The beginning: up to the end of the first line, or [`LONGEST_FIRST_LINE`].
     pub head: Vec<u8>,
     rest: Box<dyn Read + Send>,
+    /// The file itself, where it is one on a disk and is not packed.
+    #[cfg_attr(
+        not(feature = "arrow"),
+        expect(dead_code, reason = "read from its end by Parquet alone")
+    )]
+    file: Option<File>,
+}
+
+/// All of a source, for what is not read from its beginning.
+#[cfg(feature = "arrow")]
+pub(super) enum Whole {
+    File(File),
+    Stream(Box<dyn Read + Send>),
 }
 
 /// How much is looked at to tell what a file is.
 const LONGEST_FIRST_LINE: usize = 1 << 16;
 
+const GZIP: &[u8] = b"\x1f\x8b";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+
+/// Says of what is unpacked on the way that it was packed, where that fails.
+struct Unpacking {
+    inner: Box<dyn Read + Send>,
+    what: &'static str,
+}
+
+impl Read for Unpacking {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(out).map_err(|error| {
+            let message = format!("the {} file is damaged or cut short: {error}", self.what);
+            io::Error::new(error.kind(), message)
+        })
+    }
+}
+
 /// What a file turns out to hold.
+#[derive(PartialEq, Eq)]
 pub(super) enum Format {
     Csv,
     Npy,
+    Parquet,
+    /// A file or a stream.
+    Arrow,
 }
 
 impl Source {
-    /// Opens a file, a pipe, or standard input, which is called `-`.
+    /// Opens a file, a pipe, or standard input, which is called `-`, and unpacks it where it is packed.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Data`] where it cannot be unpacked.
     pub fn open(path: &Path) -> Result<Self> {
-        let (name, reader): (String, Box<dyn Read + Send>) = if path == Path::new("-") {
-            ("standard input".into(), Box::new(io::stdin()))
-        } else {
-            let file = File::open(path).map_err(Error::io(path))?;
-            if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                let kind = io::ErrorKind::IsADirectory;
-                return Err(Error::io(path)(io::Error::new(kind, "this is a folder")));
-            }
-            (path.display().to_string(), Box::new(file))
+        if path == Path::new("-") {
+            let source = Self::new("standard input".into(), Box::new(io::stdin()));
+            return source.map_err(Error::io(path))?.unpacked();
+        }
+        let file = File::open(path).map_err(Error::io(path))?;
+        let metadata = file.metadata().map_err(Error::io(path))?;
+        if metadata.is_dir() {
+            let kind = io::ErrorKind::IsADirectory;
+            return Err(Error::io(path)(io::Error::new(kind, "this is a folder")));
+        }
+        let again = match metadata.is_file() {
+            true => File::open(path).ok(),
+            false => None,
         };
-        Self::new(name, reader).map_err(Error::io(path))
+        let source = Self::new(path.display().to_string(), Box::new(file));
+        let source = source.map_err(Error::io(path))?;
+        Source {
+            file: again,
+            ..source
+        }
+        .unpacked()
     }
 
-    fn new(name: String, rest: Box<dyn Read + Send>) -> io::Result<Self> {
+    /// As it is, or what is in it.
+    pub fn new(name: String, rest: Box<dyn Read + Send>) -> io::Result<Self> {
         let head = Vec::new();
-        let mut source = Source { name, head, rest };
+        let file = None;
+        let mut source = Source {
+            name,
+            head,
+            rest,
+            file,
+        };
         source.look(LONGEST_FIRST_LINE, |head| head.contains(&b'\n'))?;
         Ok(source)
+    }
+
+    fn unpacked(self) -> Result<Self> {
+        let name = self.name.clone();
+        let begun = |inner: Box<dyn Read + Send>, what| {
+            let inner = Unpacking { inner, what };
+            Self::new(name.clone(), Box::new(inner))
+                .map_err(|error| Error::Data(format!("{name}: {error}")))
+        };
+        if self.head.starts_with(GZIP) {
+            return begun(Box::new(MultiGzDecoder::new(self.into_reader())), "gzip");
+        }
+        if self.head.starts_with(ZSTD) {
+            let inner = StreamingDecoder::new(self.into_reader());
+            let inner = inner.map_err(|error| {
+                let error = excerpt(&error.to_string(), 200);
+                Error::Data(format!(
+                    "{name}: the zstd file is damaged or cut short: {error}"
+                ))
+            })?;
+            return begun(Box::new(inner), "zstd");
+        }
+        if self.head.starts_with(b"PK\x03\x04") {
+            return npz::only_array(self);
+        }
+        Ok(self)
     }
 
     /// Reads `head` on until it is as long as this, or enough, or all there is.
@@ -68,6 +154,15 @@ impl Source {
         BufReader::with_capacity(BUFFER, Cursor::new(self.head).chain(self.rest))
     }
 
+    /// The file, or all bytes from the first.
+    #[cfg(feature = "arrow")]
+    pub fn into_whole(mut self) -> Whole {
+        match self.file.take() {
+            Some(file) => Whole::File(file),
+            None => Whole::Stream(Box::new(self.into_reader())),
+        }
+    }
+
     pub fn bad(&self, message: impl AsRef<str>) -> Error {
         Error::Data(format!("{}: {}", self.name, message.as_ref()))
     }
@@ -81,9 +176,15 @@ impl Source {
         if head.starts_with(b"\x93NUMPY") {
             return Ok(Format::Npy);
         }
+        if head.starts_with(b"PAR1") {
+            return Ok(Format::Parquet);
+        }
+        if head.starts_with(b"ARROW1") || head.starts_with(b"\xff\xff\xff\xff") {
+            return Ok(Format::Arrow);
+        }
         let compressed: [(&[u8], &str, &str); 4] = [
-            (b"\x1f\x8b", "gzip", "gunzip"),
-            (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+            (GZIP, "gzip, and then again", "gunzip"),
+            (ZSTD, "zstd, and then again", "unzstd"),
             (b"\xfd7zXZ\x00", "xz", "unxz"),
             (b"BZh", "bzip2", "bunzip2"),
         ];
@@ -94,10 +195,8 @@ impl Source {
                 )));
             }
         }
-        let others: [(&[u8], &str); 6] = [
-            (b"PK\x03\x04", "a ZIP archive (as .npz and .xlsx files are)"),
-            (b"PAR1", "a Parquet file"),
-            (b"ARROW1", "an Arrow file"),
+        let others: [(&[u8], &str); 4] = [
+            (b"PK\x03\x04", "a ZIP archive in a packed file"),
             (b"\x89HDF", "an HDF5 file"),
             (b"SIMPLE  =", "a FITS file"),
             (b"SQLite format 3", "an SQLite database"),
@@ -105,7 +204,7 @@ impl Source {
         for (magic, what) in others {
             if head.starts_with(magic) {
                 return Err(self.bad(format!(
-                    "this is {what}, and only CSV and NPY files can be read; write the table as one of them"
+                    "this is {what}, which cannot be read; write the table as CSV, NPY or Parquet"
                 )));
             }
         }
@@ -121,7 +220,7 @@ impl Source {
         }
         match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{' | b'[') => Err(self.bad(
-                "this looks like JSON, and only CSV and NPY files can be read; write the table as one of them",
+                "this looks like JSON, which cannot be read; write the table as CSV, NPY or Parquet",
             )),
             _ => Ok(Format::Csv),
         }

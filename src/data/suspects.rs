@@ -240,6 +240,7 @@ mod tests {
                 .map(|name| name.to_string())
                 .collect(),
             named: true,
+            dropped: crate::data::Dropped::default(),
             values: Matrix::from_fn(200, columns, number),
         }
     }

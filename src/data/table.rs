@@ -4,9 +4,11 @@ use crate::error::{Error, Result, list, shown};
 use crate::matrix::Matrix;
 use crate::memory;
 
-use super::rows::Opened;
+#[cfg(feature = "arrow")]
+use super::arrow;
+use super::rows::{Dropped, Opened, Part};
 use super::source::{Format, Source};
-use super::{Table, TableOptions, csv, default_names, npy};
+use super::{Table, TableOptions, csv, default_names, nearest, npy};
 
 /// A table that is read part by part, so that it may be longer than memory.
 pub struct TableReader {
@@ -27,6 +29,14 @@ impl TableReader {
         let name = source.name.clone();
         let bad = |message: String| Err(Error::Data(format!("{name}: {message}")));
         let opened = match source.format()? {
+            #[cfg(feature = "arrow")]
+            format @ (Format::Parquet | Format::Arrow) => arrow::open(source, &format, options)?,
+            #[cfg(not(feature = "arrow"))]
+            Format::Parquet | Format::Arrow => {
+                return bad(
+                    "Parquet and Arrow files are read by a build with the feature \"arrow\"".into(),
+                );
+            }
             Format::Npy => npy::open(source, options)?,
             Format::Csv
                 if path
@@ -62,6 +72,11 @@ impl TableReader {
         self.opened.promised
     }
 
+    /// What was left out so far.
+    pub fn dropped(&self) -> &Dropped {
+        self.opened.rows.dropped()
+    }
+
     /// The columns in the order of these names from now on. Where either side has no names of its own, order decides.
     ///
     /// # Errors
@@ -70,14 +85,16 @@ impl TableReader {
         let width = names.len();
         let columns = &self.opened.columns;
         let bad = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
-        if columns.len() != width {
+        let by_name = self.opened.named && names != default_names(width);
+        let is_there = |name: &&String| columns.contains(name);
+        if columns.len() != width && (!by_name || names.iter().all(|name| is_there(&name))) {
             return bad(format!(
                 "the table has {} columns; the model was trained on {width}: {}",
                 columns.len(),
                 list(names)
             ));
         }
-        if !self.opened.named || names == default_names(width) || columns == names {
+        if !by_name || columns == names {
             return Ok(self);
         }
         let mut order = Vec::with_capacity(width);
@@ -86,8 +103,9 @@ impl TableReader {
                 Some(place) => order.push(place),
                 None => {
                     return bad(format!(
-                        "the table has no column {}; it has {}, and the model was trained on {}",
+                        "the table has no column {}{}; it has {}, and the model was trained on {}",
                         shown(name),
+                        nearest(name, columns),
                         list(columns),
                         list(names)
                     ));
@@ -104,13 +122,14 @@ impl TableReader {
     /// # Errors
     /// [`Error::Data`] names the lines, rows and columns of all numbers that cannot be used, to the end of the file;
     /// [`Error::Io`].
-    pub fn next(&mut self, most: usize) -> Result<Option<Matrix<f64>>> {
+    pub fn next(&mut self, most: usize) -> Result<Option<Part>> {
         let part = self.opened.rows.next(most)?;
         Ok(match (&self.order, part) {
             (Some(order), Some(part)) => {
-                let columns = order.iter().flat_map(|&j| part.column(j).iter().copied());
-                let values = columns.collect();
-                Some(Matrix::from_values(part.rows(), order.len(), values))
+                let columns = order.iter().map(|&j| part.values.column(j));
+                let values = columns.flatten().copied().collect();
+                let values = Matrix::from_values(part.numbers.len(), order.len(), values);
+                Some(Part { values, ..part })
             }
             (_, part) => part,
         })
@@ -138,7 +157,7 @@ impl TableReader {
         let most = memory::available() / each;
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); width];
         let mut rows = 0;
-        while let Some(part) = self.next(ROWS)? {
+        while let Some(Part { values: part, .. }) = self.next(ROWS)? {
             rows += part.rows();
             if rows as u64 > most {
                 return Err(bad(format!(
@@ -151,10 +170,18 @@ impl TableReader {
                 column.extend_from_slice(part.column(j));
             }
         }
+        let dropped = self.opened.rows.dropped().clone();
         if rows == 0 {
-            return Err(bad("the table has no rows".into()));
+            return Err(bad(match dropped.rows {
+                0 => "the table has no rows".into(),
+                _ => {
+                    "every row lacks a value in some column; leave such columns out with --exclude"
+                        .into()
+                }
+            }));
         }
         Ok(Table {
+            dropped,
             named: self.opened.named,
             columns: self.opened.columns,
             values: Matrix::from_values(rows, width, columns.concat()),

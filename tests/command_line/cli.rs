@@ -66,7 +66,10 @@ fn bad_tables_and_models_are_named() {
     let word: &[&str] = &["row 7", "line 8", "column 2", "weight", "\"tall\""];
     for (args, parts) in [
         ("train word.csv", word),
-        ("train nan.csv", &["row 7", "weight", "not a finite number"]),
+        (
+            "train nan.csv",
+            &["row 7", "weight", "\"NaN\" is no value", "--missing drop"],
+        ),
         (
             "train infinity.csv",
             &["row 7", "weight", "not a finite number"],
@@ -103,7 +106,7 @@ fn bad_tables_and_models_are_named() {
         ("score nothing.safetensors good.csv", &["not a readable"]),
         (
             "score good.safetensors three.csv",
-            &["3 columns", "2", "height, weight"],
+            &["no column \"height\"", "a, b, c"],
         ),
         (
             "score good.safetensors other.csv",

@@ -8,4 +8,5 @@ mod faulty;
 mod checkpoints;
 mod cli;
 mod files;
+mod formats;
 mod tables;

@@ -1,0 +1,176 @@
+//! Parquet and Arrow files: columns of numbers, in batches of rows.
+
+mod ipc;
+mod numbers;
+mod parquet;
+
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+
+use crate::error::{Error, Result, plain, shown, told};
+use crate::memory;
+
+use super::TableOptions;
+use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows};
+use super::source::{Format, Source};
+
+use numbers::{Numbers, holds_numbers};
+
+/// Batches of the columns that are read, in the file's order.
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
+
+/// What a file says of itself, and the way to its rows.
+struct File {
+    schema: Schema,
+    promised: Option<usize>,
+    /// Of these columns, by their places in ascending order.
+    batches: Box<dyn FnOnce(&[usize]) -> Result<Batches, String> + Send>,
+}
+
+/// Opens a Parquet file, or an Arrow file or stream.
+pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> Result<Opened> {
+    let name = source.name.clone();
+    let bad = |message: String| Error::Data(format!("{name}: {message}"));
+    let what = match format {
+        Format::Parquet => "a Parquet",
+        _ => "an Arrow",
+    };
+    let damaged = move |error: String| format!("not readable as {what} file: {}", told(&error));
+    let file = match format {
+        Format::Parquet => guarded(|| parquet::open(source)),
+        _ => guarded(|| ipc::open(source)),
+    };
+    let file = file.map_err(|error| bad(damaged(error)))?;
+    let columns: Vec<String> = file
+        .schema
+        .fields()
+        .iter()
+        .map(|it| it.name().clone())
+        .collect();
+    let kept = options.kept(&columns, true)?;
+    let others: Vec<String> = kept
+        .iter()
+        .map(|&j| file.schema.field(j))
+        .filter(|field| !holds_numbers(field.data_type()))
+        .map(|field| {
+            format!(
+                "{} ({})",
+                shown(field.name()),
+                plain(&field.data_type().to_string())
+            )
+        })
+        .collect();
+    if !others.is_empty() {
+        const SHOWN: usize = 8;
+        let more = match others.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let few = &others[..others.len().min(SHOWN)];
+        return Err(bad(format!(
+            "these columns hold no numbers: {}{more}; leave them out with --exclude",
+            few.join(", ")
+        )));
+    }
+    let mut read = kept.clone();
+    read.sort_unstable();
+    let order = kept
+        .iter()
+        .filter_map(|j| read.binary_search(j).ok())
+        .collect();
+    let batches = guarded(|| (file.batches)(&read)).map_err(|error| bad(damaged(error)))?;
+    let gatherer = Gatherer::new(&name, &columns, true, &kept, options);
+    Ok(Opened {
+        columns: gatherer.columns(),
+        named: true,
+        promised: file.promised,
+        rows: Box::new(ArrowRows {
+            batches,
+            order,
+            columns: Vec::new(),
+            next: 0,
+            rows: 0,
+            gatherer,
+            damaged: Box::new(damaged),
+        }),
+    })
+}
+
+/// The readers of these formats have panicked at damaged files before now. What they held is dropped, so that nothing
+/// half done is used.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err("its reader gave up on it; the file is damaged".into()))
+}
+
+/// All bytes of what is read from its end and is no file on a disk.
+fn held(reader: impl Read) -> Result<Vec<u8>, String> {
+    let most = memory::available() / 2;
+    let mut bytes = Vec::new();
+    let read = reader.take(most + 1).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    match bytes.len() as u64 > most {
+        true => Err(format!(
+            "it takes more memory than it may ({}), since it comes through a pipe or is packed; read it from a file",
+            memory::readable(most)
+        )),
+        false => Ok(bytes),
+    }
+}
+
+struct ArrowRows {
+    batches: Batches,
+    /// Where each column that is wanted lies in a batch.
+    order: Vec<usize>,
+    /// The batch that is being read, the place in it, and its length.
+    columns: Vec<Numbers>,
+    next: usize,
+    rows: usize,
+    gatherer: Gatherer,
+    damaged: Box<dyn Fn(String) -> String + Send>,
+}
+
+impl ArrowRows {
+    /// Makes the next batch that has rows the one that is being read. Returns whether there is one.
+    fn advance(&mut self) -> Result<bool> {
+        while self.next == self.rows {
+            let batches = &mut self.batches;
+            let batch = guarded(|| batches.next().transpose());
+            let Some(batch) = batch.map_err(|error| self.gatherer.bad((self.damaged)(error)))?
+            else {
+                return Ok(false);
+            };
+            let columns = self.order.iter().map(|&j| Numbers::of(batch.column(j)));
+            let columns: Option<Vec<Numbers>> = columns.collect();
+            self.columns = columns.ok_or_else(|| {
+                let other = "a batch has other types than the file says".to_string();
+                self.gatherer.bad((self.damaged)(other))
+            })?;
+            self.rows = batch.num_rows();
+            self.next = 0;
+        }
+        Ok(true)
+    }
+}
+
+impl Rows for ArrowRows {
+    fn next(&mut self, most: usize) -> Result<Option<Part>> {
+        while !self.gatherer.is_full(most) && self.advance()? {
+            let row = self.next;
+            let cells = self.columns.iter().map(|column| match column.get(row) {
+                Some(value) => Cell::of_number(value),
+                None => Cell::Missing("null"),
+            });
+            self.gatherer.row(None, cells);
+            self.next += 1;
+        }
+        self.gatherer.part()
+    }
+
+    fn dropped(&self) -> &Dropped {
+        self.gatherer.dropped()
+    }
+}

@@ -1,0 +1,59 @@
+use std::io::{Cursor, Read};
+
+use zip::ZipArchive;
+
+use crate::error::{Error, Result, list, told};
+use crate::memory;
+
+use super::source::Source;
+
+/// The only array of a NPZ file, as NumPy's `savez` writes them. Both are held whole: what a ZIP archive holds is said at
+/// its end.
+///
+/// # Errors
+/// [`Error::Data`] where there is none or more than one, where it is damaged, or where memory is too small.
+pub(super) fn only_array(archive: Source) -> Result<Source> {
+    let name = archive.name.clone();
+    let bad = |message: String| Error::Data(format!("{name}: {message}"));
+    let damaged = |error: &dyn std::fmt::Display| {
+        bad(format!("not a readable ZIP archive: {}", told(&error)))
+    };
+    // The archive, the array, and the numbers.
+    let most = memory::available() / 4;
+    let whole = |reader: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        reader
+            .take(most + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| damaged(&error))?;
+        match bytes.len() as u64 > most {
+            true => Err(bad(format!(
+                "the file takes more memory than it may ({}); save the array as .npy, which is read in parts",
+                memory::readable(most)
+            ))),
+            false => Ok(bytes),
+        }
+    };
+    let bytes = whole(&mut archive.into_reader())?;
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
+    let names: Result<Vec<String>, _> = archive.file_names().map(|it| it.map(Into::into)).collect();
+    let mut names = names.map_err(|error| damaged(&error))?;
+    names.retain(|name| name.ends_with(".npy"));
+    names.sort();
+    let [array] = &names[..] else {
+        return Err(bad(match names.len() {
+            0 => {
+                "this is a ZIP archive without arrays (as .xlsx files are); write the table as CSV"
+                    .into()
+            }
+            count => format!(
+                "the file has {count} arrays ({}), and a table is one; save that one alone",
+                list(&names)
+            ),
+        }));
+    };
+    let mut entry = archive.by_name(array).map_err(|error| damaged(&error))?;
+    let bytes = whole(&mut entry)?;
+    let name = format!("{name}, {}", list(&names));
+    Source::new(name, Box::new(Cursor::new(bytes))).map_err(|error| damaged(&error))
+}
