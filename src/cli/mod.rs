@@ -56,7 +56,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fit a flow to a table (CSV or NPY), or run the reference experiment
+    /// Fit a flow to a table, or run the reference experiment
     Train(Box<train_args::TrainArgs>),
     /// Draw rows from a model
     Sample(sample::SampleArgs),

@@ -18,7 +18,7 @@ use super::{FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_dr
 pub struct ScoreArgs {
     /// Model file
     model: PathBuf,
-    /// Table to score (CSV or NPY; - is standard input), with the model's columns
+    /// Table to score, with the model's columns among its own; - is standard input
     data: PathBuf,
     #[command(flatten)]
     table: TableArgs,

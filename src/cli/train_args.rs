@@ -10,7 +10,7 @@ use super::{FallbackArgs, TableArgs};
 
 #[derive(clap::Args)]
 pub struct TrainArgs {
-    /// Table to fit (CSV or NPY, numbers only; - is standard input); none runs the reference experiment
+    /// Table to fit (CSV, TSV, NPY, NPZ, Parquet or Arrow; - is standard input); none runs the reference experiment
     pub(super) data: Option<PathBuf>,
     #[command(flatten)]
     pub(super) table: TableArgs,

@@ -72,7 +72,7 @@ impl Table {
         })
     }
 
-    /// Reads a table as the command line does: CSV or NPY, whichever the file's content says it is.
+    /// Reads a table as the command line does: CSV, NPY, NPZ, Parquet or Arrow, whichever the file's content says it is.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Data`] with file, row and column. [`read_table`] takes options.
@@ -205,7 +205,7 @@ pub fn default_names(columns: usize) -> Vec<String> {
     (0..columns).map(|j| format!("x{j}")).collect()
 }
 
-/// Reads a whole table from a CSV or NPY file, whichever its content says it is; `-` is standard input.
+/// Reads a whole table from a CSV, NPY, NPZ, Parquet or Arrow file, whichever its content says it is; `-` is standard input.
 ///
 /// # Errors
 /// As [`TableReader::open`] and [`TableReader::read`].

@@ -19,7 +19,7 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a CSV or NPY file, whichever its content says it is; `-` is standard input.
+    /// Opens a CSV, NPY, NPZ, Parquet or Arrow file, whichever its content says it is; `-` is standard input.
     ///
     /// # Errors
     /// [`Error::Data`] names the file and what is wrong with its beginning; [`Error::Spec`] names a column of the options

@@ -24,6 +24,34 @@ pub const NPY: Parser = Parser {
     seed: "rows.npy",
     read: table,
 };
+pub const NPZ: Parser = Parser {
+    seed: "rows.npz",
+    read: table,
+};
+pub const PARQUET: Parser = Parser {
+    seed: "rows.parquet",
+    read: table,
+};
+pub const ARROW: Parser = Parser {
+    seed: "rows.arrow",
+    read: table,
+};
+pub const ARROW_STREAM: Parser = Parser {
+    seed: "rows.arrows",
+    read: table,
+};
+pub const ARROW_PACKED: Parser = Parser {
+    seed: "packed.arrow",
+    read: table,
+};
+pub const GZIP: Parser = Parser {
+    seed: "rows.csv.gz",
+    read: table,
+};
+pub const ZSTD: Parser = Parser {
+    seed: "rows.csv.zst",
+    read: table,
+};
 pub const MODEL: Parser = Parser {
     seed: "model.safetensors",
     read: model,
@@ -37,7 +65,20 @@ pub const CONFIGURATION: Parser = Parser {
     read: configuration,
 };
 
-pub const ALL: [Parser; 5] = [CSV, NPY, MODEL, CHECKPOINT, CONFIGURATION];
+pub const ALL: [Parser; 12] = [
+    CSV,
+    NPY,
+    NPZ,
+    PARQUET,
+    ARROW,
+    ARROW_STREAM,
+    ARROW_PACKED,
+    GZIP,
+    ZSTD,
+    MODEL,
+    CHECKPOINT,
+    CONFIGURATION,
+];
 
 fn table(path: &Path) -> Result<()> {
     let table = read_table(path, &TableOptions::default())?;

@@ -1,13 +1,15 @@
 //! Parquet and Arrow files: columns of numbers, in batches of rows.
 
+mod guarded;
 mod ipc;
 mod numbers;
 mod parquet;
+mod stream;
 
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
+use arrow_ipc::Message;
 use arrow_schema::Schema;
 
 use crate::error::{Error, Result, plain, shown, told};
@@ -17,6 +19,7 @@ use super::TableOptions;
 use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows};
 use super::source::{Format, Source};
 
+use guarded::guarded;
 use numbers::{Numbers, holds_numbers};
 
 /// Batches of the columns that are read, in the file's order.
@@ -30,6 +33,30 @@ struct File {
     batches: Box<dyn FnOnce(&[usize]) -> Result<Batches, String> + Send>,
 }
 
+impl File {
+    /// Of batches with all columns.
+    fn new(
+        schema: Schema,
+        batches: impl Iterator<Item = Result<RecordBatch, String>> + Send + 'static,
+    ) -> Self {
+        File {
+            schema,
+            promised: None,
+            batches: Box::new(move |columns| {
+                let columns = columns.to_vec();
+                Ok(Box::new(batches.map(move |batch| {
+                    batch?.project(&columns).map_err(|error| error.to_string())
+                })))
+            }),
+        }
+    }
+}
+
+/// The beginning of a message of Arrow's.
+const CONTINUATION: [u8; 4] = [0xff; 4];
+
+const CUT_SHORT: &str = "it is cut short";
+
 /// Opens a Parquet file, or an Arrow file or stream.
 pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
@@ -41,6 +68,7 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
     let damaged = move |error: String| format!("not readable as {what} file: {}", told(&error));
     let file = match format {
         Format::Parquet => guarded(|| parquet::open(source)),
+        _ if source.head.starts_with(&CONTINUATION) => guarded(|| stream::open(source)),
         _ => guarded(|| ipc::open(source)),
     };
     let file = file.map_err(|error| bad(damaged(error)))?;
@@ -99,13 +127,6 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
     })
 }
 
-/// The readers of these formats have panicked at damaged files before now. What they held is dropped, so that nothing
-/// half done is used.
-fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err("its reader gave up on it; the file is damaged".into()))
-}
-
 /// All bytes of what is read from its end and is no file on a disk.
 fn held(reader: impl Read) -> Result<Vec<u8>, String> {
     let most = memory::available() / 2;
@@ -118,6 +139,28 @@ fn held(reader: impl Read) -> Result<Vec<u8>, String> {
             memory::readable(most)
         )),
         false => Ok(bytes),
+    }
+}
+
+/// Refuses a batch that says that it takes more memory than there is when it is unpacked.
+fn check_packed(header: &Message<'_>, body: &[u8]) -> Result<(), String> {
+    let Some(batch) = header.header_as_record_batch() else {
+        return Ok(());
+    };
+    if batch.compression().is_none() {
+        return Ok(());
+    }
+    let mut bytes = 0u64;
+    for buffer in batch.buffers().into_iter().flatten() {
+        let begin = usize::try_from(buffer.offset()).unwrap_or(usize::MAX);
+        let length = body.get(begin..).and_then(|rest| rest.first_chunk());
+        // A buffer that lies elsewhere is refused by who reads it; one of -1 is not packed.
+        let length = length.map_or(0, |length| i64::from_le_bytes(*length));
+        bytes = bytes.saturating_add(u64::try_from(length).unwrap_or(0));
+    }
+    match memory::shortfall(bytes) {
+        None => Ok(()),
+        Some(shortfall) => Err(format!("a batch {shortfall}")),
     }
 }
 
