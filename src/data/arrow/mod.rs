@@ -25,12 +25,15 @@ use numbers::{Numbers, holds_numbers};
 /// Batches of the columns that are read, in the file's order.
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
 
+/// Begins to read the columns at these places.
+type Begin = dyn FnOnce(&[usize]) -> Result<Batches, String> + Send;
+
 /// What a file says of itself, and the way to its rows.
 struct File {
     schema: Schema,
     promised: Option<usize>,
     /// Of these columns, by their places in ascending order.
-    batches: Box<dyn FnOnce(&[usize]) -> Result<Batches, String> + Send>,
+    batches: Box<Begin>,
 }
 
 impl File {

@@ -16,11 +16,23 @@ pub(super) struct Numbers {
 /// Whether columns of this type can be read.
 pub(super) fn holds_numbers(kind: &DataType) -> bool {
     use DataType::*;
-    match kind {
-        Float16 | Float32 | Float64 | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32
-        | UInt64 | Boolean | Null | Decimal128(..) => true,
-        _ => false,
-    }
+    matches!(
+        kind,
+        Float16
+            | Float32
+            | Float64
+            | Int8
+            | Int16
+            | Int32
+            | Int64
+            | UInt8
+            | UInt16
+            | UInt32
+            | UInt64
+            | Boolean
+            | Null
+            | Decimal128(..)
+    )
 }
 
 impl Numbers {
