@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::data::{Dropped, Missing, TableOptions};
+use crate::data::{Dropped, Missing, TableFormat, TableOptions};
 use crate::error::Error;
 use crate::fit::Wrap;
 
@@ -131,6 +131,7 @@ impl TableArgs {
             exclude: self.exclude.clone(),
             missing: self.missing,
             decimal_comma: self.decimal_comma,
+            keeps_table: false,
             wanted: Vec::new(),
         }
     }
@@ -139,11 +140,14 @@ impl TableArgs {
 /// Where data goes.
 #[derive(Args)]
 struct OutputArgs {
-    /// File to write (.csv or .npy); standard output takes CSV
+    /// File to write (.csv, .tsv, .jsonl, .npy, .parquet or .arrow) [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Format to write, whatever the file's name: csv, tsv, jsonl, npy, parquet or arrow [default: csv]
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
+    format: Option<TableFormat>,
     /// Write JSON Lines
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Let --out replace a model file
     #[arg(long)]

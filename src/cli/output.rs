@@ -1,6 +1,7 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
+use crate::data::{TableFormat, Values, write_table};
 use crate::error::Error;
 use crate::files::OutputFile;
 
@@ -15,14 +16,6 @@ pub fn print(text: &str) -> Result<()> {
         .map_err(|error| failed(error).into())
 }
 
-/// How rows are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    Csv,
-    JsonLines,
-    Npy,
-}
-
 /// Where rows go: standard output, or a file that appears when it is whole.
 pub struct Sink {
     target: Target,
@@ -35,23 +28,26 @@ enum Target {
 }
 
 impl Sink {
-    /// Opens what the flags name, before any work is done for it.
-    pub fn open(args: &OutputArgs) -> Result<(Self, Format)> {
+    /// Opens what the flags name, before any work is done for it; as JSON Lines if that is asked for.
+    pub fn open(args: &OutputArgs, json: bool) -> Result<(Self, TableFormat)> {
         let out = args.file();
-        let format = match out.and_then(Path::extension) {
-            Some(extension) if args.json && extension.eq_ignore_ascii_case("npy") => {
+        let by_name = out.map(|out| (out, TableFormat::of(out)));
+        let format = match (args.format, by_name) {
+            (Some(format), _) => format,
+            (None, Some((_, Some(TableFormat::Npy)))) if json => {
                 return Err(Failure::usage(
                     "--json writes text; name another file than .npy",
                 ));
             }
-            _ if args.json => Format::JsonLines,
-            None => Format::Csv,
-            Some(extension) if extension.eq_ignore_ascii_case("csv") => Format::Csv,
-            Some(extension) if extension.eq_ignore_ascii_case("npy") => Format::Npy,
-            Some(extension) => {
+            (None, _) if json => TableFormat::JsonLines,
+            (None, None) => TableFormat::Csv,
+            (None, Some((_, Some(format)))) => format,
+            (None, Some((out, None))) => {
+                let ends = TableFormat::ENDS.map(|(_, ends)| format!(".{}", ends[0]));
                 return Err(Failure::usage(format!(
-                    "--out: cannot write .{} files; name a .csv or .npy file, or add --json",
-                    extension.to_string_lossy()
+                    "--out {}: its name does not say a format: {} are known; or name one with --format",
+                    out.display(),
+                    ends.join(", ")
                 )));
             }
         };
@@ -68,26 +64,24 @@ impl Sink {
         Ok((sink, format))
     }
 
-    /// Runs a step that writes.
-    pub fn write(&mut self, step: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-        let result = match &mut self.target {
-            Target::Stdout(out) => step(out),
-            Target::File(out) => step(out),
-        };
-        result.map_err(|error| Error::io(&self.path)(error).into())
-    }
-
-    /// The writer itself.
-    pub fn writer(&mut self) -> &mut dyn Write {
-        match &mut self.target {
+    /// Writes a table.
+    pub fn write(
+        &mut self,
+        format: TableFormat,
+        columns: &[String],
+        rows: Option<usize>,
+        parts: impl Iterator<Item = Vec<Values>>,
+    ) -> Result<()> {
+        let out: &mut (dyn Write + Send) = match &mut self.target {
             Target::Stdout(out) => out,
             Target::File(out) => out,
-        }
-    }
-
-    /// An error of the writer, as the command reports it.
-    pub fn failed(&self, error: io::Error) -> Failure {
-        Error::io(&self.path)(error).into()
+        };
+        write_table(format, out, columns, rows, parts).map_err(|error| match error.kind() {
+            io::ErrorKind::Unsupported => {
+                Failure::usage(format!("{}: {error}", self.path.display()))
+            }
+            _ => Error::io(&self.path)(error).into(),
+        })
     }
 
     /// Puts the file in its place.
@@ -110,15 +104,6 @@ impl OutputArgs {
     /// The path by which what is written can be told from what is read.
     pub fn path(&self) -> &Path {
         self.file().unwrap_or(Path::new("/dev/stdout"))
-    }
-}
-
-/// A name or value as a CSV field.
-pub fn csv_field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
     }
 }
 
@@ -164,6 +149,5 @@ mod tests {
         assert_eq!(rounded(1e300, places), 1e300);
         assert_eq!(rounded(123_456_789.0, super::places(3e4)), 123_457_000.0);
         assert_eq!(rounded(1.5, super::places(1e-300)), 1.5);
-        assert_eq!(csv_field("a,\"b\""), "\"a,\"\"b\"\"\"");
     }
 }

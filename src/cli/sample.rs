@@ -1,16 +1,14 @@
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
-use serde_json::{Map, json};
-
-use crate::data::{write_csv_rows, write_npy};
+use crate::data::{TableFormat, Values};
 use crate::error::Error;
 use crate::fit::{Device, DeviceChoice, Work, Wrap};
 use crate::matrix::Matrix;
 use crate::model::Model;
 
 use super::guard::Guard;
-use super::output::{Format, Sink, csv_field, places, rounded};
+use super::output::{Sink, places, rounded};
 use super::{Failure, FallbackArgs, OutputArgs, Result, input, pipeline, tell};
 
 #[derive(clap::Args)]
@@ -47,7 +45,7 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
             args.rows
         )));
     }
-    let (sink, format) = Sink::open(&args.output)?;
+    let (sink, format) = Sink::open(&args.output, args.output.json)?;
     let device = Device::choose(&args.device, &tell)?;
     let work = Work {
         plan: model.plan()?,
@@ -81,7 +79,7 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
 /// Writes rows as they come, with the digits that they deserve.
 fn write(
     mut sink: Sink,
-    format: Format,
+    format: TableFormat,
     model: &Model,
     rows: u64,
     parts: Receiver<Matrix<f64>>,
@@ -103,32 +101,10 @@ fn write(
             }
         })
     });
-    match format {
-        Format::Npy => {
-            let written = write_npy(sink.writer(), rows as usize, dims, parts.map(Ok))?;
-            written.map_err(|error| sink.failed(error))?;
-        }
-        Format::Csv => {
-            let names: Vec<String> = model.columns.iter().map(|name| csv_field(name)).collect();
-            sink.write(|out| writeln!(out, "{}", names.join(",")))?;
-            for part in parts {
-                sink.write(|out| write_csv_rows(out, &part))?;
-            }
-        }
-        Format::JsonLines => {
-            for part in parts {
-                sink.write(|out| {
-                    for row in 0..part.rows() {
-                        let numbers = part.row(row).map(|value| json!(value));
-                        let object: Map<_, _> =
-                            model.columns.iter().cloned().zip(numbers).collect();
-                        serde_json::to_writer(&mut *out, &object)?;
-                        writeln!(out)?;
-                    }
-                    Ok(())
-                })?;
-            }
-        }
-    }
+    let parts = parts.map(|x| {
+        let column = |j| Values::Numbers(x.column(j).to_vec());
+        (0..dims).map(column).collect()
+    });
+    sink.write(format, &model.columns, Some(rows as usize), parts)?;
     Ok(sink)
 }

@@ -1,17 +1,15 @@
-use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
 
 use serde_json::json;
 
-use crate::data::{Missing, Part, TableOptions, TableReader, write_npy};
+use crate::data::{Missing, Part, TableOptions, TableReader, Values};
 use crate::error::{Error, described};
-use crate::fit::{Device, DeviceChoice, Work, Wrap, log_prob};
+use crate::fit::{Device, DeviceChoice, Scored, Scores, Work, Wrap, log_prob};
 use crate::matrix::Matrix;
 use crate::model::Model;
 
 use super::guard::Guard;
-use super::output::{Format, Sink};
+use super::output::{Sink, print};
 use super::{FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_dropped, tell};
 
 #[derive(clap::Args)]
@@ -22,6 +20,15 @@ pub struct ScoreArgs {
     data: PathBuf,
     #[command(flatten)]
     table: TableArgs,
+    /// Write the table's columns too, text among them
+    #[arg(long)]
+    append: bool,
+    /// Write the K rows of the lowest density alone, the lowest first
+    #[arg(long, value_name = "K", conflicts_with_all = ["append", "summary"])]
+    top: Option<usize>,
+    /// Print mean, quantiles and the lowest rows; the scores themselves go to --out alone
+    #[arg(long)]
+    summary: bool,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -29,6 +36,19 @@ pub struct ScoreArgs {
     #[command(flatten)]
     fallback: FallbackArgs,
 }
+
+impl ScoreArgs {
+    /// Whether scores are written as JSON Lines; with a summary JSON is its form, and a file's name says its own.
+    fn writes_json(&self) -> bool {
+        self.output.json && !self.summary
+    }
+}
+
+/// The name of what is added to a table.
+const LOG_PROB: &str = "log_prob";
+
+/// Rows that a summary shows.
+const SHOWN: usize = 10;
 
 pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     Guard::default()
@@ -39,6 +59,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     let model = Model::load(&args.model).map_err(input)?;
     let options = TableOptions {
         wanted: model.columns.clone(),
+        keeps_table: args.append,
         ..args.table.options()
     };
     let mut reader = TableReader::open(&args.data, &options)
@@ -48,7 +69,12 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     let promised = reader
         .promised()
         .filter(|_| options.missing == Missing::Refuse);
-    let (sink, format) = Sink::open(&args.output)?;
+    let columns = columns(args, &reader)?;
+    // A summary without --out is all that there is to print.
+    let mut sink = match args.summary && args.output.file().is_none() {
+        true => None,
+        false => Some(Sink::open(&args.output, args.writes_json())?),
+    };
     let device = Device::choose(&args.device, &tell)?;
     let one_row = Matrix::zeros(1, model.spec.dims);
     let work = Work {
@@ -60,121 +86,178 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         prepare: Box::new(move |executor| executor.log_prob(&one_row).map(drop)),
     };
     let mut executor = device.open_lasting(work, args.fallback.is_cpu(), |_| {})?;
-    let mut seen = Seen::default();
-    let sink = pipeline::run(
+    let lowest = args.top.unwrap_or(if args.summary { SHOWN } else { 0 });
+    let mut seen = Scores::new(lowest, args.summary);
+    let writes_each = args.top.is_none();
+    pipeline::run(
         || reader.next(ROWS).map_err(input),
         |part| {
             let scores = log_prob(&model, executor.as_mut(), &part.values)?;
             seen.note(&part, &scores);
-            Ok(scores)
+            Ok((part, scores))
         },
-        |scores| write(sink, format, promised, scores),
+        |parts| {
+            let parts = parts.into_iter();
+            match &mut sink {
+                Some((sink, format)) if writes_each => {
+                    let parts = parts.map(|(part, scores)| written(args, part, scores));
+                    sink.write(*format, &columns, promised, parts)
+                }
+                _ => {
+                    parts.for_each(drop);
+                    Ok(())
+                }
+            }
+        },
     )?;
     if seen.rows == 0 {
         return Err(Error::Data(format!("{}: the table has no rows", args.data.display())).into());
     }
-    sink.finish()?;
     say_dropped(reader.dropped());
-    seen.say(&model.columns, &executor.describe());
-    Ok(())
+    say_of(&seen, &model.columns, &executor.describe());
+    if args.summary {
+        let text = match args.output.json {
+            true => summary_json(seen, &model.columns).to_string() + "\n",
+            false => summary(seen, &model.columns),
+        };
+        print(&text)?;
+    } else if args.top.is_some()
+        && let Some((sink, format)) = &mut sink
+    {
+        let rows = seen.into_lowest();
+        let count = rows.len();
+        sink.write(*format, &columns, Some(count), std::iter::once(top(rows)))?;
+    }
+    match sink {
+        Some((sink, _)) => sink.finish(),
+        None => Ok(()),
+    }
 }
 
 /// Rows at a time.
 const ROWS: usize = 1 << 15;
 
-/// Writes scores as they come.
-fn write(
-    mut sink: Sink,
-    format: Format,
-    promised: Option<usize>,
-    scores: Receiver<Vec<f64>>,
-) -> Result<Sink> {
-    let column = |scores: Vec<f64>| Ok(Matrix::from_values(scores.len(), 1, scores));
-    match format {
-        Format::Npy => {
-            // The header holds the number of rows; where the table does not say it, it is known at the end.
-            let written = match promised {
-                Some(rows) => write_npy(sink.writer(), rows, 1, scores.into_iter().map(column))?,
-                None => {
-                    let all: Vec<f64> = scores.into_iter().flatten().collect();
-                    write_npy(sink.writer(), all.len(), 1, std::iter::once(column(all)))?
-                }
-            };
-            written.map_err(|error| sink.failed(error))?;
-        }
-        Format::Csv => {
-            sink.write(|out| writeln!(out, "log_prob"))?;
-            for scores in scores {
-                sink.write(|out| {
-                    let mut text = String::with_capacity(10 * scores.len());
-                    for score in scores {
-                        // Writing to a string does not fail.
-                        let _ = writeln!(text, "{score:.5}");
-                    }
-                    out.write_all(text.as_bytes())
-                })?;
-            }
-        }
-        Format::JsonLines => {
-            let mut row = 0;
-            for scores in scores {
-                sink.write(|out| {
-                    for score in scores {
-                        row += 1;
-                        let score = match score.is_finite() {
-                            true => json!((score * 1e5).round() / 1e5),
-                            // JSON has no infinity; this is how languages read and write one as text.
-                            false => json!("-inf"),
-                        };
-                        writeln!(out, "{}", json!({ "row": row, "log_prob": score }))?;
-                    }
-                    Ok(())
-                })?;
-            }
-        }
+/// The columns that are written.
+fn columns(args: &ScoreArgs, reader: &TableReader) -> Result<Vec<String>> {
+    let mut columns: Vec<String> = if args.append {
+        reader.all_columns().to_vec()
+    } else if args.top.is_some() {
+        let row = std::iter::once("row".into());
+        row.chain(reader.columns().iter().cloned()).collect()
+    } else if args.writes_json() {
+        vec!["row".into()]
+    } else {
+        Vec::new()
+    };
+    if columns.iter().any(|name| name == LOG_PROB) {
+        return Err(Error::Data(format!(
+            "{}: the table has a column {LOG_PROB} already; rename it",
+            args.data.display()
+        ))
+        .into());
     }
-    Ok(sink)
+    columns.push(LOG_PROB.into());
+    Ok(columns)
 }
 
-/// What is to be said of the rows.
-#[derive(Default)]
-struct Seen {
-    rows: usize,
-    /// The sum of the finite scores.
-    sum: f64,
-    /// Rows without a finite score, and the first of them with its number.
-    zero: usize,
-    first_zero: Option<(u64, Vec<f64>)>,
+/// A score with the digits that it deserves: beyond them f32 says nothing.
+fn rounded(score: f64) -> f64 {
+    match score.is_finite() {
+        true => (score * 1e5).round() / 1e5,
+        false => score,
+    }
 }
 
-impl Seen {
-    fn note(&mut self, part: &Part, scores: &[f64]) {
-        for (row, &score) in scores.iter().enumerate() {
-            if score.is_finite() {
-                self.sum += score;
-            } else {
-                self.zero += 1;
-                self.first_zero
-                    .get_or_insert_with(|| (part.numbers[row], part.values.row(row).collect()));
-            }
-        }
-        self.rows += scores.len();
-    }
+/// What is written of some rows.
+fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>) -> Vec<Values> {
+    let mut written = match part.table {
+        Some(table) => table,
+        None if args.writes_json() => vec![Values::Whole(part.numbers)],
+        None => Vec::new(),
+    };
+    let scores = scores.into_iter().map(rounded).collect();
+    written.push(Values::Numbers(scores));
+    written
+}
 
-    fn say(&self, columns: &[String], device: &str) {
-        if let Some((number, values)) = &self.first_zero {
-            say!(
-                "warning: in 32-bit numbers the density of {} {} is 0 (log_prob -inf), the first of them row {number} ({}); \
-                 the mean is over the others",
-                self.zero,
-                if self.zero == 1 { "row" } else { "rows" },
-                described(columns, values.iter())
-            );
-        }
-        let mean = match self.rows - self.zero {
-            0 => "-inf".into(),
-            finite => format!("{:.5}", self.sum / finite as f64),
-        };
-        say!("{} rows, mean log_prob {mean} nats ({device})", self.rows);
+/// The lowest rows as columns.
+fn top(rows: Vec<Scored>) -> Vec<Values> {
+    let width = rows.first().map_or(0, |row| row.values.len());
+    let column = |j: usize| Values::Numbers(rows.iter().map(|row| row.values[j]).collect());
+    let numbers = rows.iter().map(|row| row.number).collect();
+    let mut columns = vec![Values::Whole(numbers)];
+    columns.extend((0..width).map(column));
+    let scores = rows.iter().map(|row| rounded(row.log_prob)).collect();
+    columns.push(Values::Numbers(scores));
+    columns
+}
+
+fn say_of(seen: &Scores, columns: &[String], device: &str) {
+    if let Some(first) = &seen.first_overflow {
+        say!(
+            "warning: in 32-bit numbers the density of {} {} is 0 (log_prob -inf), the first of them row {} ({}); the mean is \
+             over the others",
+            seen.overflows,
+            if seen.overflows == 1 { "row" } else { "rows" },
+            first.number,
+            described(columns, first.values.iter())
+        );
     }
+    let mean = match seen.mean() {
+        None => "-inf".into(),
+        Some((mean, _)) => format!("{mean:.5}"),
+    };
+    say!("{} rows, mean log_prob {mean} nats ({device})", seen.rows);
+}
+
+/// Shares of the rows whose scores a summary names.
+const SHARES: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
+
+fn summary(mut seen: Scores, columns: &[String]) -> String {
+    let mut text = format!("rows       {}\n", seen.rows);
+    if let Some((mean, error)) = seen.mean() {
+        text += &format!("mean       {mean:.5} +- {error:.5} nats (the standard error)\n");
+    }
+    if let Some(quantiles) = seen.quantiles(SHARES) {
+        text += "quantiles ";
+        for (share, value) in SHARES.iter().zip(quantiles) {
+            text += &format!(" {:.0}%: {value:.3} ", 100.0 * share);
+        }
+        text += "\n";
+    }
+    text += "\nthe lowest rows\n       row     log_prob\n";
+    for row in seen.into_lowest() {
+        let values = described(columns, row.values.iter());
+        text += &format!("{:>10} {:>12.5}   {values}\n", row.number, row.log_prob);
+    }
+    text
+}
+
+fn summary_json(mut seen: Scores, columns: &[String]) -> serde_json::Value {
+    // JSON has no infinity.
+    let number = |value: f64| match value.is_finite() {
+        true => json!(rounded(value)),
+        false => json!("-inf"),
+    };
+    let (mean, error) = seen.mean().unzip();
+    let quantiles = seen.quantiles(SHARES).unwrap_or([f64::NAN; SHARES.len()]);
+    let quantiles = SHARES.iter().zip(quantiles);
+    let quantiles = quantiles.map(|(share, value)| json!([share, number(value)]));
+    let mut summary = json!({
+        "rows": seen.rows,
+        "overflows": seen.overflows,
+        "mean": mean,
+        "standard_error": error,
+        "quantiles": quantiles.collect::<Vec<_>>(),
+    });
+    let lowest = seen.into_lowest().into_iter().map(|row| {
+        let values = columns
+            .iter()
+            .cloned()
+            .zip(row.values.iter().map(|x| json!(x)));
+        let values: serde_json::Map<_, _> = values.collect();
+        json!({ "row": row.number, "log_prob": number(row.log_prob), "values": values })
+    });
+    summary["lowest"] = lowest.collect();
+    summary
 }

@@ -1,13 +1,12 @@
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::matrix::Matrix;
 
 use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows, has_decimal_comma};
 use super::source::Source;
-use super::{TableOptions, default_names};
+use super::{TableOptions, Values, default_names};
 
 /// The longest row, in bytes, that is taken for one.
 const LONGEST_ROW: u64 = 64 << 20;
@@ -136,8 +135,12 @@ pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
     if named {
         lines.advance()?;
     }
-    let gatherer = Gatherer::new(&name, &columns, named, &kept, options);
+    let mut gatherer = Gatherer::new(&name, &columns, named, &kept, options);
+    if options.keeps_table {
+        gatherer.keep_table(vec![Values::Text(Vec::new()); width]);
+    }
     Ok(Opened {
+        all_columns: columns,
         columns: gatherer.columns(),
         named,
         promised: None,
@@ -200,7 +203,13 @@ impl Rows for CsvRows {
             if record.len() == self.width {
                 let comma = self.decimal_comma;
                 let fields = self.kept.iter().map(|&j| Cell::of_text(&record[j], comma));
-                self.gatherer.row(Some(line), fields);
+                if let Some(table) = self.gatherer.row(Some(line), fields) {
+                    for (column, field) in table.iter_mut().zip(record) {
+                        if let Values::Text(column) = column {
+                            column.push(Some(field.to_owned()));
+                        }
+                    }
+                }
             } else {
                 self.gatherer.ragged(line, record.len());
             }
@@ -250,28 +259,6 @@ fn other_separator(line: &str) -> Option<String> {
     Some(format!(
         "its fields seem to be separated by {name}; commas, semicolons and tabs are read: {command} < FILE | couplet train -"
     ))
-}
-
-/// Writes rows as CSV, each number in the shortest form that reads back to it.
-///
-/// # Errors
-/// Those of the writer.
-pub fn write_csv_rows(out: &mut dyn Write, rows: &Matrix<f64>) -> io::Result<()> {
-    let mut line = String::new();
-    let mut buffer = zmij::Buffer::new();
-    for row in 0..rows.rows() {
-        line.clear();
-        for (j, value) in rows.row(row).enumerate() {
-            if j > 0 {
-                line.push(',');
-            }
-            let number = buffer.format(value);
-            line.push_str(number.strip_suffix(".0").unwrap_or(number));
-        }
-        line.push('\n');
-        out.write_all(line.as_bytes())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,19 +11,19 @@ mod split;
 mod suspects;
 mod table;
 mod target;
+mod writer;
 
 use std::path::Path;
 
 use crate::error::{Error, Result, column_place, list, plain, shown};
 use crate::matrix::Matrix;
 
-pub use csv::write_csv_rows;
-pub use npy::write_npy;
 pub use rows::{Dropped, Part};
 pub use split::{Split, take};
 pub use suspects::{relations, suspects};
 pub use table::TableReader;
 pub use target::{Target, TargetName};
+pub use writer::{TableFormat, Values, write_table};
 
 /// A table of finite numbers with names for its columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +95,8 @@ pub struct TableOptions {
     pub missing: Missing,
     /// Whether text may have commas for decimal points.
     pub decimal_comma: bool,
+    /// Whether parts have the whole table, too.
+    pub keeps_table: bool,
     /// Columns to read where the table has them all by name; others are ignored then.
     pub wanted: Vec<String>,
 }

@@ -4,12 +4,11 @@ use half::f16;
 use npyz::{NpyFile, Order, WriterBuilder};
 
 use crate::error::{Error, Result, excerpt};
-use crate::matrix::Matrix;
 use crate::memory;
 
 use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows};
 use super::source::Source;
-use super::{TableOptions, default_names};
+use super::{TableOptions, Values, default_names};
 
 /// A NPY array that is read part by part.
 struct NpyRows {
@@ -135,8 +134,12 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
         let places = (0..rows).flat_map(move |row| (0..columns).map(move |j| j * rows + row));
         numbers.numbers = Box::new(places.map(move |place| Ok(values[place])));
     }
-    let gatherer = Gatherer::new(&name, &names, false, &kept, options);
+    let mut gatherer = Gatherer::new(&name, &names, false, &kept, options);
+    if options.keeps_table {
+        gatherer.keep_table(vec![Values::Numbers(Vec::new()); columns]);
+    }
     Ok(Opened {
+        all_columns: names.clone(),
         columns: gatherer.columns(),
         named: false,
         promised: Some(rows),
@@ -197,7 +200,13 @@ impl Rows for NpyRows {
             }
             self.numbers.row += 1;
             let cells = self.kept.iter().map(|&j| Cell::of_number(row[j]));
-            self.gatherer.row(None, cells);
+            if let Some(table) = self.gatherer.row(None, cells) {
+                for (column, &value) in table.iter_mut().zip(&row) {
+                    if let Values::Numbers(column) = column {
+                        column.push(value);
+                    }
+                }
+            }
         }
         self.gatherer.part()
     }
@@ -207,34 +216,41 @@ impl Rows for NpyRows {
     }
 }
 
-/// Writes rows as a NPY array of f64, [rows, columns], as they come from `parts`.
-///
-/// # Errors
-/// Those of the writer and of `parts`.
-pub fn write_npy(
+/// Writes rows as a NPY array of f64, [rows, columns]. The header says how many there are: where that is not known, all are
+/// held first.
+pub(super) fn write(
     out: &mut dyn Write,
-    rows: usize,
     columns: usize,
-    parts: impl Iterator<Item = Result<Matrix<f64>>>,
-) -> Result<io::Result<()>> {
-    let mut writer = match npyz::WriteOptions::<f64>::new()
+    rows: Option<usize>,
+    parts: impl Iterator<Item = Vec<Values>>,
+) -> io::Result<()> {
+    if rows.is_none() {
+        let all: Vec<_> = parts.collect();
+        let rows = all.iter().map(|part| part.first().map_or(0, Values::len));
+        return write(out, columns, Some(rows.sum()), all.into_iter());
+    }
+    let rows = rows.unwrap_or(0) as u64;
+    let mut writer = npyz::WriteOptions::<f64>::new()
         .default_dtype()
-        .shape(&[rows as u64, columns as u64])
+        .shape(&[rows, columns as u64])
         .writer(out)
-        .begin_nd()
-    {
-        Ok(writer) => writer,
-        Err(error) => return Ok(Err(error)),
-    };
+        .begin_nd()?;
     for part in parts {
-        let part = part?;
-        for row in 0..part.rows() {
-            for value in part.row(row) {
-                if let Err(error) = writer.push(&value) {
-                    return Ok(Err(error));
-                }
+        for row in 0..part.first().map_or(0, Values::len) {
+            for values in &part {
+                let value = match values {
+                    Values::Numbers(values) => values[row],
+                    Values::Whole(values) => values[row] as f64,
+                    Values::Text(_) => {
+                        return Err(io::Error::new(
+                            io::ErrorKind::Unsupported,
+                            "an NPY array holds numbers alone, and there is a column of text; write another format",
+                        ));
+                    }
+                };
+                writer.push(&value)?;
             }
         }
     }
-    Ok(writer.finish())
+    writer.finish()
 }

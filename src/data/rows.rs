@@ -1,7 +1,7 @@
 use crate::error::{Error, Result, column_place, shown};
 use crate::matrix::Matrix;
 
-use super::{Missing, TableOptions};
+use super::{Missing, TableOptions, Values};
 
 /// What a format reads rows with.
 pub(super) trait Rows: Send {
@@ -19,6 +19,8 @@ pub struct Part {
     pub values: Matrix<f64>,
     /// The rows' numbers in the file, from 1 on, ascending.
     pub numbers: Vec<u64>,
+    /// Every column of the file, where [`TableOptions::keeps_table`] asks for them: text as it stands there.
+    pub table: Option<Vec<Values>>,
 }
 
 /// Rows that were left out, since they have no value in some column.
@@ -36,6 +38,8 @@ pub(super) struct Opened {
     pub named: bool,
     /// How many rows the file says it has.
     pub promised: Option<usize>,
+    /// The names of all columns.
+    pub all_columns: Vec<String>,
     pub rows: Box<dyn Rows>,
 }
 
@@ -164,6 +168,8 @@ pub(super) struct Gatherer {
     missing: Missing,
     values: Vec<Vec<f64>>,
     numbers: Vec<u64>,
+    /// Every column of the file.
+    table: Option<Vec<Values>>,
     faults: Vec<Faults>,
     /// Rows of another length, how long the first is, and how long it should be.
     ragged: Wrong,
@@ -194,6 +200,7 @@ impl Gatherer {
             missing: options.missing,
             values: vec![Vec::new(); kept.len()],
             numbers: Vec::new(),
+            table: None,
             faults: kept.iter().map(|_| Faults::default()).collect(),
             ragged: Wrong::default(),
             width: columns.len(),
@@ -235,9 +242,18 @@ impl Gatherer {
         self.sound = false;
     }
 
-    /// The next row: a cell for each column.
+    /// Has parts keep the whole table: no rows yet of these kinds.
+    pub fn keep_table(&mut self, columns: Vec<Values>) {
+        self.table = Some(columns);
+    }
+
+    /// The next row: a cell for each column. Returns the table's columns if the row is to be put there.
     #[inline]
-    pub fn row<'a>(&mut self, line: Option<u64>, cells: impl Iterator<Item = Cell<'a>>) {
+    pub fn row<'a>(
+        &mut self,
+        line: Option<u64>,
+        cells: impl Iterator<Item = Cell<'a>>,
+    ) -> Option<&mut Vec<Values>> {
         self.row += 1;
         let place = Place {
             line,
@@ -277,7 +293,9 @@ impl Gatherer {
                 .for_each(|column| column.truncate(rows));
         } else if self.sound {
             self.numbers.push(self.row);
+            return self.table.as_mut();
         }
+        None
     }
 
     /// The rows since the last part; none if there were none.
@@ -289,7 +307,15 @@ impl Gatherer {
         }
         let values = Matrix::from_values(numbers.len(), self.values.len(), self.values.concat());
         self.values.iter_mut().for_each(Vec::clear);
-        Ok(Some(Part { values, numbers }))
+        let table = self.table.as_mut().map(|columns| {
+            let none = columns.iter().map(Values::none_of_them).collect();
+            std::mem::replace(columns, none)
+        });
+        Ok(Some(Part {
+            values,
+            numbers,
+            table,
+        }))
     }
 
     /// What is wrong with the rows so far, in one message.

@@ -72,6 +72,16 @@ impl TableReader {
         self.opened.promised
     }
 
+    /// The names of the columns that are read, in the order of the parts.
+    pub fn columns(&self) -> &[String] {
+        &self.opened.columns
+    }
+
+    /// The names of all of the file's columns.
+    pub fn all_columns(&self) -> &[String] {
+        &self.opened.all_columns
+    }
+
     /// What was left out so far.
     pub fn dropped(&self) -> &Dropped {
         self.opened.rows.dropped()

@@ -6,6 +6,7 @@ mod device;
 mod divergence;
 mod flow;
 mod prepared;
+mod scores;
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ pub use device::{Device, Tell, Work, Wrap};
 pub use divergence::explain;
 pub use flow::{Flow, log_prob};
 pub use prepared::{Prepared, starting_parameters};
+pub use scores::{Scored, Scores};
 
 /// A flow to be fitted to a table, with settings that suit the table where nothing else is said.
 ///

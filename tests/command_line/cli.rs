@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::command::{couplet, refused, stderr, stdout, table, well};
 use crate::faulty::{Fault, Faulty};
-use couplet::Matrix;
+use couplet::data::{TableFormat, Values, write_table};
 
 /// Tables, most of them with something wrong, and a model of the one that is good.
 fn tables_and_a_model(folder: &Path) {
@@ -410,11 +410,18 @@ fn npy_goes_in_and_out() {
     let folder = folder.path();
     table(folder, "good.csv", 100, |_, _| {});
     let rows = numbers(&folder.join("good.csv"));
-    let matrix = Matrix::from_fn(100, 2, |row, column| rows[row][column]);
+    let column = |j: usize| Values::Numbers(rows.iter().map(|row| row[j]).collect());
+    let part = vec![column(0), column(1)];
+    let names = ["height", "weight"].map(String::from);
     let mut bytes = Vec::new();
-    couplet::data::write_npy(&mut bytes, 100, 2, std::iter::once(Ok(matrix)))
-        .unwrap()
-        .unwrap();
+    write_table(
+        TableFormat::Npy,
+        &mut bytes,
+        &names,
+        Some(100),
+        std::iter::once(part),
+    )
+    .unwrap();
     std::fs::write(folder.join("same.npy"), bytes).unwrap();
     well(
         folder,

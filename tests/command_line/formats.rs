@@ -186,3 +186,153 @@ fn what_is_no_table_is_named() {
         &["gzip file is damaged or cut short"],
     );
 }
+
+/// What is written reads back to the same bits, whatever the format.
+#[test]
+fn what_is_written_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    model(folder, "pandas.csv", "");
+    let rows = |name: &str| couplet::Table::read(folder.join(name)).unwrap();
+    let sample = |out: &str| {
+        well(
+            folder,
+            &format!("sample m.safetensors -n 40000 --seed 3 --device cpu --out {out}"),
+        );
+        rows(out.split(' ').next().unwrap())
+    };
+    let expected = sample("s.csv");
+    assert_eq!(expected.values.rows(), 40_000);
+    for out in [
+        "s.tsv",
+        "s.parquet",
+        "s.arrow",
+        "s.feather",
+        "s.table --format parquet",
+    ] {
+        assert_eq!(sample(out), expected, "{out}");
+    }
+    assert_eq!(sample("s.npy").values, expected.values);
+    for (out, code) in [("s.xlsx", 2), ("s", 2), ("s.npy --json", 2)] {
+        refused(
+            folder,
+            &format!("sample m.safetensors --device cpu --out {out}"),
+            code,
+            &[],
+        );
+    }
+
+    let score = |out: &str| {
+        well(
+            folder,
+            &format!("score m.safetensors s.parquet --device cpu --out {out}"),
+        );
+        rows(out).values
+    };
+    let expected = score("p.csv");
+    for out in ["p.tsv", "p.npy", "p.parquet", "p.arrow"] {
+        assert_eq!(score(out), expected, "{out}");
+    }
+}
+
+/// `--append` keeps all columns, text too, in every format.
+#[test]
+fn scores_stand_beside_what_was_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    model(folder, "pandas.csv", "");
+    let mut text = String::from("id,weight,remark,height,age\n");
+    let table = couplet::Table::read(fixture("pandas.csv")).unwrap();
+    for row in 0..60 {
+        let [height, weight, age] = [0, 1, 2].map(|j| table.values.get(row, j));
+        text += &format!("r{row},{weight}.50,\"said \"\"{row}, or so\"\"\",{height},{age}\n");
+    }
+    fs::write(folder.join("t.csv"), &text).unwrap();
+    let score = |args: &str| well(folder, &format!("score m.safetensors {args} --device cpu"));
+    let appended = stdout(&score("t.csv --append"));
+    let alone = stdout(&score("t.csv"));
+    for ((appended, before), score) in appended.lines().zip(text.lines()).zip(alone.lines()) {
+        assert_eq!(appended, format!("{before},{score}"));
+    }
+    assert_eq!(appended.lines().count(), 61);
+    for out in ["t.parquet", "t.arrow"] {
+        score(&format!("t.csv --append --out {out}"));
+        // All of them are text there but the scores; what is text is no column of the model's.
+        refused(
+            folder,
+            &format!("score m.safetensors {out} --device cpu"),
+            3,
+            &["no numbers", "height"],
+        );
+    }
+    refused(
+        folder,
+        "score m.safetensors t.csv --append --out t.npy --device cpu",
+        2,
+        &["text"],
+    );
+    let named = fixture("text.parquet");
+    score(&format!("{named} --append --out n.parquet"));
+    refused(
+        folder,
+        "score m.safetensors n.parquet --append --device cpu",
+        3,
+        &["log_prob already"],
+    );
+    let text = stdout(&score(&format!("{named} --append")));
+    assert!(
+        text.starts_with("height,weight,age,name,log_prob\n74,57,53,row 0,"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_lowest_rows_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    model(folder, "pandas.csv", "");
+    let mut text = fs::read_to_string(fixture("pandas.csv")).unwrap();
+    text.insert_str("height,weight,age\n".len(), "12,120,20\n");
+    text += "NA,1,1\n110,9,85\n";
+    fs::write(folder.join("t.csv"), &text).unwrap();
+    let args = "score m.safetensors t.csv --missing drop --device cpu";
+    let top = stdout(&well(folder, &format!("{args} --top 2")));
+    let lines: Vec<&str> = top.lines().collect();
+    assert_eq!(lines[0], "row,height,weight,age,log_prob");
+    assert_eq!(lines.len(), 3);
+    let mut rows: Vec<&str> = lines[1..]
+        .iter()
+        .map(|line| line.rsplit_once(',').unwrap().0)
+        .collect();
+    rows.sort_unstable();
+    assert_eq!(rows, ["1,12,120,20", "63,110,9,85"]);
+    let summary = stdout(&well(folder, &format!("{args} --summary")));
+    for part in [
+        "rows       62",
+        "mean ",
+        "+-",
+        "50%:",
+        "the lowest rows",
+        "height = 110.0",
+    ] {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+    let json = stdout(&well(
+        folder,
+        &format!("{args} --summary --json --out s.csv"),
+    ));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["rows"], 62);
+    assert_eq!(json["lowest"].as_array().unwrap().len(), 10);
+    assert_eq!(
+        json["lowest"][0]["log_prob"].as_f64(),
+        lines[1].rsplit_once(',').unwrap().1.parse().ok()
+    );
+    assert_eq!(
+        fs::read_to_string(folder.join("s.csv"))
+            .unwrap()
+            .lines()
+            .count(),
+        63
+    );
+}

@@ -5,6 +5,7 @@ mod ipc;
 mod numbers;
 mod parquet;
 mod stream;
+mod write;
 
 use std::io::Read;
 
@@ -15,12 +16,13 @@ use arrow_schema::Schema;
 use crate::error::{Error, Result, plain, shown, told};
 use crate::memory;
 
-use super::TableOptions;
 use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows};
 use super::source::{Format, Source};
+use super::{TableOptions, Values};
 
 use guarded::guarded;
-use numbers::{Numbers, holds_numbers};
+use numbers::{Numbers, can_be_kept, holds_numbers, kept};
+pub(super) use write::{write_arrow, write_parquet};
 
 /// Batches of the columns that are read, in the file's order.
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
@@ -81,8 +83,8 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
         .iter()
         .map(|it| it.name().clone())
         .collect();
-    let kept = options.kept(&columns, true)?;
-    let others: Vec<String> = kept
+    let wanted = options.kept(&columns, true)?;
+    let others: Vec<String> = wanted
         .iter()
         .map(|&j| file.schema.field(j))
         .filter(|field| !holds_numbers(field.data_type()))
@@ -106,15 +108,40 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
             few.join(", ")
         )));
     }
-    let mut read = kept.clone();
+    let mut read = wanted.clone();
     read.sort_unstable();
-    let order = kept
+    if options.keeps_table {
+        let mut others =
+            (0..columns.len()).filter(|&j| !can_be_kept(file.schema.field(j).data_type()));
+        if let Some(j) = others.next() {
+            let field = file.schema.field(j);
+            return Err(bad(format!(
+                "column {} ({}) is neither numbers nor text, and cannot be kept",
+                shown(field.name()),
+                plain(&field.data_type().to_string())
+            )));
+        }
+        read = (0..columns.len()).collect();
+    }
+    let order = wanted
         .iter()
         .filter_map(|j| read.binary_search(j).ok())
         .collect();
     let batches = guarded(|| (file.batches)(&read)).map_err(|error| bad(damaged(error)))?;
-    let gatherer = Gatherer::new(&name, &columns, true, &kept, options);
+    let mut gatherer = Gatherer::new(&name, &columns, true, &wanted, options);
+    if options.keeps_table {
+        let fields = file.schema.fields().iter();
+        gatherer.keep_table(
+            fields
+                .map(|field| match holds_numbers(field.data_type()) {
+                    true => Values::Numbers(Vec::new()),
+                    false => Values::Text(Vec::new()),
+                })
+                .collect(),
+        );
+    }
     Ok(Opened {
+        all_columns: columns,
         columns: gatherer.columns(),
         named: true,
         promised: file.promised,
@@ -122,6 +149,8 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
             batches,
             order,
             columns: Vec::new(),
+            table: Vec::new(),
+            keeps_table: options.keeps_table,
             next: 0,
             rows: 0,
             gatherer,
@@ -173,6 +202,9 @@ struct ArrowRows {
     order: Vec<usize>,
     /// The batch that is being read, the place in it, and its length.
     columns: Vec<Numbers>,
+    /// All columns of it, where they are kept.
+    table: Vec<Values>,
+    keeps_table: bool,
     next: usize,
     rows: usize,
     gatherer: Gatherer,
@@ -195,6 +227,9 @@ impl ArrowRows {
                 let other = "a batch has other types than the file says".to_string();
                 self.gatherer.bad((self.damaged)(other))
             })?;
+            if self.keeps_table {
+                self.table = batch.columns().iter().map(kept).collect();
+            }
             self.rows = batch.num_rows();
             self.next = 0;
         }
@@ -210,7 +245,11 @@ impl Rows for ArrowRows {
                 Some(value) => Cell::of_number(value),
                 None => Cell::Missing("null"),
             });
-            self.gatherer.row(None, cells);
+            if let Some(table) = self.gatherer.row(None, cells) {
+                for (all, batch) in table.iter_mut().zip(&self.table) {
+                    all.push_from(batch, row);
+                }
+            }
             self.next += 1;
         }
         self.gatherer.part()

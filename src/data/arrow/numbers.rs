@@ -6,6 +6,8 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
+use crate::data::Values;
+
 /// A column of numbers, some of which may be null. Whole ones beyond 2^53 are rounded.
 pub(super) struct Numbers {
     values: Vec<f64>,
@@ -32,6 +34,31 @@ pub(super) fn holds_numbers(kind: &DataType) -> bool {
             | Boolean
             | Null
             | Decimal128(..)
+    )
+}
+
+/// Whether columns of this type can be written again.
+pub(super) fn can_be_kept(kind: &DataType) -> bool {
+    use DataType::*;
+    holds_numbers(kind) || matches!(kind, Utf8 | LargeUtf8 | Utf8View)
+}
+
+/// A column that [can be kept](can_be_kept).
+pub(super) fn kept(column: &ArrayRef) -> Values {
+    if let Some(numbers) = Numbers::of(column) {
+        let value = |row| numbers.get(row).unwrap_or(f64::NAN);
+        return Values::Numbers((0..column.len()).map(value).collect());
+    }
+    let text: Vec<Option<&str>> = match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().collect(),
+        DataType::LargeUtf8 => column.as_string::<i64>().iter().collect(),
+        DataType::Utf8View => column.as_string_view().iter().collect(),
+        _ => vec![None; column.len()],
+    };
+    Values::Text(
+        text.into_iter()
+            .map(|text| text.map(str::to_owned))
+            .collect(),
     )
 }
 

@@ -1,0 +1,231 @@
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::npy;
+
+/// The formats that tables are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum TableFormat {
+    /// Commas between the fields.
+    Csv,
+    /// Tabs between them.
+    Tsv,
+    /// An object a row (JSON Lines).
+    #[cfg_attr(feature = "cli", value(name = "jsonl"))]
+    JsonLines,
+    /// An array of f64, without the columns' names.
+    Npy,
+    /// Parquet, with zstd.
+    Parquet,
+    /// An Arrow file.
+    Arrow,
+}
+
+impl TableFormat {
+    /// Every format with the ends of its files' names, the usual one first.
+    pub const ENDS: [(TableFormat, &'static [&'static str]); 6] = [
+        (TableFormat::Csv, &["csv"]),
+        (TableFormat::Tsv, &["tsv", "tab"]),
+        (TableFormat::JsonLines, &["jsonl", "ndjson"]),
+        (TableFormat::Npy, &["npy"]),
+        (TableFormat::Parquet, &["parquet"]),
+        (TableFormat::Arrow, &["arrow", "feather", "ipc"]),
+    ];
+
+    /// That of a file, by the end of its name.
+    pub fn of(path: &Path) -> Option<Self> {
+        let end = path.extension()?.to_str()?.to_ascii_lowercase();
+        let is_it = |(_, ends): &&(TableFormat, &[&str])| ends.contains(&end.as_str());
+        Self::ENDS.iter().find(is_it).map(|(format, _)| *format)
+    }
+}
+
+/// Some rows of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Numbers, NaN where there is none.
+    Numbers(Vec<f64>),
+    /// Whole numbers.
+    Whole(Vec<u64>),
+    /// Text, none where there is none.
+    Text(Vec<Option<String>>),
+}
+
+impl Values {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Values::Numbers(values) => values.len(),
+            Values::Whole(values) => values.len(),
+            Values::Text(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a row of others of the same kind.
+    #[cfg(feature = "arrow")]
+    pub(super) fn push_from(&mut self, others: &Values, row: usize) {
+        match (self, others) {
+            (Values::Numbers(values), Values::Numbers(others)) => values.push(others[row]),
+            (Values::Whole(values), Values::Whole(others)) => values.push(others[row]),
+            (Values::Text(values), Values::Text(others)) => values.push(others[row].clone()),
+            _ => {}
+        }
+    }
+
+    /// None of its kind.
+    pub(super) fn none_of_them(&self) -> Self {
+        match self {
+            Values::Numbers(_) => Values::Numbers(Vec::new()),
+            Values::Whole(_) => Values::Whole(Vec::new()),
+            Values::Text(_) => Values::Text(Vec::new()),
+        }
+    }
+}
+
+/// Writes a table part by part: the columns of each part have the kinds of the first, and as many rows as one another.
+/// `rows` is how many there will be, where that is known; an NPY file says it at its beginning, and is held whole otherwise.
+/// Numbers are written in their shortest form that reads back to the same bits.
+///
+/// # Errors
+/// Those of the writer; of kind [`io::ErrorKind::Unsupported`] where the format cannot hold the columns.
+pub fn write_table(
+    format: TableFormat,
+    out: &mut (dyn Write + Send),
+    columns: &[String],
+    rows: Option<usize>,
+    parts: impl Iterator<Item = Vec<Values>>,
+) -> io::Result<()> {
+    match format {
+        TableFormat::Csv => text(b',', out, columns, parts),
+        TableFormat::Tsv => text(b'\t', out, columns, parts),
+        TableFormat::JsonLines => json_lines(out, columns, parts),
+        TableFormat::Npy => npy::write(out, columns.len(), rows, parts),
+        #[cfg(feature = "arrow")]
+        TableFormat::Parquet => super::arrow::write_parquet(out, columns, parts),
+        #[cfg(feature = "arrow")]
+        TableFormat::Arrow => super::arrow::write_arrow(out, columns, parts),
+        #[cfg(not(feature = "arrow"))]
+        TableFormat::Parquet | TableFormat::Arrow => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "Parquet and Arrow files are written by a build with the feature \"arrow\"",
+        )),
+    }
+}
+
+fn text(
+    separator: u8,
+    out: &mut dyn Write,
+    columns: &[String],
+    parts: impl Iterator<Item = Vec<Values>>,
+) -> io::Result<()> {
+    let mut line = String::new();
+    for (j, name) in columns.iter().enumerate() {
+        if j > 0 {
+            line.push(separator.into());
+        }
+        push_field(&mut line, name, separator);
+    }
+    line.push('\n');
+    out.write_all(line.as_bytes())?;
+    let mut number = zmij::Buffer::new();
+    for part in parts {
+        for row in 0..part.first().map_or(0, Values::len) {
+            line.clear();
+            for (j, values) in part.iter().enumerate() {
+                if j > 0 {
+                    line.push(separator.into());
+                }
+                match values {
+                    Values::Numbers(values) if values[row].is_nan() => {}
+                    Values::Numbers(values) => {
+                        let shortest = number.format(values[row]);
+                        line.push_str(shortest.strip_suffix(".0").unwrap_or(shortest));
+                    }
+                    Values::Whole(values) => line += &values[row].to_string(),
+                    Values::Text(values) => {
+                        push_field(&mut line, values[row].as_deref().unwrap_or(""), separator);
+                    }
+                }
+            }
+            line.push('\n');
+            out.write_all(line.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// A name or value as a field, in quotes where it needs them (RFC 4180).
+fn push_field(line: &mut String, field: &str, separator: u8) {
+    if field.contains([char::from(separator), '"', '\n', '\r']) {
+        line.push('"');
+        line.push_str(&field.replace('"', "\"\""));
+        line.push('"');
+    } else {
+        line.push_str(field);
+    }
+}
+
+fn json_lines(
+    out: &mut dyn Write,
+    columns: &[String],
+    parts: impl Iterator<Item = Vec<Values>>,
+) -> io::Result<()> {
+    for part in parts {
+        for row in 0..part.first().map_or(0, Values::len) {
+            let values = part.iter().map(|values| match values {
+                Values::Numbers(values) => match values[row] {
+                    // JSON has no infinity; this is how languages read and write one as text.
+                    f64::INFINITY => json!("inf"),
+                    f64::NEG_INFINITY => json!("-inf"),
+                    value if value == value.trunc() && value.abs() < 1e15 => json!(value as i64),
+                    value => json!(value),
+                },
+                Values::Whole(values) => json!(values[row]),
+                Values::Text(values) => json!(values[row]),
+            });
+            let object: Map<String, Value> = columns.iter().cloned().zip(values).collect();
+            serde_json::to_writer(&mut *out, &object)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_the_shortest_numbers_and_quotes_where_they_are_needed() {
+        let columns = ["a,\"b\"", "n"].map(String::from);
+        let part = vec![
+            Values::Text(vec![Some("x\ty".into()), None]),
+            Values::Numbers(vec![0.1, -3.0]),
+        ];
+        let written = |format| {
+            let mut out = Vec::new();
+            write_table(format, &mut out, &columns, None, [part.clone()].into_iter()).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            written(TableFormat::Csv),
+            "\"a,\"\"b\"\"\",n\nx\ty,0.1\n,-3\n"
+        );
+        assert_eq!(
+            written(TableFormat::Tsv),
+            "\"a,\"\"b\"\"\"\tn\n\"x\ty\"\t0.1\n\t-3\n"
+        );
+        assert_eq!(
+            written(TableFormat::JsonLines),
+            "{\"a,\\\"b\\\"\":\"x\\ty\",\"n\":0.1}\n{\"a,\\\"b\\\"\":null,\"n\":-3}\n"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use crate::data::Part;
+
+/// What there is to say of the log-densities of many rows.
+#[derive(Default)]
+pub struct Scores {
+    /// Rows seen.
+    pub rows: usize,
+    /// The sum of the finite scores, and that of their squared distances from their mean so far (Welford 1962).
+    mean: f64,
+    squares: f64,
+    finite: usize,
+    /// Every score, if quantiles are wanted.
+    all: Option<Vec<f64>>,
+    /// As many of the lowest as are wanted, the highest of them on top.
+    lowest: BinaryHeap<Scored>,
+    most: usize,
+    /// Rows whose score is not finite, and the first of them.
+    pub overflows: usize,
+    /// The first of those rows.
+    pub first_overflow: Option<Scored>,
+}
+
+/// A row and its log-density.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// In nats.
+    pub log_prob: f64,
+    /// The row's number in its file, from 1 on.
+    pub number: u64,
+    /// The row, a number a column.
+    pub values: Vec<f64>,
+}
+
+impl Eq for Scored {}
+
+impl Ord for Scored {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_score = self.log_prob.total_cmp(&other.log_prob);
+        by_score.then(self.number.cmp(&other.number))
+    }
+}
+
+impl PartialOrd for Scored {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Scores {
+    /// Keeps the `lowest` so many rows, and every score if there shall be quantiles.
+    pub fn new(lowest: usize, quantiles: bool) -> Self {
+        Scores {
+            all: quantiles.then(Vec::new),
+            most: lowest,
+            ..Scores::default()
+        }
+    }
+
+    /// Takes in rows and their scores.
+    pub fn note(&mut self, part: &Part, scores: &[f64]) {
+        for (row, &log_prob) in scores.iter().enumerate() {
+            let scored = || Scored {
+                log_prob,
+                number: part.numbers[row],
+                values: part.values.row(row).collect(),
+            };
+            if log_prob.is_finite() {
+                self.finite += 1;
+                let off = log_prob - self.mean;
+                self.mean += off / self.finite as f64;
+                self.squares += off * (log_prob - self.mean);
+            } else {
+                self.overflows += 1;
+                self.first_overflow.get_or_insert_with(scored);
+            }
+            let is_low = |top: &Scored| log_prob < top.log_prob;
+            if self.lowest.len() < self.most {
+                self.lowest.push(scored());
+            } else if self.lowest.peek().is_some_and(is_low) {
+                self.lowest.pop();
+                self.lowest.push(scored());
+            }
+        }
+        self.rows += scores.len();
+        if let Some(all) = &mut self.all {
+            all.extend_from_slice(scores);
+        }
+    }
+
+    /// The mean of the finite scores and its standard error, in nats; none where there is no such score.
+    pub fn mean(&self) -> Option<(f64, f64)> {
+        let count = self.finite as f64;
+        let error = (self.squares / (count - 1.0).max(1.0) / count).sqrt();
+        (self.finite > 0).then_some((self.mean, error))
+    }
+
+    /// The score that a share of the rows lie below, for each share: linear between two of them. None where they were not
+    /// asked for, or there are no rows.
+    pub fn quantiles<const N: usize>(&mut self, shares: [f64; N]) -> Option<[f64; N]> {
+        let all = self.all.as_mut().filter(|all| !all.is_empty())?;
+        all.sort_by(f64::total_cmp);
+        Some(shares.map(|share| {
+            let place = share * (all.len() - 1) as f64;
+            let (below, above) = (all[place.floor() as usize], all[place.ceil() as usize]);
+            let weight = place.fract();
+            match weight > 0.0 {
+                true => below + weight * (above - below),
+                false => below,
+            }
+        }))
+    }
+
+    /// The lowest rows, the lowest first.
+    pub fn into_lowest(self) -> Vec<Scored> {
+        self.lowest.into_sorted_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Matrix;
+
+    #[test]
+    fn the_lowest_come_first_and_the_mean_knows_its_error() {
+        let mut scores = Scores::new(3, true);
+        for first in [1u64, 51] {
+            let part = Part {
+                values: Matrix::from_fn(50, 2, |row, j| (row + 100 * j) as f64),
+                numbers: (first..first + 50).collect(),
+                table: None,
+            };
+            let of = |number: &u64| (number * 37 % 101) as f64;
+            let log_prob: Vec<f64> = part.numbers.iter().map(of).collect();
+            scores.note(&part, &log_prob);
+        }
+        let [low, middle, high] = scores.quantiles([0.0, 0.5, 1.0]).unwrap();
+        assert_eq!([low, middle, high], [1.0, 50.5, 100.0]);
+        let (mean, error) = scores.mean().unwrap();
+        // Of 1 to 100 the variance is 101 * 100 / 12.
+        assert!((mean - 50.5).abs() < 1e-12 && (error - (101.0f64 / 12.0).sqrt()).abs() < 1e-12);
+        let lowest = scores.into_lowest();
+        let log_probs: Vec<f64> = lowest.iter().map(|row| row.log_prob).collect();
+        assert_eq!(log_probs, [1.0, 2.0, 3.0]);
+        assert_eq!(lowest[0].number * 37 % 101, 1);
+    }
+
+    #[test]
+    fn what_overflows_is_apart() {
+        let mut scores = Scores::new(1, true);
+        let part = Part {
+            values: Matrix::from_values(3, 1, vec![7.0, 8.0, 9.0]),
+            numbers: vec![4, 5, 6],
+            table: None,
+        };
+        scores.note(&part, &[-1.0, f64::NEG_INFINITY, -3.0]);
+        assert_eq!(scores.mean(), Some((-2.0, 1.0)));
+        assert_eq!(scores.overflows, 1);
+        assert_eq!(
+            scores.first_overflow.as_ref().map(|row| row.number),
+            Some(5)
+        );
+        assert_eq!(
+            scores.quantiles([0.0, 1.0]),
+            Some([f64::NEG_INFINITY, -1.0])
+        );
+        assert_eq!(scores.into_lowest()[0].number, 5);
+    }
+}
