@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::npy;
 
@@ -178,25 +178,32 @@ fn json_lines(
     columns: &[String],
     parts: impl Iterator<Item = Vec<Values>>,
 ) -> io::Result<()> {
+    // A map of serde_json's would put the columns in the order of the alphabet.
+    let keys: Vec<String> = columns.iter().map(|name| json!(name).to_string()).collect();
     for part in parts {
         for row in 0..part.first().map_or(0, Values::len) {
-            let values = part.iter().map(|values| match values {
-                Values::Numbers(values) => match values[row] {
-                    // JSON has no infinity; this is how languages read and write one as text.
-                    f64::INFINITY => json!("inf"),
-                    f64::NEG_INFINITY => json!("-inf"),
-                    value if value == value.trunc() && value.abs() < 1e15 => json!(value as i64),
-                    value => json!(value),
-                },
-                Values::Whole(values) => json!(values[row]),
-                Values::Text(values) => json!(values[row]),
-            });
-            let object: Map<String, Value> = columns.iter().cloned().zip(values).collect();
-            serde_json::to_writer(&mut *out, &object)?;
-            out.write_all(b"\n")?;
+            for (j, (key, values)) in keys.iter().zip(&part).enumerate() {
+                let before = if j == 0 { '{' } else { ',' };
+                write!(out, "{before}{key}:{}", json_value(values, row))?;
+            }
+            out.write_all(b"}\n")?;
         }
     }
     Ok(())
+}
+
+fn json_value(values: &Values, row: usize) -> Value {
+    match values {
+        Values::Numbers(values) => match values[row] {
+            // JSON has no infinity; this is how languages read and write one as text.
+            f64::INFINITY => json!("inf"),
+            f64::NEG_INFINITY => json!("-inf"),
+            value if value == value.trunc() && value.abs() < 1e15 => json!(value as i64),
+            value => json!(value),
+        },
+        Values::Whole(values) => json!(values[row]),
+        Values::Text(values) => json!(values[row]),
+    }
 }
 
 #[cfg(test)]
