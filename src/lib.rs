@@ -62,6 +62,8 @@ pub mod cli;
 pub mod config;
 pub mod cpu;
 pub mod data;
+#[cfg(all(test, feature = "cli"))]
+mod disk_faults;
 mod error;
 pub mod executor;
 mod files;

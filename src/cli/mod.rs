@@ -10,8 +10,6 @@ macro_rules! say {
 mod bench;
 mod checkpoints;
 mod devices;
-#[cfg(test)]
-mod disk_faults;
 mod guard;
 mod info;
 mod interrupt;
@@ -21,6 +19,7 @@ mod resolve;
 mod sample;
 mod score;
 mod screen;
+mod shell;
 mod train;
 mod train_args;
 
@@ -52,6 +51,9 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 bad data or model file, 4 no usable GPU
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -68,6 +70,10 @@ enum Command {
     Devices(devices::DevicesArgs),
     /// Time training, scoring and sampling, and what the machine could do at most
     Bench(bench::BenchArgs),
+    /// Print a script that has a shell complete commands and flags
+    Completions(shell::CompletionsArgs),
+    /// Print a manual page
+    Man(shell::ManArgs),
 }
 
 /// What to do where a GPU is lost for good.
@@ -218,6 +224,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
         }
     };
     interrupt::listen();
+    screen::be_quiet(cli.quiet);
     let result = match cli.command {
         Command::Train(args) => train::run(&args, wrap),
         Command::Sample(args) => sample::run(&args, wrap),
@@ -225,6 +232,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
         Command::Info(args) => info::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Bench(args) => bench::run(&args, wrap),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     };
     match result {
         Ok(()) => 0,

@@ -3,6 +3,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -47,11 +48,25 @@ impl Log {
 /// The progress bar on the terminal, if there is one.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
+/// Whether only warnings and errors are said.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Has only warnings and errors said from now on, or everything.
+pub fn be_quiet(quiet: bool) {
+    IS_QUIET.store(quiet, Ordering::Relaxed);
+}
+
 /// A line on standard error, above the progress bar. A message that nobody can receive must not end the work.
 pub fn say(text: fmt::Arguments<'_>) {
     let write = || {
         let _ = writeln!(stderr(), "{text}");
     };
+    if IS_QUIET.load(Ordering::Relaxed) {
+        let text = text.to_string();
+        if !text.starts_with("warning: ") && !text.starts_with("error: ") {
+            return;
+        }
+    }
     match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(bar) => bar.suspend(write),
         None => write(),
@@ -68,7 +83,8 @@ pub struct Screen<'a, 'r> {
 
 impl<'a, 'r> Screen<'a, 'r> {
     pub fn new(run: &'r Run, log: &'a Log, keeper: &'a mut Keeper<'r>) -> Self {
-        let bar = stderr().is_terminal().then(|| {
+        let is_seen = stderr().is_terminal() && !IS_QUIET.load(Ordering::Relaxed);
+        let bar = is_seen.then(|| {
             let style = ProgressStyle::with_template(
                 "{bar:24} {pos}/{len} steps, {rate}, NLL {msg}, {eta} left",
             );

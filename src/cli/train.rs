@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::executor::Executor;
 use crate::fit::{self, Device, Wrap};
 use crate::matrix::Matrix;
+use crate::memory;
 use crate::train::{self, Comparison, Ending, Outcome, Verdict};
 
 use super::checkpoints::{self, Plans};
@@ -18,6 +19,9 @@ use super::train_args::TrainArgs;
 use super::{DISAGREE, Failure, INTERRUPTED, Result, interrupt, tell};
 
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
+    if args.dry_run {
+        return dry_run(args, wrap);
+    }
     let plans = Plans::new(args)?;
     let mut run = Run::resolve(args)?;
     let device = Device::choose(&args.device, &tell)?;
@@ -107,10 +111,27 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut summary = summarize(&run, executor.as_mut())?;
     summary["steps"] = json!(outcome.steps);
     print_course(&run, &outcome, &mut summary);
+    print_baselines(&run, &mut summary);
     let each = 1e3 * outcome.in_steps.as_secs_f64() / outcome.steps.max(1) as f64;
     summary["ms_per_step"] = json!((each * 1e3).round() / 1e3);
     say!("time            {seconds:.1} s, {each:.2} ms a step");
     finish(args, seconds, summary, &log)
+}
+
+/// Says what a run would be.
+fn dry_run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
+    let run = Run::resolve(args)?;
+    let device = Device::choose(&args.device, &tell)?;
+    let work = run.fit.work(wrap, &tell)?;
+    let rows = run.fit.rows.rows();
+    let held_out = run.fit.validation.as_ref().map_or(0, Matrix::rows);
+    say!("flow        {}", run.fit.model.spec);
+    say!("rows        {rows} to train on, {held_out} held out");
+    say!("parameters  {}", work.plan.layout.len());
+    say!("device      {}", device.describe());
+    say!("memory      {}", memory::readable(device.memory(&work)?));
+    say!("model       {}{}", run.out.display(), in_place_of(&run));
+    print(&run.fit.config.to_toml())
 }
 
 /// How the steps went, as far as held-out rows tell.
@@ -139,6 +160,44 @@ fn print_course(run: &Run, outcome: &Outcome, summary: &mut Value) {
     summary["validation_nll"] = json!(best);
     summary["last_validation_nll"] = json!(last);
     summary["best_step"] = json!(kept);
+}
+
+/// How much better the flow is than what is known without one. Targets have their entropy to compare with.
+fn print_baselines(run: &Run, summary: &mut Value) {
+    if run.truth.is_some() {
+        return;
+    }
+    let baselines = run.fit.baselines();
+    let nll = summary["validation_nll"].as_f64();
+    let Some(nll) = nll.or(summary["nll"].as_f64()) else {
+        return;
+    };
+    let kinds = [
+        ("a Gaussian", "gaussian", baselines.gaussian),
+        ("single columns", "independent", baselines.independent),
+    ];
+    let known: Vec<_> = kinds
+        .into_iter()
+        .filter_map(|(words, key, value)| Some((words, key, value?)))
+        .collect();
+    let Some(best) = known.iter().map(|(.., value)| *value).reduce(f64::min) else {
+        return;
+    };
+    let words: Vec<String> = known
+        .iter()
+        .map(|(words, _, value)| format!("{value:.4} by {words}"))
+        .collect();
+    let verdict = match best - nll {
+        better if better > 0.0 => format!("the flow is better by {better:.4} nats a row"),
+        worse => format!(
+            "the flow is worse by {:.4} nats a row; it has not learned this table",
+            -worse
+        ),
+    };
+    say!("for comparison  {}; {verdict}", words.join(", "));
+    for (_, key, value) in known {
+        summary["baselines"][key] = json!(value);
+    }
 }
 
 /// Writes the model, before anything else can go wrong.

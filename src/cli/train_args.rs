@@ -41,6 +41,9 @@ pub struct TrainArgs {
     /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+    /// Print the settings that would be, as a file for --config, and what the run would take; train nothing, write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// Let --out and --log replace files that are not their like, and --checkpoint another run's
     #[arg(long)]
     pub(super) force: bool,

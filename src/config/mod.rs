@@ -62,6 +62,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// As a file that says the same, whatever the defaults are there.
+    pub fn to_toml(&self) -> String {
+        // Keys that have their published values may be left out of it.
+        let text = toml::to_string(self);
+        format!(
+            "preset = \"published\"\n\n{}",
+            text.unwrap_or_else(|error| format!("# {error}\n"))
+        )
+    }
+
     /// What suits data: whitened columns, a deep flow of splines with mixing between them (for polynomials, of affine maps
     /// with bounded scales), minibatches, clipped gradients, a schedule, rows held out. docs/quality.md says what each of
     /// these is worth.

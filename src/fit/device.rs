@@ -189,6 +189,25 @@ impl Device {
         }
     }
 
+    /// Bytes of memory that the work takes, of the machine's or of the device's own.
+    ///
+    /// # Errors
+    /// As [`gpu::memory`].
+    pub fn memory(&self, work: &Work<'_>) -> Result<u64> {
+        match &self.place {
+            Place::Cpu => Ok(cpu::memory::<f32>(&work.plan, work.training)),
+            Place::Gpu(adapter) => gpu::memory(adapter, &work.plan, work.training),
+        }
+    }
+
+    /// What it is, in words.
+    pub fn describe(&self) -> String {
+        match &self.place {
+            Place::Cpu => format!("CPU, {}", cpu::instructions()),
+            Place::Gpu(adapter) => adapter.describe(),
+        }
+    }
+
     /// An executor that outlives the device. Where it fails again and again, or cannot be opened, the CPU is the last resort, if
     /// it is to be. `on_failure` hears of each failure.
     ///

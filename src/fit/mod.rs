@@ -1,6 +1,7 @@
 //! Fits a flow to a table: [`Fit`] trains, [`Flow`] is what comes of it. Below them is what both the command line and a program
 //! with a training loop of its own need: [`Device`] chooses and opens an executor, [`Prepared`] is a table made ready.
 
+mod baselines;
 pub(crate) mod choice;
 mod device;
 mod divergence;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::{Contents, Model};
 use crate::train::{self, Ending, Outcome, Watch};
 
+pub use baselines::Baselines;
 pub use choice::{DeviceChoice, DeviceName};
 pub use device::{Device, Tell, Work, Wrap};
 pub use divergence::explain;

@@ -216,6 +216,127 @@ fn nothing_is_lost(folder: &Path, model: &[u8]) {
     assert!(!left.iter().any(is_temporary), "{left:?}");
 }
 
+/// `-q` leaves warnings, errors and what was asked for on standard output.
+#[test]
+fn quiet_is_quiet() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "d.csv", 100, |_, _| {});
+    let train = well(folder, "train d.csv --device cpu --steps 5 --json -q");
+    assert_eq!(stderr(&train), "");
+    assert!(stdout(&train).starts_with('{'));
+    let score = well(folder, "-q score d.safetensors d.csv --device cpu");
+    assert_eq!(
+        (stderr(&score), stdout(&score).lines().count()),
+        (String::new(), 101)
+    );
+    let ids = "id,a,b\n".to_string()
+        + &(1..60)
+            .map(|i| format!("{i},{0},{0}\n", i * i % 37))
+            .collect::<String>();
+    std::fs::write(folder.join("ids.csv"), ids).unwrap();
+    let warned = stderr(&well(folder, "train ids.csv --device cpu --steps 5 -q"));
+    assert!(
+        !warned.is_empty() && warned.lines().all(|line| line.starts_with("warning: ")),
+        "{warned}"
+    );
+    refused(folder, "train nosuch.csv -q", 3, &["error: ", "nosuch.csv"]);
+}
+
+/// Shells and `man` get what they take.
+#[test]
+fn scripts_and_pages_for_the_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&well(folder, &format!("completions {shell}")));
+        assert!(
+            script.contains("--learning-rate") || script.contains("learning-rate"),
+            "{shell}"
+        );
+    }
+    let page = stdout(&well(folder, "man"));
+    assert!(
+        page.contains(".TH couplet 1") && page.contains("couplet\\-train"),
+        "{page}"
+    );
+    let page = stdout(&well(folder, "man train"));
+    assert!(page.contains("learning\\-rate"), "{page}");
+    refused(folder, "man trian", 2, &["trian", "train, sample, score"]);
+}
+
+/// What a dry run prints makes the same model, and nothing is written by it.
+#[test]
+fn a_dry_run_prints_what_would_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "d.csv", 100, |_, _| {});
+    for flags in [
+        "",
+        "--layers 3 --transform affine --mixing none",
+        "--conditioner hermite --degree 2",
+    ] {
+        let train = format!("train d.csv --device cpu --steps 5 {flags}");
+        let dry = well(
+            folder,
+            &format!("{train} --log l.jsonl --checkpoint kept --dry-run"),
+        );
+        assert!(!folder.join("d.safetensors").exists() && !folder.join("l.jsonl").exists());
+        assert!(!folder.join("kept").exists());
+        for part in [
+            "flow ",
+            "80 to train on, 20 held out",
+            "parameters ",
+            "device      CPU",
+            "memory ",
+        ] {
+            assert!(stderr(&dry).contains(part), "{part}: {}", stderr(&dry));
+        }
+        std::fs::write(folder.join("again.toml"), stdout(&dry)).unwrap();
+        well(folder, &train);
+        let model = std::fs::read(folder.join("d.safetensors")).unwrap();
+        well(
+            folder,
+            "train d.csv --device cpu --config again.toml --out again.safetensors",
+        );
+        assert!(
+            std::fs::read(folder.join("again.safetensors")).unwrap() == model,
+            "{flags}"
+        );
+        std::fs::remove_file(folder.join("d.safetensors")).unwrap();
+    }
+}
+
+/// The summary says what a Gaussian and single columns make of the rows held out.
+#[test]
+fn a_fit_is_compared_with_simpler_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "d.csv", 400, |_, _| {});
+    let output = well(folder, "train d.csv --device cpu --steps 200 --json");
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let baseline = |key: &str| json["baselines"][key].as_f64().unwrap();
+    let best = baseline("gaussian").min(baseline("independent"));
+    let better = best - json["validation_nll"].as_f64().unwrap();
+    let words = format!(
+        "{:.4} by a Gaussian, {:.4} by single columns",
+        baseline("gaussian"),
+        baseline("independent")
+    );
+    let verdict = format!(
+        "{} by {:.4} nats",
+        if better > 0.0 { "better" } else { "worse" },
+        better.abs()
+    );
+    for part in [words, verdict] {
+        assert!(
+            stderr(&output).contains(&part),
+            "{part}: {}",
+            stderr(&output)
+        );
+    }
+}
+
 #[test]
 fn without_an_adapter_a_gpu_is_refused_and_auto_takes_the_cpu() {
     let folder = tempfile::tempdir().unwrap();

@@ -37,7 +37,7 @@ fn run(folder: &Path, args: &str) -> u8 {
         }
     });
     let args = std::iter::once("couplet".into()).chain(args);
-    super::run(args.chain(["--device".into(), "cpu".into()]), &|executor| {
+    crate::cli::run(args.chain(["--device".into(), "cpu".into()]), &|executor| {
         executor
     })
 }

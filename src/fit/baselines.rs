@@ -1,0 +1,171 @@
+use crate::matrix::Matrix;
+
+use super::Prepared;
+
+/// What simpler models make of the same rows: the mean of -log_prob, in nats and in the table's units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Baselines {
+    /// A normal distribution with the mean and the covariance of the rows trained on; none where it has no width.
+    pub gaussian: Option<f64>,
+    /// The columns as if they knew nothing of one another, each a kernel density estimate. Of some thousand rows where there
+    /// are more.
+    pub independent: Option<f64>,
+}
+
+/// Rows that a kernel density estimate is made of, and scored on.
+const KERNELS: usize = 1000;
+const SCORED: usize = 2000;
+
+/// The share of a broad distribution in a kernel density estimate: what lies far from every kernel has a density, too.
+const BROAD: f64 = 0.01;
+
+impl Prepared {
+    /// Fits baselines to the rows trained on, and scores them on the rows held out, or on those trained on where none are.
+    pub fn baselines(&self) -> Baselines {
+        let preprocessing = &self.model.preprocessing;
+        let training = preprocessing.undo(&self.rows.map(f64::from));
+        let held_out = self
+            .validation
+            .as_ref()
+            .map(|rows| preprocessing.undo(rows));
+        let scored = held_out.as_ref().unwrap_or(&training);
+        Baselines {
+            gaussian: gaussian(&training, scored),
+            independent: independent(&training, scored),
+        }
+    }
+}
+
+/// The mean of -log N(x; mean, covariance).
+fn gaussian(training: &Matrix<f64>, scored: &Matrix<f64>) -> Option<f64> {
+    let (dims, rows) = (training.columns(), training.rows() as f64);
+    let columns = || (0..dims).map(|j| training.column(j));
+    let means: Vec<f64> = columns().map(|x| x.iter().sum::<f64>() / rows).collect();
+    let centred =
+        |of: &Matrix<f64>| Matrix::from_fn(of.rows(), dims, |row, j| of.get(row, j) - means[j]);
+    let x = centred(training);
+    let product = |i: usize, j: usize| {
+        let pairs = x.column(i).iter().zip(x.column(j));
+        pairs.map(|(a, b)| a * b).sum::<f64>() / rows
+    };
+    // Cholesky's factor L, row by row: the covariance is L L^T.
+    let mut factor: Vec<Vec<f64>> = Vec::with_capacity(dims);
+    for i in 0..dims {
+        let mut row: Vec<f64> = Vec::with_capacity(i + 1);
+        for (j, above) in factor.iter().enumerate() {
+            let known: f64 = row.iter().zip(above).map(|(a, b)| a * b).sum();
+            row.push((product(i, j) - known) / above[j]);
+        }
+        let variance = product(i, i);
+        let rest = variance - row.iter().map(|a| a * a).sum::<f64>();
+        // What is left of a column that follows from others is rounding.
+        if rest.is_nan() || rest <= 1e-12 * variance {
+            return None;
+        }
+        row.push(rest.sqrt());
+        factor.push(row);
+    }
+    let log_widths: f64 = (0..dims).map(|i| factor[i][i].ln()).sum();
+    let y = centred(scored);
+    let mut z = vec![0.0; dims];
+    let mut squares = 0.0;
+    for row in 0..y.rows() {
+        for i in 0..dims {
+            let known: f64 = z.iter().zip(&factor[i][..i]).map(|(a, b)| a * b).sum();
+            z[i] = (y.get(row, i) - known) / factor[i][i];
+            squares += z[i] * z[i];
+        }
+    }
+    let constant = 0.5 * dims as f64 * std::f64::consts::TAU.ln();
+    Some(0.5 * squares / y.rows() as f64 + log_widths + constant)
+}
+
+/// The mean of -log p(x), where p is a product of kernel density estimates of the columns (Silverman 1986, eq. 3.31).
+fn independent(training: &Matrix<f64>, scored: &Matrix<f64>) -> Option<f64> {
+    let few = |column: &[f64], most: usize| -> Vec<f64> {
+        // Evenly from all of them, since rows may be in some order.
+        let count = column.len().min(most);
+        (0..count)
+            .map(|k| column[k * column.len() / count])
+            .collect()
+    };
+    let mut sum = 0.0;
+    for j in 0..training.columns() {
+        let mut kernels = few(training.column(j), KERNELS);
+        kernels.sort_by(f64::total_cmp);
+        let count = kernels.len() as f64;
+        let quartile = |share: f64| kernels[(share * (count - 1.0)) as usize];
+        let mean = kernels.iter().sum::<f64>() / count;
+        let variance = kernels.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+        let spread = (quartile(0.75) - quartile(0.25)) / 1.34;
+        let deviation = match spread > 0.0 {
+            true => spread.min(variance.sqrt()),
+            false => variance.sqrt(),
+        };
+        if !(deviation.is_finite() && deviation > 0.0) {
+            return None;
+        }
+        let width = 0.9 * deviation * count.powf(-0.2);
+        let (middle, scale) = (quartile(0.5), variance.sqrt());
+        let density = |x: f64| {
+            let normal = |z: f64| (-0.5 * z * z).exp();
+            let near: f64 = kernels.iter().map(|k| normal((x - k) / width)).sum();
+            let near = near / (count * width * std::f64::consts::TAU.sqrt());
+            let far = (x - middle) / scale;
+            let broad = 1.0 / (std::f64::consts::PI * scale * (1.0 + far * far));
+            (1.0 - BROAD) * near + BROAD * broad
+        };
+        let rows = few(scored.column(j), SCORED);
+        sum -= rows.iter().map(|&x| density(x).ln()).sum::<f64>() / rows.len() as f64;
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, normal_at};
+
+    /// Rows whose two columns are normal with correlation 0.8.
+    fn rows(seed: u64, count: usize) -> Matrix<f64> {
+        Matrix::from_fn(count, 2, |row, column| {
+            let z = |j| f64::from(normal_at(seed, Purpose::TargetRows, row as u64, j));
+            3.0 + 10.0
+                * if column == 0 {
+                    z(0)
+                } else {
+                    0.8 * z(0) + 0.6 * z(1)
+                }
+        })
+    }
+
+    #[test]
+    fn a_gaussian_knows_the_correlation_and_single_columns_do_not() {
+        let (training, scored) = (rows(1, 20_000), rows(2, 20_000));
+        let entropy = (std::f64::consts::TAU * std::f64::consts::E).ln() + (100.0f64 * 0.6).ln();
+        let gaussian = gaussian(&training, &scored).unwrap();
+        assert!((gaussian - entropy).abs() < 0.02, "{gaussian} {entropy}");
+        let apart = entropy - 0.6f64.ln();
+        let independent = independent(&training, &scored).unwrap();
+        assert!((independent - apart).abs() < 0.08, "{independent} {apart}");
+    }
+
+    #[test]
+    fn what_has_no_width_has_no_density() {
+        let copies = Matrix::from_fn(100, 2, |row, _| (row as f64).sin());
+        assert_eq!(gaussian(&copies, &copies), None);
+        assert!(independent(&copies, &copies).is_some());
+        let constant = Matrix::from_fn(100, 2, |row, j| if j == 0 { row as f64 } else { 1.0 });
+        assert_eq!(gaussian(&constant, &constant), None);
+        assert_eq!(independent(&constant, &constant), None);
+    }
+
+    /// A row far from all others costs a kernel density estimate some nats, not infinitely many.
+    #[test]
+    fn what_is_far_out_has_a_density() {
+        let training = rows(1, 500);
+        let far = Matrix::from_fn(1, 2, |_, _| 1e6);
+        let nll = independent(&training, &far).unwrap();
+        assert!(nll.is_finite() && nll > 40.0, "{nll}");
+    }
+}
