@@ -1,17 +1,17 @@
 //! `cargo bench`: the CPU executor, for those who work on it. Whole steps, scores and draws; and each kind of op, in a flow
 //! made so that most of the time is its own. `couplet bench` times what users run.
 
-use std::hint::black_box;
-use std::time::Duration;
-
-use couplet::Matrix;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::{AdamW, Executor, Training};
 use couplet::flow::{
     Activation, Base, Conditioner, Density, FlowSpec, Mixing, Plan, Transform, initial_parameters,
 };
 use couplet::random::{Purpose, normal_at};
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use couplet::timing::repeat;
+use couplet::{Matrix, Result};
+
+/// Rounds to take the median of.
+const ROUNDS: usize = 7;
 
 fn spec(dims: usize, layers: usize, hidden: &[usize], activation: Activation) -> FlowSpec {
     FlowSpec {
@@ -45,60 +45,62 @@ fn started(spec: &FlowSpec, rows: usize) -> CpuExecutor<f32> {
     executor
 }
 
-type Group<'a> = BenchmarkGroup<'a, criterion::measurement::WallTime>;
-
-fn group<'a>(criterion: &'a mut Criterion, name: &str) -> Group<'a> {
-    let mut group = criterion.benchmark_group(name);
-    group
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    group
+/// Times a call over and over, and prints what it takes for so many rows.
+fn time(
+    name: &str,
+    rows: usize,
+    executor: &mut CpuExecutor<f32>,
+    mut call: impl FnMut(&mut dyn Executor) -> Result<()>,
+) {
+    let each = repeat(executor, ROUNDS, |executor, count| {
+        (0..count).try_for_each(|_| call(executor))
+    });
+    let each = each.expect("what can be run once can be run again");
+    let [median, least, most] = [each.median, each.least, each.most].map(|seconds| 1e3 * seconds);
+    let speed = rows as f64 / each.median;
+    println!("{name:<28} {median:>9.4} ms ({least:.4} to {most:.4}) {speed:>10.3e} rows/s");
 }
 
-fn step(group: &mut Group<'_>, name: String, spec: &FlowSpec, rows: usize) {
+fn step(name: &str, spec: &FlowSpec, rows: usize) {
     let mut executor = started(spec, rows);
-    group.throughput(Throughput::Elements(rows as u64));
-    group.bench_function(name, |bencher| {
-        bencher.iter(|| black_box(executor.train(1).expect("a step")));
+    time(name, rows, &mut executor, |executor| {
+        executor.train(1).map(drop)
     });
 }
 
-fn ops(criterion: &mut Criterion) {
+fn ops() {
     const ROWS: usize = 4096;
-    let mut group = group(criterion, "op");
     for width in [8, 16, 32, 64, 128, 256, 512] {
         let spec = spec(2, 1, &[width, width], Activation::Relu);
-        step(&mut group, format!("linear {width}x{width}"), &spec, ROWS);
+        step(&format!("linear {width}x{width}"), &spec, ROWS);
     }
     for activation in Activation::ALL {
         let spec = spec(2, 4, &[128], activation);
-        step(&mut group, format!("{activation:?}, 4x128"), &spec, ROWS);
+        step(&format!("{activation:?}, 4x128"), &spec, ROWS);
     }
     let spec = spec(32, 8, &[], Activation::Relu);
-    step(&mut group, "coupling, 8x16 columns".into(), &spec, ROWS);
+    step("coupling, 8x16 columns", &spec, ROWS);
 }
 
-fn flows(criterion: &mut Criterion) {
+fn flows() {
     const ROWS: usize = 1 << 14;
-    let flows = [
+    for (name, spec, batch) in [
         ("small", spec(4, 10, &[32, 32], Activation::Silu), 512),
         ("table", spec(8, 10, &[128, 128], Activation::Tanh), 4096),
-    ];
-    for (name, spec, batch) in flows {
-        let mut group = group(criterion, name);
-        step(&mut group, "step".into(), &spec, batch);
+    ] {
+        step(&format!("{name}, step"), &spec, batch);
         let mut executor = started(&spec, 1);
         let rows = executor.sample(1, 0..ROWS as u64).expect("a sample");
-        group.throughput(Throughput::Elements(ROWS as u64));
-        group.bench_function("score", |bencher| {
-            bencher.iter(|| black_box(executor.log_prob(&rows).expect("scores")));
+        time(&format!("{name}, score"), ROWS, &mut executor, |executor| {
+            executor.log_prob(&rows).map(drop)
         });
-        group.bench_function("draw", |bencher| {
-            bencher.iter(|| black_box(executor.sample(1, 0..ROWS as u64).expect("a sample")));
+        time(&format!("{name}, draw"), ROWS, &mut executor, |executor| {
+            executor.sample(1, 0..ROWS as u64).map(drop)
         });
     }
 }
 
-criterion_group!(benches, flows, ops);
-criterion_main!(benches);
+fn main() {
+    flows();
+    ops();
+}

@@ -41,6 +41,8 @@ impl Sink {
             }
             (None, _) if json => TableFormat::JsonLines,
             (None, None) => TableFormat::Csv,
+            // Devices and pipes have names without an end.
+            (None, Some((out, None))) if out.extension().is_none() => TableFormat::Csv,
             (None, Some((_, Some(format)))) => format,
             (None, Some((out, None))) => {
                 let ends = TableFormat::ENDS.map(|(_, ends)| format!(".{}", ends[0]));

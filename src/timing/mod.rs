@@ -13,8 +13,7 @@ use crate::flow::{Op, Plan};
 use crate::gpu;
 use crate::matrix::Matrix;
 
-use rounds::{Each, repeat};
-
+pub use rounds::{Each, repeat};
 pub use workload::{Workload, WorkloadName};
 
 /// Rows scored or drawn in a call, at most.

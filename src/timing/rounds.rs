@@ -7,14 +7,20 @@ use crate::executor::Executor;
 const ROUND: f64 = 0.3;
 
 /// Seconds of one repetition.
-pub(super) struct Each {
-    pub(super) median: f64,
-    pub(super) least: f64,
-    pub(super) most: f64,
+pub struct Each {
+    /// Of all rounds.
+    pub median: f64,
+    /// Of the fastest.
+    pub least: f64,
+    /// Of the slowest.
+    pub most: f64,
 }
 
-/// Warms up, then takes rounds of as many repetitions as fill [`ROUND`].
-pub(super) fn repeat(
+/// Warms up, then takes rounds of as many repetitions as fill a third of a second: `work` is told how many.
+///
+/// # Errors
+/// Those of the work.
+pub fn repeat(
     executor: &mut dyn Executor,
     rounds: usize,
     mut work: impl FnMut(&mut dyn Executor, usize) -> Result<()>,

@@ -11,7 +11,7 @@ use std::io::Read;
 
 use arrow_array::RecordBatch;
 use arrow_ipc::Message;
-use arrow_schema::Schema;
+use arrow_schema::{Field, Schema};
 
 use crate::error::{Error, Result, plain, shown, told};
 use crate::memory;
@@ -84,43 +84,10 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
         .map(|it| it.name().clone())
         .collect();
     let wanted = options.kept(&columns, true)?;
-    let others: Vec<String> = wanted
-        .iter()
-        .map(|&j| file.schema.field(j))
-        .filter(|field| !holds_numbers(field.data_type()))
-        .map(|field| {
-            format!(
-                "{} ({})",
-                shown(field.name()),
-                plain(&field.data_type().to_string())
-            )
-        })
-        .collect();
-    if !others.is_empty() {
-        const SHOWN: usize = 8;
-        let more = match others.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let few = &others[..others.len().min(SHOWN)];
-        return Err(bad(format!(
-            "these columns hold no numbers: {}{more}; leave them out with --exclude",
-            few.join(", ")
-        )));
-    }
+    check_types(&file.schema, &wanted, options).map_err(bad)?;
     let mut read = wanted.clone();
     read.sort_unstable();
     if options.keeps_table {
-        let mut others =
-            (0..columns.len()).filter(|&j| !can_be_kept(file.schema.field(j).data_type()));
-        if let Some(j) = others.next() {
-            let field = file.schema.field(j);
-            return Err(bad(format!(
-                "column {} ({}) is neither numbers nor text, and cannot be kept",
-                shown(field.name()),
-                plain(&field.data_type().to_string())
-            )));
-        }
         read = (0..columns.len()).collect();
     }
     let order = wanted
@@ -157,6 +124,39 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
             damaged: Box::new(damaged),
         }),
     })
+}
+
+/// Refuses columns that are wanted and hold no numbers, and where the whole table is kept, what could not be written again.
+fn check_types(schema: &Schema, wanted: &[usize], options: &TableOptions) -> Result<(), String> {
+    const SHOWN: usize = 8;
+    let described = |field: &Field| {
+        let kind = plain(&field.data_type().to_string());
+        format!("{} ({kind})", shown(field.name()))
+    };
+    let fields = wanted.iter().map(|&j| schema.field(j));
+    let others: Vec<String> = fields
+        .filter(|field| !holds_numbers(field.data_type()))
+        .map(described)
+        .collect();
+    if !others.is_empty() {
+        let more = match others.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let few = &others[..others.len().min(SHOWN)];
+        return Err(format!(
+            "these columns hold no numbers: {}{more}; leave them out with --exclude",
+            few.join(", ")
+        ));
+    }
+    let mut fields = schema.fields().iter();
+    match fields.find(|field| !can_be_kept(field.data_type())) {
+        Some(field) if options.keeps_table => Err(format!(
+            "column {} is neither numbers nor text, and cannot be kept",
+            described(field)
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// All bytes of what is read from its end and is no file on a disk.
