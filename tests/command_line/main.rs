@@ -7,6 +7,8 @@ mod faulty;
 
 mod checkpoints;
 mod cli;
+mod devices;
 mod files;
 mod formats;
+mod mistakes;
 mod tables;
