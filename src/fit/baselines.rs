@@ -1,4 +1,6 @@
+use crate::data::default_names;
 use crate::matrix::Matrix;
+use crate::preprocessing::{Preprocessing, Steps};
 
 use super::Prepared;
 
@@ -36,48 +38,23 @@ impl Prepared {
     }
 }
 
-/// The mean of -log N(x; mean, covariance).
+/// The mean of -log N(x; mean, covariance): what is whitened is standard normal then.
 fn gaussian(training: &Matrix<f64>, scored: &Matrix<f64>) -> Option<f64> {
-    let (dims, rows) = (training.columns(), training.rows() as f64);
-    let columns = || (0..dims).map(|j| training.column(j));
-    let means: Vec<f64> = columns().map(|x| x.iter().sum::<f64>() / rows).collect();
-    let centred =
-        |of: &Matrix<f64>| Matrix::from_fn(of.rows(), dims, |row, j| of.get(row, j) - means[j]);
-    let x = centred(training);
-    let product = |i: usize, j: usize| {
-        let pairs = x.column(i).iter().zip(x.column(j));
-        pairs.map(|(a, b)| a * b).sum::<f64>() / rows
+    let steps = Steps {
+        standardize: true,
+        whiten: true,
+        robust: false,
     };
-    // Cholesky's factor L, row by row: the covariance is L L^T.
-    let mut factor: Vec<Vec<f64>> = Vec::with_capacity(dims);
-    for i in 0..dims {
-        let mut row: Vec<f64> = Vec::with_capacity(i + 1);
-        for (j, above) in factor.iter().enumerate() {
-            let known: f64 = row.iter().zip(above).map(|(a, b)| a * b).sum();
-            row.push((product(i, j) - known) / above[j]);
-        }
-        let variance = product(i, i);
-        let rest = variance - row.iter().map(|a| a * a).sum::<f64>();
-        // What is left of a column that follows from others is rounding.
-        if rest.is_nan() || rest <= 1e-12 * variance {
-            return None;
-        }
-        row.push(rest.sqrt());
-        factor.push(row);
+    let whitening = Preprocessing::fit(training, &default_names(training.columns()), steps).ok()?;
+    if whitening.is_singular() {
+        return None;
     }
-    let log_widths: f64 = (0..dims).map(|i| factor[i][i].ln()).sum();
-    let y = centred(scored);
-    let mut z = vec![0.0; dims];
-    let mut squares = 0.0;
-    for row in 0..y.rows() {
-        for i in 0..dims {
-            let known: f64 = z.iter().zip(&factor[i][..i]).map(|(a, b)| a * b).sum();
-            z[i] = (y.get(row, i) - known) / factor[i][i];
-            squares += z[i] * z[i];
-        }
-    }
-    let constant = 0.5 * dims as f64 * std::f64::consts::TAU.ln();
-    Some(0.5 * squares / y.rows() as f64 + log_widths + constant)
+    let z = whitening.apply(scored);
+    let log_det: f64 = whitening.log_det(&z).iter().sum();
+    let squares: f64 = z.values().iter().map(|z| z * z).sum();
+    let rows = z.rows() as f64;
+    let constant = 0.5 * z.columns() as f64 * std::f64::consts::TAU.ln();
+    Some(constant + (0.5 * squares - log_det) / rows)
 }
 
 /// The mean of -log p(x), where p is a product of kernel density estimates of the columns (Silverman 1986, eq. 3.31).

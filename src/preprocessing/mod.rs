@@ -122,6 +122,11 @@ impl Preprocessing {
         Some(fitted)
     }
 
+    /// Whether a whitened column follows from those before it, up to rounding: there is no density then.
+    pub fn is_singular(&self) -> bool {
+        self.whiten.as_ref().is_some_and(Whiten::is_singular)
+    }
+
     /// What of it was fitted.
     pub fn steps(&self) -> Steps {
         Steps {

@@ -38,6 +38,12 @@ impl Whiten {
         Whiten { lower }
     }
 
+    /// Whether some column follows from those before it, up to rounding.
+    pub(super) fn is_singular(&self) -> bool {
+        let mut rests = self.lower.iter().enumerate().map(|(i, row)| row[i]);
+        rests.any(|rest| rest <= Self::LEAST_REST)
+    }
+
     pub(super) fn apply(&self, mut values: Matrix<f64>) -> Matrix<f64> {
         for (i, row) in self.lower.iter().enumerate() {
             let mut column = values.column(i).to_vec();
