@@ -86,11 +86,16 @@ pub(crate) fn column_place(column: usize, names: &[String]) -> String {
 
 /// Names for a message: the first few of many.
 pub(crate) fn list(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().map(|name| plain(name)).collect();
+    first_few(&shown)
+}
+
+/// What a message has room for of many things, as they stand there.
+pub(crate) fn first_few(things: &[String]) -> String {
     const SHOWN: usize = 8;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| plain(name)).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+    match things.len().saturating_sub(SHOWN) {
+        0 => things.join(", "),
+        more => format!("{} and {more} more", things[..SHOWN].join(", ")),
     }
 }
 

@@ -1,14 +1,14 @@
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
-use crate::data::{TableFormat, Values};
+use crate::data::{TableFormat, Values, places, rounded};
 use crate::error::Error;
 use crate::fit::{Device, DeviceChoice, Work, Wrap};
 use crate::matrix::Matrix;
 use crate::model::Model;
 
 use super::guard::Guard;
-use super::output::{Sink, places, rounded};
+use super::output::Sink;
 use super::{Failure, FallbackArgs, OutputArgs, Result, input, pipeline, tell};
 
 #[derive(clap::Args)]
@@ -89,21 +89,19 @@ fn write(
     let widths = model.preprocessing.widths();
     let digits: Option<Vec<i32>> =
         widths.map(|widths| widths.iter().map(|width| places(1e-7 * width)).collect());
+    let known = |value: f64, j: usize| match &digits {
+        Some(digits) => rounded(value, digits[j]),
+        // Plain f32 numbers, in their shortest form.
+        None => {
+            let mut shortest = zmij::Buffer::new();
+            let shortest = shortest.format(value as f32);
+            shortest.parse().unwrap_or(f64::NAN)
+        }
+    };
     let parts = parts.into_iter().map(|x| {
         let x = model.preprocessing.undo(&x);
-        Matrix::from_fn(x.rows(), dims, |row, j| match &digits {
-            Some(digits) => rounded(x.get(row, j), digits[j]),
-            // Plain f32 numbers, in their shortest form.
-            None => {
-                let mut shortest = zmij::Buffer::new();
-                let shortest = shortest.format(x.get(row, j) as f32);
-                shortest.parse().unwrap_or(f64::NAN)
-            }
-        })
-    });
-    let parts = parts.map(|x| {
-        let column = |j| Values::Numbers(x.column(j).to_vec());
-        (0..dims).map(column).collect()
+        let column = |j| x.column(j).iter().map(|&value| known(value, j)).collect();
+        (0..dims).map(|j| Values::Numbers(column(j))).collect()
     });
     sink.write(format, &model.columns, Some(rows as usize), parts)?;
     Ok(sink)

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::data::{Missing, Part, TableOptions, TableReader, Values};
+use crate::data::{self, Missing, Part, TableOptions, TableReader, Values};
 use crate::error::{Error, described};
 use crate::fit::{Device, DeviceChoice, Scored, Scores, Work, Wrap, log_prob};
 use crate::matrix::Matrix;
@@ -162,10 +162,7 @@ fn columns(args: &ScoreArgs, reader: &TableReader) -> Result<Vec<String>> {
 
 /// A score with the digits that it deserves: beyond them f32 says nothing.
 fn rounded(score: f64) -> f64 {
-    match score.is_finite() {
-        true => (score * 1e5).round() / 1e5,
-        false => score,
-    }
+    data::rounded(score, 5)
 }
 
 /// What is written of some rows.

@@ -3,6 +3,7 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod csv;
+mod digits;
 mod npy;
 mod npz;
 mod rows;
@@ -18,6 +19,7 @@ use std::path::Path;
 use crate::error::{Error, Result, column_place, list, plain, shown};
 use crate::matrix::Matrix;
 
+pub use digits::{places, rounded};
 pub use rows::{Dropped, Part};
 pub use split::{Split, take};
 pub use suspects::{relations, suspects};
@@ -125,7 +127,7 @@ impl TableOptions {
         }
         let mut kept = Vec::new();
         for said in &self.columns {
-            for place in places("--columns", said, columns)? {
+            for place in said_columns("--columns", said, columns)? {
                 if kept.contains(&place) {
                     return Err(Error::Spec(format!(
                         "--columns {}: {} is there already",
@@ -140,7 +142,7 @@ impl TableOptions {
             kept.extend(0..columns.len());
         }
         for said in &self.exclude {
-            let out = places("--exclude", said, columns)?;
+            let out = said_columns("--exclude", said, columns)?;
             kept.retain(|place| !out.contains(place));
         }
         Ok(kept)
@@ -148,7 +150,11 @@ impl TableOptions {
 }
 
 /// The columns that a name, a number or a range says.
-fn places(flag: &str, said: &str, columns: &[String]) -> Result<std::ops::RangeInclusive<usize>> {
+fn said_columns(
+    flag: &str,
+    said: &str,
+    columns: &[String],
+) -> Result<std::ops::RangeInclusive<usize>> {
     let find = |name: &str| {
         let number = name.parse().ok();
         let number = number.filter(|number| (1..=columns.len()).contains(number));

@@ -5,7 +5,7 @@ use zip::ZipArchive;
 use crate::error::{Error, Result, list, told};
 use crate::memory;
 
-use super::source::Source;
+use super::source::{Source, held_within};
 
 /// The only array of a NPZ file, as NumPy's `savez` writes them. Both are held whole: what a ZIP archive holds is said at
 /// its end.
@@ -21,18 +21,12 @@ pub(super) fn only_array(archive: Source) -> Result<Source> {
     // The archive, the array, and the numbers.
     let most = memory::available() / 4;
     let whole = |reader: &mut dyn Read| {
-        let mut bytes = Vec::new();
-        reader
-            .take(most + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| damaged(&error))?;
-        match bytes.len() as u64 > most {
-            true => Err(bad(format!(
-                "the file takes more memory than it may ({}); save the array as .npy, which is read in parts",
-                memory::readable(most)
-            ))),
-            false => Ok(bytes),
-        }
+        held_within(
+            reader,
+            most,
+            "save the array as .npy, which is read in parts",
+        )
+        .map_err(|error| damaged(&error))
     };
     let bytes = whole(&mut archive.into_reader())?;
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;

@@ -28,7 +28,7 @@ pub struct Part {
 pub struct Dropped {
     /// How many.
     pub rows: usize,
-    /// Of a column that lacks values its name, and how many it lacks.
+    /// Every column that is read, and how many values it lacks.
     pub columns: Vec<(String, usize)>,
 }
 
@@ -162,7 +162,8 @@ impl Faults {
 pub(super) struct Gatherer {
     /// For messages.
     file: String,
-    columns: Vec<String>,
+    /// Whether the columns' names come from the file.
+    named: bool,
     /// The columns in a message.
     places: Vec<String>,
     missing: Missing,
@@ -193,9 +194,9 @@ impl Gatherer {
             true => column_place(j, columns),
             false => format!("column {}", j + 1),
         };
-        let columns_kept: Vec<String> = kept.iter().map(|&j| columns[j].clone()).collect();
         Gatherer {
             file: file.into(),
+            named,
             places: kept.iter().map(place).collect(),
             missing: options.missing,
             values: vec![Vec::new(); kept.len()],
@@ -208,14 +209,15 @@ impl Gatherer {
             row: 0,
             dropped: Dropped {
                 rows: 0,
-                columns: columns_kept.iter().map(|name| (name.clone(), 0)).collect(),
+                columns: kept.iter().map(|&j| (columns[j].clone(), 0)).collect(),
             },
-            columns: columns_kept,
         }
     }
 
+    /// The names of the columns that are read.
     pub fn columns(&self) -> Vec<String> {
-        self.columns.clone()
+        let columns = self.dropped.columns.iter();
+        columns.map(|(name, _)| name.clone()).collect()
     }
 
     pub fn dropped(&self) -> &Dropped {
@@ -358,14 +360,13 @@ impl Gatherer {
         };
         let is_first_row_alone = |faults: &Faults| {
             let first = faults.text.first.as_ref();
-            faults.text.count == 1
-                && first.is_some_and(|(place, _)| place.row == 1 && place.line == Some(1))
+            faults.text.count == 1 && first.is_some_and(|(place, _)| place.row == 1)
         };
         let mut ways = Vec::new();
         if any(comma) {
             ways.push("--decimal-comma reads commas as decimal points");
         }
-        if any(is_first_row_alone) {
+        if !self.named && any(is_first_row_alone) {
             ways.push(
                 "if the first line is a header, say --header yes (unasked, all of its fields would have to be names)",
             );

@@ -6,6 +6,7 @@ use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
 use crate::error::{Error, Result, excerpt};
+use crate::memory;
 
 use super::npz;
 
@@ -62,6 +63,24 @@ pub(super) enum Format {
     Arrow,
 }
 
+/// All that a reader has, up to so many bytes; `otherwise` says what to do where it has more.
+pub(super) fn held_within(
+    reader: impl Read,
+    most: u64,
+    otherwise: &str,
+) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = reader.take(most + 1).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    match bytes.len() as u64 > most {
+        true => Err(format!(
+            "it takes more memory than it may ({}); {otherwise}",
+            memory::readable(most)
+        )),
+        false => Ok(bytes),
+    }
+}
+
 impl Source {
     /// Opens a file, a pipe, or standard input, which is called `-`, and unpacks it where it is packed.
     ///
@@ -79,7 +98,7 @@ impl Source {
             return Err(Error::io(path)(io::Error::new(kind, "this is a folder")));
         }
         let again = match metadata.is_file() {
-            true => File::open(path).ok(),
+            true => file.try_clone().ok(),
             false => None,
         };
         let source = Self::new(path.display().to_string(), Box::new(file));

@@ -25,21 +25,41 @@ pub enum TableFormat {
 }
 
 impl TableFormat {
-    /// Every format with the ends of its files' names, the usual one first.
-    pub const ENDS: [(TableFormat, &'static [&'static str]); 6] = [
-        (TableFormat::Csv, &["csv"]),
-        (TableFormat::Tsv, &["tsv", "tab"]),
-        (TableFormat::JsonLines, &["jsonl", "ndjson"]),
-        (TableFormat::Npy, &["npy"]),
-        (TableFormat::Parquet, &["parquet"]),
-        (TableFormat::Arrow, &["arrow", "feather", "ipc"]),
+    /// Every format.
+    pub const ALL: [TableFormat; 6] = [
+        TableFormat::Csv,
+        TableFormat::Tsv,
+        TableFormat::JsonLines,
+        TableFormat::Npy,
+        TableFormat::Parquet,
+        TableFormat::Arrow,
     ];
+
+    /// How the names of its files end, the usual way first.
+    pub fn ends(self) -> &'static [&'static str] {
+        match self {
+            TableFormat::Csv => &["csv"],
+            TableFormat::Tsv => &["tsv", "tab"],
+            TableFormat::JsonLines => &["jsonl", "ndjson"],
+            TableFormat::Npy => &["npy"],
+            TableFormat::Parquet => &["parquet"],
+            TableFormat::Arrow => &["arrow", "feather", "ipc"],
+        }
+    }
+
+    /// Whether its files are text.
+    pub fn is_text(self) -> bool {
+        matches!(
+            self,
+            TableFormat::Csv | TableFormat::Tsv | TableFormat::JsonLines
+        )
+    }
 
     /// That of a file, by the end of its name.
     pub fn of(path: &Path) -> Option<Self> {
         let end = path.extension()?.to_str()?.to_ascii_lowercase();
-        let is_it = |(_, ends): &&(TableFormat, &[&str])| ends.contains(&end.as_str());
-        Self::ENDS.iter().find(is_it).map(|(format, _)| *format)
+        let is_it = |format: &TableFormat| format.ends().contains(&end.as_str());
+        Self::ALL.into_iter().find(is_it)
     }
 }
 

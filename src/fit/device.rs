@@ -203,7 +203,10 @@ impl Device {
     /// What it is, in words.
     pub fn describe(&self) -> String {
         match &self.place {
-            Place::Cpu => format!("CPU, {}", cpu::instructions()),
+            Place::Cpu => {
+                let threads = rayon::current_num_threads();
+                format!("CPU, {threads} threads, {}", cpu::instructions())
+            }
             Place::Gpu(adapter) => adapter.describe(),
         }
     }

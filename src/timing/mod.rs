@@ -87,19 +87,17 @@ impl Ceiling {
     /// # Errors
     /// Those of a GPU that cannot be opened, or fails.
     pub fn of(device: &Device) -> Result<Self> {
-        let Some(adapter) = device.adapter() else {
-            let threads = rayon::current_num_threads();
-            return Ok(Ceiling {
-                device: format!("CPU, {threads} threads, {}", cpu::instructions()),
-                gflops: cpu::ceiling::multiply_adds(),
-                copy_gb_per_second: cpu::ceiling::copy(),
-            });
+        let (gflops, copy_gb_per_second) = match device.adapter() {
+            None => (cpu::ceiling::multiply_adds(), cpu::ceiling::copy()),
+            Some(adapter) => {
+                let top = gpu::ceiling::measure(adapter)?;
+                (top.gflops, top.copy)
+            }
         };
-        let top = gpu::ceiling::measure(adapter)?;
         Ok(Ceiling {
-            device: adapter.describe(),
-            gflops: top.gflops,
-            copy_gb_per_second: top.copy,
+            device: device.describe(),
+            gflops,
+            copy_gb_per_second,
         })
     }
 }

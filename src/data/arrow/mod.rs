@@ -13,11 +13,11 @@ use arrow_array::RecordBatch;
 use arrow_ipc::Message;
 use arrow_schema::{Field, Schema};
 
-use crate::error::{Error, Result, plain, shown, told};
+use crate::error::{Error, Result, first_few, plain, shown, told};
 use crate::memory;
 
 use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows};
-use super::source::{Format, Source};
+use super::source::{Format, Source, held_within};
 use super::{TableOptions, Values};
 
 use guarded::guarded;
@@ -128,7 +128,6 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
 
 /// Refuses columns that are wanted and hold no numbers, and where the whole table is kept, what could not be written again.
 fn check_types(schema: &Schema, wanted: &[usize], options: &TableOptions) -> Result<(), String> {
-    const SHOWN: usize = 8;
     let described = |field: &Field| {
         let kind = plain(&field.data_type().to_string());
         format!("{} ({kind})", shown(field.name()))
@@ -139,14 +138,9 @@ fn check_types(schema: &Schema, wanted: &[usize], options: &TableOptions) -> Res
         .map(described)
         .collect();
     if !others.is_empty() {
-        let more = match others.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let few = &others[..others.len().min(SHOWN)];
         return Err(format!(
-            "these columns hold no numbers: {}{more}; leave them out with --exclude",
-            few.join(", ")
+            "these columns hold no numbers: {}; leave them out with --exclude",
+            first_few(&others)
         ));
     }
     let mut fields = schema.fields().iter();
@@ -161,17 +155,11 @@ fn check_types(schema: &Schema, wanted: &[usize], options: &TableOptions) -> Res
 
 /// All bytes of what is read from its end and is no file on a disk.
 fn held(reader: impl Read) -> Result<Vec<u8>, String> {
-    let most = memory::available() / 2;
-    let mut bytes = Vec::new();
-    let read = reader.take(most + 1).read_to_end(&mut bytes);
-    read.map_err(|error| error.to_string())?;
-    match bytes.len() as u64 > most {
-        true => Err(format!(
-            "it takes more memory than it may ({}), since it comes through a pipe or is packed; read it from a file",
-            memory::readable(most)
-        )),
-        false => Ok(bytes),
-    }
+    held_within(
+        reader,
+        memory::available() / 2,
+        "it comes through a pipe or is packed; read it from a file",
+    )
 }
 
 /// Refuses a batch that says that it takes more memory than there is when it is unpacked.
