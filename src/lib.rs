@@ -73,6 +73,8 @@ pub mod gpu;
 mod matrix;
 pub mod memory;
 pub mod model;
+#[cfg(feature = "plots")]
+pub mod pictures;
 pub mod preprocessing;
 pub mod random;
 pub mod timing;

@@ -79,6 +79,23 @@ impl<T: Copy + Default> Matrix<T> {
         (0..self.columns).map(move |column| self.get(row, column))
     }
 
+    /// The rows of this table, then those of another with as many columns.
+    ///
+    /// # Panics
+    /// If it has other than as many columns.
+    #[must_use]
+    pub fn followed_by(&self, other: &Self) -> Self {
+        assert_eq!(self.columns, other.columns, "columns of two tables");
+        Self::from_fn(
+            self.rows + other.rows,
+            self.columns,
+            |row, column| match row.checked_sub(self.rows) {
+                None => self.get(row, column),
+                Some(row) => other.get(row, column),
+            },
+        )
+    }
+
     /// The same table of another type of number.
     pub fn map<U: Copy + Default>(&self, number: impl FnMut(T) -> U) -> Matrix<U> {
         Matrix {

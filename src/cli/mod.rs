@@ -15,6 +15,8 @@ mod info;
 mod interrupt;
 mod output;
 mod pipeline;
+#[cfg(feature = "plots")]
+mod plot;
 mod resolve;
 mod sample;
 mod score;
@@ -64,6 +66,9 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Log-density of each row of a table under a model, in nats
     Score(score::ScoreArgs),
+    /// Draw a model, and data in it, as SVG or PNG
+    #[cfg(feature = "plots")]
+    Plot(plot::PlotArgs),
     /// Show what is in a model file
     Info(info::InfoArgs),
     /// List the devices that can train
@@ -98,15 +103,18 @@ enum Fallback {
 /// How a table is read.
 #[derive(Args)]
 struct TableArgs {
+    #[command(flatten)]
+    columns: ColumnArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// How what is in a table is read.
+#[derive(Args)]
+struct ReadArgs {
     /// Whether the first line of a text table names its columns [default: it does if none of its fields is a number]
     #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     header: Option<bool>,
-    /// Columns to read, in this order: names, numbers (the first is 1) or ranges (3..5, u..z), separated by commas
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    columns: Vec<String>,
-    /// Columns to leave out, said in the same way
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    exclude: Vec<String>,
     /// What becomes of rows that lack a value (empty, NA, NaN, null)
     #[arg(
         long,
@@ -121,6 +129,17 @@ struct TableArgs {
     decimal_comma: bool,
 }
 
+/// Which columns are meant.
+#[derive(Args)]
+struct ColumnArgs {
+    /// Columns to take, in this order: names, numbers (the first is 1) or ranges (3..5, u..z), separated by commas
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Columns to leave out, said in the same way
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    exclude: Vec<String>,
+}
+
 fn yes_or_no(text: &str) -> Result<bool, &'static str> {
     match text {
         "yes" => Ok(true),
@@ -132,13 +151,31 @@ fn yes_or_no(text: &str) -> Result<bool, &'static str> {
 impl TableArgs {
     fn options(&self) -> TableOptions {
         TableOptions {
+            columns: self.columns.columns.clone(),
+            exclude: self.columns.exclude.clone(),
+            ..self.read.options()
+        }
+    }
+}
+
+impl ReadArgs {
+    fn options(&self) -> TableOptions {
+        TableOptions {
             header: self.header,
-            columns: self.columns.clone(),
-            exclude: self.exclude.clone(),
             missing: self.missing,
             decimal_comma: self.decimal_comma,
-            keeps_table: false,
-            wanted: Vec::new(),
+            ..TableOptions::default()
+        }
+    }
+}
+
+#[cfg(feature = "plots")]
+impl ColumnArgs {
+    fn options(&self) -> TableOptions {
+        TableOptions {
+            columns: self.columns.clone(),
+            exclude: self.exclude.clone(),
+            ..TableOptions::default()
         }
     }
 }
@@ -229,6 +266,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
         Command::Train(args) => train::run(&args, wrap),
         Command::Sample(args) => sample::run(&args, wrap),
         Command::Score(args) => score::run(&args, wrap),
+        #[cfg(feature = "plots")]
+        Command::Plot(args) => plot::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Bench(args) => bench::run(&args, wrap),

@@ -9,6 +9,8 @@ use crate::model::{self, Contents};
 use crate::train::Truth;
 
 use super::guard::{Guard, is_dash};
+#[cfg(feature = "plots")]
+use super::plot;
 use super::train_args::TrainArgs;
 use super::{Failure, Result, input, say_dropped};
 
@@ -143,7 +145,11 @@ fn guard(args: &TrainArgs, out: &Path) -> Result<Option<String>> {
             "--out -: a model cannot go to standard output; name a file",
         ));
     }
-    Guard::default()
+    #[cfg(feature = "plots")]
+    let plots = args.plot.as_deref().map_or(Vec::new(), plot::of_training);
+    #[cfg(not(feature = "plots"))]
+    let plots: Vec<PathBuf> = Vec::new();
+    let guard = Guard::default()
         .reads("DATA", args.data.as_deref())
         .reads("--config", args.config.as_deref())
         // Training may go on in place.
@@ -152,7 +158,10 @@ fn guard(args: &TrainArgs, out: &Path) -> Result<Option<String>> {
             args.init.as_deref().filter(|init| !same(init, out)),
         )
         .writes("--log", args.log.as_deref())
-        .writes_model("--out", out)
+        .writes_model("--out", out);
+    plots
+        .iter()
+        .fold(guard, |guard, file| guard.writes("--plot", Some(file)))
         .check(args.force)?;
     let replaced = model::peek(out);
     let holds_something = || std::fs::metadata(out).is_ok_and(|m| m.is_file() && m.len() > 0);

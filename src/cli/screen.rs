@@ -13,7 +13,7 @@ use crate::checkpoint::Keeper;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::files::LogFile;
-use crate::train::{Known, Retry, Snapshot, StepReport, Watch};
+use crate::train::{History, Known, Retry, Snapshot, StepReport, Watch};
 
 use super::resolve::Run;
 use super::{Result, interrupt};
@@ -79,6 +79,7 @@ pub struct Screen<'a, 'r> {
     log: &'a Log,
     keeper: &'a mut Keeper<'r>,
     bar: Option<ProgressBar>,
+    history: History,
 }
 
 impl<'a, 'r> Screen<'a, 'r> {
@@ -108,7 +109,13 @@ impl<'a, 'r> Screen<'a, 'r> {
             log,
             keeper,
             bar,
+            history: History::default(),
         }
+    }
+
+    /// Ends, with what it has seen.
+    pub fn into_history(mut self) -> History {
+        std::mem::take(&mut self.history)
     }
 
     pub fn header(&self) {
@@ -175,6 +182,8 @@ impl Watch for Screen<'_, '_> {
                 None => {}
             }
         }
+        let held_out = known.validation_nll.map(|nll| (step as f64, nll));
+        self.history.validation.extend(held_out);
         let report = StepReport { step, nll, known };
         say!("{line}");
         let mut value = json!({ "event": "step" });
@@ -187,6 +196,7 @@ impl Watch for Screen<'_, '_> {
     }
 
     fn retry(&mut self, retry: &Retry) -> Result<(), Error> {
+        self.history.back_to(retry.back_to);
         let peak = self.run.fit.config.train.learning_rate;
         say!(
             "step {}: {}; back to step {}, with learning rate {:.1e} (retry {} of {})",
@@ -219,9 +229,13 @@ impl Watch for Screen<'_, '_> {
         interrupt::is_asked()
     }
 
-    fn progress(&mut self, done: usize, nll: f64) {
+    fn progress(&mut self, done: usize, losses: &[f64]) {
+        // Close enough for a picture: each batch's own offset is work that grows with the batch.
+        self.history.steps(done, losses, self.run.fit.offsets.all());
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{:.4}", nll + self.run.fit.offsets.all()));
+            if let Some((_, nll)) = self.history.losses.last() {
+                bar.set_message(format!("{nll:.4}"));
+            }
             bar.set_position(done as u64);
         }
     }

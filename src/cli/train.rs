@@ -8,11 +8,13 @@ use crate::executor::Executor;
 use crate::fit::{self, Device, Wrap};
 use crate::matrix::Matrix;
 use crate::memory;
-use crate::train::{self, Comparison, Ending, Outcome, Verdict};
+use crate::train::{self, Comparison, Ending, History, Outcome, Verdict};
 
 use super::checkpoints::{self, Plans};
 use super::interrupt::Patience;
 use super::output::print;
+#[cfg(feature = "plots")]
+use super::plot;
 use super::resolve::Run;
 use super::screen::{Log, Screen};
 use super::train_args::TrainArgs;
@@ -26,20 +28,27 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let mut run = Run::resolve(args)?;
     let device = Device::choose(&args.device, &tell)?;
     let log = Log::create(args.log.as_deref(), plans.goes_on())?;
+    #[cfg(feature = "plots")]
+    if let Some(folder) = &args.plot {
+        plot::ready(folder, &plot::of_training(folder))?;
+    }
     let work = run.fit.work(wrap, &tell)?;
     let plan = work.plan.clone();
     let failures = log.clone();
-    let mut executor = device.open_lasting(work, args.fallback.is_cpu(), move |failure| {
-        let (step, back_to) = failure.steps.unzip();
-        let message = failure.error.to_string();
-        // A log that fails ends the run at its next line.
-        let _ = failures.line(&json!({
-            "event": "device_failed",
-            "step": step,
-            "back_to": back_to,
-            "message": message,
-        }));
-    })?;
+    let mut executor =
+        device
+            .clone()
+            .open_lasting(work, args.fallback.is_cpu(), move |failure| {
+                let (step, back_to) = failure.steps.unzip();
+                let message = failure.error.to_string();
+                // A log that fails ends the run at its next line.
+                let _ = failures.line(&json!({
+                    "event": "device_failed",
+                    "step": step,
+                    "back_to": back_to,
+                    "message": message,
+                }));
+            })?;
     say!("{}", run.fit.model.spec);
     let held_out = match &run.fit.validation {
         Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
@@ -68,7 +77,7 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         Some(snapshot) => train::resume(executor.as_mut(), &settings, snapshot, &mut screen),
         None => train::run(executor.as_mut(), &settings, &mut screen),
     }?;
-    drop(screen);
+    let mut history = screen.into_history();
     if let Some(complaint) = keeper.settle() {
         say!("warning: {complaint}");
     }
@@ -115,7 +124,25 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     let each = 1e3 * outcome.in_steps.as_secs_f64() / outcome.steps.max(1) as f64;
     summary["ms_per_step"] = json!((each * 1e3).round() / 1e3);
     say!("time            {seconds:.1} s, {each:.2} ms a step");
-    finish(args, seconds, summary, &log)
+    drop(executor);
+    finish(args, seconds, summary, &log)?;
+    history.best = Some(step as f64);
+    history.entropy = run.truth.as_ref().map(|truth| truth.entropy());
+    draw(args, &run, &device, &history)
+}
+
+/// Draws the run, if that is asked for.
+#[cfg(feature = "plots")]
+fn draw(args: &TrainArgs, run: &Run, device: &Device, history: &History) -> Result<()> {
+    match &args.plot {
+        None => Ok(()),
+        Some(folder) => plot::of_run(&run.fit, device, history, folder),
+    }
+}
+
+#[cfg(not(feature = "plots"))]
+fn draw(_: &TrainArgs, _: &Run, _: &Device, _: &History) -> Result<()> {
+    Ok(())
 }
 
 /// Says what a run would be.

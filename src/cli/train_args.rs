@@ -50,6 +50,10 @@ pub struct TrainArgs {
     /// Write each logged step as a line of JSON
     #[arg(long, value_name = "FILE.jsonl")]
     pub(super) log: Option<PathBuf>,
+    /// Draw the run and the model into this folder, as SVG
+    #[cfg(feature = "plots")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
+    pub(super) plot: Option<PathBuf>,
     /// Steps between two logged ones
     #[arg(long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) log_every: u64,

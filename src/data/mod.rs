@@ -115,6 +115,14 @@ pub enum Missing {
 }
 
 impl TableOptions {
+    /// The places of the columns that [`TableOptions::columns`] and [`TableOptions::exclude`] choose among these.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] names what is not there, and what is like it.
+    pub fn places(&self, columns: &[String]) -> Result<Vec<usize>> {
+        self.kept(columns, false)
+    }
+
     /// The places of the columns to read.
     fn kept(&self, columns: &[String], named: bool) -> Result<Vec<usize>> {
         if named && !self.wanted.is_empty() && self.wanted != default_names(self.wanted.len()) {

@@ -51,7 +51,7 @@ impl Flow {
     /// # Errors
     /// As [`Flow::new`]; [`Error::NoGpu`], [`Error::GpuLimit`] and [`Error::Gpu`] where the device will not do, and nothing else
     /// may do instead.
-    pub(super) fn on(model: Model, device: &Device) -> Result<Self> {
+    pub(crate) fn on(model: Model, device: &Device) -> Result<Self> {
         let plan = model.plan()?;
         model.check(&plan.layout).map_err(Error::Model)?;
         let executor = device.open_flow(&plan, &model.parameters, &|_| {})?;

@@ -168,7 +168,7 @@ impl Course<'_> {
             self.done += stretch.steps;
             is_back = stretch.fault.is_some();
             match stretch.fault {
-                None => watch.progress(self.done, stretch.losses[stretch.steps - 1]),
+                None => watch.progress(self.done, &stretch.losses[..stretch.steps]),
                 Some(fault) => match self.go_back(executor, watch, fault)? {
                     Ok(step) => self.done = step,
                     Err(divergence) => return Ok(Ending::Diverged(divergence)),

@@ -3,6 +3,7 @@
 
 mod compare;
 mod course;
+mod history;
 mod offsets;
 mod snapshot;
 mod truth;
@@ -15,6 +16,7 @@ use crate::matrix::Matrix;
 
 pub use compare::{Comparison, Finding, Verdict, compare, stretch};
 pub use course::{resume, run};
+pub use history::History;
 
 pub use offsets::Offsets;
 pub(crate) use snapshot::Best;
@@ -182,8 +184,8 @@ pub trait Watch {
         false
     }
 
-    /// `done` steps have been taken; `nll` is the loss of the last one.
-    fn progress(&mut self, done: usize, nll: f64) {
-        let _ = (done, nll);
+    /// `done` steps have been taken; `losses` are those of the latest ones, since it was last called.
+    fn progress(&mut self, done: usize, losses: &[f64]) {
+        let _ = (done, losses);
     }
 }

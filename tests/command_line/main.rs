@@ -11,4 +11,6 @@ mod devices;
 mod files;
 mod formats;
 mod mistakes;
+#[cfg(feature = "plots")]
+mod pictures;
 mod tables;

@@ -419,7 +419,7 @@ struct Destroyer<'a> {
 }
 
 impl Watch for Destroyer<'_> {
-    fn progress(&mut self, done: usize, _: f64) {
+    fn progress(&mut self, done: usize, _: &[f64]) {
         if done.is_multiple_of(10)
             && let Some(loss) = &*self.loss.borrow()
         {

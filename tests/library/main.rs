@@ -14,4 +14,6 @@ mod fit;
 mod fixtures;
 mod hostile;
 mod limits;
+#[cfg(feature = "plots")]
+mod pictures;
 mod training;

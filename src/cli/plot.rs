@@ -1,0 +1,251 @@
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+use crate::data::TableReader;
+use crate::error::Error;
+use crate::files::{OutputFile, write_whole};
+use crate::fit::{Device, DeviceChoice, Flow, Prepared};
+use crate::matrix::Matrix;
+use crate::model::Model;
+use crate::pictures::{Album, NAMES, Picture, Wanted};
+use crate::train::History;
+
+use super::guard::Guard;
+use super::{ColumnArgs, Failure, ReadArgs, Result, input, say_dropped};
+
+#[derive(clap::Args)]
+pub struct PlotArgs {
+    /// Model file
+    model: PathBuf,
+    /// Table to hold the model against, with the model's columns among its own; - is standard input
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// Log of the run, as train --log writes it, for the course of the loss
+    #[arg(long, value_name = "FILE.jsonl")]
+    log: Option<PathBuf>,
+    /// Folder to write to [default: named after MODEL]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// What to write: svg, png or both
+    #[arg(
+        long,
+        value_name = "svg,png",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "svg",
+        hide_possible_values = true
+    )]
+    format: Vec<PictureFormat>,
+    /// Let pictures replace a model file
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    device: DeviceChoice,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PictureFormat {
+    Svg,
+    Png,
+}
+
+/// Columns that a corner plot has room for.
+const MOST_COLUMNS: usize = 16;
+
+pub fn run(args: &PlotArgs) -> Result<()> {
+    let folder = args.out.clone().unwrap_or_else(|| {
+        let mut name = args
+            .model
+            .file_stem()
+            .unwrap_or("model".as_ref())
+            .to_owned();
+        name.push("-plots");
+        name.into()
+    });
+    let files = files(&folder, &args.format);
+    let mut guard = Guard::default()
+        .reads("MODEL", Some(&args.model))
+        .reads("--data", args.data.as_deref())
+        .reads("--log", args.log.as_deref());
+    for file in &files {
+        guard = guard.writes("--out", Some(file));
+    }
+    guard.check(args.force)?;
+    let model = Model::load(&args.model).map_err(input)?;
+    let columns = drawn(&args.columns, &model)?;
+    let history = args.log.as_deref().map(read_log).transpose()?;
+    let table = match &args.data {
+        None => None,
+        Some(path) => {
+            let mut options = args.read.options();
+            options.wanted.clone_from(&model.columns);
+            let reader = TableReader::open(path, &options);
+            let reader = reader.and_then(|reader| reader.in_order_of(&model.columns));
+            Some(reader.and_then(TableReader::read).map_err(input)?)
+        }
+    };
+    if let Some(table) = &table {
+        say_dropped(&table.dropped);
+    }
+    ready(&folder, &files)?;
+    let flow = Flow::new(model)?.moved_to(&args.device)?;
+    let album = Album::new(
+        &flow,
+        &Wanted {
+            data: table.as_ref().map(|table| &table.values),
+            held_out: None,
+            history: history.as_ref(),
+            columns,
+        },
+    )?;
+    let spec = flow.spec();
+    if spec.dims != 2 {
+        say!(
+            "note: a density is drawn of models with 2 columns; this one has {}",
+            spec.dims
+        );
+    }
+    for (given, flag, what) in [
+        (args.data.is_some(), "--data", "latents and scores"),
+        (args.log.is_some(), "--log", "the course of the loss"),
+    ] {
+        if !given {
+            say!("note: with {flag} there are pictures of {what}, too");
+        }
+    }
+    write(&folder, &args.format, &album.pictures)
+}
+
+/// The pictures of a run: of all its rows, judged by those that were held out.
+pub fn of_run(fit: &Prepared, device: &Device, history: &History, folder: &Path) -> Result<()> {
+    let flow = Flow::on(fit.model.clone(), device)?;
+    let in_units = |rows: &Matrix<f64>| fit.model.preprocessing.undo(rows);
+    let trained_on = in_units(&fit.rows.map(f64::from));
+    let held_out = fit.validation.as_ref().map(in_units);
+    let all = match &held_out {
+        None => trained_on,
+        Some(held_out) => trained_on.followed_by(held_out),
+    };
+    let album = Album::new(
+        &flow,
+        &Wanted {
+            data: Some(&all),
+            held_out: held_out.as_ref(),
+            history: Some(history),
+            columns: Vec::new(),
+        },
+    )?;
+    write(folder, &[PictureFormat::Svg], &album.pictures)
+}
+
+/// The files of a run's pictures.
+pub fn of_training(folder: &Path) -> Vec<PathBuf> {
+    files(folder, &[PictureFormat::Svg])
+}
+
+/// The places of the columns to draw.
+fn drawn(args: &ColumnArgs, model: &Model) -> Result<Vec<usize>> {
+    if args.columns.is_empty() && args.exclude.is_empty() {
+        return Ok(Vec::new());
+    }
+    let options = args.options();
+    let columns = options.places(&model.columns)?;
+    match columns.len() {
+        0 => Err(Failure::usage("no column is left to draw; exclude fewer")),
+        1..=MOST_COLUMNS => Ok(columns),
+        many => Err(Failure::usage(format!(
+            "{many} columns are more than a picture has room for; name {MOST_COLUMNS} at most with --columns"
+        ))),
+    }
+}
+
+/// Every file that may be written.
+fn files(folder: &Path, formats: &[PictureFormat]) -> Vec<PathBuf> {
+    let of = |format: &PictureFormat| NAMES.map(|name| folder.join(file_name(name, *format)));
+    formats.iter().flat_map(of).collect()
+}
+
+fn file_name(picture: &str, format: PictureFormat) -> String {
+    let end = match format {
+        PictureFormat::Svg => "svg",
+        PictureFormat::Png => "png",
+    };
+    format!("{picture}.{end}")
+}
+
+/// Makes the folder, and sees that it can be written to before any work is done for it.
+pub fn ready(folder: &Path, files: &[PathBuf]) -> Result<()> {
+    fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    for file in files {
+        OutputFile::check(file)?;
+    }
+    Ok(())
+}
+
+/// Writes pictures, and says what they show.
+fn write(folder: &Path, formats: &[PictureFormat], pictures: &[Picture]) -> Result<()> {
+    for picture in pictures {
+        for &format in formats {
+            let path = folder.join(file_name(picture.name, format));
+            match format {
+                PictureFormat::Svg => write_whole(&path, picture.svg().as_bytes())?,
+                PictureFormat::Png => write_whole(&path, &picture.png()?)?,
+            }
+            say!("{}", path.display());
+        }
+        say!("  {}", picture.caption);
+    }
+    Ok(())
+}
+
+/// What of a line of a log makes the course of a run.
+#[derive(Deserialize)]
+struct Line {
+    event: String,
+    step: Option<f64>,
+    nll: Option<f64>,
+    validation_nll: Option<f64>,
+    back_to: Option<u64>,
+    best_step: Option<f64>,
+    entropy: Option<f64>,
+}
+
+/// Reads the course of a run off its log.
+fn read_log(path: &Path) -> Result<History> {
+    let failed = |error| input(Error::io(path)(error));
+    let file = File::open(path).map_err(failed)?;
+    let mut history = History::default();
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.map_err(failed)?;
+        let line: Line = serde_json::from_str(&line).map_err(|error| {
+            Error::Data(format!(
+                "{}: line {}: not of a log of couplet train: {error}",
+                path.display(),
+                number + 1
+            ))
+        })?;
+        if let Some(step) = line.back_to {
+            history.back_to(step);
+        } else if let (Some(step), "step") = (line.step, line.event.as_str()) {
+            history.losses.extend(line.nll.map(|nll| (step, nll)));
+            history
+                .validation
+                .extend(line.validation_nll.map(|nll| (step, nll)));
+        }
+        history.best = line.best_step.or(history.best);
+        history.entropy = line.entropy.or(history.entropy);
+    }
+    if history.losses.is_empty() {
+        let message = format!("{}: the log has no steps", path.display());
+        return Err(Error::Data(message).into());
+    }
+    Ok(history)
+}

@@ -1,0 +1,110 @@
+use crate::data::take;
+use crate::error::Result;
+use crate::fit::Flow;
+use crate::matrix::Matrix;
+use crate::train::History;
+
+use super::ground::evenly;
+use super::{Field, Latent, Picture, corner, course, density, latent, scores};
+
+/// What an album is made of.
+#[derive(Default)]
+pub struct Wanted<'a> {
+    /// Rows to hold the model against, in the model's columns and units.
+    pub data: Option<&'a Matrix<f64>>,
+    /// Rows to judge it by, which it was not trained on: their latents and scores are drawn. Without them it is by `data`.
+    pub held_out: Option<&'a Matrix<f64>>,
+    /// How it was trained.
+    pub history: Option<&'a History>,
+    /// The columns to draw, by their places; none are the first few.
+    pub columns: Vec<usize>,
+}
+
+/// All pictures that there can be of a flow, and the log-densities of the rows that it was judged by.
+pub struct Album {
+    /// In the order to look at them.
+    pub pictures: Vec<Picture>,
+    /// In nats, a number a row judged by; empty where there are none.
+    pub log_prob: Vec<f64>,
+}
+
+/// Columns that a picture has room for.
+const COLUMNS: usize = 8;
+
+/// Rows drawn from the model, and their seed.
+const SAMPLE: u64 = 50_000;
+const SEED: u64 = 0;
+
+/// Rows whose latents are drawn, at most.
+const LATENTS: usize = 100_000;
+
+/// Rows held out that say something by themselves.
+const ENOUGH: usize = 100;
+
+impl Album {
+    /// Samples, scores, and draws.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob`] and [`Flow::sample`].
+    pub fn new(flow: &Flow, wanted: &Wanted<'_>) -> Result<Self> {
+        let names = flow.columns();
+        let shown: Vec<usize> = match wanted.columns.is_empty() {
+            true => (0..names.len().min(COLUMNS)).collect(),
+            false => wanted.columns.clone(),
+        };
+        let mut pictures: Vec<Picture> = wanted.history.map(course).into_iter().collect();
+
+        let sample = flow.sample(0..SAMPLE, SEED)?;
+        let among = |rows: &Matrix<f64>| -> Matrix<f64> {
+            Matrix::from_fn(rows.rows(), shown.len(), |row, j| rows.get(row, shown[j]))
+        };
+        let few: Vec<String> = shown.iter().map(|&j| names[j].clone()).collect();
+        let data = wanted.data.map(among);
+        pictures.push(corner(&few, data.as_ref(), &among(&sample)));
+
+        if names.len() == 2 {
+            let field = Field::over(wanted.data.unwrap_or(&sample));
+            let log_prob = flow.log_prob(&field.points())?;
+            pictures.push(density(names, &field, &log_prob, wanted.data));
+        }
+
+        let enough = |rows: &&Matrix<f64>| rows.rows() >= ENOUGH;
+        let judged_by = wanted.held_out.filter(enough).or(wanted.data);
+        let mut log_prob = Vec::new();
+        if let Some(rows) = judged_by {
+            pictures.push(latent(&latents(flow, rows, shown)?));
+            log_prob = flow.log_prob(rows)?;
+            pictures.push(scores(&log_prob));
+        }
+        Ok(Album { pictures, log_prob })
+    }
+}
+
+/// Where rows come to lie, less the base's location and over its spread.
+fn latents(flow: &Flow, rows: &Matrix<f64>, shown: Vec<usize>) -> Result<Latent> {
+    let places: Vec<u32> = evenly(rows.rows(), LATENTS).map(|row| row as u32).collect();
+    let (mut z, _) = flow.forward(&take(rows, &places))?;
+    let model = flow.model();
+    let base = model.plan()?.base;
+    if base.kind.trained {
+        for j in 0..z.columns() {
+            let location = f64::from(model.parameters[base.location.start + j]);
+            let raw = f64::from(model.parameters[base.raw_spread.start + j]);
+            // Softplus.
+            let spread = raw.max(0.0) + (-raw.abs()).exp().ln_1p();
+            let spread = match base.kind.density {
+                // The file keeps a normal base's variance.
+                crate::flow::Density::Normal => spread.sqrt(),
+                crate::flow::Density::Logistic => spread,
+            };
+            for z in z.column_mut(j) {
+                *z = (*z - location) / spread;
+            }
+        }
+    }
+    Ok(Latent {
+        standardized: z,
+        density: base.kind.density,
+        shown,
+    })
+}

@@ -1,0 +1,95 @@
+use kuva::plot::{ColorMap, Heatmap, ScatterPlot};
+use kuva::render::plots::Plot;
+use kuva::render::render::render_multiple;
+
+use crate::matrix::Matrix;
+
+use super::Picture;
+use super::ground::{Span, axes, evenly};
+
+/// Parts of either axis.
+const PARTS: usize = 100;
+
+/// Dots, at most.
+const DOTS: usize = 1500;
+
+/// Nats below the highest density that are told apart, where data do not say how many it takes.
+const DEPTH: f64 = 12.0;
+
+/// The share of the rows on either side that an axis may leave out.
+const LEFT_OUT: f64 = 0.001;
+
+/// A grid over two columns, to be scored by a model.
+pub struct Field {
+    spans: [Span; 2],
+}
+
+impl Field {
+    /// Over these rows, with a margin.
+    pub fn over(rows: &Matrix<f64>) -> Self {
+        let span = |j| Span::of(rows.column(j).iter().copied(), LEFT_OUT).wider(0.06);
+        Field {
+            spans: [span(0), span(1)],
+        }
+    }
+
+    /// The middles of its cells, a row each.
+    pub fn points(&self) -> Matrix<f64> {
+        let [x, y] = self.spans;
+        Matrix::from_fn(PARTS * PARTS, 2, |place, column| match column {
+            0 => x.middle(place % PARTS, PARTS),
+            _ => y.middle(place / PARTS, PARTS),
+        })
+    }
+}
+
+/// A density over two columns: `log_prob` are the scores of the field's points, in nats. Rows of data are dots on it.
+pub fn density(
+    columns: &[String],
+    field: &Field,
+    log_prob: &[f64],
+    data: Option<&Matrix<f64>>,
+) -> Picture {
+    let highest = log_prob.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let highest = if highest.is_finite() { highest } else { 0.0 };
+    let floor = highest - DEPTH;
+    let cells: Vec<Vec<f64>> = log_prob
+        .chunks(PARTS)
+        .map(|row| row.iter().map(|p| p.max(floor)).collect())
+        .collect();
+    let [x, y] = field.spans;
+    let map = Heatmap::new()
+        .with_data(cells)
+        .with_x_range(x.low, x.high)
+        .with_y_range(y.low, y.high)
+        .with_color_map(ColorMap::Viridis)
+        .with_cell_size(1.0)
+        .with_legend("log-density, nats");
+    let mut plots: Vec<Plot> = vec![map.into()];
+    if let Some(data) = data {
+        let points = evenly(data.rows(), DOTS).map(|row| (data.get(row, 0), data.get(row, 1)));
+        let inside = points.filter(|p| x.holds(p.0) && y.holds(p.1));
+        let size = if data.rows() > 300 { 1.1 } else { 2.4 };
+        let dots = ScatterPlot::new()
+            .with_data(inside.collect::<Vec<_>>())
+            .with_color("#ffffff")
+            .with_size(size)
+            .with_marker_opacity(0.75);
+        plots.push(dots.into());
+    }
+    let mut layout = axes(x, y, &columns[0], &columns[1])
+        .with_width(680.0)
+        .with_height(540.0);
+    layout.show_colorbar = true;
+    let dotted = match data {
+        Some(_) => ", with rows of data as white dots",
+        None => "",
+    };
+    Picture {
+        name: "density",
+        caption: format!(
+            "The model's log-density in nats{dotted}. All that is {DEPTH:.0} nats or more below its highest has the darkest colour."
+        ),
+        scene: render_multiple(plots, layout),
+    }
+}

@@ -1,0 +1,225 @@
+//! What all pictures share: colours, axes, and how a column's numbers are cut and counted.
+
+use kuva::plot::legend::{LegendEntry, LegendShape};
+use kuva::plot::{LinePlot, MarkerShape, ScatterPlot};
+use kuva::render::layout::Layout;
+use kuva::render::theme::Theme;
+
+/// Data are blue, what the model makes of them is orange: two colours that differ in lightness as well, so that they part in grey and
+/// for whoever sees no red or no green.
+pub const DATA: &str = "#004488";
+pub const MODEL: &str = "#e07b00";
+/// What is drawn for comparison.
+pub const KNOWN: &str = "#767676";
+/// Text and axes.
+pub const INK: &str = "#222222";
+pub const GRID: &str = "#e4e4e4";
+
+/// An interval of an axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Span {
+    /// Holds all but the farthest share on either side, with a margin. Numbers that are all the same get some room.
+    pub fn of(numbers: impl IntoIterator<Item = f64>, left_out: f64) -> Self {
+        let mut sorted: Vec<f64> = numbers.into_iter().filter(|x| x.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let Some(last) = sorted.len().checked_sub(1) else {
+            return Span {
+                low: 0.0,
+                high: 1.0,
+            };
+        };
+        let cut = (left_out * last as f64) as usize;
+        let (low, high) = (sorted[cut], sorted[last - cut]);
+        Span { low, high }.wider(0.04)
+    }
+
+    /// With a margin on either side, a share of its length.
+    pub fn wider(self, share: f64) -> Self {
+        let length = self.high - self.low;
+        let least = 1e-9 * self.low.abs().max(self.high.abs()).max(f64::MIN_POSITIVE);
+        let margin = match length > least {
+            true => share * length,
+            false => 0.5 * self.low.abs().max(1e-3),
+        };
+        Span {
+            low: self.low - margin,
+            high: self.high + margin,
+        }
+    }
+
+    pub fn length(self) -> f64 {
+        self.high - self.low
+    }
+
+    pub fn holds(self, x: f64) -> bool {
+        (self.low..=self.high).contains(&x)
+    }
+
+    /// The middle of the k-th of so many equal parts.
+    pub fn middle(self, k: usize, parts: usize) -> f64 {
+        self.low + self.length() * (k as f64 + 0.5) / parts as f64
+    }
+
+    /// Which of so many equal parts holds a number.
+    pub fn part(self, x: f64, parts: usize) -> Option<usize> {
+        let place = (x - self.low) / self.length() * parts as f64;
+        self.holds(x).then(|| (place as usize).min(parts - 1))
+    }
+
+    /// How many of the numbers lie in each of so many equal parts.
+    pub fn counts(self, numbers: &[f64], parts: usize) -> Vec<f64> {
+        let mut counts = vec![0.0; parts];
+        for part in numbers.iter().filter_map(|&x| self.part(x, parts)) {
+            counts[part] += 1.0;
+        }
+        counts
+    }
+
+    /// The edges of so many equal parts.
+    pub fn edges(self, parts: usize) -> Vec<f64> {
+        (0..=parts)
+            .map(|k| self.low + self.length() * k as f64 / parts as f64)
+            .collect()
+    }
+}
+
+/// Bars for a histogram of so many numbers.
+pub fn bars(count: usize) -> usize {
+    ((count as f64).sqrt() as usize).clamp(5, 40)
+}
+
+/// Characters of a name that fit beside an axis.
+const LONGEST: usize = 40;
+
+/// Axes with these names over these intervals.
+pub fn axes(x: Span, y: Span, x_name: &str, y_name: &str) -> Layout {
+    let mut layout = Layout::new((x.low, x.high), (y.low, y.high))
+        .with_x_axis_min(x.low)
+        .with_x_axis_max(x.high)
+        .with_y_axis_min(y.low)
+        .with_y_axis_max(y.high)
+        .with_theme(theme())
+        .with_ticks(4)
+        .with_label_size(13)
+        .with_tick_size(11)
+        .with_body_size(12)
+        .with_title_size(14);
+    if !x_name.is_empty() {
+        layout = layout.with_x_label(plain(x_name, LONGEST));
+    }
+    if !y_name.is_empty() {
+        layout = layout.with_y_label(plain(y_name, LONGEST));
+    }
+    layout
+}
+
+fn theme() -> Theme {
+    Theme {
+        axis_color: INK.into(),
+        tick_color: INK.into(),
+        text_color: INK.into(),
+        grid_color: GRID.into(),
+        legend_border: GRID.into(),
+        colorbar_border: INK.into(),
+        ..Theme::light()
+    }
+}
+
+/// A name as it stands, whatever signs it has, cut to so many characters.
+pub fn plain(name: &str, longest: usize) -> String {
+    let mut text: String = name.chars().take(longest).collect();
+    if name.chars().count() > longest {
+        text.pop();
+        text.push('…');
+    }
+    // Between two dollars would be mathematics.
+    text.replace('$', "\\$")
+}
+
+/// A line through points; what is not finite parts it.
+pub fn lines(points: &[(f64, f64)], color: &str, width: f64) -> Vec<LinePlot> {
+    points
+        .split(|(x, y)| !x.is_finite() || !y.is_finite())
+        .filter(|piece| !piece.is_empty())
+        .map(|piece| {
+            LinePlot::new()
+                .with_data(piece.to_vec())
+                .with_color(color)
+                .with_stroke_width(width)
+        })
+        .collect()
+}
+
+/// Small dots.
+pub fn dots(points: Vec<(f64, f64)>, color: &str, size: f64, opacity: f64) -> ScatterPlot {
+    ScatterPlot::new()
+        .with_data(points)
+        .with_color(color)
+        .with_size(size)
+        .with_marker(MarkerShape::Circle)
+        .with_marker_opacity(opacity)
+}
+
+/// An entry of a legend.
+pub fn entry(label: impl Into<String>, color: &str, shape: LegendShape) -> LegendEntry {
+    LegendEntry {
+        label: label.into(),
+        color: color.into(),
+        shape,
+        dasharray: None,
+    }
+}
+
+/// At most so many of the places 0..count, evenly from all of them.
+pub fn evenly(count: usize, most: usize) -> impl Iterator<Item = usize> + Clone {
+    let taken = count.min(most);
+    (0..taken).map(move |k| (k as u64 * count as u64 / taken as u64) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_leaves_out_what_is_far_and_has_room_for_what_is_one() {
+        let mut numbers: Vec<f64> = (0..10_000).map(f64::from).collect();
+        numbers.push(1e9);
+        let span = Span::of(numbers, 0.001);
+        assert!(span.holds(0.0) && span.holds(9_980.0) && !span.holds(12_000.0));
+        let one = Span::of([7.0; 5], 0.1);
+        assert!(one.holds(7.0) && one.length() > 1.0);
+        assert!(Span::of([], 0.1).length() > 0.0);
+        assert!(Span::of([f64::NAN, 0.0], 0.0).length() > 0.0);
+    }
+
+    #[test]
+    fn every_number_of_a_span_has_a_part() {
+        let span = Span {
+            low: -1.0,
+            high: 1.0,
+        };
+        assert_eq!(span.part(-1.0, 4), Some(0));
+        assert_eq!(span.part(1.0, 4), Some(3));
+        assert_eq!(span.part(1.1, 4), None);
+        assert_eq!(span.counts(&[-1.0, 0.1, 0.2, 5.0], 2), [1.0, 2.0]);
+        assert_eq!(span.middle(0, 4), -0.75);
+    }
+
+    #[test]
+    fn places_are_taken_from_all_over() {
+        assert_eq!(evenly(3, 10).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(evenly(10, 5).collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
+        assert_eq!(evenly(0, 5).count(), 0);
+    }
+
+    #[test]
+    fn names_are_neither_mathematics_nor_endless() {
+        assert_eq!(plain("cost $ and $", 40), "cost \\$ and \\$");
+        assert_eq!(plain(&"é".repeat(30), 9).chars().count(), 9);
+    }
+}

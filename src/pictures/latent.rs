@@ -1,0 +1,209 @@
+use kuva::plot::legend::LegendShape;
+use kuva::plot::{BandPlot, Histogram};
+use kuva::render::figure::{Figure, FigureLegendPosition};
+use kuva::render::plots::Plot;
+
+use crate::flow::Density;
+use crate::matrix::Matrix;
+use crate::random::{standard_logistic, standard_normal};
+
+use super::Picture;
+use super::ground::{DATA, KNOWN, MODEL, Span, axes, bars, dots, entry, lines};
+
+/// Where rows of data come to lie in the latent.
+pub struct Latent {
+    /// A number a dimension, less the base's location, over its spread: standard, if the flow is true.
+    pub standardized: Matrix<f64>,
+    /// What they should be distributed by.
+    pub density: Density,
+    /// The dimensions that are drawn.
+    pub shown: Vec<usize>,
+}
+
+/// Points of a QQ plot, at most.
+const POINTS: usize = 160;
+
+/// How far from the middle latents are shown.
+const REACH: f64 = 4.2;
+
+/// The number that a share of a standard distribution lies below.
+fn quantile(density: Density, share: f64) -> f64 {
+    // The samplers invert: the tail's probability is the word's lower 31 bits, the side its highest.
+    let tail = share.min(1.0 - share);
+    let word = ((tail * 2f64.powi(32)) as u32).min(0x7FFF_FFFF);
+    let word = if share < 0.5 { word | 1 << 31 } else { word };
+    f64::from(match density {
+        Density::Normal => standard_normal(word),
+        Density::Logistic => standard_logistic(word),
+    })
+}
+
+fn standard_density(density: Density, z: f64) -> f64 {
+    match density {
+        Density::Normal => (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt(),
+        Density::Logistic => {
+            let small = (-z.abs()).exp();
+            small / (1.0 + small).powi(2)
+        }
+    }
+}
+
+/// Histograms and QQ plots of the latent: is it what the base says?
+pub fn latent(latent: &Latent) -> Picture {
+    let shown = &latent.shown;
+    let reach = match latent.density {
+        Density::Normal => REACH,
+        Density::Logistic => 2.0 * REACH,
+    };
+    let span = Span {
+        low: -reach,
+        high: reach,
+    };
+    let across = shown.len().clamp(1, 4);
+    let down = 2 * shown.len().div_ceil(across);
+    let (mut plots, mut layouts, mut structure) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, &dimension) in shown.iter().enumerate() {
+        let mut z = latent.standardized.column(dimension).to_vec();
+        z.sort_by(f64::total_cmp);
+        let cell = 2 * (place / across) * across + place % across;
+        let name = format!("z{dimension}");
+        let first = place % across == 0;
+        let (histogram, heights) = histogram(&z, latent.density, span);
+        plots.push(histogram);
+        layouts.push(axes(
+            span,
+            heights,
+            &name,
+            if first { "density" } else { "" },
+        ));
+        structure.push(vec![cell]);
+        plots.push(qq(&z, latent.density, span));
+        let of_base = match latent.density {
+            Density::Normal => "standard normal",
+            Density::Logistic => "standard logistic",
+        };
+        layouts.push(axes(span, span, of_base, if first { "latent" } else { "" }));
+        structure.push(vec![cell + across]);
+    }
+    let legend = vec![
+        entry("data in the latent", DATA, LegendShape::Rect),
+        entry("the base", MODEL, LegendShape::Line),
+    ];
+    let side = (960.0 / across as f64).clamp(200.0, 320.0);
+    let scene = Figure::new(down, across)
+        .with_structure(structure)
+        .with_plots(plots)
+        .with_layouts(layouts)
+        .with_cell_size(side, 0.8 * side)
+        .with_shared_legend_entries(legend)
+        .with_shared_legend_position(FigureLegendPosition::BottomCenter)
+        .render();
+    let rows = latent.standardized.rows();
+    Picture {
+        name: "latent",
+        caption: format!(
+            "Where {rows} rows of data come to lie in the latent, less the base's location and over its spread. If the flow is true, \
+             bars follow the curve, and points the diagonal; of 100 points, the grey band leaves out 5 by chance."
+        ),
+        scene,
+    }
+}
+
+fn histogram(z: &[f64], density: Density, span: Span) -> (Vec<Plot>, Span) {
+    let parts = bars(z.len());
+    let scale = parts as f64 / (z.len().max(1) as f64 * span.length());
+    let counts: Vec<f64> = span.counts(z, parts).iter().map(|n| n * scale).collect();
+    let curve: Vec<(f64, f64)> = (0..120)
+        .map(|k| span.middle(k, 120))
+        .map(|z| (z, standard_density(density, z)))
+        .collect();
+    let highest = counts.iter().copied().chain(curve.iter().map(|p| p.1));
+    let high = 1.08 * highest.fold(0.0, f64::max);
+    let bars = Histogram::from_bins(span.edges(parts), counts).with_color(DATA);
+    let mut plots: Vec<Plot> = vec![bars.into()];
+    plots.extend(lines(&curve, MODEL, 2.0).into_iter().map(Plot::from));
+    (plots, Span { low: 0.0, high })
+}
+
+/// Quantiles of sorted numbers against those of the base, with the band that 95% of true ones would lie in, each by itself.
+fn qq(sorted: &[f64], density: Density, span: Span) -> Vec<Plot> {
+    let count = sorted.len();
+    let mut plots: Vec<Plot> = Vec::new();
+    let places: Vec<usize> = match count <= POINTS {
+        true => (0..count).collect(),
+        // As many in the tails as in the middle: by the quantile, not by the share.
+        false => {
+            let mut places: Vec<usize> = (0..POINTS)
+                .map(|k| span.middle(k, POINTS))
+                .map(|z| share_below(density, z) * count as f64)
+                .map(|place| (place as usize).min(count - 1))
+                .collect();
+            places.dedup();
+            places
+        }
+    };
+    let share = |place: usize| (place as f64 + 0.5) / count as f64;
+    let inside = |z: f64| z.clamp(span.low, span.high);
+    let mut band = (Vec::new(), Vec::new(), Vec::new());
+    let mut points = Vec::new();
+    for place in places {
+        let p = share(place);
+        let expected = quantile(density, p);
+        if !span.holds(expected) {
+            continue;
+        }
+        // The deviation of an order statistic, and 1.96 of them.
+        let error = (p * (1.0 - p) / count as f64).sqrt() / standard_density(density, expected);
+        band.0.push(expected);
+        band.1.push(inside(expected - 1.96 * error));
+        band.2.push(inside(expected + 1.96 * error));
+        if span.holds(sorted[place]) {
+            points.push((expected, sorted[place]));
+        }
+    }
+    if band.0.len() > 1 {
+        let band = BandPlot::new(band.0, band.1, band.2);
+        plots.push(band.with_color(KNOWN).with_opacity(0.3).into());
+    }
+    let diagonal = [(span.low, span.low), (span.high, span.high)];
+    plots.extend(lines(&diagonal, MODEL, 1.6).into_iter().map(Plot::from));
+    plots.push(dots(points, DATA, 2.2, 0.9).into());
+    plots
+}
+
+/// The share of a standard distribution below a number, by bisection of its quantile.
+fn share_below(density: Density, z: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        match quantile(density, middle) < z {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    0.5 * (low + high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_tables() {
+        for (share, normal) in [(0.5, 0.0), (0.975, 1.959_964), (0.01, -2.326_348)] {
+            assert!((quantile(Density::Normal, share) - normal).abs() < 1e-5);
+            assert!((share_below(Density::Normal, normal) - share).abs() < 1e-5);
+        }
+        assert!((quantile(Density::Logistic, 0.75) - 3f64.ln()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn densities_integrate_to_one() {
+        for density in [Density::Normal, Density::Logistic] {
+            let sum: f64 = (-4000..4000)
+                .map(|k| standard_density(density, f64::from(k) * 0.01) * 0.01)
+                .sum();
+            assert!((sum - 1.0).abs() < 1e-6);
+        }
+    }
+}

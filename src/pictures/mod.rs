@@ -1,0 +1,89 @@
+//! Pictures of a flow and of how it was trained, as SVG and PNG. Each function here takes numbers and draws them; [`Album`] asks a
+//! flow for the numbers.
+
+mod album;
+mod corner;
+mod course;
+mod density;
+mod ground;
+mod latent;
+mod scores;
+mod smooth;
+
+use std::fmt::Display;
+use std::sync::{Arc, OnceLock};
+
+use kuva::backend::svg::SvgBackend;
+use kuva::render::render::Scene;
+use resvg::usvg::fontdb;
+use resvg::{tiny_skia, usvg};
+
+use crate::error::{Error, Result};
+
+pub use album::{Album, Wanted};
+pub use corner::corner;
+pub use course::course;
+pub use density::{Field, density};
+pub use latent::{Latent, latent};
+pub use scores::scores;
+
+/// A picture.
+pub struct Picture {
+    /// A word for the name of its file.
+    pub name: &'static str,
+    /// What it shows, in a sentence or two.
+    pub caption: String,
+    scene: Scene,
+}
+
+/// The names that pictures have.
+pub const NAMES: [&str; 5] = ["course", "corner", "density", "latent", "scores"];
+
+/// Pixels of a PNG for each unit of a picture: sharp where screens are fine.
+const PIXELS: f32 = 2.0;
+
+impl Picture {
+    /// The picture as an SVG document, with text as text.
+    pub fn svg(&self) -> String {
+        SvgBackend::new().render_scene(&self.scene)
+    }
+
+    /// The picture as a PNG file, twice as fine as the SVG's units.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] where no PNG can be so large.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let failed = |error: &dyn Display| Error::Spec(format!("{}: no PNG: {error}", self.name));
+        let svg = self.svg();
+        let options = usvg::Options {
+            fontdb: fonts(&svg),
+            ..usvg::Options::default()
+        };
+        let tree = usvg::Tree::from_str(&svg, &options).map_err(|error| failed(&error))?;
+        let size = tree.size().to_int_size();
+        let size = size.scale_by(PIXELS).unwrap_or(size);
+        let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height())
+            .ok_or_else(|| failed(&"it is too large"))?;
+        let scale = tiny_skia::Transform::from_scale(PIXELS, PIXELS);
+        resvg::render(&tree, scale, &mut pixels.as_mut());
+        pixels.encode_png().map_err(|error| failed(&error))
+    }
+}
+
+/// The fonts for a document: one that is always there, and the system's where names are in letters that it lacks.
+fn fonts(svg: &str) -> Arc<fontdb::Database> {
+    static ALWAYS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
+    let always = ALWAYS.get_or_init(|| {
+        let mut fonts = fontdb::Database::new();
+        fonts.load_font_data(dejavu::sans::regular().to_vec());
+        fonts.load_font_data(dejavu::sans::bold().to_vec());
+        Arc::new(fonts)
+    });
+    let is_lacking = |letter: char| matches!(letter, '\u{900}'..='\u{109f}' | '\u{1100}'..='\u{1dff}' | '\u{2e80}'..);
+    if !svg.chars().any(is_lacking) {
+        return always.clone();
+    }
+    let mut fonts = (**always).clone();
+    fonts.load_system_fonts();
+    Arc::new(fonts)
+}

@@ -1,0 +1,199 @@
+//! Pictures show what they say: of a few rows and of very many, of few columns and of many.
+
+use couplet::Matrix;
+use couplet::pictures::{Field, Latent, Picture, corner, course, density, latent, scores};
+use couplet::random::{Purpose, normal_at};
+use couplet::train::History;
+
+type Rgb = [u8; 3];
+const BLUE: Rgb = [0x00, 0x44, 0x88];
+const ORANGE: Rgb = [0xe0, 0x7b, 0x00];
+
+/// A picture's pixels.
+struct Pixels {
+    width: usize,
+    rgb: Vec<Rgb>,
+}
+
+impl Pixels {
+    fn of(picture: &Picture) -> Self {
+        let png = picture.png().unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png))
+            .read_info()
+            .unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut bytes).unwrap();
+        let samples = info.color_type.samples();
+        let rgb = bytes[..info.buffer_size()]
+            .chunks(samples)
+            .map(|pixel| [pixel[0], pixel[1], pixel[2]])
+            .collect();
+        Pixels {
+            width: info.width as usize,
+            rgb,
+        }
+    }
+
+    /// How many pixels have nearly this colour, and the middle of them, as shares of the picture's width and height.
+    fn middle(&self, of: Rgb) -> (usize, [f64; 2]) {
+        let height = self.rgb.len() / self.width;
+        let is_like = |pixel: &Rgb| pixel.iter().zip(of).all(|(a, b)| a.abs_diff(b) < 24);
+        let (mut count, mut sum) = (0, [0.0; 2]);
+        for (place, _) in self.rgb.iter().enumerate().filter(|(_, p)| is_like(p)) {
+            count += 1;
+            sum[0] += (place % self.width) as f64 / self.width as f64;
+            sum[1] += (place / self.width) as f64 / height as f64;
+        }
+        (count, sum.map(|sum| sum / count.max(1) as f64))
+    }
+}
+
+fn names(columns: usize) -> Vec<String> {
+    (0..columns).map(|j| format!("c{j}")).collect()
+}
+
+fn normal(rows: usize, columns: usize, seed: u64) -> Matrix<f64> {
+    Matrix::from_fn(rows, columns, |row, column| {
+        f64::from(normal_at(seed, Purpose::TargetRows, row as u64, column))
+    })
+}
+
+/// The texts of an SVG, which must be well-formed.
+fn texts(picture: &Picture) -> Vec<String> {
+    let svg = picture.svg();
+    let document = roxmltree::Document::parse(&svg).unwrap_or_else(|e| panic!("{e}"));
+    let texts = document
+        .descendants()
+        .filter(|node| node.has_tag_name("text"));
+    texts
+        .filter_map(|node| node.text().map(String::from))
+        .collect()
+}
+
+#[test]
+fn a_corner_has_data_and_model_at_any_size() {
+    for (rows, columns) in [(10, 2), (10, 7), (1000, 8), (1_000_000, 2)] {
+        let (data, sample) = (normal(rows, columns, 1), normal(5000, columns, 2));
+        let picture = corner(&names(columns), Some(&data), &sample);
+        let pixels = Pixels::of(&picture);
+        for color in [BLUE, ORANGE] {
+            let (count, _) = pixels.middle(color);
+            assert!(count > 500, "{rows} x {columns}: {count} of {color:?}");
+        }
+        let texts = texts(&picture);
+        for name in names(columns) {
+            assert!(texts.contains(&name), "{name} in {texts:?}");
+        }
+        assert!(picture.caption.contains(&format!("{rows} rows")));
+        // Of a million rows as of a thousand.
+        assert!(picture.svg().len() < 3_000_000);
+    }
+}
+
+/// Where the model is to the right of the data, so is its colour.
+#[test]
+fn a_corner_shows_a_model_that_is_off() {
+    let data = normal(2000, 2, 1);
+    let sample = normal(5000, 2, 2).map(|x| 0.3 * x + 1.5);
+    let pixels = Pixels::of(&corner(&names(2), Some(&data), &sample));
+    let (_, data) = pixels.middle(BLUE);
+    let (_, model) = pixels.middle(ORANGE);
+    assert!(model[0] > data[0] + 0.03, "{model:?} {data:?}");
+}
+
+/// The brightest place is where the density is highest: low y is low in the picture.
+#[test]
+fn a_density_lies_as_its_axes_say() {
+    let rows = normal(3000, 2, 1);
+    let field = Field::over(&rows);
+    let points = field.points();
+    // Highest in the lower right.
+    let log_prob: Vec<f64> = (0..points.rows())
+        .map(|row| -4.0 * ((points.get(row, 0) - 2.0).powi(2) + (points.get(row, 1) + 2.0).powi(2)))
+        .collect();
+    let picture = density(&names(2), &field, &log_prob, None);
+    let (count, [x, y]) = Pixels::of(&picture).middle([0xfd, 0xe7, 0x25]);
+    assert!(count > 50 && x > 0.5 && y > 0.5, "{count} at {x}, {y}");
+    let all = texts(&density(&names(2), &field, &log_prob, Some(&rows)));
+    assert!(all.contains(&"c0".into()) && all.contains(&"c1".into()));
+    // A model that overflows everywhere has no density to show, and shows that.
+    let nothing = vec![f64::NEG_INFINITY; points.rows()];
+    let flat = Pixels::of(&density(&names(2), &field, &nothing, None));
+    assert!(flat.middle([0x44, 0x01, 0x54]).0 > 10_000);
+}
+
+/// Points of a true latent lie on the diagonal; those of one that is too wide are steeper.
+#[test]
+fn a_latent_that_is_too_wide_shows() {
+    let band = |factor: f64, rows| {
+        let picture = latent(&Latent {
+            standardized: normal(rows, 3, 1).map(|z| factor * z),
+            density: couplet::flow::Density::Normal,
+            shown: vec![0, 1, 2],
+        });
+        let texts = texts(&picture);
+        assert!(texts.contains(&"z2".into()), "{texts:?}");
+        Pixels::of(&picture).middle(ORANGE).0
+    };
+    // Where points lie on the diagonal, they cover it.
+    assert!(band(2.0, 2000) > band(1.0, 2000));
+    assert!(band(1.0, 1) > 100 && band(1.0, 300_000) > 100);
+}
+
+#[test]
+fn scores_have_their_lowest_percent() {
+    let log_prob: Vec<f64> = (0..1000).map(|k| f64::from(k) * 0.01).collect();
+    let picture = scores(&log_prob);
+    let said: String = texts(&picture).join(" ");
+    assert!(said.contains("lowest 1%: below 0.10"), "{said}");
+    let (count, [x, _]) = Pixels::of(&picture).middle(ORANGE);
+    assert!(count > 100 && x < 0.4, "{count} at {x}");
+    let mut worse = log_prob;
+    worse.push(f64::NEG_INFINITY);
+    assert!(scores(&worse).caption.contains("Of 1 more row"));
+    for few in [vec![], vec![-1.0], vec![f64::NEG_INFINITY; 3]] {
+        assert!(!scores(&few).caption.contains("lowest"));
+    }
+}
+
+#[test]
+fn a_course_marks_what_was_kept() {
+    let curve = |low: f64| -> Vec<(f64, f64)> {
+        (0..100)
+            .map(|k| (10.0 * f64::from(k), low + (-0.1 * f64::from(k)).exp()))
+            .collect()
+    };
+    let picture = course(&History {
+        losses: curve(1.0),
+        validation: curve(1.2),
+        best: Some(700.0),
+        entropy: Some(0.9),
+    });
+    let said: String = texts(&picture).join(" ");
+    for part in [
+        "rows trained on",
+        "rows held out",
+        "kept: step 700",
+        "entropy",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let pixels = Pixels::of(&picture);
+    let ((_, [_, trained]), (_, [_, held_out])) = (pixels.middle(BLUE), pixels.middle(ORANGE));
+    assert!(held_out < trained, "held-out rows have the higher NLL");
+}
+
+/// Names are text, whatever signs they have.
+#[test]
+fn names_are_no_markup() {
+    let odd = [
+        "<script>alert(1)</script>".to_string(),
+        "a & \"b\" $x$".into(),
+    ];
+    let (data, sample) = (normal(50, 2, 1), normal(500, 2, 2));
+    let picture = corner(&odd, Some(&data), &sample);
+    let texts = texts(&picture);
+    for name in &odd {
+        assert!(texts.contains(name), "{name} in {texts:?}");
+    }
+}
