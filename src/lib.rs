@@ -77,6 +77,8 @@ pub mod model;
 pub mod pictures;
 pub mod preprocessing;
 pub mod random;
+#[cfg(feature = "plots")]
+pub mod report;
 pub mod timing;
 pub mod train;
 #[cfg(test)]

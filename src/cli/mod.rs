@@ -17,11 +17,14 @@ mod output;
 mod pipeline;
 #[cfg(feature = "plots")]
 mod plot;
+#[cfg(feature = "plots")]
+mod report;
 mod resolve;
 mod sample;
 mod score;
 mod screen;
 mod shell;
+mod summary;
 mod train;
 mod train_args;
 
@@ -251,7 +254,8 @@ fn input(error: Error) -> Failure {
 
 /// Runs the command line and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let words: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output with code 0, errors to standard error with code 2. Neither can be
@@ -263,7 +267,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
     interrupt::listen();
     screen::be_quiet(cli.quiet);
     let result = match cli.command {
-        Command::Train(args) => train::run(&args, wrap),
+        Command::Train(mut args) => {
+            args.command = words;
+            train::run(&args, wrap)
+        }
         Command::Sample(args) => sample::run(&args, wrap),
         Command::Score(args) => score::run(&args, wrap),
         #[cfg(feature = "plots")]

@@ -8,8 +8,7 @@ use serde::Deserialize;
 use crate::data::TableReader;
 use crate::error::Error;
 use crate::files::{OutputFile, write_whole};
-use crate::fit::{Device, DeviceChoice, Flow, Prepared};
-use crate::matrix::Matrix;
+use crate::fit::{DeviceChoice, Flow};
 use crate::model::Model;
 use crate::pictures::{Album, NAMES, Picture, Wanted};
 use crate::train::History;
@@ -124,31 +123,12 @@ pub fn run(args: &PlotArgs) -> Result<()> {
     write(&folder, &args.format, &album.pictures)
 }
 
-/// The pictures of a run: of all its rows, judged by those that were held out.
-pub fn of_run(fit: &Prepared, device: &Device, history: &History, folder: &Path) -> Result<()> {
-    let flow = Flow::on(fit.model.clone(), device)?;
-    let in_units = |rows: &Matrix<f64>| fit.model.preprocessing.undo(rows);
-    let trained_on = in_units(&fit.rows.map(f64::from));
-    let held_out = fit.validation.as_ref().map(in_units);
-    let all = match &held_out {
-        None => trained_on,
-        Some(held_out) => trained_on.followed_by(held_out),
-    };
-    let album = Album::new(
-        &flow,
-        &Wanted {
-            data: Some(&all),
-            held_out: held_out.as_ref(),
-            history: Some(history),
-            columns: Vec::new(),
-        },
-    )?;
-    write(folder, &[PictureFormat::Svg], &album.pictures)
-}
+/// What a run's pictures are written as.
+pub const TRAINING: [PictureFormat; 1] = [PictureFormat::Svg];
 
 /// The files of a run's pictures.
 pub fn of_training(folder: &Path) -> Vec<PathBuf> {
-    files(folder, &[PictureFormat::Svg])
+    files(folder, &TRAINING)
 }
 
 /// The places of the columns to draw.
@@ -191,7 +171,7 @@ pub fn ready(folder: &Path, files: &[PathBuf]) -> Result<()> {
 }
 
 /// Writes pictures, and says what they show.
-fn write(folder: &Path, formats: &[PictureFormat], pictures: &[Picture]) -> Result<()> {
+pub fn write(folder: &Path, formats: &[PictureFormat], pictures: &[Picture]) -> Result<()> {
     for picture in pictures {
         for &format in formats {
             let path = folder.join(file_name(picture.name, format));

@@ -133,7 +133,7 @@ fn default_name(args: &TrainArgs) -> PathBuf {
 }
 
 /// Standard input, or a pipe that a shell made: names that say nothing.
-fn is_stream(path: &Path) -> bool {
+pub fn is_stream(path: &Path) -> bool {
     is_dash(path) || path.starts_with("/dev") || path.starts_with("/proc")
 }
 
@@ -159,6 +159,8 @@ fn guard(args: &TrainArgs, out: &Path) -> Result<Option<String>> {
         )
         .writes("--log", args.log.as_deref())
         .writes_model("--out", out);
+    #[cfg(feature = "plots")]
+    let guard = guard.writes("--report", args.report.as_deref());
     plots
         .iter()
         .fold(guard, |guard, file| guard.writes("--plot", Some(file)))

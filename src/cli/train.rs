@@ -1,24 +1,27 @@
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cpu::CpuExecutor;
 use crate::error::Error;
 use crate::executor::Executor;
+#[cfg(feature = "plots")]
+use crate::files::OutputFile;
 use crate::fit::{self, Device, Wrap};
 use crate::matrix::Matrix;
 use crate::memory;
-use crate::train::{self, Comparison, Ending, History, Outcome, Verdict};
+use crate::train::{self, Comparison, Ending, Verdict};
 
 use super::checkpoints::{self, Plans};
 use super::interrupt::Patience;
 use super::output::print;
-#[cfg(feature = "plots")]
-use super::plot;
 use super::resolve::Run;
 use super::screen::{Log, Screen};
+use super::summary::Summary;
 use super::train_args::TrainArgs;
 use super::{DISAGREE, Failure, INTERRUPTED, Result, interrupt, tell};
+#[cfg(feature = "plots")]
+use super::{plot, report};
 
 pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     if args.dry_run {
@@ -31,6 +34,10 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     #[cfg(feature = "plots")]
     if let Some(folder) = &args.plot {
         plot::ready(folder, &plot::of_training(folder))?;
+    }
+    #[cfg(feature = "plots")]
+    if let Some(path) = &args.report {
+        OutputFile::check(path)?;
     }
     let work = run.fit.work(wrap, &tell)?;
     let plan = work.plan.clone();
@@ -78,14 +85,16 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
         None => train::run(executor.as_mut(), &settings, &mut screen),
     }?;
     let mut history = screen.into_history();
+    history.entropy = run.truth.as_ref().map(|truth| truth.entropy());
     if let Some(complaint) = keeper.settle() {
         say!("warning: {complaint}");
     }
     let command = keeper.written_to().map(checkpoints::command);
     drop(keeper);
-    let seconds = begin.elapsed().as_secs_f64();
+    let took = begin.elapsed();
     run.fit.keep(&outcome.parameters);
     let step = outcome.best_step;
+    history.best = Some(step as f64);
     let ended_early = match &outcome.ending {
         Ending::Done | Ending::Patience => None,
         Ending::Diverged(divergence) => {
@@ -117,31 +126,12 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
              lower learning_rate, or set scale_bound"
         );
     }
-    let mut summary = summarize(&run, executor.as_mut())?;
-    summary["steps"] = json!(outcome.steps);
-    print_course(&run, &outcome, &mut summary);
-    print_baselines(&run, &mut summary);
-    let each = 1e3 * outcome.in_steps.as_secs_f64() / outcome.steps.max(1) as f64;
-    summary["ms_per_step"] = json!((each * 1e3).round() / 1e3);
-    say!("time            {seconds:.1} s, {each:.2} ms a step");
+    let summary = Summary::new(&run, executor.as_mut())?.of_training(&run, &outcome, took);
+    summary.say();
     drop(executor);
-    finish(args, seconds, summary, &log)?;
-    history.best = Some(step as f64);
-    history.entropy = run.truth.as_ref().map(|truth| truth.entropy());
-    draw(args, &run, &device, &history)
-}
-
-/// Draws the run, if that is asked for.
-#[cfg(feature = "plots")]
-fn draw(args: &TrainArgs, run: &Run, device: &Device, history: &History) -> Result<()> {
-    match &args.plot {
-        None => Ok(()),
-        Some(folder) => plot::of_run(&run.fit, device, history, folder),
-    }
-}
-
-#[cfg(not(feature = "plots"))]
-fn draw(_: &TrainArgs, _: &Run, _: &Device, _: &History) -> Result<()> {
+    finish(args, &summary, &log)?;
+    #[cfg(feature = "plots")]
+    report::show(args, &run, &device, &history, &summary)?;
     Ok(())
 }
 
@@ -159,72 +149,6 @@ fn dry_run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     say!("memory      {}", memory::readable(device.memory(&work)?));
     say!("model       {}{}", run.out.display(), in_place_of(&run));
     print(&run.fit.config.to_toml())
-}
-
-/// How the steps went, as far as held-out rows tell.
-fn print_course(run: &Run, outcome: &Outcome, summary: &mut Value) {
-    let Some((best, last)) = outcome.validation else {
-        return;
-    };
-    let [best, last] = [best, last].map(|nll| nll + run.fit.offsets.validation());
-    if !best.is_finite() {
-        return;
-    }
-    let rows = run.fit.validation.as_ref().map_or(0, Matrix::rows);
-    say!("validation NLL  {best:.4} nats, on the {rows} rows held out");
-    let kept = outcome.best_step;
-    match outcome.ending {
-        Ending::Patience => say!(
-            "stopped         at step {}: nothing better since step {kept}; kept are the parameters of step {kept}\n                \
-             (those of the last step: {last:.4})",
-            outcome.steps
-        ),
-        _ if kept < outcome.steps => say!(
-            "kept            the parameters of step {kept}, the best on held-out rows (those of the last step: {last:.4})"
-        ),
-        _ => {}
-    }
-    summary["validation_nll"] = json!(best);
-    summary["last_validation_nll"] = json!(last);
-    summary["best_step"] = json!(kept);
-}
-
-/// How much better the flow is than what is known without one. Targets have their entropy to compare with.
-fn print_baselines(run: &Run, summary: &mut Value) {
-    if run.truth.is_some() {
-        return;
-    }
-    let baselines = run.fit.baselines();
-    let nll = summary["validation_nll"].as_f64();
-    let Some(nll) = nll.or(summary["nll"].as_f64()) else {
-        return;
-    };
-    let kinds = [
-        ("a Gaussian", "gaussian", baselines.gaussian),
-        ("single columns", "independent", baselines.independent),
-    ];
-    let known: Vec<_> = kinds
-        .into_iter()
-        .filter_map(|(words, key, value)| Some((words, key, value?)))
-        .collect();
-    let Some(best) = known.iter().map(|(.., value)| *value).reduce(f64::min) else {
-        return;
-    };
-    let words: Vec<String> = known
-        .iter()
-        .map(|(words, _, value)| format!("{value:.4} by {words}"))
-        .collect();
-    let verdict = match best - nll {
-        better if better > 0.0 => format!("the flow is better by {better:.4} nats a row"),
-        worse => format!(
-            "the flow is worse by {:.4} nats a row; it has not learned this table",
-            -worse
-        ),
-    };
-    say!("for comparison  {}; {verdict}", words.join(", "));
-    for (_, key, value) in known {
-        summary["baselines"][key] = json!(value);
-    }
 }
 
 /// Writes the model, before anything else can go wrong.
@@ -276,8 +200,8 @@ fn end_early(run: &Run, step: usize, event: &str, failure: Failure, log: &Log) -
 }
 
 /// Writes the last line of the log, and prints the summary for machines.
-fn finish(args: &TrainArgs, seconds: f64, mut summary: Value, log: &Log) -> Result<()> {
-    summary["seconds"] = json!((seconds * 1e3).round() / 1e3);
+fn finish(args: &TrainArgs, summary: &Summary, log: &Log) -> Result<()> {
+    let summary = summary.json();
     log.line(&summary)?;
     log.finish()?;
     if args.json {
@@ -342,13 +266,12 @@ fn compare(args: &TrainArgs, run: &mut Run, executor: &mut dyn Executor, log: &L
     save(run)?;
     drop(patience);
     executor.set_parameters(state.result())?;
-    let seconds = begin.elapsed().as_secs_f64();
-    let mut summary = summarize(run, executor)?;
-    summary["steps"] = json!(verdict.steps);
-    summary["agrees"] = json!(verdict.agrees());
-    say!("time            {seconds:.1} s");
-    finish(args, seconds, summary, log)?;
-    if verdict.agrees() {
+    let (steps, agrees) = (verdict.steps, verdict.agrees());
+    let took = begin.elapsed();
+    let summary = Summary::new(run, executor)?.of_comparison(steps, agrees, took);
+    summary.say();
+    finish(args, &summary, log)?;
+    if agrees {
         return Ok(());
     }
     let mut message = format!("{} and the CPU reference disagree", executor.describe());
@@ -357,70 +280,6 @@ fn compare(args: &TrainArgs, run: &mut Run, executor: &mut dyn Executor, log: &L
         message += &format!("; but {relation}, then compare again");
     }
     Err(Failure::new(DISAGREE, message))
-}
-
-/// Names the first row whose log-density is not finite; `rows` are its numbers in the table.
-fn warn_of_overflow(log_prob: &[f64], rows: &[u32]) {
-    let overflows = |p: &&f64| !p.is_finite();
-    let count = log_prob.iter().filter(overflows).count();
-    if let Some(place) = log_prob.iter().position(|p| !p.is_finite()) {
-        let what = if count == 1 {
-            "1 row".into()
-        } else {
-            format!("{count} rows")
-        };
-        say!(
-            "warning: the log-density of {what} overflows 32-bit numbers, the first of them row {}; set standardize or \
-             scale_bound, or look at the row",
-            rows[place] + 1
-        );
-    }
-}
-
-/// Prints how good the model is, and returns the same for machines.
-fn summarize(run: &Run, executor: &mut dyn Executor) -> Result<Value> {
-    let log_prob = executor.log_prob(&run.fit.rows.map(f64::from))?;
-    let nll = run.fit.nll(&log_prob);
-    let mut summary = json!({
-        "event": "done",
-        "device": executor.describe(),
-        "nll": nll,
-        "model": run.out.to_string_lossy(),
-    });
-    warn_of_overflow(&log_prob, &run.fit.split.training);
-    if let Some(rows) = &run.fit.validation {
-        warn_of_overflow(&executor.log_prob(rows)?, &run.fit.split.held_out);
-    }
-    say!(
-        "final NLL       {nll:.4} nats, over all {} rows trained on",
-        run.fit.rows.rows()
-    );
-    if let Some(truth) = &run.truth {
-        let known = truth.measure(executor, &run.fit.model.preprocessing)?;
-        let entropy = truth.entropy();
-        let kl = truth.kl(executor, &run.fit.model.preprocessing)?;
-        say!("entropy         {entropy:.4} nats, exact: no model can do better");
-        say!(
-            "KL divergence   {:.4} +- {:.4} nats, on {} rows that training never saw",
-            kl.mean,
-            kl.standard_error,
-            kl.rows
-        );
-        say!(
-            "                {:.4} = NLL - entropy, with the luck of the rows trained on",
-            nll - entropy
-        );
-        if let (Some(mean), Some(cov)) = (known.mean_error, known.cov_error) {
-            say!("sample errors   mean {mean:.4}, covariance {cov:.4} (relative, 1,000 samples)");
-            summary["mean_error"] = json!(mean);
-            summary["cov_error"] = json!(cov);
-        }
-        summary["entropy"] = json!(entropy);
-        summary["kl"] = json!(nll - entropy);
-        summary["kl_held_out"] = json!(kl.mean);
-        summary["kl_standard_error"] = json!(kl.standard_error);
-    }
-    Ok(summary)
 }
 
 fn report_comparison(at: &Comparison, offset: f64, log: &Log) -> Result<(), Error> {

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,6 +55,13 @@ pub struct TrainArgs {
     #[cfg(feature = "plots")]
     #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
     pub(super) plot: Option<PathBuf>,
+    /// Report of the run on one page of HTML: how good it is, pictures, the lowest rows, how to do it again
+    #[cfg(feature = "plots")]
+    #[arg(long, value_name = "FILE.html", conflicts_with = "cpu_reference")]
+    pub(super) report: Option<PathBuf>,
+    /// The command line that says all this.
+    #[arg(skip)]
+    pub(super) command: Vec<OsString>,
     /// Steps between two logged ones
     #[arg(long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) log_every: u64,

@@ -14,6 +14,8 @@ pub const KNOWN: &str = "#767676";
 /// Text and axes.
 pub const INK: &str = "#222222";
 pub const GRID: &str = "#e4e4e4";
+/// Behind what lies on the picture: a white that is not that of dots.
+const PAPER: &str = "#fefefe";
 
 /// An interval of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,6 +126,7 @@ fn theme() -> Theme {
         tick_color: INK.into(),
         text_color: INK.into(),
         grid_color: GRID.into(),
+        legend_bg: PAPER.into(),
         legend_border: GRID.into(),
         colorbar_border: INK.into(),
         ..Theme::light()

@@ -45,7 +45,14 @@ const PIXELS: f32 = 2.0;
 impl Picture {
     /// The picture as an SVG document, with text as text.
     pub fn svg(&self) -> String {
-        SvgBackend::new().render_scene(&self.scene)
+        let svg = SvgBackend::new().render_scene(&self.scene);
+        // So that it can be shown at any size.
+        let Scene { width, height, .. } = self.scene;
+        svg.replacen(
+            "<svg ",
+            &format!("<svg viewBox=\"0 0 {width} {height}\" "),
+            1,
+        )
     }
 
     /// The picture as a PNG file, twice as fine as the SVG's units.

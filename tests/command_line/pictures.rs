@@ -1,6 +1,7 @@
 //! Pictures from the command line.
 
 use std::fs;
+use std::process::Command;
 
 use crate::command::{couplet, refused, stderr, table, well};
 
@@ -126,4 +127,127 @@ fn pictures_take_nobodys_place() {
     refused(folder, reads, 2, &["this is --data"]);
     let dry = couplet(folder, &format!("{train} --plot nowhere --dry-run"));
     assert!(dry.status.success() && !folder.join("nowhere").exists());
+}
+
+/// A page that shows a report in a window as narrow as a phone's, light or dark, and says what became of it.
+const VIEWER: &str = r#"<!DOCTYPE html><meta charset="utf-8"><body><script>
+const frame = document.createElement("iframe");
+frame.style = "width: 390px; height: 800px";
+frame.srcdoc = REPORT;
+frame.onload = () => {
+  const page = frame.contentDocument, root = page.documentElement;
+  const area = (svg) => { const box = svg.getBoundingClientRect(); return box.width * box.height; };
+  const color = (element, which) => frame.contentWindow.getComputedStyle(element)[which];
+  const result = {
+    title: page.title,
+    beyond: root.scrollWidth - root.clientWidth,
+    pictures: [...page.querySelectorAll("svg")].map(area),
+    text: page.body.innerText.length,
+    paper: color(page.body, "backgroundColor"),
+    ink: color(page.querySelector("svg text"), "fill"),
+    background: color(page.querySelector("svg > rect"), "fill"),
+    errors: [...page.querySelectorAll("parsererror")].length,
+  };
+  document.title = "seen";
+  document.body.textContent = JSON.stringify(result);
+};
+document.body.append(frame);
+</script>"#;
+
+/// What a browser makes of a report.
+fn seen(folder: &std::path::Path, report: &str, dark: bool) -> serde_json::Value {
+    // As a string of JavaScript that does not end the script that it stands in.
+    let text = serde_json::to_string(report).unwrap().replace("</", "<\\/");
+    fs::write(folder.join("viewer.html"), VIEWER.replace("REPORT", &text)).unwrap();
+    let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".into());
+    let output = Command::new(&browser)
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--dump-dom",
+        ])
+        .args(["--virtual-time-budget=20000", "--timeout=60000"])
+        .arg(format!(
+            "--blink-settings=preferredColorScheme={}",
+            u8::from(!dark)
+        ))
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.join("profile").display()
+        ))
+        .arg(format!("file://{}", folder.join("viewer.html").display()))
+        .output()
+        .unwrap_or_else(|error| panic!("{browser}: {error}; CHROMIUM names a Chromium"));
+    let dom = String::from_utf8(output.stdout).unwrap();
+    let body = dom
+        .split_once("<body>")
+        .unwrap_or_else(|| panic!("{dom}"))
+        .1;
+    let body = body.split_once("</body>").unwrap().0.trim();
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body:.300}"))
+}
+
+/// The report needs nothing but itself, says what it should, and a browser shows it whole on a phone, in the light and in the dark.
+#[test]
+fn a_report_stands_alone_and_opens_in_a_browser() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let named = |row: usize, fields: &mut Vec<String>| {
+        if row == 17 {
+            fields[0] = "5.5".into();
+        }
+    };
+    table(folder, "people.csv", 400, named);
+    let text = fs::read_to_string(folder.join("people.csv")).unwrap();
+    let text = text.replace("height", "<b>height</b>");
+    fs::write(folder.join("people.csv"), text).unwrap();
+    let train = "train people.csv --steps 80 --device cpu --seed 4 --report run.html --json";
+    let summary = well(folder, train);
+    let report = fs::read_to_string(folder.join("run.html")).unwrap();
+    for outside in [
+        "<script", "<link", "<img", "src=", "@import", "url(http", "href=", "<b>",
+    ] {
+        assert!(!report.contains(outside), "{outside}");
+    }
+    let summary: serde_json::Value = serde_json::from_slice(&summary.stdout).unwrap();
+    let four = |value: &serde_json::Value| format!("{:.4}", value.as_f64().unwrap());
+    for part in [
+        four(&summary["validation_nll"]),
+        four(&summary["baselines"]["gaussian"]),
+        four(&summary["baselines"]["independent"]),
+        "&lt;b&gt;height&lt;/b&gt;".into(),
+        "over the 80 rows held out".into(),
+        // The row that is far out is the lowest.
+        "<tr><td class=\"number\">17</td>".into(),
+        train.into(),
+        "couplet score people.safetensors people.csv --summary".into(),
+        "seed = 4".into(),
+    ] {
+        assert!(report.contains(&part), "no {part}");
+    }
+    for (dark, paper) in [(false, "rgb(255, 255, 255)"), (true, "rgb(22, 24, 28)")] {
+        let seen = seen(folder, &report, dark);
+        assert_eq!(seen["title"], "people.csv");
+        assert_eq!(seen["beyond"], 0, "{seen}");
+        let pictures = seen["pictures"].as_array().unwrap();
+        assert_eq!(pictures.len(), 5, "{seen}");
+        assert!(
+            pictures.iter().all(|area| area.as_f64().unwrap() > 3e4),
+            "{seen}"
+        );
+        assert!(seen["text"].as_u64().unwrap() > 1000, "{seen}");
+        assert_eq!(seen["paper"], paper);
+        assert_eq!(seen["background"], paper);
+        assert_ne!(seen["ink"], paper);
+    }
+
+    let dry = couplet(folder, "train people.csv --device cpu --report people.csv");
+    assert_eq!(dry.status.code(), Some(2), "{}", stderr(&dry));
+    refused(
+        folder,
+        "train people.csv --device cpu --report no/where.html",
+        1,
+        &["no/where.html"],
+    );
 }

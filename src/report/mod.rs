@@ -1,0 +1,199 @@
+//! A run on one page of HTML, which needs nothing else: pictures are inline, and there are no scripts.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::data::rounded;
+use crate::fit::Scored;
+use crate::pictures::Picture;
+
+/// What stands on the page, from its top to its end.
+pub struct Report<'a> {
+    /// What was fitted.
+    pub title: String,
+    /// What was fitted to what, a sentence each.
+    pub lead: Vec<String>,
+    /// How good the fit is, in a sentence.
+    pub verdict: Option<String>,
+    /// What might make it better, a sentence each.
+    pub advice: Vec<String>,
+    /// What the mean of -log_prob was taken over.
+    pub judged_by: String,
+    /// The mean of -log_prob by this model and by others, in nats: the flow's own comes first.
+    pub scores: Vec<(String, f64)>,
+    /// All pictures.
+    pub pictures: &'a [Picture],
+    /// The columns' names.
+    pub columns: &'a [String],
+    /// The rows of the lowest density, the lowest first.
+    pub lowest: Vec<Scored>,
+    /// Whatever else there is to know, by its name.
+    pub facts: Vec<(&'static str, String)>,
+    /// The settings, as a configuration.
+    pub settings: String,
+    /// Commands that do it again, and go on from it.
+    pub commands: Vec<String>,
+}
+
+const STYLE: &str = include_str!("style.css");
+
+/// Columns of the lowest rows that are shown.
+const COLUMNS: usize = 8;
+
+impl Report<'_> {
+    /// The page.
+    pub fn html(&self) -> String {
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (self.title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    h1 { (self.title) }
+                    @for sentence in &self.lead { p.soft { (sentence) } }
+                    @if let Some(verdict) = &self.verdict { p.verdict { (capital(verdict)) "." } }
+                    (self.comparison())
+                    @for advice in &self.advice { p { (capital(advice)) "." } }
+                    @for picture in self.pictures { (figure(picture, self.columns.len() > 3)) }
+                    @if !self.lowest.is_empty() { (self.lowest_rows()) }
+                    h2 { "The run" }
+                    table {
+                        @for (name, fact) in &self.facts {
+                            tr { th scope="row" { (name) } td { (fact) } }
+                        }
+                    }
+                    h2 { "Again" }
+                    pre { @for command in &self.commands { (command) "\n" } }
+                    details {
+                        summary { "All settings, as a file for " code { "--config" } }
+                        pre { (self.settings) }
+                    }
+                }
+            }
+        };
+        page.into_string()
+    }
+
+    fn comparison(&self) -> Markup {
+        html! {
+            div.wide {
+                table {
+                    tr {
+                        th scope="col" { "model" }
+                        th.number scope="col" { "mean of -log_prob, nats" }
+                    }
+                    @for (place, (name, nll)) in self.scores.iter().enumerate() {
+                        tr.flow[place == 0] { td { (name) } td.number { (format!("{nll:.4}")) } }
+                    }
+                }
+            }
+            p.soft { "Lower is better; " (self.judged_by) "." }
+        }
+    }
+
+    fn lowest_rows(&self) -> Markup {
+        let shown = self.columns.len().min(COLUMNS);
+        html! {
+            h2 { "The lowest rows" }
+            p.soft {
+                "What the model finds least likely: anomalies, or mistakes in the table. Rows are counted from 1."
+                @if shown < self.columns.len() { " Of " (self.columns.len()) " columns, " (shown) " are shown." }
+            }
+            div.wide {
+                table {
+                    tr {
+                        th.number scope="col" { "row" }
+                        th.number scope="col" { "log_prob" }
+                        @for name in &self.columns[..shown] { th.number scope="col" { (name) } }
+                    }
+                    @for row in &self.lowest {
+                        tr {
+                            td.number { (row.number) }
+                            td.number { (format!("{:.3}", row.log_prob)) }
+                            @for value in &row.values[..shown] { td.number { (short(*value)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn figure(picture: &Picture, is_many: bool) -> Markup {
+    let title = match picture.name {
+        "course" => "How training went",
+        "corner" => "Data and model",
+        "density" => "Density",
+        "latent" => "Is the latent what it should be?",
+        _ => "Scores",
+    };
+    html! {
+        h2 { (title) }
+        figure {
+            div.wide.many[is_many].(picture.name) role="img" aria-label=(picture.caption) { (PreEscaped(picture.svg())) }
+            figcaption { (picture.caption) }
+        }
+    }
+}
+
+/// Six digits of a number.
+fn short(value: f64) -> String {
+    let digits = 5 - value.abs().log10().floor() as i32;
+    match value == 0.0 || !value.is_finite() {
+        true => value.to_string(),
+        false => rounded(value, digits).to_string(),
+    }
+}
+
+/// A sentence begins with a capital.
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    match letters.next() {
+        None => String::new(),
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let all = [0.0, 1234.56789, -0.000123456789, 1e300, f64::INFINITY];
+        let short = all.map(short);
+        assert_eq!(short[..3], ["0", "1234.57", "-0.000123457"]);
+        assert_eq!(short[4], "inf");
+    }
+
+    #[test]
+    fn what_the_user_names_is_no_markup() {
+        let columns = ["<b>".to_string()];
+        let report = Report {
+            title: "<script>alert(1)</script>".into(),
+            lead: vec!["a & b".into()],
+            verdict: None,
+            advice: Vec::new(),
+            judged_by: "over <i>".into(),
+            scores: vec![("the flow".into(), 1.0)],
+            pictures: &[],
+            columns: &columns,
+            lowest: vec![Scored {
+                log_prob: -3.0,
+                number: 7,
+                values: vec![0.5],
+            }],
+            facts: Vec::new(),
+            settings: "</pre>".into(),
+            commands: vec!["couplet '<'".into()],
+        };
+        let html = report.html();
+        for tag in ["<script>", "<b>", "<i>", "</pre></pre>", "a & b", "'<'"] {
+            assert!(!html.contains(tag), "{tag} in {html}");
+        }
+        assert!(html.contains("&lt;script&gt;") && html.contains(">-3.000<"));
+    }
+}
