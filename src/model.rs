@@ -8,7 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, TrainConfig};
 use crate::error::{Error, Result, plain, told};
 use crate::files::{read_at_most, write_whole};
 use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan};
@@ -34,6 +34,8 @@ pub struct Model {
     pub preprocessing: Preprocessing,
     /// Flat, in the order of the spec's [`Layout`].
     pub parameters: Vec<f32>,
+    /// How it was trained, where that is known.
+    pub training: Option<TrainConfig>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +45,8 @@ struct Metadata {
     spec: SpecRecord,
     columns: Vec<String>,
     preprocessing: Preprocessing,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<TrainConfig>,
 }
 
 /// The spec as metadata holds it: the keys of a configuration's `[model]`, and `dims`.
@@ -124,6 +128,7 @@ impl Model {
             },
             columns: self.columns.clone(),
             preprocessing: self.preprocessing.clone(),
+            training: self.training.clone(),
         };
         let json = serde_json::to_string(&metadata).expect("plain data serialises");
         let bytes: Vec<u8> = self
@@ -252,6 +257,7 @@ pub fn read(path: &Path) -> Result<Contents> {
         columns: metadata.columns,
         preprocessing: metadata.preprocessing,
         parameters,
+        training: metadata.training,
     })))
 }
 

@@ -32,6 +32,7 @@ pub fn run(args: &InfoArgs) -> Result<()> {
             "model": ModelConfig::of(&model.spec),
             "columns": model.columns,
             "preprocessing": model.preprocessing,
+            "training": model.training,
             "parameters": layout.len(),
             "tensors": tensors,
         });
@@ -63,6 +64,19 @@ pub fn run(args: &InfoArgs) -> Result<()> {
                 );
             }
         }
+    }
+    if let Some(train) = &model.training {
+        text += &format!(
+            "trained     at most {} steps, {} rows each, learning rate {:e}, {:.0}% of the rows held out, seed {}\n",
+            train.steps,
+            match train.batch_size {
+                0 => "all".into(),
+                rows => rows.to_string(),
+            },
+            train.learning_rate,
+            100.0 * train.validation,
+            train.seed
+        );
     }
     text += &format!("parameters  {}\n", layout.len());
     let width = layout

@@ -7,8 +7,16 @@ macro_rules! say {
     };
 }
 
+/// A line on standard error for whoever wants to know more.
+macro_rules! detail {
+    ($($text:tt)*) => {
+        $crate::cli::screen::detail(format_args!($($text)*))
+    };
+}
+
 mod bench;
 mod checkpoints;
+mod curve;
 mod devices;
 mod guard;
 mod info;
@@ -31,12 +39,15 @@ mod train_args;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data::{Dropped, Missing, TableFormat, TableOptions};
 use crate::error::Error;
 use crate::fit::Wrap;
+
+use screen::Loudness;
 
 #[derive(Parser)]
 #[command(
@@ -48,6 +59,7 @@ use crate::fit::Wrap;
   couplet train stars.csv                       fit a table: writes stars.safetensors
   couplet sample stars.safetensors -n 1000 --out new.csv
   couplet score stars.safetensors stars.csv --out scores.csv
+  couplet plot stars.safetensors --data stars.csv
   couplet train --device gpu --cpu-reference    check the GPU against the CPU, step by step
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 bad data or model file, 4 no usable GPU, 5 diverged,
@@ -57,8 +69,17 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Say nothing but warnings and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
+    /// Say more: every setting, memory, checkpoints, speed
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "quiet",
+        display_order = 901
+    )]
+    verbose: bool,
 }
 
 #[derive(Subcommand)]
@@ -88,7 +109,13 @@ enum Command {
 #[derive(Args)]
 struct FallbackArgs {
     /// Go on on the CPU where the GPU fails again and again, or cannot be opened
-    #[arg(long, value_name = "cpu", value_enum, hide_possible_values = true)]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "cpu",
+        value_enum,
+        hide_possible_values = true
+    )]
     fallback: Option<Fallback>,
 }
 
@@ -116,7 +143,7 @@ struct TableArgs {
 #[derive(Args)]
 struct ReadArgs {
     /// Whether the first line of a text table names its columns [default: it does if none of its fields is a number]
-    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = yes_or_no)]
     header: Option<bool>,
     /// What becomes of rows that lack a value (empty, NA, NaN, null)
     #[arg(
@@ -128,7 +155,7 @@ struct ReadArgs {
     )]
     missing: Missing,
     /// Read 1,5 as 1.5, in a text table whose separator is another
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     decimal_comma: bool,
 }
 
@@ -196,7 +223,7 @@ struct OutputArgs {
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Let --out replace a model file
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     force: bool,
 }
 
@@ -265,7 +292,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
         }
     };
     interrupt::listen();
-    screen::be_quiet(cli.quiet);
+    screen::set_loudness(match (cli.quiet, cli.verbose) {
+        (true, _) => Loudness::Quiet,
+        (_, true) => Loudness::Verbose,
+        _ => Loudness::Usual,
+    });
     let result = match cli.command {
         Command::Train(mut args) => {
             args.command = words;
@@ -309,6 +340,15 @@ fn say_dropped(dropped: &Dropped) {
             format!("{} rows", dropped.rows)
         },
         lacking.join(", ")
+    );
+}
+
+/// Says, to whoever wants to know, how fast rows went through.
+fn say_speed(rows: u64, took: Duration) {
+    let seconds = took.as_secs_f64();
+    detail!(
+        "{rows} rows in {seconds:.2} s, {:.0} rows a second",
+        rows as f64 / seconds
     );
 }
 

@@ -17,6 +17,10 @@ use super::guard::Guard;
 use super::{ColumnArgs, Failure, ReadArgs, Result, input, say_dropped};
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  couplet plot stars.safetensors                                 what the model says
+  couplet plot stars.safetensors --data stars.csv --format png   and the data in it
+  couplet plot stars.safetensors --data stars.csv --columns mass..radius --out figures")]
 pub struct PlotArgs {
     /// Model file
     model: PathBuf,
@@ -44,7 +48,7 @@ pub struct PlotArgs {
     )]
     format: Vec<PictureFormat>,
     /// Let pictures replace a model file
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     force: bool,
     #[command(flatten)]
     device: DeviceChoice,

@@ -1,11 +1,11 @@
 use std::path::{Path, PathBuf};
 
-use crate::config::{Overrides, Preset};
+use crate::config::{Overrides, Preset, TrainOverrides};
 use crate::data::{Dropped, Table, Target, default_names, read_table, relations, suspects};
 use crate::files::{OutputFile, same};
 use crate::fit::Prepared;
 use crate::memory;
-use crate::model::{self, Contents};
+use crate::model::{self, Contents, Model};
 use crate::train::Truth;
 
 use super::guard::{Guard, is_dash};
@@ -46,11 +46,16 @@ pub fn read_config(path: Option<&Path>) -> Result<Overrides> {
 
 impl Run {
     pub fn resolve(args: &TrainArgs) -> Result<Self> {
-        let init = match &args.init {
-            Some(path) => Some(read_init(path, args.config.is_some())?),
+        let start = args.start();
+        let init = match start {
+            Some((_, path)) => Some(read_init(path, args.config.is_some())?),
             None => None,
         };
-        let settings = read_config(args.config.as_deref())?.and(args.settings.clone());
+        let settings = match (&init, &args.go_on) {
+            (Some(Contents::Model(model)), Some(path)) => its_settings(model, path),
+            _ => read_config(args.config.as_deref())?,
+        };
+        let settings = settings.and(args.settings.clone());
         let usual = match args.data.is_some() || args.target.is_some() {
             true => Preset::Safe,
             false => Preset::Published,
@@ -58,7 +63,8 @@ impl Run {
         let spec = init.as_ref().and_then(Contents::spec);
         // Once more when the table's size is known; what is wrong is better said before it is read.
         let seed = settings.config(usual, spec, None)?.train.seed;
-        let out = args.out.clone().unwrap_or_else(|| default_name(args));
+        let out = args.out.clone().or_else(|| args.go_on.clone());
+        let out = out.unwrap_or_else(|| default_name(args));
         let replaced = guard(args, &out)?;
 
         let (truth, table) = match &args.data {
@@ -101,14 +107,15 @@ impl Run {
         }
         let values = &table.values;
         let config = settings.config(usual, spec, Some((values.rows(), values.columns())))?;
-        if let Some(Contents::Model(model)) = &init
+        if let Some((flag, _)) = start
+            && let Some(Contents::Model(model)) = &init
             && config.data != model.preprocessing.steps()
         {
             say!(
-                "note: columns are standardised, whitened and drawn in, or not, as in the model that --init names"
+                "note: columns are standardised, whitened and drawn in, or not, as in the model that {flag} names"
             );
         }
-        let init = args.init.as_deref().zip(init.as_ref());
+        let init = start.map(|(_, path)| path).zip(init.as_ref());
         Ok(Run {
             fit: Prepared::new(&table, config, init)?,
             truth,
@@ -116,6 +123,24 @@ impl Run {
             out,
             replaced,
         })
+    }
+}
+
+/// The settings that a model was trained with.
+fn its_settings(model: &Model, path: &Path) -> Overrides {
+    if model.training.is_none() {
+        say!(
+            "note: {} does not say how it was trained; the usual settings are taken",
+            path.display()
+        );
+    }
+    Overrides {
+        train: model
+            .training
+            .as_ref()
+            .map(TrainOverrides::all)
+            .unwrap_or_default(),
+        ..Overrides::default()
     }
 }
 
@@ -149,13 +174,14 @@ fn guard(args: &TrainArgs, out: &Path) -> Result<Option<String>> {
     let plots = args.plot.as_deref().map_or(Vec::new(), plot::of_training);
     #[cfg(not(feature = "plots"))]
     let plots: Vec<PathBuf> = Vec::new();
+    let start = args.start();
     let guard = Guard::default()
         .reads("DATA", args.data.as_deref())
         .reads("--config", args.config.as_deref())
         // Training may go on in place.
         .reads(
-            "--init",
-            args.init.as_deref().filter(|init| !same(init, out)),
+            start.map_or("--init", |(flag, _)| flag),
+            start.map(|(_, path)| path).filter(|path| !same(path, out)),
         )
         .writes("--log", args.log.as_deref())
         .writes_model("--out", out);

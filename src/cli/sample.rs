@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 use crate::data::{TableFormat, Values, places, rounded};
 use crate::error::Error;
@@ -9,9 +10,12 @@ use crate::model::Model;
 
 use super::guard::Guard;
 use super::output::Sink;
-use super::{Failure, FallbackArgs, OutputArgs, Result, input, pipeline, tell};
+use super::{Failure, FallbackArgs, OutputArgs, Result, input, pipeline, say_speed, tell};
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  couplet sample stars.safetensors -n 5 --seed 7
+  couplet sample stars.safetensors -n 1000000 --out new.parquet")]
 pub struct SampleArgs {
     /// Model file
     model: PathBuf,
@@ -56,6 +60,7 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
         prepare: Box::new(|executor| executor.sample(0, 0..1).map(drop)),
     };
     let mut executor = device.open_lasting(work, args.fallback.is_cpu(), |_| {})?;
+    let begin = Instant::now();
     let mut starts = (0..args.rows).step_by(ROWS as usize);
     let sink = pipeline::run(
         || Ok(starts.next()),
@@ -73,6 +78,7 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
         },
         |parts| write(sink, format, &model, args.rows, parts),
     )?;
+    say_speed(args.rows, begin.elapsed());
     sink.finish()
 }
 

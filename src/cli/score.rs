@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -10,9 +11,16 @@ use crate::model::Model;
 
 use super::guard::Guard;
 use super::output::{Sink, print};
-use super::{FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_dropped, tell};
+use super::{
+    FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_dropped, say_speed, tell,
+};
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  couplet score stars.safetensors new.csv                        a log_prob a row, to standard output
+  couplet score stars.safetensors new.csv --append --out scored.parquet
+  couplet score stars.safetensors new.csv --top 20               the anomalies
+  couplet score stars.safetensors new.csv --summary")]
 pub struct ScoreArgs {
     /// Model file
     model: PathBuf,
@@ -86,6 +94,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         prepare: Box::new(move |executor| executor.log_prob(&one_row).map(drop)),
     };
     let mut executor = device.open_lasting(work, args.fallback.is_cpu(), |_| {})?;
+    let begin = Instant::now();
     let lowest = args.top.unwrap_or(if args.summary { SHOWN } else { 0 });
     let mut seen = Scores::new(lowest, args.summary);
     let writes_each = args.top.is_none();
@@ -114,6 +123,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         return Err(Error::Data(format!("{}: the table has no rows", args.data.display())).into());
     }
     say_dropped(reader.dropped());
+    say_speed(seen.rows as u64, begin.elapsed());
     say_of(&seen, &model.columns, &executor.describe());
     if args.summary {
         let text = match args.output.json {

@@ -3,8 +3,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ use crate::files::LogFile;
 use crate::train::{History, Known, Retry, Snapshot, StepReport, Watch};
 
 use super::resolve::Run;
-use super::{Result, interrupt};
+use super::{Result, curve, interrupt};
 
 /// The log file of a run, if one was asked for and is not finished.
 #[derive(Clone)]
@@ -48,12 +47,32 @@ impl Log {
 /// The progress bar on the terminal, if there is one.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Whether only warnings and errors are said.
-static IS_QUIET: AtomicBool = AtomicBool::new(false);
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loudness {
+    /// Warnings and errors alone.
+    Quiet,
+    Usual,
+    /// Whatever may help to see what a command does.
+    Verbose,
+}
 
-/// Has only warnings and errors said from now on, or everything.
-pub fn be_quiet(quiet: bool) {
-    IS_QUIET.store(quiet, Ordering::Relaxed);
+static LOUDNESS: Mutex<Loudness> = Mutex::new(Loudness::Usual);
+
+/// Has so much said from now on.
+pub fn set_loudness(loudness: Loudness) {
+    *LOUDNESS.lock().unwrap_or_else(PoisonError::into_inner) = loudness;
+}
+
+fn loudness() -> Loudness {
+    *LOUDNESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A line for whoever wants to know more.
+pub fn detail(text: fmt::Arguments<'_>) {
+    if loudness() == Loudness::Verbose {
+        say(text);
+    }
 }
 
 /// A line on standard error, above the progress bar. A message that nobody can receive must not end the work.
@@ -61,7 +80,7 @@ pub fn say(text: fmt::Arguments<'_>) {
     let write = || {
         let _ = writeln!(stderr(), "{text}");
     };
-    if IS_QUIET.load(Ordering::Relaxed) {
+    if loudness() == Loudness::Quiet {
         let text = text.to_string();
         if !text.starts_with("warning: ") && !text.starts_with("error: ") {
             return;
@@ -79,27 +98,45 @@ pub struct Screen<'a, 'r> {
     log: &'a Log,
     keeper: &'a mut Keeper<'r>,
     bar: Option<ProgressBar>,
+    /// The curve of the loss, above the bar.
+    lines: Lines,
     history: History,
+}
+
+/// What the bar's style reads, and the run writes.
+type Lines = Arc<Mutex<[String; curve::LINES]>>;
+
+/// A curve, and below it how far the run is.
+fn style(lines: &Lines) -> ProgressStyle {
+    const KEYS: [&str; curve::LINES] = ["upper", "middle", "lower"];
+    let curve = KEYS.map(|key| format!("{{{key}}}\n")).concat();
+    let template =
+        format!("{curve}{{bar:24}} {{pos}}/{{len}} steps, {{rate}}, NLL {{msg}}, {{eta}} left");
+    let style = ProgressStyle::with_template(&template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    // Nowhere to report to if the bar's own buffer fails.
+    let style = style.with_key(
+        "rate",
+        |state: &ProgressState, text: &mut dyn fmt::Write| {
+            let _ = write!(text, "{:.1} steps/s", state.per_sec());
+        },
+    );
+    KEYS.iter().enumerate().fold(style, |style, (place, key)| {
+        let lines = lines.clone();
+        style.with_key(key, move |_: &ProgressState, text: &mut dyn fmt::Write| {
+            let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = text.write_str(&lines[place]);
+        })
+    })
 }
 
 impl<'a, 'r> Screen<'a, 'r> {
     pub fn new(run: &'r Run, log: &'a Log, keeper: &'a mut Keeper<'r>) -> Self {
-        let is_seen = stderr().is_terminal() && !IS_QUIET.load(Ordering::Relaxed);
+        let is_seen = stderr().is_terminal() && loudness() > Loudness::Quiet;
+        let lines = Arc::new(Mutex::new(<[String; curve::LINES]>::default()));
         let bar = is_seen.then(|| {
-            let style = ProgressStyle::with_template(
-                "{bar:24} {pos}/{len} steps, {rate}, NLL {msg}, {eta} left",
-            );
-            ProgressBar::new(run.fit.config.train.steps as u64).with_style(
-                style
-                    .unwrap_or_else(|_| ProgressStyle::default_bar())
-                    .with_key(
-                        "rate",
-                        |state: &ProgressState, text: &mut dyn fmt::Write| {
-                            // Nowhere to report to if the bar's own buffer fails.
-                            let _ = write!(text, "{:.1} steps/s", state.per_sec());
-                        },
-                    ),
-            )
+            let bar = ProgressBar::new(run.fit.config.train.steps as u64);
+            bar.with_style(style(&lines))
         });
         BAR.lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -109,6 +146,7 @@ impl<'a, 'r> Screen<'a, 'r> {
             log,
             keeper,
             bar,
+            lines,
             history: History::default(),
         }
     }
@@ -220,6 +258,7 @@ impl Watch for Screen<'_, '_> {
     }
 
     fn keep(&mut self, snapshot: Snapshot) {
+        detail!("checkpoint of step {}", snapshot.state.step);
         if let Some(complaint) = self.keeper.keep(snapshot) {
             say!("warning: {complaint}");
         }
@@ -233,8 +272,14 @@ impl Watch for Screen<'_, '_> {
         // Close enough for a picture: each batch's own offset is work that grows with the batch.
         self.history.steps(done, losses, self.run.fit.offsets.all());
         if let Some(bar) = &self.bar {
+            let all = self.history.losses.iter().map(|(_, nll)| *nll);
+            *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = curve::draw(all);
             if let Some((_, nll)) = self.history.losses.last() {
-                bar.set_message(format!("{nll:.4}"));
+                let held_out = match self.history.validation.last() {
+                    Some((_, nll)) => format!(", held out {nll:.4}"),
+                    None => String::new(),
+                };
+                bar.set_message(format!("{nll:.4}{held_out}"));
             }
             bar.set_position(done as u64);
         }

@@ -41,6 +41,9 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     }
     let work = run.fit.work(wrap, &tell)?;
     let plan = work.plan.clone();
+    detail!("{}", run.fit.config.to_toml());
+    detail!("columns {}", run.fit.model.columns.join(", "));
+    detail!("memory {}", memory::readable(device.memory(&work)?));
     let failures = log.clone();
     let mut executor =
         device

@@ -1,5 +1,5 @@
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::Overrides;
@@ -10,6 +10,14 @@ use super::checkpoints::duration;
 use super::{FallbackArgs, TableArgs};
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  couplet train stars.csv                                  writes stars.safetensors
+  couplet train stars.parquet --exclude id --report stars.html
+  couplet train stars.csv --steps 20000 --resume kept      goes on where it was interrupted
+  couplet train stars.csv --continue stars.safetensors     trains a model on
+  couplet train --target two-moons                         a density that is known
+
+Every setting has a flag (--steps, --layers, --learning-rate, --seed, ...): --help has them all.")]
 pub struct TrainArgs {
     /// Table to fit (CSV, TSV, NPY, NPZ, Parquet or Arrow; - is standard input); none runs the reference experiment
     pub(super) data: Option<PathBuf>,
@@ -20,13 +28,14 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "data")]
     pub(super) target: Option<TargetName>,
     /// Rows to draw from the target [default: 50000]
-    #[arg(long, value_name = "N", conflicts_with = "data", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(hide_short_help = true, long, value_name = "N", conflicts_with = "data", value_parser = clap::value_parser!(u32).range(2..))]
     pub(super) rows: Option<u32>,
     /// Columns of the gaussian [default: 4] or the funnel [default: 10]
-    #[arg(long, value_name = "D", requires = "target")]
+    #[arg(hide_short_help = true, long, value_name = "D", requires = "target")]
     pub(super) dims: Option<usize>,
     /// Condition number of the gaussian's covariance [default: as it is drawn]
     #[arg(
+        hide_short_help = true,
         long,
         value_name = "K",
         requires = "target",
@@ -37,8 +46,11 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Start from the tensors of this safetensors file
-    #[arg(long, value_name = "FILE")]
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
+    /// Train a model on, with its own settings and in its own place; flags win over them
+    #[arg(long = "continue", value_name = "MODEL", conflicts_with_all = ["init", "config"])]
+    pub(super) go_on: Option<PathBuf>,
     /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
@@ -46,7 +58,7 @@ pub struct TrainArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Let --out and --log replace files that are not their like, and --checkpoint another run's
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub(super) force: bool,
     /// Write each logged step as a line of JSON
     #[arg(long, value_name = "FILE.jsonl")]
@@ -63,13 +75,18 @@ pub struct TrainArgs {
     #[arg(skip)]
     pub(super) command: Vec<OsString>,
     /// Steps between two logged ones
-    #[arg(long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(hide_short_help = true, long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) log_every: u64,
     /// Keep checkpoints in this folder, to go on from after an interruption
-    #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "FOLDER",
+        conflicts_with = "cpu_reference"
+    )]
     pub(super) checkpoint: Option<PathBuf>,
     /// Time between two checkpoints
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(hide_short_help = true, long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) checkpoint_every: Duration,
     /// Go on from the newest checkpoint in this folder, if there is one, and keep more there
     #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
@@ -78,7 +95,7 @@ pub struct TrainArgs {
     #[arg(long)]
     pub(super) json: bool,
     /// Train on the CPU in f64 beside the device, and compare
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub(super) cpu_reference: bool,
     #[command(flatten)]
     pub(super) device: DeviceChoice,
@@ -86,4 +103,12 @@ pub struct TrainArgs {
     pub(super) fallback: FallbackArgs,
     #[command(flatten)]
     pub(super) settings: Overrides,
+}
+
+impl TrainArgs {
+    /// The file that training starts from, and the flag that names it.
+    pub(super) fn start(&self) -> Option<(&'static str, &Path)> {
+        let init = self.init.as_deref().map(|path| ("--init", path));
+        init.or(self.go_on.as_deref().map(|path| ("--continue", path)))
+    }
 }

@@ -19,7 +19,7 @@ use super::{Config, DataOverrides, ModelConfig, ModelOverrides, Preset, TrainOve
 #[cfg_attr(feature = "cli", group(skip))]
 pub struct Overrides {
     /// Where the settings that nothing sets come from [default: safe for a table or a target, published without].
-    #[cfg_attr(feature = "cli", arg(long, value_name = "safe|published", value_parser = super::sections::name::<Preset>))]
+    #[cfg_attr(feature = "cli", arg(long, hide_short_help = true, value_name = "safe|published", value_parser = super::sections::name::<Preset>))]
     pub preset: Option<Preset>,
     /// `[train]`.
     #[cfg_attr(feature = "cli", command(flatten))]

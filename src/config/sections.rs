@@ -58,7 +58,7 @@ macro_rules! overrides {
         pub struct $overrides {
             $(
                 $(#[doc = $doc])+
-                #[cfg_attr(feature = "cli", arg(long, $($arg)*))]
+                #[cfg_attr(feature = "cli", arg(long, hide_short_help = true, $($arg)*))]
                 pub $key: Option<$($type)+>,
             )+
         }
@@ -71,6 +71,11 @@ macro_rules! overrides {
                     stringify!($key),
                     toml::Value::try_from(&config.$key).unwrap().to_string(),
                 ),)+]
+            }
+
+            /// Every setting of a configuration, set.
+            pub fn all(config: &$config) -> Self {
+                $overrides { $($key: Some(config.$key.clone()),)+ }
             }
 
             /// Puts what is set into a configuration.

@@ -19,7 +19,10 @@ pub struct DeviceChoice {
     )]
     pub device: DeviceName,
     /// A GPU by its number in `couplet devices`, or by part of its name.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|INDEX"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, hide_short_help = true, value_name = "NAME|INDEX")
+    )]
     pub adapter: Option<String>,
     /// How a GPU runs the flow: in one kernel where that suits it (auto), always (fused), or one kernel an op (staged).
     #[cfg_attr(
@@ -29,6 +32,7 @@ pub struct DeviceChoice {
             value_enum,
             default_value = "auto",
             value_name = "auto|fused|staged",
+            hide_short_help = true,
             hide_possible_values = true,
             hide_default_value = true
         )

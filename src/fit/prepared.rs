@@ -91,13 +91,14 @@ impl Prepared {
             Some((path, Contents::Tensors(bytes))) => parameters_of(path, bytes, &plan.layout)?,
         };
         Ok(Prepared {
-            config,
             model: Model {
                 spec,
                 columns: columns.clone(),
                 preprocessing,
                 parameters,
+                training: Some(config.train.clone()),
             },
+            config,
             rows: Arc::new(rows),
             validation,
             offsets,

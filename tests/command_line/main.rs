@@ -13,4 +13,5 @@ mod formats;
 mod mistakes;
 #[cfg(feature = "plots")]
 mod pictures;
+mod screen;
 mod tables;

@@ -282,6 +282,7 @@ fn a_callers_mistakes_are_errors() {
         columns: vec!["a".into(); 4],
         preprocessing: Default::default(),
         parameters,
+        training: None,
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
