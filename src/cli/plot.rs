@@ -47,6 +47,9 @@ pub struct PlotArgs {
         hide_possible_values = true
     )]
     format: Vec<PictureFormat>,
+    /// Pixels of a PNG for each unit of the SVG, whose pictures are some 700 wide
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = scale)]
+    scale: f32,
     /// Let pictures replace a model file
     #[arg(long, hide_short_help = true)]
     force: bool,
@@ -58,6 +61,14 @@ pub struct PlotArgs {
 pub enum PictureFormat {
     Svg,
     Png,
+}
+
+fn scale(text: &str) -> Result<f32, &'static str> {
+    let scale = text
+        .parse()
+        .ok()
+        .filter(|scale| (0.25..=10.0).contains(scale));
+    scale.ok_or("a number from 0.25 to 10")
 }
 
 /// Columns that a corner plot has room for.
@@ -124,15 +135,17 @@ pub fn run(args: &PlotArgs) -> Result<()> {
             say!("note: with {flag} there are pictures of {what}, too");
         }
     }
-    write(&folder, &args.format, &album.pictures)
+    write(&folder, &args.format, args.scale, &album.pictures)
 }
-
-/// What a run's pictures are written as.
-pub const TRAINING: [PictureFormat; 1] = [PictureFormat::Svg];
 
 /// The files of a run's pictures.
 pub fn of_training(folder: &Path) -> Vec<PathBuf> {
-    files(folder, &TRAINING)
+    files(folder, &[PictureFormat::Svg])
+}
+
+/// Writes a run's pictures.
+pub fn write_training(folder: &Path, pictures: &[Picture]) -> Result<()> {
+    write(folder, &[PictureFormat::Svg], 1.0, pictures)
 }
 
 /// The places of the columns to draw.
@@ -175,13 +188,13 @@ pub fn ready(folder: &Path, files: &[PathBuf]) -> Result<()> {
 }
 
 /// Writes pictures, and says what they show.
-pub fn write(folder: &Path, formats: &[PictureFormat], pictures: &[Picture]) -> Result<()> {
+fn write(folder: &Path, formats: &[PictureFormat], scale: f32, pictures: &[Picture]) -> Result<()> {
     for picture in pictures {
         for &format in formats {
             let path = folder.join(file_name(picture.name, format));
             match format {
                 PictureFormat::Svg => write_whole(&path, picture.svg().as_bytes())?,
-                PictureFormat::Png => write_whole(&path, &picture.png()?)?,
+                PictureFormat::Png => write_whole(&path, &picture.png(scale)?)?,
             }
             say!("{}", path.display());
         }

@@ -39,7 +39,7 @@ pub fn show(
     };
     let album = Album::new(&flow, &wanted)?;
     if let Some(folder) = &args.plot {
-        plot::write(folder, &plot::TRAINING, &album.pictures)?;
+        plot::write_training(folder, &album.pictures)?;
     }
     let Some(path) = &args.report else {
         return Ok(());

@@ -152,8 +152,16 @@ fn columns(args: &ScoreArgs, reader: &TableReader) -> Result<Vec<String>> {
     let mut columns: Vec<String> = if args.append {
         reader.all_columns().to_vec()
     } else if args.top.is_some() {
-        let row = std::iter::once("row".into());
-        row.chain(reader.columns().iter().cloned()).collect()
+        let columns = reader.columns();
+        // The model may have a column of that name.
+        let is_free = |name: &&str| columns.iter().all(|column| column != name);
+        let name = ["row", "row_number", "row_of_table"]
+            .into_iter()
+            .find(is_free);
+        let row = name.unwrap_or("number_of_the_row").to_string();
+        std::iter::once(row)
+            .chain(columns.iter().cloned())
+            .collect()
     } else if args.writes_json() {
         vec!["row".into()]
     } else {

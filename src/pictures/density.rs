@@ -78,8 +78,11 @@ pub fn density(
         plots.push(dots.into());
     }
     let mut layout = axes(x, y, &columns[0], &columns[1])
+        // Cells of five units: their edges fall on those of pixels, and show no seams.
+        .with_force_margins(66.0, 114.0)
+        .with_force_margins_y(12.0, 48.0)
         .with_width(680.0)
-        .with_height(540.0);
+        .with_height(560.0);
     layout.show_colorbar = true;
     let dotted = match data {
         Some(_) => ", with rows of data as white dots",

@@ -39,9 +39,6 @@ pub struct Picture {
 /// The names that pictures have.
 pub const NAMES: [&str; 5] = ["course", "corner", "density", "latent", "scores"];
 
-/// Pixels of a PNG for each unit of a picture: sharp where screens are fine.
-const PIXELS: f32 = 2.0;
-
 impl Picture {
     /// The picture as an SVG document, with text as text.
     pub fn svg(&self) -> String {
@@ -55,11 +52,11 @@ impl Picture {
         )
     }
 
-    /// The picture as a PNG file, twice as fine as the SVG's units.
+    /// The picture as a PNG file, with `scale` pixels for each unit of the SVG.
     ///
     /// # Errors
-    /// [`Error::Spec`] where no PNG can be so large.
-    pub fn png(&self) -> Result<Vec<u8>> {
+    /// [`Error::Spec`] where no PNG can be so large, or none so small.
+    pub fn png(&self, scale: f32) -> Result<Vec<u8>> {
         let failed = |error: &dyn Display| Error::Spec(format!("{}: no PNG: {error}", self.name));
         let svg = self.svg();
         let options = usvg::Options {
@@ -68,10 +65,11 @@ impl Picture {
         };
         let tree = usvg::Tree::from_str(&svg, &options).map_err(|error| failed(&error))?;
         let size = tree.size().to_int_size();
-        let size = size.scale_by(PIXELS).unwrap_or(size);
-        let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height())
-            .ok_or_else(|| failed(&"it is too large"))?;
-        let scale = tiny_skia::Transform::from_scale(PIXELS, PIXELS);
+        let mut pixels = size
+            .scale_by(scale)
+            .and_then(|size| tiny_skia::Pixmap::new(size.width(), size.height()))
+            .ok_or_else(|| failed(&format!("it cannot have {scale} pixels a unit")))?;
+        let scale = tiny_skia::Transform::from_scale(scale, scale);
         resvg::render(&tree, scale, &mut pixels.as_mut());
         pixels.encode_png().map_err(|error| failed(&error))
     }

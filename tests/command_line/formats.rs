@@ -338,4 +338,14 @@ fn the_lowest_rows_are_named() {
             .count(),
         63
     );
+
+    // A model's own column of that name keeps it.
+    fs::write(folder.join("t.csv"), text.replace("height", "row")).unwrap();
+    let train = "train t.csv --missing drop --device cpu --steps 2 --out m.safetensors";
+    well(folder, train);
+    let top = stdout(&well(folder, &format!("{args} --top 1")));
+    assert!(
+        top.starts_with("row_number,row,weight,age,log_prob\n"),
+        "{top}"
+    );
 }

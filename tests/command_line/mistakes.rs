@@ -27,7 +27,13 @@ fn tables_and_a_model(folder: &Path) {
             fields.pop();
         }
     });
+    table(folder, "long.csv", 70_100, |row, fields| {
+        if row == 70_001 {
+            fields[0] = "unknown".into();
+        }
+    });
     for (name, text) in [
+        ("four.csv", "a,b,c\n1,2,3\n1,2,3,4\n"),
         ("empty.csv", ""),
         ("header.csv", "a,b\n"),
         ("one.csv", "a\n1\n2\n3\n"),
@@ -75,6 +81,15 @@ fn bad_tables_and_models_are_named() {
             &["row 7", "weight", "too large"],
         ),
         ("train short.csv", &["row 7", "line 8", "1 field ", "2"]),
+        ("train four.csv", &["row 2", "line 3", "4 fields", "3"]),
+        (
+            "train long.csv",
+            &[
+                "line 70002 (row 70001)",
+                "\"height\"",
+                "\"unknown\" is not a number",
+            ],
+        ),
         ("train empty.csv", &["empty"]),
         ("train header.csv", &["no rows"]),
         ("train one.csv", &["1 column", "at least 2"]),

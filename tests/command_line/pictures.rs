@@ -95,6 +95,12 @@ fn columns_are_chosen_and_what_is_not_there_is_named() {
         &["no steps"],
     );
     refused(folder, "plot people.csv", 3, &["people.csv"]);
+    refused(
+        folder,
+        &format!("{plot} --scale 0"),
+        2,
+        &["from 0.25 to 10"],
+    );
 }
 
 /// A folder that cannot be is said before any step is taken, and no file of the user's is lost to a picture.

@@ -17,7 +17,7 @@ struct Pixels {
 
 impl Pixels {
     fn of(picture: &Picture) -> Self {
-        let png = picture.png().unwrap();
+        let png = picture.png(2.0).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(png))
             .read_info()
             .unwrap();
