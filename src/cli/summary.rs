@@ -189,6 +189,12 @@ impl Summary {
                     kept => format!("after step {kept} no step made held-out rows denser"),
                 }
             ));
+        } else if course.kept == 0 {
+            advice.push(
+                "no step made held-out rows denser, so the parameters are those that training started from; a lower \
+                 --learning-rate may do better"
+                    .into(),
+            );
         } else if !course.out_of_patience && 10 * course.kept >= 9 * self.steps {
             advice.push(format!(
                 "held-out rows were still getting denser: more steps may do better (--steps {})",

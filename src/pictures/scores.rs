@@ -49,7 +49,8 @@ pub fn scores(log_prob: &[f64]) -> Picture {
         caption += " Left of the line are the lowest percent.";
     }
     if beyond > 0 {
-        caption += &format!(" {beyond} lie beyond the picture.");
+        let lie = if beyond == 1 { "lies" } else { "lie" };
+        caption += &format!(" {beyond} {lie} beyond the picture.");
     }
     if overflows > 0 {
         caption += &format!(" Of {overflows} more rows the density is 0 in 32-bit numbers.");
