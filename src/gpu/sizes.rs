@@ -19,7 +19,7 @@ pub const LOOPS_A_BIN: usize = 11;
 /// Multiply-adds that one product may have: some tens of milliseconds on the slowest hardware, so that no submission need be
 /// longer; and on two cores.
 const MOST_PRODUCTS: usize = 1 << 33;
-const MOST_PRODUCTS_SOFTWARE: usize = 1 << 27;
+const MOST_PRODUCTS_SOFTWARE: usize = 1 << 25;
 
 /// What the device binds at once, in bytes.
 pub fn binding(limits: &wgpu::Limits) -> usize {
