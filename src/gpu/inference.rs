@@ -11,7 +11,7 @@ use super::kernels::Step;
 use super::program::Program;
 use super::queue::{Queue, Submission};
 use super::readback::{Pending, Readback};
-use super::sizes::Sizes;
+use super::sizes::{Sizes, rows_through_all};
 
 /// Rows that go through the device together when scoring and sampling. Each row is on its own: its numbers do not depend on
 /// how many there are.
@@ -43,10 +43,13 @@ impl Inference {
         )?;
         let rows = rows(gpu.is_software);
         let (program, path) = match fused {
-            Ok((forward, inverse)) => (
-                Program::fused(builder, &forward, &inverse, rows)?,
-                format!("fused ({})", forward.describe()),
-            ),
+            Ok((forward, inverse)) => {
+                let rows = rows_through_all(plan, gpu.is_software, rows);
+                (
+                    Program::fused(builder, &forward, &inverse, rows)?,
+                    format!("fused ({})", forward.describe()),
+                )
+            }
             Err(why) => {
                 let sizes = Sizes::new(plan, &limits, gpu.is_software, rows, false)?;
                 let program = Program::staged(builder, sizes.rows)?;

@@ -77,10 +77,7 @@ impl Sizes {
         } else {
             0
         };
-        let most_products = match is_software {
-            true => MOST_PRODUCTS_SOFTWARE,
-            false => MOST_PRODUCTS,
-        };
+        let most_products = most_products(is_software);
         let bytes_per_row = 4 * (plan.widths.iter().sum::<usize>() + gradients + 2);
         let most = (binding / (4 * outputs))
             .min(ACTIVATION_BUDGET / bytes_per_row)
@@ -134,13 +131,30 @@ impl Sizes {
     }
 }
 
-/// Multiply-adds a row of the largest product of a plan.
-fn largest_product(plan: &Plan) -> usize {
-    let products = plan.forward.iter().map(|op| match op {
+fn most_products(is_software: bool) -> usize {
+    match is_software {
+        true => MOST_PRODUCTS_SOFTWARE,
+        false => MOST_PRODUCTS,
+    }
+}
+
+/// Multiply-adds a row of each product of a plan.
+fn products(plan: &Plan) -> impl Iterator<Item = usize> {
+    plan.forward.iter().map(|op| match op {
         Op::Linear(linear) => linear.input.count * linear.output.count,
         _ => 0,
-    });
-    products.max().unwrap_or(0)
+    })
+}
+
+fn largest_product(plan: &Plan) -> usize {
+    products(plan).max().unwrap_or(0)
+}
+
+/// Rows, of `wanted`, that one dispatch may take through all of the flow.
+pub fn rows_through_all(plan: &Plan, is_software: bool, wanted: usize) -> usize {
+    let all = products(plan).sum::<usize>().max(1);
+    let most = most_products(is_software) / all / GROUP as usize;
+    wanted.min(most.max(1) * GROUP as usize)
 }
 
 /// Refuses a plan that takes an invocation through more loop iterations than llvmpipe grants it (65,535, over all of its

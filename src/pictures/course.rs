@@ -1,5 +1,5 @@
 use kuva::plot::ScatterPlot;
-use kuva::plot::legend::{LegendPosition, LegendShape};
+use kuva::plot::legend::LegendShape;
 use kuva::render::annotations::ReferenceLine;
 use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
@@ -7,7 +7,7 @@ use kuva::render::render::render_multiple;
 use crate::train::History;
 
 use super::Picture;
-use super::ground::{DATA, INK, KNOWN, MODEL, Span, axes, entry, lines};
+use super::ground::{DATA, INK, KNOWN, MODEL, Span, axes, entry, lines, over_legend};
 
 /// Points that the line of losses has, at most: beyond them it is drawn through means.
 const POINTS: usize = 500;
@@ -94,14 +94,7 @@ pub fn course(history: &History) -> Picture {
             plots.push(mark.with_size(4.0).into());
         }
     }
-    let layout = layout
-        .with_legend_entries(legend)
-        .with_legend_position(LegendPosition::OutsideBottomColumns)
-        .with_legend_box(false)
-        .with_force_margins(70.0, 30.0)
-        .with_x_label_offset(0.0, -10.0)
-        .with_width(720.0)
-        .with_height(420.0);
+    let layout = over_legend(layout, legend, 420.0);
     let beyond = losses.iter().chain(&history.validation);
     let beyond = beyond.filter(|p| !y.holds(p.1)).count();
     let mut caption = "Mean of -log_prob over the steps, in nats: lower is better.".to_string();

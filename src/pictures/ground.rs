@@ -1,6 +1,6 @@
 //! What all pictures share: colours, axes, and how a column's numbers are cut and counted.
 
-use kuva::plot::legend::{LegendEntry, LegendShape};
+use kuva::plot::legend::{LegendEntry, LegendPosition, LegendShape};
 use kuva::plot::{LinePlot, MarkerShape, ScatterPlot};
 use kuva::render::layout::Layout;
 use kuva::render::theme::Theme;
@@ -166,6 +166,18 @@ pub fn dots(points: Vec<(f64, f64)>, color: &str, size: f64, opacity: f64) -> Sc
         .with_size(size)
         .with_marker(MarkerShape::Circle)
         .with_marker_opacity(opacity)
+}
+
+/// A picture of one panel, so high, with a legend below it.
+pub fn over_legend(layout: Layout, legend: Vec<LegendEntry>, height: f64) -> Layout {
+    layout
+        .with_legend_entries(legend)
+        .with_legend_position(LegendPosition::OutsideBottomColumns)
+        .with_legend_box(false)
+        .with_force_margins(70.0, 30.0)
+        .with_x_label_offset(0.0, -10.0)
+        .with_width(720.0)
+        .with_height(height)
 }
 
 /// An entry of a legend.

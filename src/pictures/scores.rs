@@ -1,10 +1,10 @@
 use kuva::plot::Histogram;
-use kuva::plot::legend::{LegendPosition, LegendShape};
+use kuva::plot::legend::LegendShape;
 use kuva::render::annotations::ReferenceLine;
 use kuva::render::render::render_multiple;
 
 use super::Picture;
-use super::ground::{DATA, MODEL, Span, axes, bars, entry};
+use super::ground::{DATA, MODEL, Span, axes, bars, entry, over_legend};
 
 /// The share of the rows that lie below the line, where there are enough of them to have one.
 const LOWEST: f64 = 0.01;
@@ -33,14 +33,7 @@ pub fn scores(log_prob: &[f64]) -> Picture {
         let line = ReferenceLine::vertical(threshold).with_color(MODEL);
         layout = layout.with_reference_line(line.with_stroke_width(2.0).with_dasharray("6 4"));
     }
-    let layout = layout
-        .with_legend_entries(legend)
-        .with_legend_position(LegendPosition::OutsideBottomColumns)
-        .with_legend_box(false)
-        .with_force_margins(70.0, 30.0)
-        .with_x_label_offset(0.0, -10.0)
-        .with_width(720.0)
-        .with_height(380.0);
+    let layout = over_legend(layout, legend, 380.0);
     let bars = Histogram::from_bins(span.edges(parts), counts).with_color(DATA);
     let beyond = sorted.iter().filter(|p| !span.holds(**p)).count();
     let overflows = log_prob.len() - sorted.len();
