@@ -47,7 +47,7 @@ pub fn show(
     let report = Report {
         title: title(args),
         lead: lead(args, run),
-        verdict: summary.verdict(),
+        verdict: verdict(summary),
         advice: summary.advice(),
         judged_by: judged_by(summary),
         scores: scores(summary),
@@ -145,6 +145,17 @@ fn lead(args: &TrainArgs, run: &Run) -> Vec<String> {
     lead
 }
 
+fn verdict(summary: &Summary) -> Option<String> {
+    let verdict = summary.verdict()?;
+    Some(match summary.truth() {
+        None => verdict,
+        Some(truth) => format!(
+            "{verdict}: {:.4} ± {:.4} nats from it",
+            truth.kl.mean, truth.kl.standard_error
+        ),
+    })
+}
+
 fn judged_by(summary: &Summary) -> String {
     match summary.held_out() {
         Some((_, rows)) => format!("over the {rows} rows held out, in the units of the table"),
@@ -208,7 +219,8 @@ fn facts(run: &Run, summary: &Summary) -> Vec<(&'static str, String)> {
 }
 
 fn commands(args: &TrainArgs, run: &Run) -> Vec<String> {
-    let again: Vec<String> = args.command.iter().map(quoted).collect();
+    let words = args.command.iter().skip(1).map(quoted);
+    let again: Vec<String> = std::iter::once("couplet".into()).chain(words).collect();
     let model = quoted(&run.out.clone().into_os_string());
     let mut commands = vec![
         "# the same model, byte for byte on the same device".to_string(),
