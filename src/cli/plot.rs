@@ -1,5 +1,4 @@
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -7,7 +6,7 @@ use serde::Deserialize;
 
 use crate::data::TableReader;
 use crate::error::Error;
-use crate::files::{OutputFile, write_whole};
+use crate::files::{OutputFile, read_at_most, write_whole};
 use crate::fit::{DeviceChoice, Flow};
 use crate::model::Model;
 use crate::pictures::{Album, NAMES, Picture, Wanted};
@@ -217,12 +216,13 @@ struct Line {
 
 /// Reads the course of a run off its log.
 fn read_log(path: &Path) -> Result<History> {
-    let failed = |error| input(Error::io(path)(error));
-    let file = File::open(path).map_err(failed)?;
+    const LONGEST: u64 = 1 << 30;
+    let bytes = read_at_most(path, LONGEST).map_err(input)?;
     let mut history = History::default();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(failed)?;
-        let line: Line = serde_json::from_str(&line).map_err(|error| {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    for (number, line) in lines.enumerate() {
+        let line: Line = serde_json::from_slice(line).map_err(|error| {
             Error::Data(format!(
                 "{}: line {}: not of a log of couplet train: {error}",
                 path.display(),

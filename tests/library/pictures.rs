@@ -197,3 +197,46 @@ fn names_are_no_markup() {
         assert!(texts.contains(name), "{name} in {texts:?}");
     }
 }
+
+/// Numbers at the ends of what numbers can be, and rows that are all the same.
+#[test]
+fn any_numbers_can_be_drawn() {
+    let odd: [fn(usize) -> f64; 5] = [
+        |row| if row % 2 == 0 { 1e300 } else { -1e300 },
+        |row| 1e-300 * row as f64,
+        |_| 7.0,
+        |row| 1e15 + row as f64 * 0.125,
+        |row| if row == 3 { f64::NAN } else { row as f64 },
+    ];
+    for number in odd {
+        for rows in [1, 40] {
+            let data = Matrix::from_fn(rows, 2, |row, _| number(row));
+            let column = data.column(0).to_vec();
+            let points: Vec<(f64, f64)> = column.iter().map(|y| (1.0, *y)).collect();
+            let history = History {
+                losses: points.clone(),
+                validation: points,
+                best: Some(1.0),
+                entropy: column.first().copied(),
+            };
+            let field = Field::over(&data);
+            let log_prob = vec![number(1); field.points().rows()];
+            let of = Latent {
+                standardized: data.clone(),
+                density: couplet::flow::Density::Logistic,
+                shown: vec![1],
+            };
+            for picture in [
+                corner(&names(2), Some(&data), &data),
+                course(&history),
+                density(&names(2), &field, &log_prob, Some(&data)),
+                latent(&of),
+                scores(&column),
+            ] {
+                texts(&picture);
+                assert!(picture.svg().len() < 3_000_000);
+                assert!(picture.png(0.25).unwrap().len() > 100);
+            }
+        }
+    }
+}
