@@ -106,7 +106,7 @@ mod tests {
             seen.is_sorted() && seen[0] == 0 && seen[85] == DOWN - 1,
             "{seen:?}"
         );
-        assert!(lines[LINES - 1].ends_with("0.2250"), "{}", lines[LINES - 1]);
+        assert!(lines[LINES - 1].ends_with("0.2275"), "{}", lines[LINES - 1]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::dispatch::{Dispatch, Grid};
 use super::kernels::{CEILING_ROUNDS, GROUP, Kernel, Step};
 use super::pipelines::Pipelines;
 use super::ring::Ring;
-use super::timestamps;
+use super::timestamps::{self, Timed};
 
 /// By measurement, on one device.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,7 +86,8 @@ impl Clock<'_> {
         let step = Step::default();
         if self.gpu.has_clock() {
             let mut times = Vec::new();
-            timestamps::add(self.gpu, &self.ring, &[(0, &step, dispatch)], &mut times)?;
+            let timed = Timed::parts(dispatch, step, false);
+            timestamps::add(self.gpu, &self.ring, &timed, &mut times)?;
             return Ok(times.iter().map(|time| time.seconds).sum::<f64>().max(1e-9));
         }
         let begin = Instant::now();

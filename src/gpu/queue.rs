@@ -11,7 +11,7 @@ use super::ring::{RING, Ring};
 
 /// How long one submission should take: long enough to hide its cost, short enough for whoever shares the device, and far
 /// below what a watchdog allows.
-const SUBMISSION: Duration = Duration::from_millis(40);
+pub const SUBMISSION: Duration = Duration::from_millis(40);
 
 /// How much more work a submission may have than the one before it.
 const GROWTH: f64 = 4.0;
@@ -62,7 +62,7 @@ struct Alone {
 }
 
 /// Rows of a divided dispatch while its cost is learned.
-const LEARNING_ROWS: u32 = 1024;
+pub const LEARNING_ROWS: u32 = 1024;
 
 /// How many times each dispatch goes alone: drivers may compile a kernel when it first runs.
 const LEARNING_RUNS: usize = 2;

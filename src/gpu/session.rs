@@ -13,9 +13,8 @@ use super::kernels::{Gate, Segment, Step};
 use super::program::TrainingProgram;
 use super::queue::{Queue, Submission};
 use super::readback::{Readback, widen};
-use super::ring::RING;
 use super::sizes::{self, Sizes};
-use super::timestamps;
+use super::timestamps::{self, Timed};
 
 /// Losses that the device keeps between two readbacks: enough for many submissions of the smallest flow's steps.
 pub const LOSSES: usize = 1 << 14;
@@ -174,16 +173,13 @@ impl Session {
         if self.stuck.is_some() {
             return Ok(times);
         }
-        for runs in self.runs(plan, self.step, 0).chunks(RING) {
-            let steps: Vec<Step> = runs.iter().map(|(step, _)| *step).collect();
-            self.program.ring.write(gpu, &steps);
-            let mut list = Vec::new();
-            for (place, (step, last)) in runs.iter().enumerate() {
-                let dispatches = &self.program.dispatches[self.dispatches(*last)];
-                list.extend(dispatches.iter().map(|dispatch| (place, step, dispatch)));
+        let mut timed = Vec::new();
+        for (step, last) in self.runs(plan, self.step, 0) {
+            for dispatch in &self.program.dispatches[self.dispatches(last)] {
+                timed.extend(Timed::parts(dispatch, step, gpu.is_software));
             }
-            timestamps::add(gpu, &self.program.ring, &list, &mut times)?;
         }
+        timestamps::add(gpu, &self.program.ring, &timed, &mut times)?;
         self.taken(gpu, 1)?;
         Ok(times)
     }

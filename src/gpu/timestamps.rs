@@ -1,33 +1,71 @@
+use std::time::Instant;
+
 use crate::error::Result;
 use crate::executor::KernelTime;
 
 use super::device::Gpu;
 use super::dispatch::Dispatch;
 use super::kernels::Step;
+use super::queue::{LEARNING_ROWS, SUBMISSION};
 use super::readback::Readback;
-use super::ring::Ring;
+use super::ring::{RING, Ring};
 
-/// Dispatches timed in one submission: two timestamps each, of the 4,096 that a query set may hold.
-const MOST: usize = 2048;
+/// A dispatch to be timed, or some of its groups, from `step.first_group` on.
+pub struct Timed<'a> {
+    pub step: Step,
+    pub dispatch: &'a Dispatch,
+    pub groups: Option<u32>,
+}
 
-/// Runs dispatches, each with its step record's place in the ring, every one in a pass of its own between two
-/// timestamps, and adds their times to those of their kernels, in the order in which kernels first run.
-pub fn add(
-    gpu: &Gpu,
-    ring: &Ring,
-    dispatches: &[(usize, &Step, &Dispatch)],
-    times: &mut Vec<KernelTime>,
-) -> Result<()> {
-    for dispatches in dispatches.chunks(MOST) {
-        let ticks = ticks(gpu, ring, dispatches)?;
-        for ((_, _, dispatch), ticks) in dispatches.iter().zip(ticks) {
+impl<'a> Timed<'a> {
+    /// A dispatch, in parts where it may be divided and the device is slow: each part's time is added to the others'.
+    pub fn parts(dispatch: &'a Dispatch, step: Step, is_software: bool) -> Vec<Self> {
+        let all = dispatch.divisible(&step).filter(|_| is_software);
+        let Some(all) = all else {
+            return vec![Timed {
+                step,
+                dispatch,
+                groups: None,
+            }];
+        };
+        let each = (LEARNING_ROWS / step.rows_per_split).max(1);
+        let part = |first_group: u32| Timed {
+            step: Step {
+                first_group,
+                ..step
+            },
+            dispatch,
+            groups: Some(each.min(all - first_group)),
+        };
+        (0..all).step_by(each as usize).map(part).collect()
+    }
+}
+
+/// Runs dispatches, every one in a pass of its own between two timestamps, and adds their times to those of their kernels, in
+/// the order in which kernels first run. A submission has as many as keep it short.
+pub fn add(gpu: &Gpu, ring: &Ring, timed: &[Timed<'_>], times: &mut Vec<KernelTime>) -> Result<()> {
+    let (mut rest, mut most) = (timed, 1);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(most.min(rest.len()));
+        let begin = Instant::now();
+        let ticks = ticks(gpu, ring, now)?;
+        most = match begin.elapsed() {
+            took if took < SUBMISSION / 4 => (2 * most).min(RING),
+            took if took > SUBMISSION => (most / 2).max(1),
+            _ => most,
+        };
+        rest = later;
+        for (Timed { step, dispatch, .. }, ticks) in now.iter().zip(ticks) {
             let kernel = dispatch.kernel.name();
             let seconds = ticks as f64 * f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
+            let goes_on = step.first_group > 0;
             match times.iter_mut().find(|time| time.kernel == kernel) {
                 Some(time) => {
-                    time.dispatches += 1;
                     time.seconds += seconds;
-                    time.bytes += dispatch.bytes as f64;
+                    if !goes_on {
+                        time.dispatches += 1;
+                        time.bytes += dispatch.bytes as f64;
+                    }
                 }
                 None => times.push(KernelTime {
                     kernel,
@@ -42,8 +80,10 @@ pub fn add(
 }
 
 /// The ticks that each dispatch took.
-fn ticks(gpu: &Gpu, ring: &Ring, dispatches: &[(usize, &Step, &Dispatch)]) -> Result<Vec<u64>> {
-    let count = 2 * dispatches.len() as u32;
+fn ticks(gpu: &Gpu, ring: &Ring, timed: &[Timed<'_>]) -> Result<Vec<u64>> {
+    let steps: Vec<Step> = timed.iter().map(|timed| timed.step).collect();
+    ring.write(gpu, &steps);
+    let count = 2 * timed.len() as u32;
     let queries = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("timestamps"),
         ty: wgpu::QueryType::Timestamp,
@@ -60,8 +100,8 @@ fn ticks(gpu: &Gpu, ring: &Ring, dispatches: &[(usize, &Step, &Dispatch)]) -> Re
     let numbers = 2 * count as usize;
     let back = Readback::new(gpu, numbers)?;
     let mut encoder = gpu.encoder();
-    for (number, &(place, step, dispatch)) in dispatches.iter().enumerate() {
-        let first = 2 * number as u32;
+    for (place, timed) in timed.iter().enumerate() {
+        let (first, dispatch) = (2 * place as u32, timed.dispatch);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some(dispatch.kernel.name()),
             timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -71,7 +111,10 @@ fn ticks(gpu: &Gpu, ring: &Ring, dispatches: &[(usize, &Step, &Dispatch)]) -> Re
             }),
         });
         ring.bind(&mut pass, place);
-        dispatch.record(&mut pass, step);
+        match timed.groups {
+            None => dispatch.record(&mut pass, &timed.step),
+            Some(groups) => dispatch.record_groups(&mut pass, &timed.step, groups),
+        }
     }
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
     let pending = back.submit(gpu, encoder, &[(&resolved, numbers)]);

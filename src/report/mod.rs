@@ -141,10 +141,13 @@ fn figure(picture: &Picture, is_many: bool) -> Markup {
 
 /// Six digits of a number.
 fn short(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
     let digits = 5 - value.abs().log10().floor() as i32;
-    match value == 0.0 || !value.is_finite() {
-        true => value.to_string(),
-        false => rounded(value, digits).to_string(),
+    match (1e-5..1e15).contains(&value.abs()) {
+        true => rounded(value, digits).to_string(),
+        false => format!("{value:.5e}"),
     }
 }
 
@@ -163,10 +166,23 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let all = [0.0, 1234.56789, -0.000123456789, 1e300, f64::INFINITY];
-        let short = all.map(short);
-        assert_eq!(short[..3], ["0", "1234.57", "-0.000123457"]);
-        assert_eq!(short[4], "inf");
+        let all = [
+            0.0,
+            1234.56789,
+            -0.000123456789,
+            1e300,
+            -2.5e-300,
+            f64::INFINITY,
+        ];
+        let expected = [
+            "0",
+            "1234.57",
+            "-0.000123457",
+            "1.00000e300",
+            "-2.50000e-300",
+            "inf",
+        ];
+        assert_eq!(all.map(short), expected);
     }
 
     #[test]

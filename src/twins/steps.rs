@@ -209,7 +209,7 @@ fn sizes_follow_limits() {
             .unwrap()
             .rows
     };
-    assert_eq!([rows(true), rows(false)], [256, 12_500]);
+    assert_eq!([rows(true), rows(false)], [64, 12_500]);
     // A program can be made at each side of a split.
     let bench = Bench::new();
     let parameters = bench.parameters(&numbers(plan.layout.len(), 1));
