@@ -9,6 +9,8 @@ mod ground;
 mod latent;
 mod scores;
 mod smooth;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};

@@ -4,16 +4,11 @@
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../common/parsers.rs"]
-mod parsers;
 #[path = "../common/safetensors.rs"]
 mod safetensors;
 
 mod cpu_reference;
 mod fit;
 mod fixtures;
-mod hostile;
 mod limits;
-#[cfg(feature = "plots")]
-mod pictures;
 mod training;

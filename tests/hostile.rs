@@ -1,5 +1,10 @@
 //! Every reader against files that chance has damaged: an error or a value, never a panic, and never more than a moment. The
-//! damage is drawn by a fixed seed, so that a failure comes back.
+//! damage is drawn by a fixed seed, so that a failure comes back. A program of its own, whose memory is that of the readers alone.
+
+#[path = "common/parsers.rs"]
+mod parsers;
+#[path = "common/safetensors.rs"]
+mod safetensors;
 
 use std::fs;
 use std::path::Path;

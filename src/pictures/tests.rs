@@ -1,9 +1,10 @@
 //! Pictures show what they say: of a few rows and of very many, of few columns and of many.
 
-use couplet::Matrix;
-use couplet::pictures::{Field, Latent, Picture, corner, course, density, latent, scores};
-use couplet::random::{Purpose, normal_at};
-use couplet::train::History;
+use super::{Field, Latent, Picture, corner, course, density, latent, scores};
+use crate::flow::Density;
+use crate::matrix::Matrix;
+use crate::random::{Purpose, normal_at};
+use crate::train::History;
 
 type Rgb = [u8; 3];
 const BLUE: Rgb = [0x00, 0x44, 0x88];
@@ -128,7 +129,7 @@ fn a_latent_that_is_too_wide_shows() {
     let band = |factor: f64, rows| {
         let picture = latent(&Latent {
             standardized: normal(rows, 3, 1).map(|z| factor * z),
-            density: couplet::flow::Density::Normal,
+            density: Density::Normal,
             shown: vec![0, 1, 2],
         });
         let texts = texts(&picture);
@@ -223,7 +224,7 @@ fn any_numbers_can_be_drawn() {
             let log_prob = vec![number(1); field.points().rows()];
             let of = Latent {
                 standardized: data.clone(),
-                density: couplet::flow::Density::Logistic,
+                density: Density::Logistic,
                 shown: vec![1],
             };
             for picture in [
