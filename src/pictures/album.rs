@@ -1,6 +1,8 @@
+use crate::cpu::Real;
 use crate::data::take;
 use crate::error::Result;
 use crate::fit::Flow;
+use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::train::History;
 
@@ -20,12 +22,10 @@ pub struct Wanted<'a> {
     pub columns: Vec<usize>,
 }
 
-/// All pictures that there can be of a flow, and the log-densities of the rows that it was judged by.
+/// All pictures that there can be of a flow.
 pub struct Album {
     /// In the order to look at them.
     pub pictures: Vec<Picture>,
-    /// In nats, a number a row judged by; empty where there are none.
-    pub log_prob: Vec<f64>,
 }
 
 /// Columns that a picture has room for.
@@ -70,13 +70,11 @@ impl Album {
 
         let enough = |rows: &&Matrix<f64>| rows.rows() >= ENOUGH;
         let judged_by = wanted.held_out.filter(enough).or(wanted.data);
-        let mut log_prob = Vec::new();
         if let Some(rows) = judged_by {
             pictures.push(latent(&latents(flow, rows, shown)?));
-            log_prob = flow.log_prob(rows)?;
-            pictures.push(scores(&log_prob));
+            pictures.push(scores(&flow.log_prob(rows)?));
         }
-        Ok(Album { pictures, log_prob })
+        Ok(Album { pictures })
     }
 }
 
@@ -90,12 +88,10 @@ fn latents(flow: &Flow, rows: &Matrix<f64>, shown: Vec<usize>) -> Result<Latent>
         for j in 0..z.columns() {
             let location = f64::from(model.parameters[base.location.start + j]);
             let raw = f64::from(model.parameters[base.raw_spread.start + j]);
-            // Softplus.
-            let spread = raw.max(0.0) + (-raw.abs()).exp().ln_1p();
             let spread = match base.kind.density {
                 // The file keeps a normal base's variance.
-                crate::flow::Density::Normal => spread.sqrt(),
-                crate::flow::Density::Logistic => spread,
+                Density::Normal => raw.softplus().sqrt(),
+                Density::Logistic => raw.softplus(),
             };
             for z in z.column_mut(j) {
                 *z = (*z - location) / spread;

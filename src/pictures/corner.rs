@@ -164,8 +164,7 @@ fn one(data: Option<&[f64]>, sample: &[f64], span: Span) -> (Vec<Plot>, Span) {
     let mut highest = 0.0f64;
     if let Some(data) = data {
         let parts = bars(data.len());
-        let scale = parts as f64 / (data.len() as f64 * span.length());
-        let counts: Vec<f64> = span.counts(data, parts).iter().map(|n| n * scale).collect();
+        let counts = span.densities(data, parts);
         highest = counts.iter().copied().fold(highest, f64::max);
         plots.push(
             Histogram::from_bins(span.edges(parts), counts)

@@ -82,6 +82,13 @@ impl Span {
         counts
     }
 
+    /// The same as a density: shares of all numbers, over the length of a part.
+    pub fn densities(self, numbers: &[f64], parts: usize) -> Vec<f64> {
+        let scale = parts as f64 / (numbers.len().max(1) as f64 * self.length());
+        let counts = self.counts(numbers, parts);
+        counts.into_iter().map(|count| count * scale).collect()
+    }
+
     /// The edges of so many equal parts.
     pub fn edges(self, parts: usize) -> Vec<f64> {
         (0..=parts)

@@ -111,8 +111,7 @@ pub fn latent(latent: &Latent) -> Picture {
 
 fn histogram(z: &[f64], density: Density, span: Span) -> (Vec<Plot>, Span) {
     let parts = bars(z.len());
-    let scale = parts as f64 / (z.len().max(1) as f64 * span.length());
-    let counts: Vec<f64> = span.counts(z, parts).iter().map(|n| n * scale).collect();
+    let counts = span.densities(z, parts);
     let curve: Vec<(f64, f64)> = (0..120)
         .map(|k| span.middle(k, 120))
         .map(|z| (z, standard_density(density, z)))
