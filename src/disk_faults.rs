@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use serde_json::Value;
 
@@ -86,16 +85,13 @@ fn at_every_change(args: &str, mut check: impl FnMut(&Path, u8, &str)) -> [usize
 #[test]
 fn a_run_on_a_disk_that_fails() {
     let small = "--layers 2 --transform affine --mixing none --hidden 8";
+    // A checkpoint at each of three logged steps at least, however fast the machine and its disk are.
     let args = format!(
-        "train d.csv {small} --steps 150 --out m.safetensors --log l.jsonl --checkpoint kept"
+        "train d.csv {small} --steps 150 --out m.safetensors --log l.jsonl --checkpoint kept --checkpoint-every 0s"
     );
     let usual = folder();
     let old = fs::read(usual.path().join("m.safetensors")).unwrap();
-    let begin = Instant::now();
     assert_eq!(run(usual.path(), &args), 0);
-    // A few checkpoints a run, however fast the machine is.
-    let every = begin.elapsed().as_secs_f64() / 8.0;
-    let args = format!("{args} --checkpoint-every {every:.6}s");
     let new = fs::read(usual.path().join("m.safetensors")).unwrap();
     let [well, badly] = at_every_change(&args, |folder, code, what| {
         let path = folder.join("m.safetensors");
@@ -116,7 +112,7 @@ fn a_run_on_a_disk_that_fails() {
                 .unwrap_or_else(|error| panic!("{what}: {line}: {error}"));
         }
     });
-    assert!(well > 5 && badly > 10, "{well} {badly}");
+    assert!(well > 20 && badly > 20, "{well} {badly}");
 }
 
 #[test]

@@ -68,10 +68,11 @@ impl<'a> Keeper<'a> {
         (!taken).then_some(found.folder)
     }
 
-    /// Whether it is time for another.
+    /// Whether it is time for another. Training waits for a slow disk only where there is to be no time between two.
     pub fn is_due(&self) -> bool {
         let is_free = || self.writing.as_ref().is_none_or(JoinHandle::is_finished);
-        self.is_asked_for && self.latest.elapsed() >= self.every && is_free()
+        let waits = self.every.is_zero();
+        self.is_asked_for && self.latest.elapsed() >= self.every && (waits || is_free())
     }
 
     /// Begins to write one. Returns what there is to say of the one before.

@@ -85,7 +85,7 @@ pub struct TrainArgs {
         conflicts_with = "cpu_reference"
     )]
     pub(super) checkpoint: Option<PathBuf>,
-    /// Time between two checkpoints
+    /// Time between two checkpoints; 0s waits for each to be on the disk
     #[arg(hide_short_help = true, long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) checkpoint_every: Duration,
     /// Go on from the newest checkpoint in this folder, if there is one, and keep more there
