@@ -1,40 +1,37 @@
-// Loss and gradient of a batch in one kernel: a group takes one tile of rows after another from the data through all layers to
-// the latent and back, and keeps its share of the gradient. What a network computed is forgotten on the way forward and
+// Loss and gradient of a batch in one kernel: a tile of rows after another goes from the data through all layers to the latent and
+// back, and whoever has the tiles keeps a share of the gradient. What a network computed is forgotten on the way forward and
 // computed again on the way back, from the frozen columns, which a coupling leaves; the columns that a layer changes, and the
 // parameters that it changes them by, are put aside. Twins: the ops of the plan, one after another, in src/cpu;
 // shaders/*.wgsl of the same names.
 
 @group(1) @binding(3) var<storage, read> data: array<f32>;
-/// The columns put aside, group after group.
+/// The columns put aside, share after share.
 @group(1) @binding(4) var<storage, read_write> aside: array<vec4<f32>>;
-/// Each group's share of the gradient.
+/// Each share of the gradient.
 @group(1) @binding(5) var<storage, read_write> partials: array<f32>;
 @group(1) @binding(6) var<storage, read_write> loss_partials: array<f32>;
 
-/// The rows of the data that the tile has.
-var<workgroup> sources: array<u32, ROWS>;
-
-/// The group's place in `aside` and in `partials`.
+/// The share's place in `aside`, and its number.
 var<private> own_aside: u32;
-var<private> own_partials: u32;
-/// Whether the group has taken a tile before.
+var<private> share: u32;
+/// Whether the share has had a tile before.
 var<private> add: bool;
 
 fn keep(index: u32, value: f32) {
-    let place = own_partials + index;
-    if add {
-        partials[place] += value;
-    } else {
-        partials[place] = value;
+    let place = partial_place(index);
+    var sum = value;
+    if ADDS && add {
+        sum += partials[place];
     }
+    partials[place] = sum;
 }
 
 fn put_aside(column: u32, quad: u32, value: vec4<f32>) {
-    aside[own_aside + cell(column, quad)] = value;
+    aside[own_aside + column * QUADS + quad] = value;
 }
 
 fn put_aside_before(column: u32, quad: u32) -> vec4<f32> {
-    return aside[own_aside + cell(column, quad)];
+    return aside[own_aside + column * QUADS + quad];
 }
 
 /// Which of four rows are rows of the batch, as numbers to multiply by.
@@ -53,7 +50,7 @@ fn gather(first: u32, end: u32, lane: u32) {
             sources[row] = source;
         }
     }
-    workgroupBarrier();
+    together();
     let data_rows = arrayLength(&data) / DIMS;
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let d = item / QUADS;
@@ -67,9 +64,9 @@ fn gather(first: u32, end: u32, lane: u32) {
         );
     }
     for (var item = lane; item < MOST_ACTIVE * QUADS; item += THREADS) {
-        tile[LOG_DET * QUADS + item] = vec4<f32>();
+        tile[cell(LOG_DET + item / QUADS, item % QUADS)] = vec4<f32>();
     }
-    workgroupBarrier();
+    together();
 }
 
 /// The sum over the tile's rows of the products of two columns.
@@ -88,7 +85,7 @@ fn mix_backward(rows: f32, lane: u32) {
         let quad = item % QUADS;
         tile[cell(OTHER + i, quad)] = put_aside_before(op.mix_aside + DIMS + i, quad);
     }
-    workgroupBarrier();
+    together();
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let j = item / QUADS;
         let quad = item % QUADS;
@@ -110,7 +107,7 @@ fn mix_backward(rows: f32, lane: u32) {
         }
         keep(op.lower + item, sum);
     }
-    workgroupBarrier();
+    together();
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let j = item / QUADS;
         let quad = item % QUADS;
@@ -133,7 +130,7 @@ fn mix_backward(rows: f32, lane: u32) {
             keep(op.log_diagonal + i, sum * exp(trained(op.log_diagonal + i)) - rows * step.share);
         }
     }
-    workgroupBarrier();
+    together();
 }
 
 fn coupling_backward(first: u32, end: u32, lane: u32) {
@@ -143,14 +140,16 @@ fn coupling_backward(first: u32, end: u32, lane: u32) {
         let d = op.active_first + k;
         let x = put_aside_before(op.aside + k, quad);
         tile[state(d, quad)] = x;
-        for (var i = 0u; i < op.each; i++) {
-            // In the place where its gradient will lie.
-            store_gradient(i, k, quad, put_aside_before(parameter_aside(i, k), quad));
+        if PARAMETERS_ASIDE {
+            for (var i = 0u; i < op.each; i++) {
+                // In the place where its gradient will lie.
+                store_gradient(i, k, quad, put_aside_before(parameter_aside(i, k), quad));
+            }
         }
         let of_log_slope = -step.share * present(first, end, quad);
         tile[gradient(d, quad)] = transform_backward(x, tile[gradient(d, quad)], of_log_slope, k, quad);
     }
-    workgroupBarrier();
+    together();
 }
 
 /// From the latent: the gradients of its columns and of the base's parameters, and the sum of the rows' log-densities, of which
@@ -194,44 +193,11 @@ fn base_backward(first: u32, end: u32, lane: u32) -> f32 {
             keep(op.raw_spread + d, -step.share * by_spread * sigmoid(raw).x);
         }
     }
-    workgroupBarrier();
+    together();
     return log_prob;
 }
 
-/// The gradients of a map's weights and biases: an invocation takes four inputs by four outputs, and the biases of the first.
-fn linear_backward_weights(map: FusedMap, lane: u32) {
-    let across = (map.inputs + 3u) / 4u;
-    let items = (map.outputs + 3u) / 4u * across;
-    for (var item = lane; item < items; item += THREADS) {
-        let i = 4u * (item % across);
-        let o = 4u * (item / across);
-        var sum0 = vec4<f32>();
-        var sum1 = vec4<f32>();
-        var sum2 = vec4<f32>();
-        var sum3 = vec4<f32>();
-        var biases = vec4<f32>();
-        for (var quad = 0u; quad < QUADS; quad++) {
-            // Columns beyond the last are other ones, whose products are dropped.
-            let x = columns(cell(map.input + i, quad));
-            let delta = columns(cell(map.delta + o, quad));
-            sum0 += delta[0] * x;
-            sum1 += delta[1] * x;
-            sum2 += delta[2] * x;
-            sum3 += delta[3] * x;
-            biases += vec4(1.0) * delta;
-        }
-        keep_weights(map, o, i, sum0);
-        keep_weights(map, o + 1u, i, sum1);
-        keep_weights(map, o + 2u, i, sum2);
-        keep_weights(map, o + 3u, i, sum3);
-        if i == 0u && map.biased != 0u {
-            for (var k = 0u; k < min(4u, map.outputs - o); k++) {
-                keep(map.bias + o + k, biases[k]);
-            }
-        }
-    }
-}
-
+/// The gradients of four weights of an output.
 fn keep_weights(map: FusedMap, o: u32, i: u32, sums: vec4<f32>) {
     if o >= map.outputs {
         return;
@@ -242,87 +208,40 @@ fn keep_weights(map: FusedMap, o: u32, i: u32, sums: vec4<f32>) {
     }
 }
 
-/// The gradients of four inputs of four rows.
-fn finish_inputs(map: FusedMap, i: u32, quad: u32, sums: mat4x4<f32>) {
-    let place = cell(map.input_delta + i, quad);
-    if map.through != 0u {
-        let saved = cell(map.input_saved + i, quad);
-        store_columns(place, mat4x4(
-            sums[0] * slope(tile[saved]),
-            sums[1] * slope(tile[saved + QUADS]),
-            sums[2] * slope(tile[saved + 2u * QUADS]),
-            sums[3] * slope(tile[saved + 3u * QUADS]),
-        ));
-        return;
-    }
-    // Beyond the last input lie other columns of the state's gradient.
-    let is_input = vec4(i, i + 1u, i + 2u, i + 3u) < vec4(map.inputs);
-    tile[place] += sums[0];
-    tile[place + QUADS] += select(vec4<f32>(), sums[1], is_input.y);
-    tile[place + 2u * QUADS] += select(vec4<f32>(), sums[2], is_input.z);
-    tile[place + 3u * QUADS] += select(vec4<f32>(), sums[3], is_input.w);
-}
-
-/// The gradient of a map's input: an invocation makes four inputs of four rows.
-fn linear_backward_input(map: FusedMap, lane: u32) {
-    let quad = lane % QUADS;
-    hold(map.delta, map.outputs, quad);
-    for (var item = lane; item < (map.inputs + 3u) / 4u * QUADS; item += THREADS) {
-        let i = item / QUADS * 4u;
-        let first = map.weight + i * map.by_input;
-        finish_inputs(map, i, quad, four_sums(map.delta, map.outputs, quad, first, map.by_output, map.by_input));
-    }
-}
-
-/// Network number `network` of a layer backwards.
-fn condition_backward(layer: FusedLayer, network: u32, lane: u32) {
-    let first = layer.first_map + network * layer.depth;
-    for (var m = first + layer.depth; m > first; m--) {
-        let map = maps[m - 1u];
-        linear_backward_weights(map, lane);
-        if map.skips == 0u {
-            linear_backward_input(map, lane);
-        }
-        workgroupBarrier();
-    }
-}
-
-@compute @workgroup_size(THREADS)
-fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    // Of all groups of the batch: a dispatch may have some of them.
-    let number = step.first_group + group.z;
+@compute @workgroup_size(WIDTH)
+fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
+    let lane = lane_of(invocation);
+    // Of all shares of the batch: a dispatch may have some of them.
+    let number = number_of(step.first_group + group.z, invocation);
+    take_tile(step.first_group + group.z, invocation);
     own_aside = number * ASIDE * QUADS;
-    own_partials = number * step.parameters;
+    share = number;
     let begin = number * step.rows_per_split;
     let end = min(begin + step.rows_per_split, step.rows);
     var log_prob = 0.0;
     for (var first = begin; first < end; first += ROWS) {
         add = first > begin;
         gather(first, end, lane);
-        // Through the layers and back.
-        for (var stage = 0u; stage < 2u * LAYERS; stage++) {
-            let back = stage >= LAYERS;
-            let layer = layers[select(stage, 2u * LAYERS - 1u - stage, back)];
+        for (var l = 0u; l < LAYERS; l++) {
+            let layer = layers[l];
             op = layer;
-            if stage == LAYERS {
-                log_prob += base_backward(first, end, lane);
-            }
-            if back {
-                coupling_backward(first, end, lane);
-            } else if layer.mixed != 0u {
+            if layer.mixed != 0u {
                 mix_forward(lane);
             }
-            expand(back, lane);
+            expand(false, lane);
             for (var network = 0u; network < layer.networks; network++) {
-                // On the way back the parameters that it gives are there already.
-                condition(layer, network, select(layer.depth, layer.depth - 1u, back), lane);
-                if back {
-                    condition_backward(layer, network, lane);
-                }
+                condition(layer, network, lane);
             }
-            if !back {
-                coupling_forward(lane);
-                continue;
+            coupling_forward(lane);
+        }
+        log_prob += base_backward(first, end, lane);
+        for (var l = LAYERS; l > 0u; l--) {
+            let layer = layers[l - 1u];
+            op = layer;
+            coupling_backward(first, end, lane);
+            expand(true, lane);
+            for (var network = 0u; network < layer.networks; network++) {
+                condition_backward(layer, network, lane);
             }
             expand_backward(lane);
             if layer.mixed != 0u {
@@ -330,16 +249,8 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             }
         }
     }
-    // Only the first invocations have a part of it.
-    if lane < QUADS {
-        tile[lane].x = log_prob;
-    }
-    workgroupBarrier();
+    let sum = total(log_prob, lane);
     if lane == 0u {
-        var sum = 0.0;
-        for (var quad = 0u; quad < QUADS; quad++) {
-            sum += tile[quad].x;
-        }
         loss_partials[number] = sum;
     }
 }

@@ -1,4 +1,4 @@
-// From the data to the latent, and the log-determinant: a group takes a tile of rows through all layers. Twins: the ops of the
+// From the data to the latent, and the log-determinant: a tile of rows goes through all layers. Twins: the ops of the
 // plan, one after another, in src/cpu; shaders/*_forward.wgsl.
 
 @group(1) @binding(5) var<storage, read_write> log_det: array<vec4<f32>>;
@@ -6,15 +6,18 @@
 /// There is no way back.
 fn put_aside(column: u32, quad: u32, value: vec4<f32>) {}
 
-@compute @workgroup_size(THREADS)
-fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    load_state(group.x, lane);
+@compute @workgroup_size(WIDTH)
+fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
+    let lane = lane_of(invocation);
+    let number = number_of(group.x, invocation);
+    take_tile(group.x, invocation);
+    load_state(number, lane);
     for (var item = lane; item < MOST_ACTIVE * QUADS; item += THREADS) {
-        tile[LOG_DET * QUADS + item] = vec4<f32>();
+        tile[cell(LOG_DET + item / QUADS, item % QUADS)] = vec4<f32>();
     }
-    workgroupBarrier();
-    for (var number = 0u; number < LAYERS; number++) {
-        let layer = layers[number];
+    together();
+    for (var l = 0u; l < LAYERS; l++) {
+        let layer = layers[l];
         op = layer;
         if layer.mixed != 0u {
             mix_forward(lane);
@@ -22,9 +25,9 @@ fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         make_parameters(layer, lane);
         coupling_forward(lane);
     }
-    store_state(group.x, lane);
+    store_state(number, lane);
     for (var quad = lane; quad < QUADS; quad += THREADS) {
-        let place = group.x * QUADS + quad;
+        let place = number * QUADS + quad;
         if 4u * place < step.rows {
             var sum = vec4<f32>();
             for (var k = 0u; k < MOST_ACTIVE; k++) {

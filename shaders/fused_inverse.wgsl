@@ -1,4 +1,4 @@
-// From the latent to the data: a group takes a tile of rows back through all layers. Twins: the ops of the plan's inverse, one
+// From the latent to the data: a tile of rows goes back through all layers. Twins: the ops of the plan's inverse, one
 // after another, in src/cpu; shaders/*_inverse.wgsl.
 
 fn coupling_inverse(lane: u32) {
@@ -8,7 +8,7 @@ fn coupling_inverse(lane: u32) {
         let place = state(op.active_first + k, quad);
         tile[place] = transform_inverse(tile[place], k, quad);
     }
-    workgroupBarrier();
+    together();
 }
 
 /// x = U^-1 L^-1 y: one invocation solves for four rows.
@@ -30,15 +30,18 @@ fn unmix(lane: u32) {
             tile[state(i, quad)] = sum * exp(-trained(op.log_diagonal + i));
         }
     }
-    workgroupBarrier();
+    together();
 }
 
-@compute @workgroup_size(THREADS)
-fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    load_state(group.x, lane);
-    workgroupBarrier();
-    for (var number = LAYERS; number > 0u; number--) {
-        let layer = layers[number - 1u];
+@compute @workgroup_size(WIDTH)
+fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
+    let lane = lane_of(invocation);
+    let number = number_of(group.x, invocation);
+    take_tile(group.x, invocation);
+    load_state(number, lane);
+    together();
+    for (var l = LAYERS; l > 0u; l--) {
+        let layer = layers[l - 1u];
         op = layer;
         make_parameters(layer, lane);
         coupling_inverse(lane);
@@ -46,5 +49,5 @@ fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             unmix(lane);
         }
     }
-    store_state(group.x, lane);
+    store_state(number, lane);
 }

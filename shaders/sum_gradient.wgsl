@@ -1,8 +1,7 @@
-// gradient[p] = the sum over the groups of partials[group][p], in their order; norms[group] = the sum of the squares of GROUP
-// of them; and, by the first group, losses[slot] = -(sum of the groups' log_prob) / N. One invocation a parameter. Twins:
+// gradient[p] = the sum over the splits of their parts of it, in their order; norms[group] = the sum of the squares of GROUP
+// of them; and, by the first group, losses[slot] = -(sum of the splits' log_prob) / N. One invocation a parameter. Twins:
 // `gradient_norm` in src/cpu/adamw.rs.
 
-@group(1) @binding(1) var<storage, read> partials: array<f32>;
 @group(1) @binding(2) var<storage, read> loss_partials: array<f32>;
 @group(1) @binding(3) var<storage, read_write> gradient: array<f32>;
 @group(1) @binding(4) var<storage, read_write> norms: array<Squares>;

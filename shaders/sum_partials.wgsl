@@ -1,6 +1,5 @@
 // gradient[p] (+)= the sum over the splits of partials[split][p], in their order. One invocation a parameter.
 
-@group(1) @binding(1) var<storage, read> partials: array<f32>;
 @group(1) @binding(2) var<storage, read_write> gradient: array<f32>;
 
 @compute @workgroup_size(GROUP)

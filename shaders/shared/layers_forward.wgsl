@@ -26,7 +26,7 @@ fn mix_forward(lane: u32) {
             tile[cell(LOG_DET, quad)] += gain;
         }
     }
-    workgroupBarrier();
+    together();
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let i = item / QUADS;
         let quad = item % QUADS;
@@ -36,7 +36,7 @@ fn mix_forward(lane: u32) {
         }
         tile[state(i, quad)] = sum;
     }
-    workgroupBarrier();
+    together();
 }
 
 fn coupling_forward(lane: u32) {
@@ -46,12 +46,14 @@ fn coupling_forward(lane: u32) {
         let place = state(op.active_first + k, quad);
         let x = tile[place];
         put_aside(op.aside + k, quad, x);
-        for (var i = 0u; i < op.each; i++) {
-            put_aside(parameter_aside(i, k), quad, parameter(i, k, quad));
+        if PARAMETERS_ASIDE {
+            for (var i = 0u; i < op.each; i++) {
+                put_aside(parameter_aside(i, k), quad, parameter(i, k, quad));
+            }
         }
         let moved = transform_forward(x, k, quad);
         tile[place] = moved.value;
         tile[cell(LOG_DET + k, quad)] += moved.log_slope;
     }
-    workgroupBarrier();
+    together();
 }

@@ -20,7 +20,7 @@ fn expand(back: bool, lane: u32) {
             tile[cell(op.term_gradients + m, quad)] = vec4<f32>();
         }
     }
-    workgroupBarrier();
+    together();
 }
 
 /// From the terms' gradients those of the basis's inputs, unless they are the data.
@@ -30,5 +30,5 @@ fn expand_backward(lane: u32) {
         let quad = item % QUADS;
         tile[gradient(op.input_first + d, quad)] += gradient_along(d, quad);
     }
-    workgroupBarrier();
+    together();
 }

@@ -8,7 +8,7 @@ fn load_state(number: u32, lane: u32) {
     let pitch = step.stride / 4u;
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let place = min(number * QUADS + item % QUADS, pitch - 1u);
-        tile[STATE * QUADS + item] = rows_in[item / QUADS * pitch + place];
+        tile[state(item / QUADS, item % QUADS)] = rows_in[item / QUADS * pitch + place];
     }
 }
 
@@ -18,7 +18,7 @@ fn store_state(number: u32, lane: u32) {
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let place = number * QUADS + item % QUADS;
         if place < pitch {
-            rows_out[item / QUADS * pitch + place] = tile[STATE * QUADS + item];
+            rows_out[item / QUADS * pitch + place] = tile[state(item / QUADS, item % QUADS)];
         }
     }
 }
@@ -27,6 +27,6 @@ fn store_state(number: u32, lane: u32) {
 fn make_parameters(layer: FusedLayer, lane: u32) {
     expand(false, lane);
     for (var network = 0u; network < layer.networks; network++) {
-        condition(layer, network, layer.depth, lane);
+        condition(layer, network, lane);
     }
 }

@@ -18,6 +18,8 @@ pub enum Grid {
     Tiles(u32),
     /// This many groups for each split of the rows.
     Splits(u32, u32),
+    /// One group for each so many splits of the rows.
+    Shares(u32),
     /// One group for each `GROUP` numbers, however many rows there are.
     Numbers(u32),
 }
@@ -32,6 +34,10 @@ impl Grid {
             Grid::Quads(across) => [step.rows.div_ceil(4 * GROUP), across, 1],
             Grid::Tiles(across) => [step.rows.div_ceil(TILE), across, 1],
             Grid::Splits(x, y) => [x, y, step.rows.div_ceil(step.rows_per_split)],
+            Grid::Shares(each) => {
+                let shares = step.rows.div_ceil(step.rows_per_split);
+                [1, 1, shares.div_ceil(each)]
+            }
             Grid::Numbers(numbers) => {
                 let groups = numbers.div_ceil(GROUP);
                 let x = groups.min(MAX_GROUPS);

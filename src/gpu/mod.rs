@@ -138,7 +138,7 @@ impl GpuExecutor {
             sizes::check_loops(&plan)?;
         }
         let lanes = match gpu.is_software {
-            true => Lanes::Few,
+            true => Lanes::One,
             false => Lanes::Many,
         };
         let pipelines = Pipelines::new(&gpu);

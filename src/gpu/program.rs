@@ -92,10 +92,10 @@ impl Program {
         let memory = Rows::new(builder.gpu, &kept, rows)?;
         let builder = builder.on(&memory.buffers);
         let forward = vec![
-            builder.fused_forward(forward, &memory.log_det)?,
+            builder.fused_forward(forward, rows, &memory.log_det)?,
             builder.base_log_prob(&memory.log_det, &memory.log_prob)?,
         ];
-        let inverse = vec![builder.fused_inverse(inverse)?];
+        let inverse = vec![builder.fused_inverse(inverse, rows)?];
         Self::of(builder, rows, &memory, forward, inverse)
     }
 
@@ -161,23 +161,23 @@ impl TrainingProgram {
         })
     }
 
-    /// One kernel for all ops; `groups` groups share a full batch.
+    /// One kernel for all ops; `shares` make up a full batch.
     pub fn fused(
         builder: Builder<'_>,
         fused: &Fused,
-        groups: usize,
+        shares: usize,
         data: &Data,
         optimizer: &Optimizer,
     ) -> Result<Self> {
         let (evaluate, update) = builder.gpu.allocate("partial gradients", || {
-            builder.fused_step(fused, groups, data, optimizer)
+            builder.fused_step(fused, shares, data, optimizer)
         })??;
         Ok(TrainingProgram {
             ring: Ring::new(builder.gpu, builder.pipelines),
             evaluate: evaluate.len(),
             dispatches: evaluate.into_iter().chain(update).collect(),
-            rows: fused.rows_per_group * groups,
-            rows_per_split: fused.rows_per_group,
+            rows: fused.rows_per_share * shares,
+            rows_per_split: fused.rows_per_share,
         })
     }
 }

@@ -103,9 +103,9 @@ impl Session {
             |(fused, _)| fused.suits(gpu.is_software),
         )?;
         let (program, path) = match fused {
-            Ok((fused, groups)) => (
-                TrainingProgram::fused(builder, &fused, groups, &data, &optimizer)?,
-                format!("fused ({}, in {groups} groups)", fused.describe()),
+            Ok((fused, shares)) => (
+                TrainingProgram::fused(builder, &fused, shares, &data, &optimizer)?,
+                format!("fused ({}, in {shares} shares)", fused.describe()),
             ),
             Err(why) => {
                 let sizes = Sizes::new(plan, &limits, gpu.is_software, batches.size(), true)?;

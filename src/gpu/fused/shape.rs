@@ -1,10 +1,20 @@
 use std::fmt::Write;
 
-use crate::flow::{Activation, Base, Family};
+use crate::flow::{Activation, Base, Family, Op, Plan};
 
 use super::tables::{FusedLayer, FusedMap};
 use crate::gpu::kernels::{self, Elementwise, GROUP, saves_input};
 use crate::gpu::shader::{File, file};
+
+/// Invocations that a software adapter runs as one vector: eight of 32 bits.
+const VECTOR: u32 = 8;
+
+/// Columns that an invocation makes at once.
+const BLOCK: u32 = 16;
+const FOUR: u32 = 4;
+
+/// What a tile of one invocation may take.
+const OWN_MEMORY: usize = 1 << 16;
 
 /// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,14 +27,17 @@ pub struct Shape {
     pub uniform: bool,
     /// Columns of a tile.
     pub columns: u32,
-    /// Inputs or outputs of a linear map, at most.
-    pub most_held: u32,
     pub dims: u32,
     pub layers: u32,
     pub maps: u32,
+    /// Linear maps of a network.
+    pub depth: u32,
+    pub networks: Networks,
     pub most_active: u32,
     /// Columns that a group puts aside on the way forward.
     pub aside: u32,
+    /// Whether a share may have more tiles than one.
+    pub adds: bool,
     pub mixed: bool,
     pub activation: Option<Activation>,
     /// Of the polynomials, where they are the conditioners.
@@ -53,16 +66,58 @@ impl Shape {
         }
     }
 
-    /// Invocations of a group.
+    /// Invocations that share a tile.
     pub fn threads(&self) -> u32 {
         match self.lanes {
-            Lanes::Few => self.quads,
+            Lanes::One => 1,
             Lanes::Many => GROUP,
+        }
+    }
+
+    /// Invocations of a group.
+    fn width(&self) -> u32 {
+        self.threads() * self.tiles()
+    }
+
+    /// Whether each layer has columns of its own, where there is room, so that the way back finds what the way forward left.
+    pub fn keeps(&self) -> bool {
+        self.pass == Pass::Evaluate && self.lanes == Lanes::One
+    }
+
+    pub fn tile_bytes(&self) -> usize {
+        16 * (self.quads * self.columns) as usize
+    }
+
+    /// Columns that a hidden layer takes: as many as are made at once.
+    pub fn hidden_columns(&self, units: usize) -> u32 {
+        match (self.lanes, self.networks) {
+            (Lanes::One, Networks::Shallow { .. }) => 0,
+            (Lanes::One, _) => (units as u32).next_multiple_of(BLOCK),
+            (Lanes::Many, _) => (units as u32).next_multiple_of(FOUR),
+        }
+    }
+
+    /// Columns that a network's outputs take.
+    pub fn head_columns(&self, outputs: usize) -> u32 {
+        match self.networks {
+            Networks::Deep => self.hidden_columns(outputs),
+            Networks::Folded | Networks::Shallow { .. } => FOUR,
+        }
+    }
+
+    /// Tiles that a group has at a time.
+    pub fn tiles(&self) -> u32 {
+        match self.lanes {
+            Lanes::One => VECTOR,
+            Lanes::Many => 1,
         }
     }
 
     pub fn files(&self) -> Vec<File> {
         let mut files = kernels::activation_files(self.activation);
+        if self.activation.is_none() {
+            files.push(file!("shared/slope_none.wgsl"));
+        }
         files.extend([
             match self.uniform {
                 true => kernels::PARAMETERS_UNIFORM,
@@ -73,8 +128,27 @@ impl Shape {
             self.transform.file(),
             kernels::OUTER,
             file!("shared/tile.wgsl"),
-            self.lanes.file(),
         ]);
+        files.extend(match self.lanes {
+            Lanes::One => {
+                let (rows, networks) = match self.networks {
+                    Networks::Shallow { .. } => (
+                        file!("shared/rows_sixteen.wgsl"),
+                        file!("shared/networks_shallow.wgsl"),
+                    ),
+                    Networks::Folded | Networks::Deep => (
+                        file!("shared/rows_eight.wgsl"),
+                        file!("shared/networks_deep.wgsl"),
+                    ),
+                };
+                let tile = file!("shared/tile_own.wgsl");
+                vec![tile, rows, file!("shared/columns.wgsl"), networks]
+            }
+            Lanes::Many => vec![
+                file!("shared/tile_shared.wgsl"),
+                file!("shared/networks_shared.wgsl"),
+            ],
+        });
         match self.family {
             None => files.push(file!("shared/tile_networks.wgsl")),
             Some(family) => files.extend([
@@ -86,10 +160,18 @@ impl Shape {
         }
         match self.pass {
             Pass::Evaluate => {
-                if self.activation.is_none() {
-                    files.push(file!("shared/slope_none.wgsl"));
-                }
                 files.extend(kernels::density_files(self.base));
+                files.extend(match (self.lanes, self.networks) {
+                    (Lanes::Many, _) => vec![file!("shared/gradients_shared.wgsl")],
+                    (Lanes::One, Networks::Shallow { .. }) => vec![
+                        file!("shared/gradients_own.wgsl"),
+                        file!("shared/gradients_shallow.wgsl"),
+                    ],
+                    (Lanes::One, Networks::Folded | Networks::Deep) => vec![
+                        file!("shared/gradients_own.wgsl"),
+                        file!("shared/gradients_deep.wgsl"),
+                    ],
+                });
                 files.extend([
                     file!("shared/shuffle.wgsl"),
                     file!("shared/layers_forward.wgsl"),
@@ -114,7 +196,9 @@ impl Shape {
         let mut text = [FusedLayer::WGSL, FusedMap::WGSL].concat();
         for (name, value) in [
             ("THREADS", self.threads()),
-            ("MOST_HELD", self.most_held),
+            ("WIDTH", self.width()),
+            ("DEPTH", self.depth),
+            ("INPUTS", self.networks.inputs()),
             ("QUADS", self.quads),
             ("TILE_COLUMNS", self.columns),
             ("DIMS", self.dims),
@@ -136,6 +220,10 @@ impl Shape {
                 self.pass == Pass::Evaluate && saves_input(self.activation),
             ),
             ("BASE_TRAINED", self.base.trained),
+            ("FOLDED", self.networks == Networks::Folded),
+            ("ADDS", self.adds),
+            ("KEEPS", self.keeps()),
+            ("PARAMETERS_ASIDE", !self.keeps()),
         ] {
             let _ = writeln!(text, "const {name} = {value};");
         }
@@ -148,16 +236,18 @@ impl Shape {
         let base = Base::ALL[0];
         let example = Shape {
             pass: Pass::Evaluate,
-            lanes: Lanes::Few,
+            lanes: Lanes::One,
             quads: 4,
             uniform: base.trained,
             columns: 200,
-            most_held: 64,
             dims: 5,
             layers: 3,
             maps: 9,
+            depth: 3,
+            networks: Networks::Deep,
             most_active: 3,
             aside: 30,
+            adds: true,
             mixed: true,
             activation: None,
             family: None,
@@ -192,8 +282,20 @@ impl Shape {
             uniform: base.trained,
             ..networks[1]
         }));
-        all.into_iter()
-            .flat_map(|shape| [Lanes::Few, Lanes::Many].map(|lanes| Shape { lanes, ..shape }))
+        all.into_iter().flat_map(|shape| {
+            let few = [Networks::Folded, Networks::Shallow { inputs: 3 }];
+            let few = few.into_iter().filter(move |_| shape.activation.is_some());
+            let own = few.chain([Networks::Deep]).map(move |networks| Shape {
+                lanes: Lanes::One,
+                networks,
+                quads: networks.quads() as u32,
+                ..shape
+            });
+            own.chain([Shape {
+                lanes: Lanes::Many,
+                ..shape
+            }])
+        })
     }
 }
 
@@ -206,6 +308,59 @@ pub enum Pass {
     Forward,
     /// Latent to data.
     Inverse,
+}
+
+/// What is kept of a network while an invocation with a tile to itself goes through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Networks {
+    /// All of it.
+    Deep,
+    /// All but its last hidden layer, of which up to four columns come.
+    Folded,
+    /// Nothing: there is one hidden layer, which up to four columns come of, and so many go into, four at most.
+    Shallow { inputs: u32 },
+}
+
+impl Networks {
+    /// Columns that come of a hidden layer which is not kept, and that go into it, at most.
+    const FEW: usize = FOUR as usize;
+
+    /// That of a plan's networks, whose layers have so many maps each.
+    pub fn of(plan: &Plan, depth: usize) -> Self {
+        let mut inputs = 0;
+        for op in &plan.forward {
+            match op {
+                Op::Coupling(op) if op.heads.iter().any(|head| head.count > Self::FEW) => {
+                    return Networks::Deep;
+                }
+                Op::Basis(_) => return Networks::Deep,
+                Op::Linear(op) if op.activation.is_some() => inputs = inputs.max(op.input.count),
+                _ => {}
+            }
+        }
+        match depth {
+            0 | 1 => Networks::Deep,
+            2 if inputs <= Self::FEW => Networks::Shallow {
+                inputs: inputs as u32,
+            },
+            _ => Networks::Folded,
+        }
+    }
+
+    fn inputs(self) -> u32 {
+        match self {
+            Networks::Deep | Networks::Folded => 0,
+            Networks::Shallow { inputs } => inputs,
+        }
+    }
+
+    /// Fours of rows of a tile: of a block of sixteen units, or of four.
+    fn quads(self) -> usize {
+        match self {
+            Networks::Deep | Networks::Folded => 2,
+            Networks::Shallow { .. } => 4,
+        }
+    }
 }
 
 /// Columns at which a tile's parts begin.
@@ -222,38 +377,42 @@ pub struct Places {
 /// How many invocations share a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lanes {
-    /// One for each four rows: a software adapter runs them as one vector, and reads what they all need once.
-    Few,
-    /// As many as keep a hardware GPU's processor busy.
+    /// Each invocation has a tile to itself, in a buffer, and what it works on in variables: a software adapter reaches those a
+    /// vector at a time, all memory lane by lane.
+    One,
+    /// As many as keep a hardware GPU's processor busy share one in workgroup memory.
     Many,
 }
 
 impl Lanes {
-    /// Tiles to choose from, in fours of rows, the largest first: a software adapter takes eight lanes at once, and small tiles
-    /// make work for more of a hardware GPU's processors. Where many lanes take turns, theirs must be the same rows each time.
-    pub fn tiles(self) -> &'static [usize] {
+    /// Tiles to choose from, in fours of rows, the largest first: small ones make work for more of a hardware GPU's processors.
+    /// Where many lanes take turns, theirs must be the same rows each time.
+    pub fn tiles(self, networks: Networks) -> Vec<usize> {
         match self {
-            Lanes::Few => &[8, 7, 6, 5, 4, 3, 2, 1],
-            Lanes::Many => &[4, 2, 1],
+            Lanes::One => vec![networks.quads()],
+            Lanes::Many => vec![4, 2, 1],
         }
     }
 
-    /// The form that fits: where few lanes would go round too often, many share a tile.
+    /// What a tile may take, in bytes, and of what.
+    pub fn memory(self, limits: &wgpu::Limits) -> (usize, &'static str) {
+        match self {
+            Lanes::One => (OWN_MEMORY, "a buffer"),
+            Lanes::Many => {
+                let bytes = limits.max_compute_workgroup_storage_size as usize;
+                (bytes, "workgroup memory")
+            }
+        }
+    }
+
+    /// The form that fits: where one lane would go round too often, many share a tile.
     pub fn first_that_fits<T>(
         self,
         form: impl Fn(Lanes) -> Result<T, String>,
     ) -> Result<T, String> {
         match self {
-            Lanes::Few => form(Lanes::Few).or_else(|_| form(Lanes::Many)),
+            Lanes::One => form(Lanes::One).or_else(|_| form(Lanes::Many)),
             Lanes::Many => form(Lanes::Many),
-        }
-    }
-
-    /// What products take their inputs from.
-    pub fn file(self) -> File {
-        match self {
-            Lanes::Few => file!("shared/held_own.wgsl"),
-            Lanes::Many => file!("shared/held_shared.wgsl"),
         }
     }
 }

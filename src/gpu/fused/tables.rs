@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
-use super::shape::{Lanes, Pass, Places, Shape};
+use super::shape::{Lanes, Networks, Pass, Places, Shape};
 use crate::gpu::kernels::{self, Elementwise};
 use crate::gpu::shader::record;
 use crate::gpu::{sizes, terms};
@@ -98,18 +98,26 @@ impl Tables {
         let Some(first) = couplings().next() else {
             return Err("there is no coupling layer".into());
         };
+        let linear = plan.forward.iter().filter(|op| matches!(op, Op::Linear(_)));
+        let networks: usize = couplings().map(|op| op.heads.len()).sum();
+        let depth = linear.count() / networks;
         let mut shape = Shape {
             pass,
             lanes,
             quads: 1,
             uniform: false,
             columns: 0,
-            most_held: 0,
             dims: plan.dims() as u32,
             layers: 0,
             maps: 0,
+            depth: depth as u32,
+            networks: match lanes {
+                Lanes::One => Networks::of(plan, depth),
+                Lanes::Many => Networks::Deep,
+            },
             most_active: most_active as u32,
             aside: 0,
+            adds: false,
             mixed: false,
             activation: None,
             family: None,
@@ -172,22 +180,28 @@ impl Tables {
         let trains = self.shape.pass == Pass::Evaluate;
         let mut columns = Columns::default();
         columns.put(layer.input, places.state, places.gradient);
-        let mut end = places.conditioner;
-        let mut take = |width: usize| {
+        let mut end = match self.shape.keeps() {
+            true => self.shape.columns,
+            false => places.conditioner,
+        };
+        let head_place = end;
+        let shape = self.shape;
+        let mut take = |width: u32| {
             let first = end;
-            end += padded(width);
+            end += width;
             first
         };
         // The heads side by side, as those of a single network are; their gradients take their places.
         for head in &coupling.heads {
-            let place = take(head.count);
+            let place = take(shape.head_columns(head.count));
             columns.put(head.buffer, place, place);
         }
         let mut record = mixing;
         let ops = match ops {
             [Op::Basis(basis), rest @ ..] => {
-                let values = take(basis.output.count);
-                let gradients = if trains { take(basis.output.count) } else { 0 };
+                let terms = basis.output.count as u32;
+                let values = take(terms);
+                let gradients = if trains { take(terms) } else { 0 };
                 columns.put(basis.output.buffer, values, gradients);
                 let table = terms::add(&mut self.terms, basis);
                 let degrees = basis.terms.iter().flatten().map(|&(_, degree)| degree);
@@ -211,14 +225,19 @@ impl Tables {
             }
             _ => ops,
         };
-        // The networks one after another, in the same columns.
+        // The networks one after another, in the same columns where nothing is kept.
         let first_map = self.maps.len();
         let networks = coupling.heads.len();
         let depth = ops.len() / networks;
-        let first_hidden = end;
+        if depth != self.shape.depth as usize {
+            return Err("its networks differ in depth".into());
+        }
+        let mut first_hidden = end;
         for network in ops.chunks(depth) {
             let widths = network.iter().filter_map(|op| match op {
-                Op::Linear(op) if op.activation.is_some() => Some(padded(op.output.count)),
+                Op::Linear(op) if op.activation.is_some() => {
+                    Some(shape.hidden_columns(op.output.count))
+                }
                 _ => None,
             });
             let widest = widths.max().unwrap_or(0);
@@ -227,12 +246,15 @@ impl Tables {
                 let Op::Linear(op) = op else {
                     return Err("it has a conditioner that this path does not know".into());
                 };
-                let (output, width) = (op.output.buffer, padded(op.output.count));
+                let (output, width) = (op.output.buffer, shape.hidden_columns(op.output.count));
                 if op.activation.is_some() && trains {
-                    // What the slope is taken from gives its place to the gradient; what the next map needs does not.
+                    // What the slope is taken from gives its place to the gradient, unless that comes in parts; what the next map
+                    // needs does not.
+                    let apart = u32::from(shape.keeps()) * width;
+                    let saved = next + width + apart;
                     columns.put(output, next, next + width);
-                    columns.values.entry(op.saved).or_insert(next + width);
-                    next += 2 * width;
+                    columns.values.entry(op.saved).or_insert(saved);
+                    next = saved + width;
                 } else if op.activation.is_some() {
                     // Two places in turn.
                     let place = first_hidden + k as u32 % 2 * widest;
@@ -240,11 +262,12 @@ impl Tables {
                     columns.values.entry(op.saved).or_insert(0);
                     next = next.max(place + width);
                 }
-                let held = op.input.count.max(op.output.count) as u32;
-                self.shape.most_held = self.shape.most_held.max(held);
                 self.maps.push(map_record(op, &columns));
             }
             self.shape.columns = self.shape.columns.max(next);
+            if shape.keeps() {
+                first_hidden = next;
+            }
         }
         let transform = kernels::Coupling::of(coupling, plan.dims());
         let parameters: usize = coupling.heads.iter().map(|head| head.count).sum();
@@ -252,13 +275,14 @@ impl Tables {
         let by_parameter = match &coupling.heads[..] {
             [_] => transform.by_parameter,
             // The parameters have a head each.
-            [head, ..] => padded(head.count),
+            [head, ..] => shape.head_columns(head.count),
             [] => unreachable!("a coupling has a head"),
         };
         let aside = self.shape.aside;
+        let parameters = if self.shape.keeps() { 0 } else { parameters };
         self.shape.aside += (coupling.active.len() + parameters) as u32;
         Ok(FusedLayer {
-            head: places.conditioner,
+            head: head_place,
             each: each as u32,
             aside,
             first_map: first_map as u32,
@@ -310,10 +334,25 @@ impl Tables {
             .map(|map| {
                 let [inputs, outputs] = [map.inputs, map.outputs].map(|n| n as usize);
                 let [in_fours, out_fours] = [inputs, outputs].map(|n| n.div_ceil(4));
-                let forward = turns(inputs, 0) + columns(out_fours, turns(inputs, 0));
-                let kept = 5 * turns(4, 0);
-                let weights = turns(own(in_fours * out_fours), turns(quads, 0) + kept);
-                let backward = turns(outputs, 0) + columns(in_fours, turns(outputs, 0));
+                let kept = turns(4, 0);
+                let [forward, weights, backward] = match shape.lanes {
+                    // All rows and sixteen outputs at a time; folded, all inputs of the last.
+                    Lanes::One => {
+                        let blocks = outputs.div_ceil(16);
+                        // Not kept, four units at a time.
+                        let folded = turns(out_fours.max(in_fours), 9 * kept);
+                        [
+                            turns(blocks, turns(inputs, 0)) + folded,
+                            turns(blocks, turns(inputs, 4 * kept) + 4 * kept) + folded,
+                            0,
+                        ]
+                    }
+                    Lanes::Many => [
+                        columns(out_fours, turns(inputs, 0)),
+                        turns(own(in_fours * out_fours), turns(quads, 0) + 5 * kept),
+                        columns(in_fours, turns(outputs, 0)),
+                    ],
+                };
                 // Forward a second time on the way back; and the loop over a network's maps, once a pass over it.
                 match trains {
                     true => 2 * forward + weights + backward + 3,
@@ -363,11 +402,6 @@ const WALKS: usize = 16;
 /// Turns of the loops that a layer has no use for on its way forward, or back: a software adapter runs both sides of a branch,
 /// with no lane active, and each of the kernel's loops in it takes a turn.
 const IDLE: usize = 64;
-
-/// A map makes four columns at once.
-fn padded(columns: usize) -> u32 {
-    columns.next_multiple_of(4) as u32
-}
 
 /// Where in a tile the values of a plan's buffers lie, and their gradients.
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! The files that each kernel is composed of.
 
 use crate::flow::{Activation, Base, Density, Family, InputGradient};
+use crate::gpu::fused::Lanes;
 use crate::gpu::shader::{File, file};
 
 use super::{Elementwise, Form, Heads, Kernel, WeightForm};
@@ -162,11 +163,14 @@ impl Kernel {
             Kernel::Clip => vec![SUM, SQUARES, file!("clip.wgsl")],
             Kernel::AdamW => vec![SQUARES, file!("adamw.wgsl")],
             Kernel::Fused(shape) => shape.files(),
-            Kernel::SumGradient => vec![
+            Kernel::SumGradient(lanes) => vec![
                 SUM,
                 SQUARES,
                 SPLITS,
-                SPLIT_GRADIENTS,
+                match lanes {
+                    Lanes::One => file!("shared/split_gradients_eight.wgsl"),
+                    Lanes::Many => SPLIT_GRADIENTS,
+                },
                 SPLIT_LOSSES,
                 file!("sum_gradient.wgsl"),
             ],

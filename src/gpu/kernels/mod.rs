@@ -81,7 +81,7 @@ pub enum Kernel {
     /// A whole flow in one kernel.
     Fused(Shape),
     /// Gradient, sums of squares and loss, from their splits.
-    SumGradient,
+    SumGradient(Lanes),
     /// Multiply-adds alone.
     CeilingMultiplyAdds,
     /// Copying alone.
@@ -116,7 +116,8 @@ impl Kernel {
             Kernel::GradientNorm,
             Kernel::Clip,
             Kernel::AdamW,
-            Kernel::SumGradient,
+            Kernel::SumGradient(Lanes::One),
+            Kernel::SumGradient(Lanes::Many),
             Kernel::CeilingMultiplyAdds,
             Kernel::CeilingCopy,
         ];
@@ -154,7 +155,11 @@ impl Kernel {
 
     /// Whether hardware GPUs run it; else it is in the shape that suits software adapters alone.
     pub fn is_for_hardware(self) -> bool {
-        !matches!(self, Kernel::Fused(shape) if shape.lanes == Lanes::Few)
+        match self {
+            Kernel::Fused(shape) => shape.lanes != Lanes::One,
+            Kernel::SumGradient(lanes) => lanes != Lanes::One,
+            _ => true,
+        }
     }
 
     /// The whole WGSL of this kernel.

@@ -1,0 +1,42 @@
+// A tile that a group of invocations has, in workgroup memory.
+
+var<workgroup> tile: array<vec4<f32>, TILE_COLUMNS * QUADS>;
+
+/// The rows of the data that the tile has.
+var<workgroup> sources: array<u32, ROWS>;
+
+/// The place of four rows of a column.
+fn cell(column: u32, quad: u32) -> u32 {
+    return column * QUADS + quad;
+}
+
+/// There is but one.
+fn take_tile(group: u32, invocation: u32) {}
+
+/// The number of the tile, or of the share of the tiles, that an invocation of a group is at work on.
+fn number_of(group: u32, invocation: u32) -> u32 {
+    return group;
+}
+
+/// The invocation's number among those that have the tile.
+fn lane_of(invocation: u32) -> u32 {
+    return invocation;
+}
+
+/// Waits for the others that have the tile.
+fn together() {
+    workgroupBarrier();
+}
+
+/// The sum of a number that the first QUADS invocations have.
+fn total(number: f32, lane: u32) -> f32 {
+    if lane < QUADS {
+        tile[lane].x = number;
+    }
+    together();
+    var sum = 0.0;
+    for (var quad = 0u; quad < QUADS; quad++) {
+        sum += tile[quad].x;
+    }
+    return sum;
+}
