@@ -9,7 +9,7 @@ fn rows_or_zero(o: u32, quad: u32) -> vec4<f32> {
     return select(vec4<f32>(), output_gradient[at(op.output_first + o, quad)], o < op.outputs && 4u * quad < step.rows);
 }
 
-@compute @workgroup_size(HALF, HALF)
+@compute @workgroup_size(ACROSS, DOWN)
 fn linear_backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     finish_tile(product(op.outputs, group, local), group, local);
 }

@@ -8,7 +8,7 @@ fn rows_or_zero(i: u32, quad: u32) -> vec4<f32> {
     return select(vec4<f32>(), input[at(op.input_first + i, quad)], i < op.inputs && 4u * quad < step.rows);
 }
 
-@compute @workgroup_size(HALF, HALF)
+@compute @workgroup_size(ACROSS, DOWN)
 fn linear_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     finish_tile(product(op.inputs, group, local), group, local);
 }

@@ -1,5 +1,6 @@
-// What an invocation that has a tile to itself works on: columns of all its rows, four at a time, in its variables.
+// Columns of rows in an invocation's variables, four or sixteen at a time; `Rows` is a matrix of four rows a column.
 
+/// Four columns.
 struct Columns {
     a: Rows,
     b: Rows,
@@ -7,23 +8,12 @@ struct Columns {
     d: Rows,
 }
 
-fn columns_of(column: u32) -> Columns {
-    return Columns(rows_of(column), rows_of(column + 1u), rows_of(column + 2u), rows_of(column + 3u));
-}
-
-fn store_columns(column: u32, columns: Columns) {
-    store_rows(column, columns.a);
-    store_rows(column + 1u, columns.b);
-    store_rows(column + 2u, columns.c);
-    store_rows(column + 3u, columns.d);
-}
-
-fn same_columns(numbers: vec4<f32>) -> Columns {
-    return Columns(same_rows(numbers.x), same_rows(numbers.y), same_rows(numbers.z), same_rows(numbers.w));
-}
-
-fn activated_columns(pre: Columns) -> Columns {
-    return Columns(activated_rows(pre.a), activated_rows(pre.b), activated_rows(pre.c), activated_rows(pre.d));
+/// Sixteen columns.
+struct Block {
+    a: Columns,
+    b: Columns,
+    c: Columns,
+    d: Columns,
 }
 
 /// The columns, and the products of the rows and four weights.
@@ -36,29 +26,11 @@ fn with_outer(columns: Columns, rows: Rows, weights: vec4<f32>) -> Columns {
     );
 }
 
-/// Numbers of four outputs of a map from the o-th on, `by` apart; beyond the last output its own is repeated.
-fn four_of(map: FusedMap, first: u32, o: u32, by: u32) -> vec4<f32> {
-    let outputs = min(vec4(o, o + 1u, o + 2u, o + 3u), vec4(map.outputs - 1u));
-    let places = first + outputs * by;
-    return vec4(trained(places.x), trained(places.y), trained(places.z), trained(places.w));
-}
-
-/// The weights of the four outputs of a folded map by four hidden units from the k-th on, one vector a unit; 0 beyond the last.
-fn folded_weights(head: FusedMap, k: u32) -> mat4x4<f32> {
-    return mat4x4(
-        folded_weights_of(head, k),
-        folded_weights_of(head, k + 1u),
-        folded_weights_of(head, k + 2u),
-        folded_weights_of(head, k + 3u),
+fn block_with_outer(block: Block, rows: Rows, weights: Sixteen) -> Block {
+    return Block(
+        with_outer(block.a, rows, weights.a),
+        with_outer(block.b, rows, weights.b),
+        with_outer(block.c, rows, weights.c),
+        with_outer(block.d, rows, weights.d),
     );
-}
-
-fn folded_weights_of(head: FusedMap, k: u32) -> vec4<f32> {
-    let weights = four_of(head, head.weight + min(k, head.inputs - 1u) * head.by_input, 0u, head.by_output);
-    return select(vec4<f32>(), weights, (vec4(0u, 1u, 2u, 3u) < vec4(head.outputs)) & vec4(k < head.inputs));
-}
-
-fn with_units(sums: Columns, units: Columns, weights: mat4x4<f32>) -> Columns {
-    let first = with_outer(with_outer(sums, units.a, weights[0]), units.b, weights[1]);
-    return with_outer(with_outer(first, units.c, weights[2]), units.d, weights[3]);
 }

@@ -2,22 +2,6 @@
 // are made at a time: a block, in variables of the invocation, for which a column of the tile is read once. Their way back:
 // gradients_deep.wgsl.
 
-/// Sixteen columns.
-struct Block {
-    a: Columns,
-    b: Columns,
-    c: Columns,
-    d: Columns,
-}
-
-/// Numbers of sixteen columns.
-struct Sixteen {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-    d: vec4<f32>,
-}
-
 fn block_of(column: u32) -> Block {
     return Block(columns_of(column), columns_of(column + 4u), columns_of(column + 8u), columns_of(column + 12u));
 }
@@ -44,15 +28,6 @@ fn activated_block(pre: Block) -> Block {
         activated_columns(pre.b),
         activated_columns(pre.c),
         activated_columns(pre.d),
-    );
-}
-
-fn block_with_outer(block: Block, rows: Rows, weights: Sixteen) -> Block {
-    return Block(
-        with_outer(block.a, rows, weights.a),
-        with_outer(block.b, rows, weights.b),
-        with_outer(block.c, rows, weights.c),
-        with_outer(block.d, rows, weights.d),
     );
 }
 

@@ -7,6 +7,8 @@
 const QUADS = TILE / 4u;
 /// Invocations each way. An invocation's rows, and its n, are fours at places HALF apart: neighbours read neighbouring words.
 const HALF = TILE / 8u;
+const ACROSS = HALF;
+const DOWN = HALF;
 const BUFFER = TILE_DEPTH * QUADS;
 
 var<workgroup> row_tile: array<vec4<f32>, 2u * BUFFER>;

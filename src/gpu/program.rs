@@ -7,7 +7,6 @@ use super::builder::{Builder, Data, Optimizer};
 use super::device::Gpu;
 use super::dispatch::Dispatch;
 use super::fused::Fused;
-use super::kernels::WeightForm;
 use super::ring::Ring;
 use super::sizes::Sizes;
 
@@ -193,7 +192,7 @@ impl Builder<'_> {
         for op in &self.plan.forward {
             list.push(match op {
                 Op::Basis(op) => self.basis_forward(op)?,
-                Op::Linear(op) => self.linear_forward(op, self.form(op))?,
+                Op::Linear(op) => self.linear_forward(op, self.form_forward(op))?,
                 Op::Coupling(op) => self.coupling_forward(op, log_det)?,
                 Op::Triangular(op) => self.triangular_forward(op, log_det)?,
             });
@@ -208,7 +207,7 @@ impl Builder<'_> {
             .iter()
             .map(|op| match op {
                 Op::Basis(op) => self.basis_forward(op),
-                Op::Linear(op) => self.linear_forward(op, self.form(op)),
+                Op::Linear(op) => self.linear_forward(op, self.form_forward(op)),
                 Op::Coupling(op) => self.coupling_inverse(op),
                 Op::Triangular(op) => self.triangular_inverse(op),
             })
@@ -247,10 +246,10 @@ impl Builder<'_> {
                     list.extend(self.basis_backward(op, output, input)?);
                 }
                 Op::Linear(op) => {
-                    let form = self.form(op);
+                    let form = self.form_backward(op);
                     let (output, input) =
                         (gradient_of(op.output.buffer), gradient_of(op.input.buffer));
-                    let weight_form = WeightForm::of(op.input.count, op.output.count)[0];
+                    let weight_form = self.weight_form(op);
                     list.push(self.linear_backward_weights(op, weight_form, output, &partials)?);
                     list.extend(self.linear_backward_input(op, form, output, input)?);
                 }

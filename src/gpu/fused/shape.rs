@@ -3,14 +3,13 @@ use std::fmt::Write;
 use crate::flow::{Activation, Base, Family, Op, Plan};
 
 use super::tables::{FusedLayer, FusedMap};
-use crate::gpu::kernels::{self, Elementwise, GROUP, saves_input};
+use crate::gpu::kernels::{self, BLOCK, Elementwise, GROUP, saves_input};
 use crate::gpu::shader::{File, file};
 
 /// Invocations that a software adapter runs as one vector: eight of 32 bits.
 const VECTOR: u32 = 8;
 
-/// Columns that an invocation makes at once.
-const BLOCK: u32 = 16;
+/// Columns that an invocation makes at once, or a block of them.
 const FOUR: u32 = 4;
 
 /// What a tile of one invocation may take.
@@ -142,7 +141,13 @@ impl Shape {
                     ),
                 };
                 let tile = file!("shared/tile_own.wgsl");
-                vec![tile, rows, file!("shared/columns.wgsl"), networks]
+                let columns = file!("shared/tile_columns.wgsl");
+                let arithmetic = [kernels::SIXTEEN, kernels::COLUMNS];
+                [tile, rows]
+                    .into_iter()
+                    .chain(arithmetic)
+                    .chain([columns, networks])
+                    .collect()
             }
             Lanes::Many => vec![
                 file!("shared/tile_shared.wgsl"),

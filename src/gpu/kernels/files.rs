@@ -20,6 +20,9 @@ const SPLIT_GRADIENTS: File = file!("shared/split_gradients.wgsl");
 const SPLIT_LOSSES: File = file!("shared/split_losses.wgsl");
 pub const OUTER: File = file!("shared/outer.wgsl");
 const PRODUCT: File = file!("shared/product.wgsl");
+const PRODUCT_BLOCKS: File = file!("shared/product_blocks.wgsl");
+pub const SIXTEEN: File = file!("shared/sixteen.wgsl");
+pub const COLUMNS: File = file!("shared/columns.wgsl");
 const TRIANGULAR: File = file!("shared/triangular.wgsl");
 pub const BASIS: File = file!("shared/basis.wgsl");
 pub const BASIS_SLOPES: File = file!("shared/basis_slopes.wgsl");
@@ -42,7 +45,13 @@ impl Kernel {
                 ]);
                 match form {
                     Form::Tiled => files.extend([OUTER, PRODUCT, file!("linear_forward.wgsl")]),
-                    _ => files.push(file!("linear_forward_narrow.wgsl")),
+                    Form::Blocks => {
+                        let own = file!("linear_forward.wgsl");
+                        files.extend([SIXTEEN, COLUMNS, PRODUCT_BLOCKS, own]);
+                    }
+                    Form::Narrow | Form::NarrowUniform => {
+                        files.push(file!("linear_forward_narrow.wgsl"))
+                    }
                 }
                 files
             }
@@ -65,7 +74,13 @@ impl Kernel {
                     Form::Tiled => {
                         files.extend([OUTER, PRODUCT, file!("linear_backward_input.wgsl")]);
                     }
-                    _ => files.push(file!("linear_backward_input_narrow.wgsl")),
+                    Form::Blocks => {
+                        let own = file!("linear_backward_input.wgsl");
+                        files.extend([SIXTEEN, COLUMNS, PRODUCT_BLOCKS, own]);
+                    }
+                    Form::Narrow | Form::NarrowUniform => {
+                        files.push(file!("linear_backward_input_narrow.wgsl"))
+                    }
                 }
                 files
             }
@@ -81,11 +96,14 @@ impl Kernel {
             }
             Kernel::LinearBackwardWeights(form) => {
                 let mut files = vec![file!("shared/linear_backward_weights.wgsl")];
-                if form != WeightForm::Tiled {
+                if !matches!(form, WeightForm::Tiled | WeightForm::Blocks) {
                     files.push(file!("shared/lane_sums.wgsl"));
                 }
                 files.extend(match form {
                     WeightForm::Tiled => vec![file!("linear_backward_weights.wgsl")],
+                    WeightForm::Blocks => {
+                        vec![SIXTEEN, file!("linear_backward_weights_blocks.wgsl")]
+                    }
                     WeightForm::Narrow => vec![file!("linear_backward_weights_narrow.wgsl")],
                     WeightForm::PairInputs => vec![
                         file!("shared/pair_inputs.wgsl"),

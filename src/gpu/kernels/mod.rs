@@ -12,8 +12,8 @@ use super::fused::{Lanes, Shape};
 use super::shader::Source;
 
 pub use files::{
-    BASIS, BASIS_SLOPES, BOUNDED, MOVED, OUTER, PARAMETERS, PARAMETERS_UNIFORM, activation_files,
-    basis_file, density_files, saves_input,
+    BASIS, BASIS_SLOPES, BOUNDED, COLUMNS, MOVED, OUTER, PARAMETERS, PARAMETERS_UNIFORM, SIXTEEN,
+    activation_files, basis_file, density_files, saves_input,
 };
 pub use records::{BaseDensity, Basis, Coupling, FAULTS, Gate, Linear, Segment, Step, Triangular};
 pub use variants::{Elementwise, Form, Heads, WeightForm};
@@ -24,6 +24,10 @@ pub const GROUP: u32 = 64;
 /// `TILE_DEPTH`. An invocation makes eight by eight of them, so that 64 products follow on 16 numbers loaded.
 pub const TILE: u32 = 64;
 pub const TILE_DEPTH: u32 = 8;
+
+/// Without tiles an invocation makes `BLOCK` by `BLOCK` numbers, and a group, eight of them, these of so many rows or inputs.
+pub const BLOCK: u32 = 16;
+pub const BLOCK_ROWS: u32 = 8 * BLOCK;
 /// Numbers of the gradient whose squares one invocation sums.
 pub const NORM_SPAN: u32 = 64;
 /// How often an invocation of `ceiling_multiply_adds` goes round: well below what a software adapter grants.
@@ -103,6 +107,7 @@ impl Kernel {
         let mut all = vec![
             Kernel::GatherRows,
             Kernel::LinearBackwardWeights(WeightForm::Tiled),
+            Kernel::LinearBackwardWeights(WeightForm::Blocks),
             Kernel::LinearBackwardWeights(WeightForm::Narrow),
             Kernel::LinearBackwardWeights(WeightForm::PairInputs),
             Kernel::LinearBackwardWeights(WeightForm::PairOutputs),
@@ -129,7 +134,7 @@ impl Kernel {
                 Kernel::CouplingBackward(map, heads),
             ]);
         }
-        for form in [Form::Tiled, Form::Narrow, Form::NarrowUniform] {
+        for form in Form::ALL {
             all.extend(activations().map(|activation| Kernel::LinearForward(activation, form)));
             all.extend(ways().map(|way| Kernel::LinearBackwardInput(way, form)));
         }
@@ -158,6 +163,10 @@ impl Kernel {
         match self {
             Kernel::Fused(shape) => shape.lanes != Lanes::One,
             Kernel::SumGradient(lanes) => lanes != Lanes::One,
+            Kernel::LinearForward(_, form) | Kernel::LinearBackwardInput(_, form) => {
+                form != Form::Blocks
+            }
+            Kernel::LinearBackwardWeights(form) => form != WeightForm::Blocks,
             _ => true,
         }
     }
@@ -179,6 +188,8 @@ fn prelude() -> String {
         ("GROUP", GROUP),
         ("TILE", TILE),
         ("TILE_DEPTH", TILE_DEPTH),
+        ("BLOCK", BLOCK),
+        ("BLOCK_ROWS", BLOCK_ROWS),
         ("NORM_SPAN", NORM_SPAN),
         ("UNIFORM_PARAMETERS", UNIFORM_PARAMETERS),
         ("CEILING_ROUNDS", CEILING_ROUNDS),
