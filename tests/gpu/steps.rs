@@ -388,7 +388,7 @@ fn a_fused_step_is_four_dispatches() {
 fn what_does_not_fit_is_staged() {
     let spec = FlowSpec {
         conditioner: Conditioner::Mlp {
-            hidden: vec![512, 512],
+            hidden: vec![2100, 4],
             activation: couplet::flow::Activation::Relu,
             separate: false,
         },

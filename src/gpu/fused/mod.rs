@@ -34,6 +34,9 @@ const BESIDE: usize = 256;
 /// What the shares of the gradient may take together, in numbers. With more, writing them costs more than the rows do.
 const PARTIALS: usize = 1 << 22;
 
+/// What a way there and back takes, in ways there.
+const THERE_AND_BACK: usize = 4;
+
 /// Shares that keep a GPU busy; more only add what is to be summed. A software adapter has few processors, and eight shares a group.
 const MOST_SHARES: usize = 512;
 const MOST_SHARES_SOFTWARE: usize = 128;
@@ -66,15 +69,19 @@ impl Fused {
             let count = batch.div_ceil(fused.rows_per_share);
             let mut tiles_per_share = count.div_ceil(most_shares);
             if is_software {
-                tiles_per_share = tiles_per_share.min(sizes::GRANTED_LOOPS / iterations);
+                // A submission cannot be cut further than into groups.
+                let rows = sizes::rows_through_all(plan, is_software, usize::MAX) / THERE_AND_BACK;
+                let tiles = rows / fused.rows_per_share / fused.shape.tiles() as usize;
+                tiles_per_share = tiles_per_share
+                    .min(sizes::GRANTED_LOOPS / iterations)
+                    .min(tiles.max(1));
             }
             let shares = count.div_ceil(tiles_per_share);
-            if 4 * shares * parameters > binding
+            let of_a_share = (4 * parameters).max(fused.shape.tile_bytes());
+            if of_a_share * shares > binding
                 || shares > limits.max_compute_workgroups_per_dimension as usize
             {
-                return Err(format!(
-                    "{shares} shares of the gradient do not fit a binding"
-                ));
+                return Err(format!("{shares} shares of the rows do not fit a binding"));
             }
             fused.rows_per_share *= tiles_per_share;
             fused.shape.adds = tiles_per_share > 1;

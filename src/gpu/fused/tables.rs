@@ -334,28 +334,29 @@ impl Tables {
             .map(|map| {
                 let [inputs, outputs] = [map.inputs, map.outputs].map(|n| n as usize);
                 let [in_fours, out_fours] = [inputs, outputs].map(|n| n.div_ceil(4));
-                let kept = turns(4, 0);
-                let [forward, weights, backward] = match shape.lanes {
-                    // All rows and sixteen outputs at a time; folded, all inputs of the last.
+                let [forward, backward] = match shape.lanes {
+                    // All rows, and sixteen outputs or four at a time.
                     Lanes::One => {
-                        let blocks = outputs.div_ceil(16);
-                        // Not kept, four units at a time.
-                        let folded = turns(out_fours.max(in_fours), 9 * kept);
+                        let blocks = match shape.networks {
+                            Networks::Deep | Networks::Folded => outputs.div_ceil(16),
+                            Networks::Shallow { .. } => out_fours,
+                        };
+                        [turns(blocks, turns(inputs, 0)); 2]
+                    }
+                    Lanes::Many => {
+                        let kept = 5 * turns(4, 0);
+                        let weights = turns(own(in_fours * out_fours), turns(quads, 0) + kept);
+                        let forward = columns(out_fours, turns(inputs, 0));
+                        // Forward a second time on the way back.
                         [
-                            turns(blocks, turns(inputs, 0)) + folded,
-                            turns(blocks, turns(inputs, 4 * kept) + 4 * kept) + folded,
-                            0,
+                            forward,
+                            forward + weights + columns(in_fours, turns(outputs, 0)),
                         ]
                     }
-                    Lanes::Many => [
-                        columns(out_fours, turns(inputs, 0)),
-                        turns(own(in_fours * out_fours), turns(quads, 0) + 5 * kept),
-                        columns(in_fours, turns(outputs, 0)),
-                    ],
                 };
-                // Forward a second time on the way back; and the loop over a network's maps, once a pass over it.
+                // And the loop over a network's maps, once a pass over it.
                 match trains {
-                    true => 2 * forward + weights + backward + 3,
+                    true => forward + backward + 3,
                     false => forward + 1,
                 }
             })
