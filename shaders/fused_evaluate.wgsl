@@ -1,8 +1,8 @@
 // Loss and gradient of a batch in one kernel: a tile of rows after another goes from the data through all layers to the latent and
-// back, and whoever has the tiles keeps a share of the gradient. What a network computed is forgotten on the way forward and
-// computed again on the way back, from the frozen columns, which a coupling leaves; the columns that a layer changes, and the
-// parameters that it changes them by, are put aside. Twins: the ops of the plan, one after another, in src/cpu;
-// shaders/*.wgsl of the same names.
+// back, and whoever has the tiles keeps a share of the gradient. Unless the tile has room for it (KEEPS), what a network computed
+// is forgotten on the way forward and computed again on the way back, from the frozen columns, which a coupling leaves, and the
+// parameters that it gives are put aside, as are the columns that a layer changes. Twins: the ops of the plan, one after another,
+// in src/cpu; shaders/*.wgsl of the same names.
 
 @group(1) @binding(3) var<storage, read> data: array<f32>;
 /// The columns put aside, share after share.
@@ -140,7 +140,7 @@ fn coupling_backward(first: u32, end: u32, lane: u32) {
         let d = op.active_first + k;
         let x = put_aside_before(op.aside + k, quad);
         tile[state(d, quad)] = x;
-        if PARAMETERS_ASIDE {
+        if !KEEPS {
             for (var i = 0u; i < op.each; i++) {
                 // In the place where its gradient will lie.
                 store_gradient(i, k, quad, put_aside_before(parameter_aside(i, k), quad));
@@ -195,17 +195,6 @@ fn base_backward(first: u32, end: u32, lane: u32) -> f32 {
     }
     together();
     return log_prob;
-}
-
-/// The gradients of four weights of an output.
-fn keep_weights(map: FusedMap, o: u32, i: u32, sums: vec4<f32>) {
-    if o >= map.outputs {
-        return;
-    }
-    let first = map.weight + o * map.by_output;
-    for (var k = 0u; k < min(4u, map.inputs - i); k++) {
-        keep(first + (i + k) * map.by_input, sums[k]);
-    }
 }
 
 @compute @workgroup_size(WIDTH)

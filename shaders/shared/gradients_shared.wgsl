@@ -5,6 +5,17 @@ fn partial_place(index: u32) -> u32 {
     return share * step.parameters + index;
 }
 
+/// The gradients of four weights of an output.
+fn keep_weights(map: FusedMap, o: u32, i: u32, sums: vec4<f32>) {
+    if o >= map.outputs {
+        return;
+    }
+    let first = map.weight + o * map.by_output;
+    for (var k = 0u; k < min(4u, map.inputs - i); k++) {
+        keep(first + (i + k) * map.by_input, sums[k]);
+    }
+}
+
 /// The gradients of a map's weights and biases: an invocation takes four inputs by four outputs, and the biases of the first.
 fn linear_backward_weights(map: FusedMap, lane: u32) {
     let across = (map.inputs + 3u) / 4u;

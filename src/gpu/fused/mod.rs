@@ -1,6 +1,7 @@
 //! The fused path: one kernel takes tiles of rows through the whole flow, and, to train, back. Which models it serves, how a
 //! tile is laid out in workgroup memory, and the records that the kernels read.
 
+mod form;
 mod shape;
 mod tables;
 
@@ -9,7 +10,8 @@ use crate::flow::Plan;
 use super::kernels::UNIFORM_PARAMETERS;
 use super::sizes;
 
-pub use shape::{Lanes, Pass, Shape};
+pub use form::Lanes;
+pub use shape::{Pass, Shape};
 use tables::Tables;
 pub use tables::{FusedLayer, FusedMap};
 

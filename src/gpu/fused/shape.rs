@@ -1,19 +1,14 @@
 use std::fmt::Write;
 
-use crate::flow::{Activation, Base, Family, Op, Plan};
+use crate::flow::{Activation, Base, Family};
 
+use super::form::{FOUR, Lanes, Networks};
 use super::tables::{FusedLayer, FusedMap};
 use crate::gpu::kernels::{self, BLOCK, Elementwise, GROUP, saves_input};
 use crate::gpu::shader::{File, file};
 
 /// Invocations that a software adapter runs as one vector: eight of 32 bits.
 const VECTOR: u32 = 8;
-
-/// Columns that an invocation makes at once, or a block of them.
-const FOUR: u32 = 4;
-
-/// What a tile of one invocation may take.
-const OWN_MEMORY: usize = 1 << 16;
 
 /// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,35 +120,9 @@ impl Shape {
             kernels::BOUNDED,
             kernels::MOVED,
             self.transform.file(),
-            kernels::OUTER,
             file!("shared/tile.wgsl"),
         ]);
-        files.extend(match self.lanes {
-            Lanes::One => {
-                let (rows, networks) = match self.networks {
-                    Networks::Shallow { .. } => (
-                        file!("shared/rows_sixteen.wgsl"),
-                        file!("shared/networks_shallow.wgsl"),
-                    ),
-                    Networks::Folded | Networks::Deep => (
-                        file!("shared/rows_eight.wgsl"),
-                        file!("shared/networks_deep.wgsl"),
-                    ),
-                };
-                let tile = file!("shared/tile_own.wgsl");
-                let columns = file!("shared/tile_columns.wgsl");
-                let arithmetic = [kernels::SIXTEEN, kernels::COLUMNS];
-                [tile, rows]
-                    .into_iter()
-                    .chain(arithmetic)
-                    .chain([columns, networks])
-                    .collect()
-            }
-            Lanes::Many => vec![
-                file!("shared/tile_shared.wgsl"),
-                file!("shared/networks_shared.wgsl"),
-            ],
-        });
+        files.extend(self.tile_files());
         match self.family {
             None => files.push(file!("shared/tile_networks.wgsl")),
             Some(family) => files.extend([
@@ -166,17 +135,7 @@ impl Shape {
         match self.pass {
             Pass::Evaluate => {
                 files.extend(kernels::density_files(self.base));
-                files.extend(match (self.lanes, self.networks) {
-                    (Lanes::Many, _) => vec![file!("shared/gradients_shared.wgsl")],
-                    (Lanes::One, Networks::Shallow { .. }) => vec![
-                        file!("shared/gradients_own.wgsl"),
-                        file!("shared/gradients_shallow.wgsl"),
-                    ],
-                    (Lanes::One, Networks::Folded | Networks::Deep) => vec![
-                        file!("shared/gradients_own.wgsl"),
-                        file!("shared/gradients_deep.wgsl"),
-                    ],
-                });
+                files.extend(self.gradient_files());
                 files.extend([
                     file!("shared/shuffle.wgsl"),
                     file!("shared/layers_forward.wgsl"),
@@ -193,6 +152,52 @@ impl Shape {
             }
         }
         files
+    }
+
+    /// Whose the tile is, and how networks go over it.
+    fn tile_files(&self) -> Vec<File> {
+        match self.lanes {
+            Lanes::One => {
+                let (rows, networks) = match self.networks {
+                    Networks::Shallow { .. } => (
+                        file!("shared/rows_sixteen.wgsl"),
+                        file!("shared/networks_shallow.wgsl"),
+                    ),
+                    Networks::Folded | Networks::Deep => (
+                        file!("shared/rows_eight.wgsl"),
+                        file!("shared/networks_deep.wgsl"),
+                    ),
+                };
+                vec![
+                    file!("shared/tile_own.wgsl"),
+                    rows,
+                    kernels::SIXTEEN,
+                    kernels::COLUMNS,
+                    file!("shared/tile_columns.wgsl"),
+                    networks,
+                ]
+            }
+            Lanes::Many => vec![
+                kernels::OUTER,
+                file!("shared/tile_shared.wgsl"),
+                file!("shared/networks_shared.wgsl"),
+            ],
+        }
+    }
+
+    /// How networks go back over it.
+    fn gradient_files(&self) -> Vec<File> {
+        match (self.lanes, self.networks) {
+            (Lanes::Many, _) => vec![file!("shared/gradients_shared.wgsl")],
+            (Lanes::One, Networks::Shallow { .. }) => vec![
+                file!("shared/gradients_own.wgsl"),
+                file!("shared/gradients_shallow.wgsl"),
+            ],
+            (Lanes::One, Networks::Folded | Networks::Deep) => vec![
+                file!("shared/gradients_own.wgsl"),
+                file!("shared/gradients_deep.wgsl"),
+            ],
+        }
     }
 
     /// The constants that the kernel's files count on.
@@ -228,7 +233,6 @@ impl Shape {
             ("FOLDED", self.networks == Networks::Folded),
             ("ADDS", self.adds),
             ("KEEPS", self.keeps()),
-            ("PARAMETERS_ASIDE", !self.keeps()),
         ] {
             let _ = writeln!(text, "const {name} = {value};");
         }
@@ -315,59 +319,6 @@ pub enum Pass {
     Inverse,
 }
 
-/// What is kept of a network while an invocation with a tile to itself goes through it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Networks {
-    /// All of it.
-    Deep,
-    /// All but its last hidden layer, of which up to four columns come.
-    Folded,
-    /// Nothing: there is one hidden layer, which up to four columns come of, and so many go into, four at most.
-    Shallow { inputs: u32 },
-}
-
-impl Networks {
-    /// Columns that come of a hidden layer which is not kept, and that go into it, at most.
-    const FEW: usize = FOUR as usize;
-
-    /// That of a plan's networks, whose layers have so many maps each.
-    pub fn of(plan: &Plan, depth: usize) -> Self {
-        let mut inputs = 0;
-        for op in &plan.forward {
-            match op {
-                Op::Coupling(op) if op.heads.iter().any(|head| head.count > Self::FEW) => {
-                    return Networks::Deep;
-                }
-                Op::Basis(_) => return Networks::Deep,
-                Op::Linear(op) if op.activation.is_some() => inputs = inputs.max(op.input.count),
-                _ => {}
-            }
-        }
-        match depth {
-            0 | 1 => Networks::Deep,
-            2 if inputs <= Self::FEW => Networks::Shallow {
-                inputs: inputs as u32,
-            },
-            _ => Networks::Folded,
-        }
-    }
-
-    fn inputs(self) -> u32 {
-        match self {
-            Networks::Deep | Networks::Folded => 0,
-            Networks::Shallow { inputs } => inputs,
-        }
-    }
-
-    /// Fours of rows of a tile: of a block of sixteen units, or of four.
-    fn quads(self) -> usize {
-        match self {
-            Networks::Deep | Networks::Folded => 2,
-            Networks::Shallow { .. } => 4,
-        }
-    }
-}
-
 /// Columns at which a tile's parts begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
@@ -377,47 +328,4 @@ pub struct Places {
     pub other: u32,
     pub other_gradient: u32,
     pub conditioner: u32,
-}
-
-/// How many invocations share a tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lanes {
-    /// Each invocation has a tile to itself, in a buffer, and what it works on in variables: a software adapter reaches those a
-    /// vector at a time, all memory lane by lane.
-    One,
-    /// As many as keep a hardware GPU's processor busy share one in workgroup memory.
-    Many,
-}
-
-impl Lanes {
-    /// Tiles to choose from, in fours of rows, the largest first: small ones make work for more of a hardware GPU's processors.
-    /// Where many lanes take turns, theirs must be the same rows each time.
-    pub fn tiles(self, networks: Networks) -> Vec<usize> {
-        match self {
-            Lanes::One => vec![networks.quads()],
-            Lanes::Many => vec![4, 2, 1],
-        }
-    }
-
-    /// What a tile may take, in bytes, and of what.
-    pub fn memory(self, limits: &wgpu::Limits) -> (usize, &'static str) {
-        match self {
-            Lanes::One => (OWN_MEMORY, "a buffer"),
-            Lanes::Many => {
-                let bytes = limits.max_compute_workgroup_storage_size as usize;
-                (bytes, "workgroup memory")
-            }
-        }
-    }
-
-    /// The form that fits: where one lane would go round too often, many share a tile.
-    pub fn first_that_fits<T>(
-        self,
-        form: impl Fn(Lanes) -> Result<T, String>,
-    ) -> Result<T, String> {
-        match self {
-            Lanes::One => form(Lanes::One).or_else(|_| form(Lanes::Many)),
-            Lanes::Many => form(Lanes::Many),
-        }
-    }
 }

@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
-use super::shape::{Lanes, Networks, Pass, Places, Shape};
+use super::form::{Lanes, Networks};
+use super::shape::{Pass, Places, Shape};
 use crate::gpu::kernels::{self, Elementwise};
 use crate::gpu::shader::record;
 use crate::gpu::{sizes, terms};
