@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
-use super::form::{Lanes, Networks};
+use super::form::{FOUR, Lanes, Networks};
 use super::shape::{Pass, Places, Shape};
 use crate::gpu::kernels::{self, Elementwise};
 use crate::gpu::shader::record;
@@ -200,7 +200,7 @@ impl Tables {
         let mut record = mixing;
         let ops = match ops {
             [Op::Basis(basis), rest @ ..] => {
-                let terms = basis.output.count as u32;
+                let terms = (basis.output.count as u32).next_multiple_of(FOUR);
                 let values = take(terms);
                 let gradients = if trains { take(terms) } else { 0 };
                 columns.put(basis.output.buffer, values, gradients);
