@@ -62,7 +62,12 @@ struct Alone {
 }
 
 /// Rows of a divided dispatch while its cost is learned.
-pub const LEARNING_ROWS: u32 = 1024;
+const LEARNING_ROWS: u32 = 1024;
+
+/// How many of the `all` groups of a run that is.
+pub fn learning_groups(step: &Step, all: u32) -> u32 {
+    (LEARNING_ROWS / step.rows.div_ceil(all)).max(1)
+}
 
 /// How many times each dispatch goes alone: drivers may compile a kernel when it first runs.
 const LEARNING_RUNS: usize = 2;
@@ -163,7 +168,7 @@ impl Queue {
             if let Some(all) = all {
                 let each = seconds / f64::from(all);
                 let some = match is_alone {
-                    true => (LEARNING_ROWS / run.step.rows_per_split).max(1),
+                    true => learning_groups(&run.step, all),
                     // At least one where there is nothing else.
                     false => ((left / each) as u32).max(parts.is_empty().into()),
                 };

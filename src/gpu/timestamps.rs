@@ -6,7 +6,7 @@ use crate::executor::KernelTime;
 use super::device::Gpu;
 use super::dispatch::Dispatch;
 use super::kernels::Step;
-use super::queue::{LEARNING_ROWS, SUBMISSION};
+use super::queue::{SUBMISSION, learning_groups};
 use super::readback::Readback;
 use super::ring::{RING, Ring};
 
@@ -28,7 +28,7 @@ impl<'a> Timed<'a> {
                 groups: None,
             }];
         };
-        let each = (LEARNING_ROWS / step.rows_per_split).max(1);
+        let each = learning_groups(&step, all);
         let part = |first_group: u32| Timed {
             step: Step {
                 first_group,
