@@ -1,4 +1,4 @@
-// Gradients of the networks of a tile of the rows, sixteen units at a time.
+// Gradients of the networks of a tile of eight rows, sixteen units at a time.
 
 /// Of the sixteen outputs from the o-th on, whose gradients are given, to the gradients of weights, biases and inputs.
 fn outputs_backward(map: FusedMap, o: u32, deltas: Block) {
@@ -45,14 +45,14 @@ fn block_with_slopes(block: Block, saved: Block) -> Block {
 }
 
 fn head_backward(map: FusedMap) {
-    for (var o = 0u; o < map.outputs; o += 16u) {
+    for (var o = 0u; o < map.outputs; o += BLOCK) {
         outputs_backward(map, o, own_block(map, o, block_of(map.delta + o)));
     }
 }
 
 /// A hidden layer, from the gradient of what its activation gave.
 fn hidden_backward(map: FusedMap) {
-    for (var o = 0u; o < map.outputs; o += 16u) {
+    for (var o = 0u; o < map.outputs; o += BLOCK) {
         let deltas = block_with_slopes(block_of(map.delta + o), block_of(map.saved + o));
         outputs_backward(map, o, own_block(map, o, deltas));
     }
@@ -62,7 +62,7 @@ fn hidden_backward(map: FusedMap) {
 fn folded_backward(hidden: FusedMap, head: FusedMap) {
     let deltas = own_columns(head, 0u, columns_of(head.delta));
     keep_biases(head, 0u, deltas);
-    for (var k = 0u; k < hidden.outputs; k += 16u) {
+    for (var k = 0u; k < hidden.outputs; k += BLOCK) {
         let saved = block_of(hidden.saved + k);
         var units = saved;
         if SAVES_PRE {

@@ -21,9 +21,10 @@ fn keep_four(first: u32, by: u32, count: u32, sums: vec4<f32>) {
     }
 }
 
-/// The gradients of one input's weights: of four outputs from the o-th on.
+/// The gradients of one input's weights: of four outputs from the o-th on. What lies beyond the last of either is dropped.
 fn keep_products(map: FusedMap, o: u32, i: u32, deltas: Columns, input: Rows) {
-    keep_four(map.weight + o * map.by_output + i * map.by_input, map.by_output, max(map.outputs, o) - o, vec4(
+    let count = select(0u, max(map.outputs, o) - o, i < map.inputs);
+    keep_four(map.weight + o * map.by_output + i * map.by_input, map.by_output, count, vec4(
         sum_of_rows(times(deltas.a, input)),
         sum_of_rows(times(deltas.b, input)),
         sum_of_rows(times(deltas.c, input)),
@@ -48,12 +49,8 @@ fn sum_of_columns(columns: Columns, weights: vec4<f32>) -> Rows {
 }
 
 /// Columns beyond a map's last are not its own.
-fn is_output(map: FusedMap, o: u32) -> vec4<f32> {
-    return select(vec4<f32>(), vec4(1.0), vec4(o, o + 1u, o + 2u, o + 3u) < vec4(map.outputs));
-}
-
 fn own_columns(map: FusedMap, o: u32, columns: Columns) -> Columns {
-    let own = is_output(map, o);
+    let own = select(vec4<f32>(), vec4(1.0), vec4(o, o + 1u, o + 2u, o + 3u) < vec4(map.outputs));
     return Columns(columns.a * own.x, columns.b * own.y, columns.c * own.z, columns.d * own.w);
 }
 
@@ -69,18 +66,10 @@ fn with_slopes(columns: Columns, saved: Columns) -> Columns {
 /// The gradients of four units and of their weights, from those of the columns that come of them.
 fn units_backward(head: FusedMap, k: u32, deltas: Columns, units: Columns) -> Columns {
     let weights = folded_weights(head, k);
-    if k < head.inputs {
-        keep_products(head, 0u, k, deltas, units.a);
-    }
-    if k + 1u < head.inputs {
-        keep_products(head, 0u, k + 1u, deltas, units.b);
-    }
-    if k + 2u < head.inputs {
-        keep_products(head, 0u, k + 2u, deltas, units.c);
-    }
-    if k + 3u < head.inputs {
-        keep_products(head, 0u, k + 3u, deltas, units.d);
-    }
+    keep_products(head, 0u, k, deltas, units.a);
+    keep_products(head, 0u, k + 1u, deltas, units.b);
+    keep_products(head, 0u, k + 2u, deltas, units.c);
+    keep_products(head, 0u, k + 3u, deltas, units.d);
     return Columns(
         sum_of_columns(deltas, weights[0]),
         sum_of_columns(deltas, weights[1]),

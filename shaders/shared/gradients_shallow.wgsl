@@ -1,12 +1,5 @@
 // Gradients of the networks of one hidden layer between few columns.
 
-/// The gradients of the weights of four hidden units by one input.
-fn keep_input(hidden: FusedMap, k: u32, i: u32, deltas: Columns, input: Rows) {
-    if i < hidden.inputs {
-        keep_products(hidden, k, i, deltas, input);
-    }
-}
-
 /// To the gradient of an input.
 fn add_input(hidden: FusedMap, i: u32, sum: Rows) {
     if i < hidden.inputs {
@@ -32,19 +25,19 @@ fn condition_backward(layer: FusedLayer, network: u32, lane: u32) {
             of_units = with_slopes(of_units, units);
         }
         keep_biases(hidden, k, of_units);
-        keep_input(hidden, k, 0u, of_units, inputs.a);
-        of_inputs.a += sum_of_columns(of_units, input_weights(hidden, k, 0u));
+        keep_products(hidden, k, 0u, of_units, inputs.a);
+        of_inputs.a += sum_of_columns(of_units, weights_or_zero(hidden, k, 0u));
         if INPUTS > 1u {
-            keep_input(hidden, k, 1u, of_units, inputs.b);
-            of_inputs.b += sum_of_columns(of_units, input_weights(hidden, k, 1u));
+            keep_products(hidden, k, 1u, of_units, inputs.b);
+            of_inputs.b += sum_of_columns(of_units, weights_or_zero(hidden, k, 1u));
         }
         if INPUTS > 2u {
-            keep_input(hidden, k, 2u, of_units, inputs.c);
-            of_inputs.c += sum_of_columns(of_units, input_weights(hidden, k, 2u));
+            keep_products(hidden, k, 2u, of_units, inputs.c);
+            of_inputs.c += sum_of_columns(of_units, weights_or_zero(hidden, k, 2u));
         }
         if INPUTS > 3u {
-            keep_input(hidden, k, 3u, of_units, inputs.d);
-            of_inputs.d += sum_of_columns(of_units, input_weights(hidden, k, 3u));
+            keep_products(hidden, k, 3u, of_units, inputs.d);
+            of_inputs.d += sum_of_columns(of_units, weights_or_zero(hidden, k, 3u));
         }
     }
     if hidden.skips == 0u {

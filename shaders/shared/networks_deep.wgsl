@@ -1,4 +1,4 @@
-// Networks of a tile of the rows that an invocation has to itself. Memory is slow there and arithmetic is not, so sixteen units
+// Networks of a tile of eight rows that an invocation has to itself. Memory is slow there and arithmetic is not, so sixteen units
 // are made at a time: a block, in variables of the invocation, for which a column of the tile is read once. Their way back:
 // gradients_deep.wgsl.
 
@@ -59,7 +59,7 @@ fn outputs_of(map: FusedMap, o: u32) -> Block {
 
 /// A hidden layer.
 fn hidden_forward(map: FusedMap) {
-    for (var o = 0u; o < map.outputs; o += 16u) {
+    for (var o = 0u; o < map.outputs; o += BLOCK) {
         let pre = outputs_of(map, o);
         if KEEPS && SAVES_PRE {
             store_block(map.saved + o, pre);
@@ -70,18 +70,15 @@ fn hidden_forward(map: FusedMap) {
 
 /// What comes of a network's last hidden layer.
 fn head_forward(map: FusedMap) {
-    for (var o = 0u; o < map.outputs; o += 16u) {
+    for (var o = 0u; o < map.outputs; o += BLOCK) {
         store_block(map.output + o, outputs_of(map, o));
     }
 }
 
 /// A network's last hidden layer and what comes of it, up to four columns: of the hidden units is kept what the way back needs.
 fn folded_forward(hidden: FusedMap, head: FusedMap) {
-    var sums = Columns();
-    if head.biased != 0u {
-        sums = same_columns(four_of(head, head.bias, 0u, 1u));
-    }
-    for (var k = 0u; k < hidden.outputs; k += 16u) {
+    var sums = biases_of(head, 0u);
+    for (var k = 0u; k < hidden.outputs; k += BLOCK) {
         let pre = outputs_of(hidden, k);
         let units = activated_block(pre);
         if KEEPS && SAVES_PRE {

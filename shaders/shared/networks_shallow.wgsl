@@ -17,27 +17,17 @@ fn inputs_of(hidden: FusedMap) -> Columns {
     return inputs;
 }
 
-/// The weights of four hidden units by one input; 0 beyond the last input.
-fn input_weights(hidden: FusedMap, k: u32, i: u32) -> vec4<f32> {
-    let first = hidden.weight + min(i, hidden.inputs - 1u) * hidden.by_input;
-    return select(vec4<f32>(), four_of(hidden, first, k, hidden.by_output), i < hidden.inputs);
-}
-
 /// Four hidden units before their activation.
 fn units_of(hidden: FusedMap, inputs: Columns, k: u32) -> Columns {
-    var sums = Columns();
-    if hidden.biased != 0u {
-        sums = same_columns(four_of(hidden, hidden.bias, k, 1u));
-    }
-    sums = with_outer(sums, inputs.a, input_weights(hidden, k, 0u));
+    var sums = with_outer(biases_of(hidden, k), inputs.a, weights_or_zero(hidden, k, 0u));
     if INPUTS > 1u {
-        sums = with_outer(sums, inputs.b, input_weights(hidden, k, 1u));
+        sums = with_outer(sums, inputs.b, weights_or_zero(hidden, k, 1u));
     }
     if INPUTS > 2u {
-        sums = with_outer(sums, inputs.c, input_weights(hidden, k, 2u));
+        sums = with_outer(sums, inputs.c, weights_or_zero(hidden, k, 2u));
     }
     if INPUTS > 3u {
-        sums = with_outer(sums, inputs.d, input_weights(hidden, k, 3u));
+        sums = with_outer(sums, inputs.d, weights_or_zero(hidden, k, 3u));
     }
     return sums;
 }
@@ -47,10 +37,7 @@ fn condition(layer: FusedLayer, network: u32, lane: u32) {
     let hidden = maps[layer.first_map + network * DEPTH];
     let head = maps[layer.first_map + network * DEPTH + 1u];
     let inputs = inputs_of(hidden);
-    var sums = Columns();
-    if head.biased != 0u {
-        sums = same_columns(four_of(head, head.bias, 0u, 1u));
-    }
+    var sums = biases_of(head, 0u);
     for (var k = 0u; k < hidden.outputs; k += 4u) {
         let units = activated_columns(units_of(hidden, inputs, k));
         sums = with_units(sums, units, folded_weights(head, k));

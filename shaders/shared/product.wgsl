@@ -22,16 +22,6 @@ struct Sums {
     far_far: mat4x4<f32>,
 }
 
-/// The weights of four n.
-fn four_weights(n: u32, k: u32) -> vec4<f32> {
-    return vec4(
-        weight_or_zero(n, k),
-        weight_or_zero(n + 1u, k),
-        weight_or_zero(n + 2u, k),
-        weight_or_zero(n + 3u, k),
-    );
-}
-
 fn product(count: u32, group: vec3<u32>, local: vec3<u32>) -> Sums {
     // What an invocation brings: four rows at two k, and four n's weights at both.
     let lane = local.y * HALF + local.x;

@@ -8,16 +8,6 @@ const DOWN = 1u;
 
 alias Rows = mat4x4<f32>;
 
-/// The weights of four n.
-fn four_weights(n: u32, k: u32) -> vec4<f32> {
-    return vec4(
-        weight_or_zero(n, k),
-        weight_or_zero(n + 1u, k),
-        weight_or_zero(n + 2u, k),
-        weight_or_zero(n + 3u, k),
-    );
-}
-
 fn product(count: u32, group: vec3<u32>, local: vec3<u32>) -> Block {
     let quad = 4u * ACROSS * group.x + local.x;
     let n = BLOCK * group.y;

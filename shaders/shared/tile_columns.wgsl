@@ -26,19 +26,29 @@ fn four_of(map: FusedMap, first: u32, o: u32, by: u32) -> vec4<f32> {
     return vec4(trained(places.x), trained(places.y), trained(places.z), trained(places.w));
 }
 
-/// The weights of the four outputs of a folded map by four hidden units from the k-th on, one vector a unit; 0 beyond the last.
-fn folded_weights(head: FusedMap, k: u32) -> mat4x4<f32> {
-    return mat4x4(
-        folded_weights_of(head, k),
-        folded_weights_of(head, k + 1u),
-        folded_weights_of(head, k + 2u),
-        folded_weights_of(head, k + 3u),
-    );
+/// Four columns of a map's biases, from the o-th on.
+fn biases_of(map: FusedMap, o: u32) -> Columns {
+    var biases = Columns();
+    if map.biased != 0u {
+        biases = same_columns(four_of(map, map.bias, o, 1u));
+    }
+    return biases;
 }
 
-fn folded_weights_of(head: FusedMap, k: u32) -> vec4<f32> {
-    let weights = four_of(head, head.weight + min(k, head.inputs - 1u) * head.by_input, 0u, head.by_output);
-    return select(vec4<f32>(), weights, (vec4(0u, 1u, 2u, 3u) < vec4(head.outputs)) & vec4(k < head.inputs));
+/// The weights of four outputs from the o-th on by the i-th input; 0 beyond the last of either.
+fn weights_or_zero(map: FusedMap, o: u32, i: u32) -> vec4<f32> {
+    let weights = four_of(map, map.weight + min(i, map.inputs - 1u) * map.by_input, o, map.by_output);
+    return select(vec4<f32>(), weights, (vec4(o, o + 1u, o + 2u, o + 3u) < vec4(map.outputs)) & vec4(i < map.inputs));
+}
+
+/// The weights of a map's first four outputs by four of its inputs from the k-th on, one vector an input.
+fn folded_weights(head: FusedMap, k: u32) -> mat4x4<f32> {
+    return mat4x4(
+        weights_or_zero(head, 0u, k),
+        weights_or_zero(head, 0u, k + 1u),
+        weights_or_zero(head, 0u, k + 2u),
+        weights_or_zero(head, 0u, k + 3u),
+    );
 }
 
 fn with_units(sums: Columns, units: Columns, weights: mat4x4<f32>) -> Columns {

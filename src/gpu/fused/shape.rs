@@ -4,11 +4,8 @@ use crate::flow::{Activation, Base, Family};
 
 use super::form::{FOUR, Lanes, Networks};
 use super::tables::{FusedLayer, FusedMap};
-use crate::gpu::kernels::{self, BLOCK, Elementwise, GROUP, saves_input};
+use crate::gpu::kernels::{self, BLOCK, Elementwise, GROUP, VECTOR, saves_input};
 use crate::gpu::shader::{File, file};
-
-/// Invocations that a software adapter runs as one vector: eight of 32 bits.
-const VECTOR: u32 = 8;
 
 /// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
 use super::form::{FOUR, Lanes, Networks};
 use super::shape::{Pass, Places, Shape};
-use crate::gpu::kernels::{self, Elementwise};
+use crate::gpu::kernels::{self, BLOCK, Elementwise};
 use crate::gpu::shader::record;
 use crate::gpu::{sizes, terms};
 
@@ -339,7 +339,7 @@ impl Tables {
                     // All rows, and sixteen outputs or four at a time.
                     Lanes::One => {
                         let blocks = match shape.networks {
-                            Networks::Deep | Networks::Folded => outputs.div_ceil(16),
+                            Networks::Deep | Networks::Folded => outputs.div_ceil(BLOCK as usize),
                             Networks::Shallow { .. } => out_fours,
                         };
                         [turns(blocks, turns(inputs, 0)); 2]

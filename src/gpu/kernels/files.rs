@@ -21,6 +21,7 @@ const SPLIT_LOSSES: File = file!("shared/split_losses.wgsl");
 pub const OUTER: File = file!("shared/outer.wgsl");
 const PRODUCT: File = file!("shared/product.wgsl");
 const PRODUCT_BLOCKS: File = file!("shared/product_blocks.wgsl");
+const FOUR_WEIGHTS: File = file!("shared/four_weights.wgsl");
 pub const SIXTEEN: File = file!("shared/sixteen.wgsl");
 pub const COLUMNS: File = file!("shared/columns.wgsl");
 const TRIANGULAR: File = file!("shared/triangular.wgsl");
@@ -44,10 +45,12 @@ impl Kernel {
                     file!("shared/linear_forward.wgsl"),
                 ]);
                 match form {
-                    Form::Tiled => files.extend([OUTER, PRODUCT, file!("linear_forward.wgsl")]),
+                    Form::Tiled => {
+                        files.extend([OUTER, FOUR_WEIGHTS, PRODUCT, file!("linear_forward.wgsl")])
+                    }
                     Form::Blocks => {
                         let own = file!("linear_forward.wgsl");
-                        files.extend([SIXTEEN, COLUMNS, PRODUCT_BLOCKS, own]);
+                        files.extend([SIXTEEN, COLUMNS, FOUR_WEIGHTS, PRODUCT_BLOCKS, own]);
                     }
                     Form::Narrow | Form::NarrowUniform => {
                         files.push(file!("linear_forward_narrow.wgsl"))
@@ -72,11 +75,16 @@ impl Kernel {
                 ]);
                 match form {
                     Form::Tiled => {
-                        files.extend([OUTER, PRODUCT, file!("linear_backward_input.wgsl")]);
+                        files.extend([
+                            OUTER,
+                            FOUR_WEIGHTS,
+                            PRODUCT,
+                            file!("linear_backward_input.wgsl"),
+                        ]);
                     }
                     Form::Blocks => {
                         let own = file!("linear_backward_input.wgsl");
-                        files.extend([SIXTEEN, COLUMNS, PRODUCT_BLOCKS, own]);
+                        files.extend([SIXTEEN, COLUMNS, FOUR_WEIGHTS, PRODUCT_BLOCKS, own]);
                     }
                     Form::Narrow | Form::NarrowUniform => {
                         files.push(file!("linear_backward_input_narrow.wgsl"))

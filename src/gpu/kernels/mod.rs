@@ -25,9 +25,12 @@ pub const GROUP: u32 = 64;
 pub const TILE: u32 = 64;
 pub const TILE_DEPTH: u32 = 8;
 
-/// Without tiles an invocation makes `BLOCK` by `BLOCK` numbers, and a group, eight of them, these of so many rows or inputs.
+/// Invocations that a software adapter runs as one vector: eight of 32 bits.
+pub const VECTOR: u32 = 8;
+
+/// Without tiles an invocation makes `BLOCK` by `BLOCK` numbers, and a group, `VECTOR` of them, these of so many rows or inputs.
 pub const BLOCK: u32 = 16;
-pub const BLOCK_ROWS: u32 = 8 * BLOCK;
+pub const BLOCK_ROWS: u32 = VECTOR * BLOCK;
 /// Numbers of the gradient whose squares one invocation sums.
 pub const NORM_SPAN: u32 = 64;
 /// How often an invocation of `ceiling_multiply_adds` goes round: well below what a software adapter grants.
