@@ -5,10 +5,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::config::{ModelConfig, TrainConfig};
+use crate::config::{MixingName, ModelConfig, ModelOverrides, TrainConfig, TransformName};
+use crate::data::{ExpectedColumns, are_default_names};
 use crate::error::{Error, Result, plain, told};
 use crate::files::{read_at_most, write_whole};
 use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan};
@@ -30,6 +33,8 @@ pub struct Model {
     pub spec: FlowSpec,
     /// Names of the data's columns.
     pub columns: Vec<String>,
+    /// Whether the names come from the data; else they are x0, x1, ...
+    pub named: bool,
     /// What is done to a row before the flow sees it.
     pub preprocessing: Preprocessing,
     /// Flat, in the order of the spec's [`Layout`].
@@ -44,17 +49,42 @@ struct Metadata {
     library_version: String,
     spec: SpecRecord,
     columns: Vec<String>,
+    /// Whether the names come from the data, where they could have been given: x0, x1, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    named: Option<bool>,
     preprocessing: Preprocessing,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<TrainConfig>,
 }
 
 /// The spec as metadata holds it: the keys of a configuration's `[model]`, and `dims`.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct SpecRecord {
     dims: usize,
     #[serde(flatten)]
     model: ModelConfig,
+}
+
+impl Serialize for SpecRecord {
+    /// With every key that says something of the flow, whether or not it has its usual value: other programs, which do not
+    /// know the usual ones, read this.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_spline = self.model.transform == TransformName::Spline;
+        let is_mixed = self.model.mixing != MixingName::None;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("dims", &self.dims)?;
+        for (key, value) in ModelOverrides::entries(&self.model) {
+            let says_something = match key {
+                "bins" | "spline_bound" => is_spline,
+                "mixing" => is_spline || is_mixed,
+                _ => true,
+            };
+            if says_something {
+                map.serialize_entry(key, &value)?;
+            }
+        }
+        map.end()
+    }
 }
 
 impl Model {
@@ -64,6 +94,11 @@ impl Model {
     /// As [`FlowSpec::validate`].
     pub fn plan(&self) -> Result<Plan> {
         Plan::new(&self.spec)
+    }
+
+    /// The columns that a table needs to be used with the model.
+    pub fn expected_columns(&self) -> ExpectedColumns {
+        ExpectedColumns::of_model(&self.columns, self.named)
     }
 
     /// The parameters, for a flow with the same tensors.
@@ -127,6 +162,7 @@ impl Model {
                 model: ModelConfig::of(&self.spec),
             },
             columns: self.columns.clone(),
+            named: (self.named && are_default_names(&self.columns)).then_some(true),
             preprocessing: self.preprocessing.clone(),
             training: self.training.clone(),
         };
@@ -228,10 +264,10 @@ pub fn read(path: &Path) -> Result<Contents> {
                 "its metadata asks for a flow that cannot be: {error}"
             ))
         })?;
-    // Before a layout of that size is built.
+    // Before a layout of that size is built; the smallest type that is read has two bytes.
     if spec
         .count_parameters()
-        .is_none_or(|count| count > bytes.len() / 4)
+        .is_none_or(|count| count > bytes.len() / 2)
     {
         return Err(bad(format!(
             "its metadata asks for a larger flow ({spec}) than its {} bytes hold",
@@ -254,6 +290,9 @@ pub fn read(path: &Path) -> Result<Contents> {
     let parameters = read_parameters(path, &tensors, &Plan::new(&spec)?.layout)?;
     Ok(Contents::Model(Box::new(Model {
         spec,
+        named: metadata
+            .named
+            .unwrap_or(!are_default_names(&metadata.columns)),
         columns: metadata.columns,
         preprocessing: metadata.preprocessing,
         parameters,
@@ -326,12 +365,6 @@ fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> R
                 tensor.shape
             ));
         };
-        if view.dtype() != Dtype::F32 {
-            return bad(format!(
-                "tensor {name} is {:?}; convert it to F32",
-                view.dtype()
-            ));
-        }
         if view.shape() != tensor.shape {
             return bad(format!(
                 "tensor {name} has shape {:?} where this flow has {:?}",
@@ -339,13 +372,33 @@ fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> R
                 tensor.shape
             ));
         }
-        for (index, bytes) in view.data().chunks_exact(4).enumerate() {
-            let value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            if !value.is_finite() {
-                return bad(format!("tensor {name} holds {value} at place {index}"));
-            }
-            parameters.push(value);
+        let Some(values) = as_f32(&view) else {
+            return bad(format!(
+                "tensor {name} is of type {:?}; F32, F16, BF16 and F64 are read: convert it to one of them",
+                view.dtype()
+            ));
+        };
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            let value = values[index];
+            return bad(format!("tensor {name} holds {value} at place {index}"));
         }
+        parameters.extend(values);
     }
     Ok(parameters)
+}
+
+/// The numbers of a tensor, if it has numbers of a type that is read; those of 64 bits are rounded.
+fn as_f32(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    fn numbers<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        let (numbers, _) = data.as_chunks();
+        numbers.iter().map(|bytes| number(*bytes)).collect()
+    }
+    let data = view.data();
+    Some(match view.dtype() {
+        Dtype::F32 => numbers(data, f32::from_le_bytes),
+        Dtype::F16 => numbers(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Dtype::BF16 => numbers(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        Dtype::F64 => numbers(data, |bytes| f64::from_le_bytes(bytes) as f32),
+        _ => return None,
+    })
 }

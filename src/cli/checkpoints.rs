@@ -14,6 +14,8 @@ use super::{Failure, Result, input};
 pub struct Plans {
     folder: Option<Folder>,
     lock: Option<File>,
+    /// Whether what the folder holds is of another run, and makes room.
+    clears: bool,
     every: Duration,
     from: Option<(PathBuf, Checkpoint)>,
 }
@@ -67,20 +69,25 @@ impl Plans {
             }
             folder = Some(found.folder);
         }
-        let mut lock = None;
-        if let Some(folder) = &mut folder {
-            folder.make()?;
-            lock = Some(folder.lock()?);
-            if clears {
-                folder.clear()?;
-            }
-        }
         Ok(Plans {
             folder,
-            lock,
+            lock: None,
+            clears,
             every: args.checkpoint_every,
             from,
         })
+    }
+
+    /// Makes the folder ready, once nothing speaks against the run.
+    pub fn make_folder(&mut self) -> Result<()> {
+        if let Some(folder) = &mut self.folder {
+            folder.make()?;
+            self.lock = Some(folder.lock()?);
+            if self.clears {
+                folder.clear()?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is a checkpoint to go on from.

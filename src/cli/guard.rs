@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::files::same;
 use crate::model;
@@ -31,6 +31,12 @@ impl<'a> Guard<'a> {
         });
         self.inputs.extend(path.map(|path| (name, path)));
         self
+    }
+
+    pub fn reads_all(self, name: &'static str, paths: &'a [PathBuf]) -> Self {
+        paths
+            .iter()
+            .fold(self, |guard, path| guard.reads(name, Some(path)))
     }
 
     pub fn writes(mut self, flag: &'static str, path: Option<&'a Path>) -> Self {

@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::data::{Dropped, Missing, TableFormat, TableOptions};
+use crate::data::{Dropped, Missing, Separator, TableFormat, TableOptions};
 use crate::error::Error;
 use crate::fit::Wrap;
 
@@ -154,9 +154,18 @@ struct ReadArgs {
         hide_possible_values = true
     )]
     missing: Missing,
-    /// Read 1,5 as 1.5, in a text table whose separator is another
+    /// Read 1,5 as 1.5 and 1.718 as 1718, in a text table whose separator is another
     #[arg(long, hide_short_help = true)]
     decimal_comma: bool,
+    /// What separates the fields of a text table: comma, semicolon, tab, blanks, or a character such as '|' [default: as its
+    /// first lines say]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "SEPARATOR",
+        allow_hyphen_values = true
+    )]
+    separator: Option<Separator>,
 }
 
 /// Which columns are meant.
@@ -194,6 +203,7 @@ impl ReadArgs {
             header: self.header,
             missing: self.missing,
             decimal_comma: self.decimal_comma,
+            separator: self.separator,
             ..TableOptions::default()
         }
     }
@@ -323,8 +333,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
     }
 }
 
-/// Says what was left out of a table.
-fn say_dropped(dropped: &Dropped) {
+/// Says how a table was read, and what was left out of it.
+fn say_of_reading(notes: &[String], dropped: &Dropped) {
+    for note in notes {
+        say!("note: {note}");
+    }
     if dropped.rows == 0 {
         return;
     }
@@ -333,7 +346,7 @@ fn say_dropped(dropped: &Dropped) {
         .map(|(name, count)| format!("{count} in {name}"))
         .collect();
     say!(
-        "{} left out, for want of values: {}",
+        "{} left out, since they lack a value: {}",
         if dropped.rows == 1 {
             "1 row".into()
         } else {

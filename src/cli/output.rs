@@ -1,7 +1,7 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
-use crate::data::{TableFormat, Values, write_table};
+use crate::data::{TableFormat, TableHeader, Values, write_table};
 use crate::error::Error;
 use crate::files::OutputFile;
 
@@ -70,7 +70,7 @@ impl Sink {
     pub fn write(
         &mut self,
         format: TableFormat,
-        columns: &[String],
+        header: &TableHeader,
         rows: Option<usize>,
         parts: impl Iterator<Item = Vec<Values>>,
     ) -> Result<()> {
@@ -78,7 +78,7 @@ impl Sink {
             Target::Stdout(out) => out,
             Target::File(out) => out,
         };
-        write_table(format, out, columns, rows, parts).map_err(|error| match error.kind() {
+        write_table(format, out, header, rows, parts).map_err(|error| match error.kind() {
             io::ErrorKind::Unsupported => {
                 Failure::usage(format!("{}: {error}", self.path.display()))
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::data::TableReader;
+use crate::data::{TableOptions, TableReader, table_files};
 use crate::error::Error;
 use crate::files::{OutputFile, read_at_most, write_whole};
 use crate::fit::{DeviceChoice, Flow};
@@ -13,7 +13,7 @@ use crate::pictures::{Album, NAMES, Picture, Wanted};
 use crate::train::History;
 
 use super::guard::Guard;
-use super::{ColumnArgs, Failure, ReadArgs, Result, input, say_dropped};
+use super::{ColumnArgs, Failure, ReadArgs, Result, input, say_of_reading};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -23,9 +23,10 @@ use super::{ColumnArgs, Failure, ReadArgs, Result, input, say_dropped};
 pub struct PlotArgs {
     /// Model file
     model: PathBuf,
-    /// Table to hold the model against, with the model's columns among its own; - is standard input
-    #[arg(long, value_name = "FILE")]
-    data: Option<PathBuf>,
+    /// Table to hold the model against, with the model's columns among its own: files, or a folder of them; - is standard
+    /// input
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    data: Vec<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,
     #[command(flatten)]
@@ -84,9 +85,10 @@ pub fn run(args: &PlotArgs) -> Result<()> {
         name.into()
     });
     let files = files(&folder, &args.format);
+    let data = table_files(&args.data).map_err(input)?;
     let mut guard = Guard::default()
         .reads("MODEL", Some(&args.model))
-        .reads("--data", args.data.as_deref())
+        .reads_all("--data", &data)
         .reads("--log", args.log.as_deref());
     for file in &files {
         guard = guard.writes("--out", Some(file));
@@ -95,18 +97,19 @@ pub fn run(args: &PlotArgs) -> Result<()> {
     let model = Model::load(&args.model).map_err(input)?;
     let columns = drawn(&args.columns, &model)?;
     let history = args.log.as_deref().map(read_log).transpose()?;
-    let table = match &args.data {
-        None => None,
-        Some(path) => {
-            let mut options = args.read.options();
-            options.wanted.clone_from(&model.columns);
-            let reader = TableReader::open(path, &options);
-            let reader = reader.and_then(|reader| reader.in_order_of(&model.columns));
+    let table = match args.data.is_empty() {
+        true => None,
+        false => {
+            let options = TableOptions {
+                expected: Some(model.expected_columns()),
+                ..args.read.options()
+            };
+            let reader = TableReader::open(&args.data, &options);
             Some(reader.and_then(TableReader::read).map_err(input)?)
         }
     };
     if let Some(table) = &table {
-        say_dropped(&table.dropped);
+        say_of_reading(&table.notes, &table.dropped);
     }
     ready(&folder, &files)?;
     let flow = Flow::new(model)?.moved_to(&args.device)?;
@@ -127,7 +130,7 @@ pub fn run(args: &PlotArgs) -> Result<()> {
         );
     }
     for (given, flag, what) in [
-        (args.data.is_some(), "--data", "latents and scores"),
+        (!args.data.is_empty(), "--data", "latents and scores"),
         (args.log.is_some(), "--log", "the course of the loss"),
     ] {
         if !given {
@@ -153,7 +156,7 @@ fn drawn(args: &ColumnArgs, model: &Model) -> Result<Vec<usize>> {
         return Ok(Vec::new());
     }
     let options = args.options();
-    let columns = options.places(&model.columns)?;
+    let columns = options.selected(&model.columns)?;
     match columns.len() {
         0 => Err(Failure::usage("no column is left to draw; exclude fewer")),
         1..=MOST_COLUMNS => Ok(columns),

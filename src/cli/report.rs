@@ -1,7 +1,7 @@
 //! What is shown of a run: its pictures, and its report.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::data::{Part, take};
 use crate::files::write_whole;
@@ -100,10 +100,11 @@ const LISTED: usize = 10;
 fn lowest(flow: &Flow, rows: Rows) -> Result<Vec<Scored>> {
     let log_prob = flow.log_prob(&rows.all)?;
     let mut scores = Scores::new(LISTED, false);
-    let numbers = (1..=rows.all.rows() as u64).collect();
+    let numbers = 1..rows.all.rows() as u64 + 1;
     let part = Part {
         values: rows.all,
-        numbers,
+        rows: numbers.clone(),
+        numbers: numbers.collect(),
         table: None,
     };
     scores.note(&part, &log_prob);
@@ -112,8 +113,14 @@ fn lowest(flow: &Flow, rows: Rows) -> Result<Vec<Scored>> {
 
 fn title(args: &TrainArgs) -> String {
     let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_owned();
-    match (&args.data, &args.target) {
-        (Some(path), _) => name(path).to_string_lossy().into_owned(),
+    match (args.data.first(), &args.target) {
+        (Some(path), _) => {
+            let more = match args.data.len() {
+                1 => String::new(),
+                files => format!(" and {} more", files - 1),
+            };
+            format!("{}{more}", name(path).to_string_lossy())
+        }
         (None, Some(target)) => target.name().into(),
         (None, None) => "the reference experiment".into(),
     }
@@ -121,9 +128,9 @@ fn title(args: &TrainArgs) -> String {
 
 fn lead(args: &TrainArgs, run: &Run) -> Vec<String> {
     let (fit, columns) = (&run.fit, &run.fit.model.columns);
-    let of = match &args.data {
-        Some(path) => path.display().to_string(),
-        None => title(args),
+    let of = match &args.data[..] {
+        [path] => path.display().to_string(),
+        _ => title(args),
     };
     let held_out = match &fit.validation {
         Some(rows) => format!("; {} more were held out to judge it by", rows.rows()),
@@ -138,9 +145,9 @@ fn lead(args: &TrainArgs, run: &Run) -> Vec<String> {
         lead.push(format!("Columns: {}.", columns.join(", ")));
     }
     lead.extend(
-        run.relations
+        run.warnings
             .iter()
-            .map(|sentence| format!("Note: {sentence}.")),
+            .map(|warning| format!("Warning: {}.", warning.message)),
     );
     lead
 }
@@ -226,13 +233,15 @@ fn commands(args: &TrainArgs, run: &Run) -> Vec<String> {
         "# the same model, byte for byte on the same device".to_string(),
         again.join(" "),
     ];
-    match &args.data {
-        Some(path) if !super::resolve::is_stream(path) => {
-            let data = quoted(&path.clone().into_os_string());
-            commands.push(format!("couplet score {model} {data} --summary"));
-            commands.push(format!("couplet plot {model} --data {data}"));
-        }
-        _ => commands.push(format!("couplet plot {model}")),
+    let can_be_read_again = |path: &PathBuf| !super::resolve::is_stream(path);
+    if !args.data.is_empty() && args.data.iter().all(can_be_read_again) {
+        let data = args.data.iter();
+        let data: Vec<String> = data.map(|path| quoted(&path.clone().into())).collect();
+        let all = data.join(" ");
+        commands.push(format!("couplet score {model} {all} --summary"));
+        commands.push(format!("couplet plot {model} --data {all}"));
+    } else {
+        commands.push(format!("couplet plot {model}"));
     }
     commands.push(format!("couplet sample {model} -n 1000"));
     commands

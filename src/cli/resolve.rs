@@ -1,9 +1,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{Overrides, Preset, TrainOverrides};
-use crate::data::{Dropped, Table, Target, default_names, read_table, relations, suspects};
+use crate::data::{
+    Dropped, Repeats, Table, TableOptions, TableReader, Target, default_names, table_files,
+};
 use crate::files::{OutputFile, same};
-use crate::fit::Prepared;
+use crate::fit::{Prepared, QualityWarning, quality_warnings};
 use crate::memory;
 use crate::model::{self, Contents, Model};
 use crate::train::Truth;
@@ -12,7 +14,7 @@ use super::guard::{Guard, is_dash};
 #[cfg(feature = "plots")]
 use super::plot;
 use super::train_args::TrainArgs;
-use super::{Failure, Result, input, say_dropped};
+use super::{Failure, Result, input, say_of_reading};
 
 /// Rows that a built-in target draws where `--rows` does not say.
 const ROWS: usize = 50_000;
@@ -21,8 +23,10 @@ const ROWS: usize = 50_000;
 pub struct Run {
     pub fit: Prepared,
     pub truth: Option<Box<Truth>>,
-    /// Columns that follow from others, a sentence each.
-    pub relations: Vec<String>,
+    /// What in the table speaks against fitting a density to it.
+    pub warnings: Vec<QualityWarning>,
+    /// How many rows the table is worth ([`Repeats::worth`]).
+    pub worth: usize,
     pub out: PathBuf,
     /// The model that stands there now, in words.
     pub replaced: Option<String>,
@@ -56,7 +60,7 @@ impl Run {
             _ => read_config(args.config.as_deref())?,
         };
         let settings = settings.and(args.settings.clone());
-        let usual = match args.data.is_some() || args.target.is_some() {
+        let usual = match !args.data.is_empty() || args.target.is_some() {
             true => Preset::Safe,
             false => Preset::Published,
         };
@@ -67,12 +71,19 @@ impl Run {
         let out = out.unwrap_or_else(|| default_name(args));
         let replaced = guard(args, &out)?;
 
-        let (truth, table) = match &args.data {
-            Some(path) => (
-                None,
-                read_table(path, &args.table.options()).map_err(input)?,
-            ),
-            None => {
+        let (truth, table) = match args.data.is_empty() {
+            false => {
+                let options = TableOptions {
+                    expected: match &init {
+                        Some(Contents::Model(model)) => Some(model.expected_columns()),
+                        _ => None,
+                    },
+                    ..args.table.options()
+                };
+                let reader = TableReader::open(&args.data, &options);
+                (None, reader.and_then(TableReader::read).map_err(input)?)
+            }
+            true => {
                 let target = match &args.target {
                     None => Target::reference(seed),
                     Some(name) => Target::new(*name, args.dims, args.condition, seed)?,
@@ -93,20 +104,22 @@ impl Run {
                     named: false,
                     values,
                     dropped: Dropped::default(),
+                    notes: Vec::new(),
                 };
                 (Some(truth), table)
             }
         };
-        say_dropped(&table.dropped);
-        let (doubts, relations) = match truth {
-            None => (suspects(&table), relations(&table)),
-            Some(_) => Default::default(),
+        say_of_reading(&table.notes, &table.dropped);
+        let repeats = Repeats::of(&table.values);
+        let warnings = match truth {
+            None => quality_warnings(&table, &repeats),
+            Some(_) => Vec::new(),
         };
-        for sentence in doubts.iter().chain(&relations) {
-            say!("warning: {sentence}");
+        for warning in &warnings {
+            say!("warning: {}", warning.message);
         }
-        let values = &table.values;
-        let config = settings.config(usual, spec, Some((values.rows(), values.columns())))?;
+        let size = (repeats.worth(), table.values.columns());
+        let config = settings.config(usual, spec, Some(size))?;
         if let Some((flag, _)) = start
             && let Some(Contents::Model(model)) = &init
             && config.data != model.preprocessing.steps()
@@ -117,9 +130,10 @@ impl Run {
         }
         let init = start.map(|(_, path)| path).zip(init.as_ref());
         Ok(Run {
-            fit: Prepared::new(&table, config, init)?,
+            fit: Prepared::new(&table, &repeats, config, init)?,
             truth,
-            relations,
+            warnings,
+            worth: repeats.worth(),
             out,
             replaced,
         })
@@ -146,7 +160,7 @@ fn its_settings(model: &Model, path: &Path) -> Overrides {
 
 /// Where the model goes where --out does not say: to a file named after what it was fitted to, in the current folder.
 fn default_name(args: &TrainArgs) -> PathBuf {
-    let mut name = match (&args.data, &args.target) {
+    let mut name = match (args.data.first(), &args.target) {
         (Some(path), _) if is_stream(path) => "stdin".into(),
         // The whole of it, less what says which kind of table it is.
         (Some(path), _) => path.file_stem().unwrap_or("model".as_ref()).to_owned(),
@@ -175,8 +189,9 @@ fn guard(args: &TrainArgs, out: &Path) -> Result<Option<String>> {
     #[cfg(not(feature = "plots"))]
     let plots: Vec<PathBuf> = Vec::new();
     let start = args.start();
+    let data = table_files(&args.data).map_err(input)?;
     let guard = Guard::default()
-        .reads("DATA", args.data.as_deref())
+        .reads_all("DATA", &data)
         .reads("--config", args.config.as_deref())
         // Training may go on in place.
         .reads(

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use crate::data::{TableFormat, Values, places, rounded};
+use crate::data::{TableFormat, TableHeader, Values, places, rounded};
 use crate::error::Error;
 use crate::fit::{Device, DeviceChoice, Work, Wrap};
 use crate::matrix::Matrix;
@@ -109,6 +109,7 @@ fn write(
         let column = |j| x.column(j).iter().map(|&value| known(value, j)).collect();
         (0..dims).map(|j| Values::Numbers(column(j))).collect()
     });
-    sink.write(format, &model.columns, Some(rows as usize), parts)?;
+    let header = TableHeader::from(&model.columns[..]);
+    sink.write(format, &header, Some(rows as usize), parts)?;
     Ok(sink)
 }

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::data::{self, Missing, Part, TableOptions, TableReader, Values};
+use crate::data::{self, Part, TableHeader, TableOptions, TableReader, Values, table_files};
 use crate::error::{Error, described};
 use crate::fit::{Device, DeviceChoice, Scored, Scores, Work, Wrap, log_prob};
 use crate::matrix::Matrix;
@@ -12,7 +12,7 @@ use crate::model::Model;
 use super::guard::Guard;
 use super::output::{Sink, print};
 use super::{
-    FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_dropped, say_speed, tell,
+    FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_of_reading, say_speed, tell,
 };
 
 #[derive(clap::Args)]
@@ -24,8 +24,9 @@ use super::{
 pub struct ScoreArgs {
     /// Model file
     model: PathBuf,
-    /// Table to score, with the model's columns among its own; - is standard input
-    data: PathBuf,
+    /// Table to score, with the model's columns among its own: files, or a folder of them; - is standard input
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
     #[command(flatten)]
     table: TableArgs,
     /// Write the table's columns too, text among them
@@ -59,25 +60,21 @@ const LOG_PROB: &str = "log_prob";
 const SHOWN: usize = 10;
 
 pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
+    let files = table_files(&args.data).map_err(input)?;
     Guard::default()
         .reads("MODEL", Some(&args.model))
-        .reads("DATA", Some(&args.data))
+        .reads_all("DATA", &files)
         .writes("--out", Some(args.output.path()))
         .check(args.output.force)?;
     let model = Model::load(&args.model).map_err(input)?;
     let options = TableOptions {
-        wanted: model.columns.clone(),
+        expected: Some(model.expected_columns()),
         keeps_table: args.append,
         ..args.table.options()
     };
-    let mut reader = TableReader::open(&args.data, &options)
-        .and_then(|reader| reader.in_order_of(&model.columns))
-        .map_err(input)?;
-    // Of rows that may be left out the number is known at the end.
-    let promised = reader
-        .promised()
-        .filter(|_| options.missing == Missing::Refuse);
-    let columns = columns(args, &reader)?;
+    let mut reader = TableReader::open(&args.data, &options).map_err(input)?;
+    let row_count = reader.row_count_hint();
+    let header = header(args, &reader)?;
     // A summary without --out is all that there is to print.
     let mut sink = match args.summary && args.output.file().is_none() {
         true => None,
@@ -101,7 +98,10 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     pipeline::run(
         || reader.next(ROWS).map_err(input),
         |part| {
-            let scores = log_prob(&model, executor.as_mut(), &part.values)?;
+            let scores = match part.numbers.is_empty() {
+                true => Vec::new(),
+                false => log_prob(&model, executor.as_mut(), &part.values)?,
+            };
             seen.note(&part, &scores);
             Ok((part, scores))
         },
@@ -110,7 +110,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
             match &mut sink {
                 Some((sink, format)) if writes_each => {
                     let parts = parts.map(|(part, scores)| written(args, part, scores));
-                    sink.write(*format, &columns, promised, parts)
+                    sink.write(*format, &header, row_count, parts)
                 }
                 _ => {
                     parts.for_each(drop);
@@ -120,9 +120,13 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         },
     )?;
     if seen.rows == 0 {
-        return Err(Error::Data(format!("{}: the table has no rows", args.data.display())).into());
+        let what = match reader.dropped().rows {
+            0 => "the table has no rows",
+            _ => "every row lacks a value in some column",
+        };
+        return Err(Error::Data(format!("{}: {what}", args.data[0].display())).into());
     }
-    say_dropped(reader.dropped());
+    say_of_reading(&reader.notes(), reader.dropped());
     say_speed(seen.rows as u64, begin.elapsed());
     say_of(&seen, &model.columns, &executor.describe());
     if args.summary {
@@ -136,7 +140,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     {
         let rows = seen.into_lowest();
         let count = rows.len();
-        sink.write(*format, &columns, Some(count), std::iter::once(top(rows)))?;
+        sink.write(*format, &header, Some(count), std::iter::once(top(rows)))?;
     }
     match sink {
         Some((sink, _)) => sink.finish(),
@@ -147,8 +151,8 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
 /// Rows at a time.
 const ROWS: usize = 1 << 15;
 
-/// The columns that are written.
-fn columns(args: &ScoreArgs, reader: &TableReader) -> Result<Vec<String>> {
+/// The columns that are written, and what else the table says of itself.
+fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
     let mut columns: Vec<String> = if args.append {
         reader.all_columns().to_vec()
     } else if args.top.is_some() {
@@ -170,12 +174,18 @@ fn columns(args: &ScoreArgs, reader: &TableReader) -> Result<Vec<String>> {
     if columns.iter().any(|name| name == LOG_PROB) {
         return Err(Error::Data(format!(
             "{}: the table has a column {LOG_PROB} already; rename it",
-            args.data.display()
+            args.data[0].display()
         ))
         .into());
     }
     columns.push(LOG_PROB.into());
-    Ok(columns)
+    Ok(TableHeader {
+        names: columns,
+        metadata: match args.append {
+            true => reader.metadata().to_vec(),
+            false => Vec::new(),
+        },
+    })
 }
 
 /// A score with the digits that it deserves: beyond them f32 says nothing.
@@ -183,15 +193,18 @@ fn rounded(score: f64) -> f64 {
     data::rounded(score, 5)
 }
 
-/// What is written of some rows.
+/// What is written of some rows: a line a row of the table, without a score where a value is missing.
 fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>) -> Vec<Values> {
+    let mut all = vec![f64::NAN; (part.rows.end - part.rows.start) as usize];
+    for (number, score) in part.numbers.iter().zip(scores) {
+        all[(number - part.rows.start) as usize] = rounded(score);
+    }
     let mut written = match part.table {
         Some(table) => table,
-        None if args.writes_json() => vec![Values::Whole(part.numbers)],
+        None if args.writes_json() => vec![Values::Whole(part.rows.collect())],
         None => Vec::new(),
     };
-    let scores = scores.into_iter().map(rounded).collect();
-    written.push(Values::Numbers(scores));
+    written.push(Values::Numbers(all));
     written
 }
 
@@ -255,7 +268,7 @@ fn summary_json(mut seen: Scores, columns: &[String]) -> serde_json::Value {
         false => json!("-inf"),
     };
     let (mean, error) = seen.mean().unzip();
-    let quantiles = seen.quantiles(SHARES).unwrap_or([f64::NAN; SHARES.len()]);
+    let quantiles = seen.quantiles(SHARES).into_iter().flatten();
     let quantiles = SHARES.iter().zip(quantiles);
     let quantiles = quantiles.map(|(share, value)| json!([share, number(value)]));
     let mut summary = json!({

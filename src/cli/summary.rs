@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::config::SHORTEST;
 use crate::executor::Executor;
 use crate::fit::Baselines;
 use crate::matrix::Matrix;
@@ -22,6 +23,11 @@ pub struct Summary {
     course: Option<Course>,
     /// Targets have their entropy to compare with.
     pub baselines: Option<Baselines>,
+    /// Whether the table was warned of as one without a density.
+    has_no_density: bool,
+    /// Columns of the table, and rows that it is worth.
+    columns: usize,
+    worth: usize,
     agrees: Option<bool>,
     per_step: Option<Duration>,
     took: Duration,
@@ -71,6 +77,9 @@ impl Summary {
             truth,
             course: None,
             baselines: None,
+            has_no_density: (run.warnings.iter()).any(|warning| warning.kind.has_no_density()),
+            columns: fit.rows.columns(),
+            worth: run.worth,
             agrees: None,
             per_step: None,
             took: Duration::ZERO,
@@ -93,9 +102,12 @@ impl Summary {
                 most_steps: run.fit.config.train.steps,
                 out_of_patience: matches!(outcome.ending, Ending::Patience),
             });
-        self.baselines = run.truth.is_none().then(|| run.fit.baselines());
+        // Of the rows trained on a flow can learn every one: only rows held out compare it with others.
+        let is_judged = run.truth.is_none() && self.course.is_some();
+        self.baselines = is_judged.then(|| run.fit.baselines());
         self.steps = outcome.steps;
-        self.per_step = Some(outcome.in_steps / (outcome.steps.max(1) as u32));
+        let steps = outcome.steps as u32;
+        self.per_step = (steps > 0).then(|| outcome.in_steps / steps);
         self.took = took;
         self
     }
@@ -128,14 +140,29 @@ impl Summary {
             .collect()
     }
 
-    /// Nats a row that the flow is better by than the best of what it is compared with.
-    fn advantage(&self) -> Option<f64> {
-        let nll = self.held_out().map_or(self.nll, |(nll, _)| nll);
-        let others = self.compared_with().into_iter().map(|(.., nll)| nll);
-        Some(others.reduce(f64::min)? - nll)
+    /// Nats a held-out row that the flow is better by than the best of what it is compared with, and what that is.
+    fn advantage(&self) -> Option<(f64, &'static str)> {
+        let (nll, _) = self.held_out()?;
+        let others = self.compared_with().into_iter();
+        let others = others.map(|(words, _, other)| (other - nll, words));
+        others.reduce(|a, b| if b.0 < a.0 { b } else { a })
     }
 
-    /// How good it is, in a sentence.
+    /// Whether the validation loss was still falling at the end.
+    fn is_still_falling(&self) -> bool {
+        let course = self.course.as_ref();
+        course
+            .is_some_and(|it| !it.out_of_patience && 10 * it.kept >= 9 * self.steps && it.kept > 0)
+    }
+
+    /// Whether the flow is further below simple models than any density that rows have a width for, and falling.
+    fn is_doubtful(&self) -> bool {
+        const NATS_A_COLUMN: f64 = 2.5;
+        let far_below = |(nats, _): (f64, _)| nats > NATS_A_COLUMN * self.columns as f64;
+        self.truth.is_none() && self.is_still_falling() && self.advantage().is_some_and(far_below)
+    }
+
+    /// How good it is, in a sentence; none where no rows were held out to tell.
     pub fn verdict(&self) -> Option<String> {
         if let Some(truth) = &self.truth {
             let KlEstimate {
@@ -152,16 +179,20 @@ impl Summary {
             };
             return Some(words.into());
         }
-        let rows = match self.held_out() {
-            Some(_) => "row that it has not seen",
-            None => "row that it was trained on",
-        };
         Some(match self.advantage()? {
-            better if better >= 0.005 => format!(
-                "the flow is better by {better:.4} nats: it makes a typical {rows} {}",
-                denser(better)
+            (better, _) if better >= 0.005 && self.has_no_density => format!(
+                "the flow is lower by {better:.4} nats, which does not say that it is better: the table was warned of, and where \
+                 numbers repeat or follow from one another the NLL can fall without end"
             ),
-            worse if worse <= -0.005 => format!(
+            (better, _) if self.is_doubtful() => format!(
+                "the flow is lower by {better:.4} nats and still falling, which is doubtful: the rows may lie on a curve or a \
+                 surface, where there is no density"
+            ),
+            (better, other) if better >= 0.005 => format!(
+                "the flow is better by {better:.4} nats: a typical held-out row is {} as under {other}",
+                likelier(better)
+            ),
+            (worse, _) if worse <= -0.005 => format!(
                 "the flow is worse by {:.4} nats a row; it has not learned this table",
                 -worse
             ),
@@ -171,42 +202,60 @@ impl Summary {
 
     /// What might make it better.
     pub fn advice(&self) -> Vec<String> {
-        let mut advice = Vec::new();
-        let Some(course) = &self.course else {
-            if self.truth.is_none() {
-                advice.push(
-                    "no rows were held out, so nothing says how good it is on others; --validation 0.1 would".into(),
-                );
-            }
-            return advice;
-        };
-        let is_better = self.advantage().is_none_or(|nats| nats > 0.005);
-        if !is_better {
-            advice.push(format!(
-                "{}; fewer --layers and --hidden may do better, or the table holds no more than that",
-                match course.kept {
-                    0 => "no step made held-out rows denser".to_string(),
-                    kept => format!("after step {kept} no step made held-out rows denser"),
-                }
-            ));
-        } else if course.kept == 0 {
-            advice.push(
-                "no step made held-out rows denser, so the parameters are those that training started from; a lower \
-                 --learning-rate may do better"
-                    .into(),
-            );
-        } else if !course.out_of_patience && 10 * course.kept >= 9 * self.steps {
-            advice.push(format!(
-                "held-out rows were still getting denser: more steps may do better (--steps {})",
-                2 * course.most_steps
-            ));
-        } else if course.last > course.best + 0.05 {
-            advice.push(format!(
-                "after step {} it learned its {} rows by heart; more rows would help most, then a smaller flow (--layers, --hidden)",
-                course.kept, self.rows
-            ));
+        if self.truth.is_some() && self.course.is_none() {
+            return Vec::new();
         }
-        advice
+        let Some(course) = &self.course else {
+            return vec![match (self.worth < SHORTEST, self.steps) {
+                (true, 0) => format!(
+                    "{} different rows are too few to hold some out, and nothing else tells how long to train: the model is a \
+                     Gaussian. From {SHORTEST} rows on a flow is trained",
+                    self.worth
+                ),
+                (true, _) => format!(
+                    "no rows were held out, so nothing says how good the model is on others; {} different rows are too few for \
+                     that, and without --steps the model would be a Gaussian",
+                    self.worth
+                ),
+                (false, _) => "no rows were held out, so nothing says how good the model is on others; --validation 0.1 holds \
+                               out a tenth"
+                    .into(),
+            }];
+        };
+        if self.has_no_density || self.is_doubtful() {
+            return vec![
+                "deal with the warnings first, or leave out the columns that they name or that follow from others (--exclude); \
+                 until then neither this NLL nor more training tells how good the model is"
+                    .into(),
+            ];
+        }
+        let is_better = self.advantage().is_none_or(|(nats, _)| nats > 0.005);
+        let advice = if !is_better {
+            let when = match course.kept {
+                0 => "the validation loss never improved".to_string(),
+                kept => format!("the validation loss did not improve after step {kept}"),
+            };
+            format!(
+                "{when}; fewer --layers and --hidden may do better, or the table holds no more than that"
+            )
+        } else if course.kept == 0 {
+            "the validation loss never improved, so the parameters are those that training started from; a lower \
+             --learning-rate may do better"
+                .into()
+        } else if self.is_still_falling() {
+            format!(
+                "the validation loss was still falling: more steps may do better (--steps {})",
+                2 * course.most_steps
+            )
+        } else if course.last > course.best + 0.05 {
+            format!(
+                "it overfits after step {}; more rows would help most, then a smaller flow (--layers, --hidden)",
+                course.kept
+            )
+        } else {
+            return Vec::new();
+        };
+        vec![advice]
     }
 
     /// Prints it.
@@ -227,7 +276,7 @@ impl Summary {
                 self.verdict().unwrap_or_default()
             ));
             lines.push(format!(
-                "                {:.4} = NLL - entropy, with the luck of the rows trained on",
+                "                {:.4} = NLL - entropy, which includes sampling noise of the training rows",
                 self.nll - entropy
             ));
             if let (Some(mean), Some(cov)) = (known.mean_error, known.cov_error) {
@@ -337,12 +386,12 @@ impl Summary {
 }
 
 /// A factor of exp(nats), in words.
-fn denser(nats: f64) -> String {
+fn likelier(nats: f64) -> String {
     match nats.exp() {
-        factor if factor < 1.095 => format!("{:.0}% denser", 100.0 * (factor - 1.0)),
-        factor if factor < 10.0 => format!("{factor:.1} times as dense"),
-        factor if factor < 1e4 => format!("{factor:.0} times as dense"),
-        factor => format!("{factor:.0e} times as dense"),
+        factor if factor < 1.095 => format!("{factor:.2} times as likely"),
+        factor if factor < 10.0 => format!("{factor:.1} times as likely"),
+        factor if factor < 1e4 => format!("{factor:.0} times as likely"),
+        factor => format!("{factor:.0e} times as likely"),
     }
 }
 

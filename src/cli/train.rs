@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::executor::Executor;
 #[cfg(feature = "plots")]
 use crate::files::OutputFile;
-use crate::fit::{self, Device, Wrap};
+use crate::fit::{self, Device, QualityKind, Wrap};
 use crate::matrix::Matrix;
 use crate::memory;
 use crate::train::{self, Comparison, Ending, Verdict};
@@ -27,8 +27,9 @@ pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
     if args.dry_run {
         return dry_run(args, wrap);
     }
-    let plans = Plans::new(args)?;
+    let mut plans = Plans::new(args)?;
     let mut run = Run::resolve(args)?;
+    plans.make_folder()?;
     let device = Device::choose(&args.device, &tell)?;
     let log = Log::create(args.log.as_deref(), plans.goes_on())?;
     #[cfg(feature = "plots")]
@@ -278,9 +279,10 @@ fn compare(args: &TrainArgs, run: &mut Run, executor: &mut dyn Executor, log: &L
         return Ok(());
     }
     let mut message = format!("{} and the CPU reference disagree", executor.describe());
-    if let Some(relation) = run.relations.first() {
+    let mut warnings = run.warnings.iter();
+    if let Some(warning) = warnings.find(|warning| warning.kind == QualityKind::Relation) {
         // Where the density has no width, the last digits decide everything.
-        message += &format!("; but {relation}, then compare again");
+        message += &format!("; but {}, then compare again", warning.message);
     }
     Err(Failure::new(DISAGREE, message))
 }

@@ -19,8 +19,9 @@ use super::{FallbackArgs, TableArgs};
 
 Every setting has a flag (--steps, --layers, --learning-rate, --seed, ...): --help has them all.")]
 pub struct TrainArgs {
-    /// Table to fit (CSV, TSV, NPY, NPZ, Parquet or Arrow; - is standard input); none runs the reference experiment
-    pub(super) data: Option<PathBuf>,
+    /// Table to fit (text, NPY, NPZ, Parquet or Arrow; several files or a folder are one table; - is standard input); none runs the
+    /// reference experiment
+    pub(super) data: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) table: TableArgs,
     /// Fit a built-in target, whose density is known: gaussian, two-moons, rings, pinwheel, checkerboard, two-spirals,

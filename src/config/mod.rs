@@ -61,6 +61,9 @@ pub struct Config {
     pub data: Steps,
 }
 
+/// As many rows that differ let some be held out where nobody says how many.
+pub(crate) const SHORTEST: usize = 20;
+
 impl Config {
     /// As a file that says the same, whatever the defaults are there.
     pub fn to_toml(&self) -> String {
@@ -125,23 +128,27 @@ impl Config {
     }
 
     /// Fits the settings of [`Config::safe`] to the table's size. A short table has a larger share of its rows held out, a long
-    /// one no more than 10,000; with few rows the flow is smaller and its parameters decay faster, so that it does not learn
+    /// one no more than 10,000. With fewer than 20 rows none are held out, and since nothing would tell then how long to train,
+    /// nothing is trained: the density is a Gaussian. With few rows the flow is smaller and its parameters decay faster, so that it does not learn
     /// the rows by heart; a wide table has splines of fewer bins, whose networks would be slow, and beyond that affine maps;
     /// and correlations are only taken away where there are rows to estimate them from.
     pub fn fit_to(&mut self, rows: usize, columns: usize) {
         // With fewer, what a column leaves of another is small by chance, and new rows would be thrown far out.
         const ROWS_TO_A_COLUMN: usize = 10;
-        const SHORTEST: usize = 20;
         const SHORT: usize = 2000;
         const MOST_HELD_OUT: f64 = 10_000.0;
         let (model, train) = (&mut self.model, &mut self.train);
+        if rows < SHORTEST {
+            train.steps = 0;
+        }
         train.validation = match rows {
             0..SHORTEST => 0.0,
             SHORTEST..SHORT => 2.0 * train.validation,
             _ => train.validation.min(MOST_HELD_OUT / rows as f64),
         };
         let trained_on = rows as f64 * (1.0 - train.validation);
-        self.data.whiten &= trained_on >= (ROWS_TO_A_COLUMN * columns) as f64;
+        // Of a density that is not trained the fit itself weighs correlations against chance.
+        self.data.whiten &= rows < SHORTEST || trained_on >= (ROWS_TO_A_COLUMN * columns) as f64;
         if model.conditioner != ConditionerName::Mlp {
             return;
         }
@@ -191,9 +198,6 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         let train = &self.train;
         let fail = |message: String| Err(Error::Spec(message));
-        if train.steps == 0 {
-            return fail("steps = 0: training needs at least 1 step".into());
-        }
         if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
             return fail(format!(
                 "learning_rate = {}: must be a positive number",

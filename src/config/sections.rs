@@ -64,13 +64,10 @@ macro_rules! overrides {
         }
 
         impl $overrides {
-            /// Every key, and its value in a configuration as a file has it.
-            #[cfg(test)]
-            pub(super) fn values(config: &$config) -> Vec<(&'static str, String)> {
-                vec![$((
-                    stringify!($key),
-                    toml::Value::try_from(&config.$key).unwrap().to_string(),
-                ),)+]
+            /// Every key and its value in a configuration, in their order.
+            #[allow(dead_code, reason = "not every section is written key by key")]
+            pub(crate) fn entries(config: &$config) -> Vec<(&'static str, serde_json::Value)> {
+                vec![$((stringify!($key), serde_json::json!(config.$key)),)+]
             }
 
             /// Every setting of a configuration, set.
@@ -145,7 +142,7 @@ section! {
 section! {
     /// `[train]`.
     TrainConfig, TrainOverrides {
-        /// Steps to take, at most.
+        /// Steps to take, at most; with 0 the flow stays what training starts from.
         steps: (usize) = 1000, [value_name = "K"];
         /// Rows in each step; 0 takes all.
         batch_size: (usize) = 0, [value_name = "ROWS"];

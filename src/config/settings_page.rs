@@ -35,13 +35,13 @@ fn the_page_of_settings_says_what_they_are() {
     let mut page = HEAD.to_string();
     let sections: [(&str, clap::Command, Values); 3] = [
         ("model", flags::<ModelOverrides>(), |config| {
-            ModelOverrides::values(&config.model)
+            values(ModelOverrides::entries(&config.model))
         }),
         ("train", flags::<TrainOverrides>(), |config| {
-            TrainOverrides::values(&config.train)
+            values(TrainOverrides::entries(&config.train))
         }),
         ("data", flags::<DataOverrides>(), |config| {
-            DataOverrides::values(&config.data)
+            values(DataOverrides::entries(&config.data))
         }),
     ];
     for (name, flags, values) in sections {
@@ -56,6 +56,13 @@ fn the_page_of_settings_says_what_they_are() {
         there == page,
         "docs/settings.md is not what the settings say; write it with COUPLET_WRITE_DOCS=1 cargo test --lib settings_page"
     );
+}
+
+/// The keys, and their values as a file has them.
+fn values(entries: Vec<(&'static str, serde_json::Value)>) -> Vec<(&'static str, String)> {
+    let value = |value| toml::Value::try_from(value).unwrap().to_string();
+    let entries = entries.into_iter();
+    entries.map(|(key, it)| (key, value(it))).collect()
 }
 
 fn flags<A: Args>() -> clap::Command {

@@ -2,30 +2,38 @@
 
 #[cfg(feature = "arrow")]
 mod arrow;
-mod csv;
+mod cell;
+mod columns;
 mod digits;
+mod faults;
 mod npy;
 mod npz;
+mod repeats;
 mod rows;
+mod several;
 mod source;
 mod split;
-mod suspects;
 mod table;
 mod target;
+mod text;
 mod writer;
 
 use std::path::Path;
 
-use crate::error::{Error, Result, column_place, list, plain, shown};
+use crate::error::{Error, Result, column_place};
 use crate::matrix::Matrix;
 
+pub use columns::ExpectedColumns;
+pub(crate) use columns::{are_default_names, selector};
 pub use digits::{places, rounded};
+pub use repeats::Repeats;
 pub use rows::{Dropped, Part};
+pub use several::table_files;
 pub use split::{Split, take};
-pub use suspects::{relations, suspects};
 pub use table::TableReader;
 pub use target::{Target, TargetName};
-pub use writer::{TableFormat, Values, write_table};
+pub use text::Separator;
+pub use writer::{TableFormat, TableHeader, Values, write_table};
 
 /// A table of finite numbers with names for its columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +46,8 @@ pub struct Table {
     pub values: Matrix<f64>,
     /// What was left out when it was read.
     pub dropped: Dropped,
+    /// What the user should know of how it was read, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Table {
@@ -71,10 +81,12 @@ impl Table {
             named: true,
             values,
             dropped: Dropped::default(),
+            notes: Vec::new(),
         })
     }
 
-    /// Reads a table as the command line does: CSV, NPY, NPZ, Parquet or Arrow, whichever the file's content says it is.
+    /// Reads a table as the command line does: text, NPY, NPZ, Parquet or Arrow, whichever the file's content says it is; or a
+    /// folder of such files.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Data`] with file, row and column. [`read_table`] takes options.
@@ -87,20 +99,23 @@ impl Table {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableOptions {
     /// Whether the first line of a text file names the columns; without it the line decides: it does if none of its fields
-    /// is a number.
+    /// is a number, or if it has the names of the model's columns.
     pub header: Option<bool>,
-    /// Columns to read, in this order; none reads all. See [`TableOptions::exclude`].
+    /// What separates the fields of a text file; without it its first lines decide.
+    pub separator: Option<Separator>,
+    /// Columns to read, in this order, by name, by number from 1 on, or a range of either, as `3..5` or `u..z`, both ends with
+    /// it. None reads all but row labels of pandas.
     pub columns: Vec<String>,
-    /// Columns to leave out, by name, by number from 1 on, or a range of either, as `3..5` or `u..z`, both ends with it.
+    /// Columns to leave out, said in the same way.
     pub exclude: Vec<String>,
     /// What becomes of rows without a value in some column.
     pub missing: Missing,
-    /// Whether text may have commas for decimal points.
+    /// Whether text has commas for decimal points.
     pub decimal_comma: bool,
     /// Whether parts have the whole table, too.
     pub keeps_table: bool,
-    /// Columns to read where the table has them all by name; others are ignored then.
-    pub wanted: Vec<String>,
+    /// The columns that are read, in this order: by name where both sides have names. Others are ignored then.
+    pub expected: Option<ExpectedColumns>,
 }
 
 /// What becomes of rows without a value in some column: an empty field, one such as NA, or NaN.
@@ -112,94 +127,6 @@ pub enum Missing {
     Refuse,
     /// They are left out.
     Drop,
-}
-
-impl TableOptions {
-    /// The places of the columns that [`TableOptions::columns`] and [`TableOptions::exclude`] choose among these.
-    ///
-    /// # Errors
-    /// [`Error::Spec`] names what is not there, and what is like it.
-    pub fn places(&self, columns: &[String]) -> Result<Vec<usize>> {
-        self.kept(columns, false)
-    }
-
-    /// The places of the columns to read.
-    fn kept(&self, columns: &[String], named: bool) -> Result<Vec<usize>> {
-        if named && !self.wanted.is_empty() && self.wanted != default_names(self.wanted.len()) {
-            let find = |name: &String| columns.iter().position(|column| column == name);
-            let places: Option<Vec<usize>> = self.wanted.iter().map(find).collect();
-            if let Some(mut places) = places {
-                places.sort_unstable();
-                return Ok(places);
-            }
-        }
-        let mut kept = Vec::new();
-        for said in &self.columns {
-            for place in said_columns("--columns", said, columns)? {
-                if kept.contains(&place) {
-                    return Err(Error::Spec(format!(
-                        "--columns {}: {} is there already",
-                        plain(said),
-                        column_place(place, columns)
-                    )));
-                }
-                kept.push(place);
-            }
-        }
-        if self.columns.is_empty() {
-            kept.extend(0..columns.len());
-        }
-        for said in &self.exclude {
-            let out = said_columns("--exclude", said, columns)?;
-            kept.retain(|place| !out.contains(place));
-        }
-        Ok(kept)
-    }
-}
-
-/// The columns that a name, a number or a range says.
-fn said_columns(
-    flag: &str,
-    said: &str,
-    columns: &[String],
-) -> Result<std::ops::RangeInclusive<usize>> {
-    let find = |name: &str| {
-        let number = name.parse().ok();
-        let number = number.filter(|number| (1..=columns.len()).contains(number));
-        let place = columns.iter().position(|column| column == name);
-        place.or(number.map(|number| number - 1))
-    };
-    if let Some(place) = find(said) {
-        return Ok(place..=place);
-    }
-    let range = said
-        .split_once("..")
-        .and_then(|(first, last)| find(first.trim()).zip(find(last.trim())));
-    match range {
-        Some((first, last)) if first <= last => Ok(first..=last),
-        Some(_) => Err(Error::Spec(format!(
-            "{flag} {}: the first column of the range comes after the last",
-            plain(said)
-        ))),
-        None => Err(Error::Spec(format!(
-            "{flag} {}: the table has no such column{}; it has {}",
-            plain(said),
-            nearest(said, columns),
-            list(columns)
-        ))),
-    }
-}
-
-/// The name that is most like `said`, if one is much like it, as the end of a sentence.
-pub(crate) fn nearest(said: &str, names: &[String]) -> String {
-    let like = |name: &&String| strsim::jaro_winkler(&said.to_lowercase(), &name.to_lowercase());
-    let best = names
-        .iter()
-        .max_by(|a, b| like(a).total_cmp(&like(b)))
-        .filter(|name| like(name) > 0.8);
-    best.map_or_else(String::new, |name| {
-        format!(" (did you mean {}?)", shown(name))
-    })
 }
 
 /// Refuses rows with a number that is not finite.
@@ -221,10 +148,11 @@ pub fn default_names(columns: usize) -> Vec<String> {
     (0..columns).map(|j| format!("x{j}")).collect()
 }
 
-/// Reads a whole table from a CSV, NPY, NPZ, Parquet or Arrow file, whichever its content says it is; `-` is standard input.
+/// Reads a whole table from a text, NPY, NPZ, Parquet or Arrow file, whichever its content says it is, or from a folder of
+/// them; `-` is standard input.
 ///
 /// # Errors
 /// As [`TableReader::open`] and [`TableReader::read`].
 pub fn read_table(path: &Path, options: &TableOptions) -> Result<Table> {
-    TableReader::open(path, options)?.read()
+    TableReader::open(&[path], options)?.read()
 }

@@ -6,7 +6,8 @@ use npyz::{NpyFile, Order, WriterBuilder};
 use crate::error::{Error, Result, excerpt};
 use crate::memory;
 
-use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows};
+use super::cell::Cell;
+use super::rows::{Dropped, Opened, Part, RowBuilder, Rows};
 use super::source::Source;
 use super::{TableOptions, Values, default_names};
 
@@ -14,7 +15,7 @@ use super::{TableOptions, Values, default_names};
 struct NpyRows {
     numbers: Numbers,
     kept: Vec<usize>,
-    gatherer: Gatherer,
+    builder: RowBuilder,
 }
 
 /// The numbers of an array, in C order.
@@ -119,7 +120,7 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
     };
     let (rows, columns) = (rows as usize, columns as usize);
     let names = default_names(columns);
-    let kept = options.kept(&names, false)?;
+    let selection = options.select(&name, &names, false, |_| false)?;
     let mut numbers = Numbers {
         name: name.clone(),
         numbers,
@@ -134,19 +135,21 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
         let places = (0..rows).flat_map(move |row| (0..columns).map(move |j| j * rows + row));
         numbers.numbers = Box::new(places.map(move |place| Ok(values[place])));
     }
-    let mut gatherer = Gatherer::new(&name, &names, false, &kept, options);
+    let mut builder = RowBuilder::new(&name, &names, false, &selection, options);
     if options.keeps_table {
-        gatherer.keep_table(vec![Values::Numbers(Vec::new()); columns]);
+        builder.keep_table(vec![Values::Numbers(Vec::new()); columns]);
     }
     Ok(Opened {
-        all_columns: names.clone(),
-        columns: gatherer.columns(),
+        columns: builder.columns(),
         named: false,
-        promised: Some(rows),
+        row_count_hint: Some(rows),
+        types: vec!["number".into(); columns],
+        all_columns: names,
+        metadata: Vec::new(),
         rows: Box::new(NpyRows {
             numbers,
-            kept,
-            gatherer,
+            kept: selection.columns,
+            builder,
         }),
     })
 }
@@ -194,13 +197,13 @@ impl Numbers {
 impl Rows for NpyRows {
     fn next(&mut self, most: usize) -> Result<Option<Part>> {
         let mut row = vec![0.0; self.numbers.columns];
-        while self.numbers.row < self.numbers.rows && !self.gatherer.is_full(most) {
+        while self.numbers.row < self.numbers.rows && !self.builder.is_full(most) {
             for value in &mut row {
                 *value = self.numbers.next()?;
             }
             self.numbers.row += 1;
             let cells = self.kept.iter().map(|&j| Cell::of_number(row[j]));
-            if let Some(table) = self.gatherer.row(None, cells) {
+            if let Some(table) = self.builder.row(None, cells) {
                 for (column, &value) in table.iter_mut().zip(&row) {
                     if let Values::Numbers(column) = column {
                         column.push(value);
@@ -208,11 +211,15 @@ impl Rows for NpyRows {
                 }
             }
         }
-        self.gatherer.part()
+        self.builder.part()
     }
 
     fn dropped(&self) -> &Dropped {
-        self.gatherer.dropped()
+        self.builder.dropped()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.builder.notes()
     }
 }
 
@@ -236,12 +243,13 @@ pub(super) fn write(
         .writer(out)
         .begin_nd()?;
     for part in parts {
+        let part: Vec<Values> = part.into_iter().map(Values::into_plain).collect();
         for row in 0..part.first().map_or(0, Values::len) {
             for values in &part {
                 let value = match values {
                     Values::Numbers(values) => values[row],
                     Values::Whole(values) => values[row] as f64,
-                    Values::Text(_) => {
+                    _ => {
                         return Err(io::Error::new(
                             io::ErrorKind::Unsupported,
                             "an NPY array holds numbers alone, and there is a column of text; write another format",

@@ -1,6 +1,11 @@
-use crate::error::{Error, Result, column_place, shown};
+use std::ops::Range;
+
+use crate::error::{Error, Result, column_place};
 use crate::matrix::Matrix;
 
+use super::cell::{Cell, Notation};
+use super::columns::Selection;
+use super::faults::{ColumnFaults, Fault, Location};
 use super::{Missing, TableOptions, Values};
 
 /// What a format reads rows with.
@@ -10,16 +15,22 @@ pub(super) trait Rows: Send {
 
     /// What was left out so far.
     fn dropped(&self) -> &Dropped;
+
+    /// What the user should know of how the file was read so far, a sentence each.
+    fn notes(&self) -> Vec<String>;
 }
 
 /// Rows of a table, one after another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// A row of the matrix a row of the table.
+    /// The rows that have a value in every column: a row of the matrix a row.
     pub values: Matrix<f64>,
-    /// The rows' numbers in the file, from 1 on, ascending.
+    /// Their numbers in the table, from 1 on, ascending.
     pub numbers: Vec<u64>,
-    /// Every column of the file, where [`TableOptions::keeps_table`] asks for them: text as it stands there.
+    /// The numbers of all rows that this part covers, those that are left out for a missing value included.
+    pub rows: Range<u64>,
+    /// Every column of the file and all rows of this part, where [`TableOptions::keeps_table`] asks for them: as they are
+    /// in the file.
     pub table: Option<Vec<Values>>,
 }
 
@@ -37,180 +48,83 @@ pub(super) struct Opened {
     pub columns: Vec<String>,
     pub named: bool,
     /// How many rows the file says it has.
-    pub promised: Option<usize>,
+    pub row_count_hint: Option<usize>,
     /// The names of all columns.
     pub all_columns: Vec<String>,
+    /// The types of all columns, in words; equal words are equal types.
+    pub types: Vec<String>,
+    /// What an Arrow or Parquet file says of itself beside its columns, by key.
+    pub metadata: Vec<(String, String)>,
     pub rows: Box<dyn Rows>,
 }
 
-/// What stands at a place of a table.
-pub(super) enum Cell<'a> {
-    Number(f64),
-    /// No value, in these words.
-    Missing(&'a str),
-    Text(&'a str),
-}
-
-/// Fields that say that there is no value, as programs and people write them.
-const NO_VALUE: [&str; 8] = ["na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>"];
-
-impl<'a> Cell<'a> {
-    /// A field of text; `comma` stands for the decimal point.
-    #[inline]
-    pub fn of_text(field: &'a str, comma: bool) -> Self {
-        let field = field.trim();
-        match field.parse::<f64>() {
-            Ok(value) if !value.is_nan() => return Cell::Number(value),
-            _ => {}
-        }
-        if comma
-            && has_decimal_comma(field)
-            && let Ok(value) = field.replace(',', ".").parse()
-        {
-            return Cell::Number(value);
-        }
-        match field.is_empty() || NO_VALUE.iter().any(|it| field.eq_ignore_ascii_case(it)) {
-            true => Cell::Missing(field),
-            false => Cell::Text(field),
-        }
-    }
-
-    /// A number, which is none where it is NaN.
-    #[inline]
-    pub fn of_number(value: f64) -> Self {
-        match value.is_nan() {
-            true => Cell::Missing("NaN"),
-            false => Cell::Number(value),
-        }
-    }
-}
-
-pub(super) fn has_decimal_comma(field: &str) -> bool {
-    field.matches(',').count() == 1 && field.replace(',', ".").parse::<f64>().is_ok()
-}
-
-/// Cells of one column that are wrong in one way.
-#[derive(Default)]
-struct Wrong {
-    count: usize,
-    /// Where the first is, and what it holds.
-    first: Option<(Place, String)>,
-}
-
-/// The line of a text, if it is one, and the row.
-#[derive(Clone, Copy)]
-struct Place {
-    line: Option<u64>,
-    row: u64,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line} (row {})", self.row),
-            None => write!(f, "row {}", self.row),
-        }
-    }
-}
-
-impl Wrong {
-    fn note(&mut self, place: Place, held: &str) {
-        self.count += 1;
-        self.first
-            .get_or_insert_with(|| (place, held.chars().take(60).collect()));
-    }
-
-    /// What is wrong, if anything is: `what` says it of what is held.
-    fn sentence(&self, column: &str, what: impl Fn(&str) -> String) -> Option<String> {
-        let (place, held) = self.first.as_ref()?;
-        let more = match self.count - 1 {
-            0 => String::new(),
-            more => format!(", and so in {more} more of its rows"),
-        };
-        Some(format!("{place}, {column}: {}{more}", what(held)))
-    }
-}
-
-/// What is wrong with a column.
-#[derive(Default)]
-struct Faults {
-    missing: Wrong,
-    infinite: Wrong,
-    text: Wrong,
-}
-
-impl Faults {
-    fn sentences(&self, column: &str) -> [Option<String>; 3] {
-        [
-            self.text
-                .sentence(column, |field| match has_decimal_comma(field) {
-                    true => format!("{} has a decimal comma", shown(field)),
-                    false => format!("{} is not a number", shown(field)),
-                }),
-            self.infinite
-                .sentence(column, |number| format!("{number} is not a finite number")),
-            self.missing.sentence(column, |field| match field {
-                "" => "the field is empty".into(),
-                field => format!("{} is no value", shown(field)),
-            }),
-        ]
-    }
-}
-
-/// Gathers the rows of a table into parts, and what is wrong with them. What is wrong in one row may be wrong in many: from
+/// Builds parts of the rows of a file, and gathers what is wrong with them. What is wrong in one row may be wrong in many: from
 /// the first such row on all of them are counted, to the end of the file, and nothing is kept any more.
-pub(super) struct Gatherer {
+pub(super) struct RowBuilder {
     /// For messages.
     file: String,
     /// Whether the columns' names come from the file.
     named: bool,
     /// The columns in a message.
     places: Vec<String>,
-    missing: Missing,
+    options: TableOptions,
     values: Vec<Vec<f64>>,
     numbers: Vec<u64>,
     /// Every column of the file.
     table: Option<Vec<Values>>,
-    faults: Vec<Faults>,
+    faults: Vec<ColumnFaults>,
     /// Rows of another length, how long the first is, and how long it should be.
-    ragged: Wrong,
+    ragged: Fault,
     width: usize,
-    sound: bool,
-    /// Rows seen.
+    valid: bool,
+    /// Rows seen, and how many of them earlier parts covered.
     row: u64,
+    begin: u64,
     dropped: Dropped,
+    notes: Vec<String>,
 }
 
-impl Gatherer {
-    /// For the columns `kept` of a file whose columns have these names.
+impl RowBuilder {
+    /// For the selected columns of a file whose columns have these names.
     pub fn new(
         file: &str,
         columns: &[String],
         named: bool,
-        kept: &[usize],
+        selection: &Selection,
         options: &TableOptions,
     ) -> Self {
         let place = |&j: &usize| match named {
             true => column_place(j, columns),
             false => format!("column {}", j + 1),
         };
-        Gatherer {
+        let selected = &selection.columns;
+        let labels = selection.row_labels.iter();
+        let labels = labels.map(|&j| {
+            format!(
+                "{} holds row labels, as pandas writes them, and is left out; --columns 1..{} would take it in",
+                column_place(j, columns),
+                columns.len()
+            )
+        });
+        RowBuilder {
             file: file.into(),
             named,
-            places: kept.iter().map(place).collect(),
-            missing: options.missing,
-            values: vec![Vec::new(); kept.len()],
+            places: selected.iter().map(place).collect(),
+            options: options.clone(),
+            values: vec![Vec::new(); selected.len()],
             numbers: Vec::new(),
             table: None,
-            faults: kept.iter().map(|_| Faults::default()).collect(),
-            ragged: Wrong::default(),
+            faults: selected.iter().map(|_| ColumnFaults::default()).collect(),
+            ragged: Fault::default(),
             width: columns.len(),
-            sound: true,
+            valid: true,
             row: 0,
+            begin: 0,
             dropped: Dropped {
                 rows: 0,
-                columns: kept.iter().map(|&j| (columns[j].clone(), 0)).collect(),
+                columns: selected.iter().map(|&j| (columns[j].clone(), 0)).collect(),
             },
+            notes: labels.collect(),
         }
     }
 
@@ -224,24 +138,38 @@ impl Gatherer {
         &self.dropped
     }
 
+    /// Adds to what the user should know.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// What the user should know of how the file was read so far.
+    pub fn notes(&self) -> Vec<String> {
+        let decimal_comma = self.options.decimal_comma;
+        let columns = self.places.iter().zip(&self.faults);
+        let thousands =
+            columns.filter_map(|(place, faults)| faults.thousands_note(place, decimal_comma));
+        self.notes.iter().cloned().chain(thousands).collect()
+    }
+
     pub fn bad(&self, message: impl AsRef<str>) -> Error {
         Error::Data(format!("{}: {}", self.file, message.as_ref()))
     }
 
     /// Whether a part is complete with `most` rows.
     pub fn is_full(&self, most: usize) -> bool {
-        self.sound && self.numbers.len() >= most
+        self.valid && self.row - self.begin >= most as u64
     }
 
     /// A row that has not as many fields as the others.
     pub fn ragged(&mut self, line: u64, fields: usize) {
         self.row += 1;
-        let place = Place {
+        let location = Location {
             line: Some(line),
             row: self.row,
         };
-        self.ragged.note(place, &fields.to_string());
-        self.sound = false;
+        self.ragged.note(location, &fields.to_string());
+        self.valid = false;
     }
 
     /// Has parts keep the whole table: no rows yet of these kinds.
@@ -257,34 +185,42 @@ impl Gatherer {
         cells: impl Iterator<Item = Cell<'a>>,
     ) -> Option<&mut Vec<Values>> {
         self.row += 1;
-        let place = Place {
+        let location = Location {
             line,
             row: self.row,
         };
         let mut lacks = false;
         for (j, cell) in cells.enumerate() {
-            match cell {
-                Cell::Number(value) if value.is_finite() => {
-                    if self.sound {
-                        self.values[j].push(value);
+            let value = match cell {
+                Cell::Number(value) => value,
+                Cell::Ambiguous(value, notation, field) => {
+                    self.faults[j].note_notation(notation, location, field);
+                    value
+                }
+                Cell::Missing(field) => {
+                    match self.options.missing {
+                        Missing::Refuse => {
+                            self.faults[j].missing.note(location, field);
+                            self.valid = false;
+                        }
+                        Missing::Drop => {
+                            lacks = true;
+                            self.dropped.columns[j].1 += 1;
+                        }
                     }
-                }
-                Cell::Number(value) => {
-                    self.faults[j].infinite.note(place, &value.to_string());
-                    self.sound = false;
-                }
-                Cell::Missing(field) if self.missing == Missing::Refuse => {
-                    self.faults[j].missing.note(place, field);
-                    self.sound = false;
-                }
-                Cell::Missing(_) => {
-                    lacks = true;
-                    self.dropped.columns[j].1 += 1;
+                    continue;
                 }
                 Cell::Text(field) => {
-                    self.faults[j].text.note(place, field);
-                    self.sound = false;
+                    self.faults[j].text.note(location, field);
+                    self.valid = false;
+                    continue;
                 }
+            };
+            if !value.is_finite() {
+                self.faults[j].infinite.note(location, &value.to_string());
+                self.valid = false;
+            } else if self.valid {
+                self.values[j].push(value);
             }
         }
         if lacks {
@@ -293,98 +229,124 @@ impl Gatherer {
             self.values
                 .iter_mut()
                 .for_each(|column| column.truncate(rows));
-        } else if self.sound {
+        } else if self.valid {
             self.numbers.push(self.row);
-            return self.table.as_mut();
         }
-        None
+        self.table.as_mut().filter(|_| self.valid)
     }
 
     /// The rows since the last part; none if there were none.
     pub fn part(&mut self) -> Result<Option<Part>> {
-        self.verdict()?;
-        let numbers = std::mem::take(&mut self.numbers);
-        if numbers.is_empty() {
+        self.check()?;
+        if self.row == self.begin {
             return Ok(None);
         }
+        let numbers = std::mem::take(&mut self.numbers);
         let values = Matrix::from_values(numbers.len(), self.values.len(), self.values.concat());
         self.values.iter_mut().for_each(Vec::clear);
         let table = self.table.as_mut().map(|columns| {
-            let none = columns.iter().map(Values::none_of_them).collect();
-            std::mem::replace(columns, none)
+            let empty = columns.iter().map(Values::none_of_them).collect();
+            std::mem::replace(columns, empty)
         });
+        let rows = self.begin + 1..self.row + 1;
+        self.begin = self.row;
         Ok(Some(Part {
             values,
             numbers,
+            rows,
             table,
         }))
     }
 
+    /// Refuses commas and points that cannot all be read in one way, at the end of the file.
+    pub fn check_notation(&self) -> Result<()> {
+        if !self.options.decimal_comma {
+            return Ok(());
+        }
+        let of = |notation: Notation| {
+            let columns = self.places.iter().zip(&self.faults);
+            columns.filter_map(move |(place, faults)| {
+                Some((place, faults.notation(notation).first()?))
+            })
+        };
+        for (place, (location, field)) in of(Notation::Thousands) {
+            let mut points = of(Notation::Point);
+            if let Some((_, (other_location, other))) = points.find(|(other, _)| *other == place) {
+                return Err(self.bad(format!(
+                    "{location}, {place}: the point in {field:?} separates thousands where commas are decimal, and the one in \
+                     {other:?} ({other_location}) cannot; if points are decimal there, leave --decimal-comma out or write \
+                     the column's numbers in one way"
+                )));
+            }
+        }
+        let mut commas = of(Notation::CommaBeforeThree);
+        if of(Notation::Comma).next().is_none()
+            && let Some((place, (location, field))) = commas.next()
+            && let Some((other_place, (_, other))) = of(Notation::Point).next()
+        {
+            return Err(self.bad(format!(
+                "{location}, {place}: {field:?} looks like a whole number with a comma for thousands, since every comma of the \
+                 file stands before three digits and {other_place} has decimal points ({other:?}); leave --decimal-comma out"
+            )));
+        }
+        Ok(())
+    }
+
     /// What is wrong with the rows so far, in one message.
-    fn verdict(&self) -> Result<()> {
-        if self.sound {
+    fn check(&self) -> Result<()> {
+        if self.valid {
             return Ok(());
         }
         let mut sentences: Vec<String> = Vec::new();
-        if let Some((place, fields)) = &self.ragged.first {
-            let more = match self.ragged.count - 1 {
+        if let Some((location, fields)) = self.ragged.first() {
+            let more = match self.ragged.count() - 1 {
                 0 => String::new(),
                 more => format!(", and so do {more} more rows"),
             };
             sentences.push(format!(
-                "{place} has {fields} {} where {} were expected{more}; look for a missing or extra separator, or a quote \
+                "{location} has {fields} {} where {} were expected{more}; look for a missing or extra separator, or a quote \
                  that is not closed",
                 if fields == "1" { "field" } else { "fields" },
                 self.width
             ));
         }
         let columns = self.places.iter().zip(&self.faults);
-        let wrong = columns.filter_map(|(place, faults)| {
-            let parts: Vec<String> = faults.sentences(place).into_iter().flatten().collect();
-            (!parts.is_empty()).then(|| parts.join("; "))
-        });
-        let wrong: Vec<String> = wrong.collect();
+        let wrong: Vec<String> = columns
+            .filter_map(|(place, faults)| faults.sentence(place))
+            .collect();
         if !wrong.is_empty() {
             sentences.extend(first_few(wrong));
-            sentences.push(self.way_out());
+            sentences.push(self.remedies());
         }
         Err(self.bad(sentences.join("; ")))
     }
 
     /// What to do about cells that cannot be used.
-    fn way_out(&self) -> String {
-        let any = |is: fn(&Faults) -> bool| self.faults.iter().any(is);
-        let comma = |faults: &Faults| {
-            let first = faults.text.first.as_ref();
-            first.is_some_and(|(_, field)| has_decimal_comma(field))
-        };
-        let is_first_row_alone = |faults: &Faults| {
-            let first = faults.text.first.as_ref();
-            faults.text.count == 1 && first.is_some_and(|(place, _)| place.row == 1)
-        };
-        let mut ways = Vec::new();
-        if any(comma) {
-            ways.push("--decimal-comma reads commas as decimal points");
+    fn remedies(&self) -> String {
+        let any = |is: fn(&ColumnFaults) -> bool| self.faults.iter().any(is);
+        let mut remedies = Vec::new();
+        if !self.options.decimal_comma && any(ColumnFaults::has_decimal_comma) {
+            remedies.push("--decimal-comma reads commas as decimal points");
         }
-        if !self.named && any(is_first_row_alone) {
-            ways.push(
+        if !self.named && any(ColumnFaults::has_text_in_first_row_alone) {
+            remedies.push(
                 "if the first line is a header, say --header yes (unasked, all of its fields would have to be names)",
             );
         }
-        if any(|faults| faults.missing.count > 0) {
-            ways.push("--missing drop leaves rows without a value out");
+        if any(ColumnFaults::has_missing) {
+            remedies.push("--missing drop leaves rows without a value out");
         }
-        ways.push("--exclude leaves columns out");
-        ways.join("; ")
+        remedies.push("--exclude leaves columns out");
+        remedies.join("; ")
     }
 }
 
 /// What is wrong with columns, a sentence each, as far as a message has room.
 fn first_few(mut sentences: Vec<String>) -> Vec<String> {
-    const TOLD: usize = 8;
-    let more = sentences.len().saturating_sub(TOLD);
+    const SHOWN: usize = 8;
+    let more = sentences.len().saturating_sub(SHOWN);
     if more > 0 {
-        sentences.truncate(TOLD);
+        sentences.truncate(SHOWN);
         sentences.push(format!("and {more} more columns are like this"));
     }
     sentences

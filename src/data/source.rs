@@ -56,7 +56,7 @@ impl Read for Unpacking {
 /// What a file turns out to hold.
 #[derive(PartialEq, Eq)]
 pub(super) enum Format {
-    Csv,
+    Text,
     Npy,
     Parquet,
     /// A file or a stream.
@@ -167,6 +167,22 @@ impl Source {
         Ok(())
     }
 
+    /// Drops what was looked at and the rest of the line that it ends in.
+    pub fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            self.head.clear();
+            self.look(LONGEST_FIRST_LINE, |head| head.contains(&b'\n'))?;
+            let end = self.head.iter().position(|byte| *byte == b'\n');
+            if let Some(end) = end {
+                self.head.drain(..=end);
+                return Ok(());
+            }
+            if self.head.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
     /// All bytes, from the first. Whoever takes them number by number needs no buffer of its own.
     pub fn into_reader(self) -> impl Read + Send + use<> {
         const BUFFER: usize = 1 << 18;
@@ -241,7 +257,7 @@ impl Source {
             Some(b'{' | b'[') => Err(self.bad(
                 "this looks like JSON, which cannot be read; write the table as CSV, NPY or Parquet",
             )),
-            _ => Ok(Format::Csv),
+            _ => Ok(Format::Text),
         }
     }
 }

@@ -1,75 +1,95 @@
 use std::path::Path;
 
-use crate::error::{Error, Result, list, shown};
+use crate::error::{Error, Result, shown};
 use crate::matrix::Matrix;
 use crate::memory;
 
 #[cfg(feature = "arrow")]
 use super::arrow;
+use super::columns::ExpectedColumns;
 use super::rows::{Dropped, Opened, Part};
 use super::source::{Format, Source};
-use super::{Table, TableOptions, csv, default_names, nearest, npy};
+use super::{Table, TableOptions, npy, several, table_files, text};
 
 /// A table that is read part by part, so that it may be longer than memory.
 pub struct TableReader {
     name: String,
     opened: Opened,
-    /// Where each column of the parts lies in the file's.
-    order: Option<Vec<usize>>,
+}
+
+/// Opens one file, whichever format its content has.
+pub(super) fn open_file(path: &Path, options: &TableOptions) -> Result<Opened> {
+    let source = Source::open(path)?;
+    let name = source.name.clone();
+    let bad = |message: String| Err(Error::Data(format!("{name}: {message}")));
+    let opened = match source.format()? {
+        #[cfg(feature = "arrow")]
+        format @ (Format::Parquet | Format::Arrow) => arrow::open(source, &format, options)?,
+        #[cfg(not(feature = "arrow"))]
+        Format::Parquet | Format::Arrow => {
+            return bad(
+                "Parquet and Arrow files are read by a build with the feature \"arrow\"".into(),
+            );
+        }
+        Format::Npy => npy::open(source, options)?,
+        Format::Text
+            if path
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("npy")) =>
+        {
+            return bad("not a readable NPY file: it does not begin as one".into());
+        }
+        Format::Text => text::open(source, options)?,
+    };
+    if opened.columns.is_empty() {
+        return bad("no column is left; exclude fewer".into());
+    }
+    for (j, column) in opened.columns.iter().enumerate() {
+        if let Some(i) = opened.columns[..j].iter().position(|other| other == column) {
+            return bad(format!(
+                "columns {} and {} are both named {}; rename one",
+                i + 1,
+                j + 1,
+                shown(column)
+            ));
+        }
+    }
+    Ok(opened)
 }
 
 impl TableReader {
-    /// Opens a CSV, NPY, NPZ, Parquet or Arrow file, whichever its content says it is; `-` is standard input.
+    /// Opens text, NPY, NPZ, Parquet or Arrow files, whichever their content says they are; `-` is standard input, and a
+    /// folder is the files in it ([`table_files`]). Several files are one table: each has the columns of the first, by name
+    /// where both have names, and their rows follow one another.
     ///
     /// # Errors
-    /// [`Error::Data`] names the file and what is wrong with its beginning; [`Error::Spec`] names a column of the options
-    /// that is not there; [`Error::Io`] where the file cannot be read.
-    pub fn open(path: &Path, options: &TableOptions) -> Result<Self> {
-        let source = Source::open(path)?;
-        let name = source.name.clone();
-        let bad = |message: String| Err(Error::Data(format!("{name}: {message}")));
-        let opened = match source.format()? {
-            #[cfg(feature = "arrow")]
-            format @ (Format::Parquet | Format::Arrow) => arrow::open(source, &format, options)?,
-            #[cfg(not(feature = "arrow"))]
-            Format::Parquet | Format::Arrow => {
-                return bad(
-                    "Parquet and Arrow files are read by a build with the feature \"arrow\"".into(),
-                );
-            }
-            Format::Npy => npy::open(source, options)?,
-            Format::Csv
-                if path
-                    .extension()
-                    .is_some_and(|e| e.eq_ignore_ascii_case("npy")) =>
-            {
-                return bad("not a readable NPY file: it does not begin as one".into());
-            }
-            Format::Csv => csv::open(source, options)?,
+    /// [`Error::Data`] names the file and what is wrong with its beginning, or which column is not there; [`Error::Spec`]
+    /// names a column of the options that is not there; [`Error::Io`] where a file cannot be read.
+    pub fn open(paths: &[impl AsRef<Path>], options: &TableOptions) -> Result<Self> {
+        let mut files = table_files(paths)?.into_iter();
+        let Some(first) = files.next() else {
+            return Err(Error::Data("no file is named".into()));
         };
-        if opened.columns.is_empty() {
-            return bad("no column is left; exclude fewer".into());
-        }
-        for (j, column) in opened.columns.iter().enumerate() {
-            if let Some(i) = opened.columns[..j].iter().position(|other| other == column) {
-                return bad(format!(
-                    "columns {} and {} are both named {}; rename one",
-                    i + 1,
-                    j + 1,
-                    shown(column)
-                ));
+        let name = paths[0].as_ref().display().to_string();
+        let opened = open_file(&first, options)?;
+        let others: Vec<_> = files.collect();
+        let opened = match others.is_empty() {
+            true => opened,
+            false => {
+                let expected = ExpectedColumns::of_first_file(&opened.columns, opened.named);
+                let options = TableOptions {
+                    expected: Some(expected),
+                    ..options.clone()
+                };
+                several::open(opened, others, options)?
             }
-        }
-        Ok(TableReader {
-            name,
-            opened,
-            order: None,
-        })
+        };
+        Ok(TableReader { name, opened })
     }
 
-    /// The rows that the file says it has, where it does.
-    pub fn promised(&self) -> Option<usize> {
-        self.opened.promised
+    /// The rows that the files say they have, where they do.
+    pub fn row_count_hint(&self) -> Option<usize> {
+        self.opened.row_count_hint
     }
 
     /// The names of the columns that are read, in the order of the parts.
@@ -82,49 +102,19 @@ impl TableReader {
         &self.opened.all_columns
     }
 
+    /// What an Arrow or Parquet file says of itself beside its columns, by key: pandas' description of its index, for one.
+    pub fn metadata(&self) -> &[(String, String)] {
+        &self.opened.metadata
+    }
+
     /// What was left out so far.
     pub fn dropped(&self) -> &Dropped {
         self.opened.rows.dropped()
     }
 
-    /// The columns in the order of these names from now on. Where either side has no names of its own, order decides.
-    ///
-    /// # Errors
-    /// [`Error::Data`] names what is missing or too much.
-    pub fn in_order_of(mut self, names: &[String]) -> Result<Self> {
-        let width = names.len();
-        let columns = &self.opened.columns;
-        let bad = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
-        let by_name = self.opened.named && names != default_names(width);
-        let is_there = |name: &&String| columns.contains(name);
-        if columns.len() != width && (!by_name || names.iter().all(|name| is_there(&name))) {
-            return bad(format!(
-                "the table has {} columns; the model was trained on {width}: {}",
-                columns.len(),
-                list(names)
-            ));
-        }
-        if !by_name || columns == names {
-            return Ok(self);
-        }
-        let mut order = Vec::with_capacity(width);
-        for name in names {
-            match columns.iter().position(|column| column == name) {
-                Some(place) => order.push(place),
-                None => {
-                    return bad(format!(
-                        "the table has no column {}{}; it has {}, and the model was trained on {}",
-                        shown(name),
-                        nearest(name, columns),
-                        list(columns),
-                        list(names)
-                    ));
-                }
-            }
-        }
-        self.opened.columns = names.to_vec();
-        self.order = Some(order);
-        Ok(self)
+    /// What the user should know of how the files were read so far, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        self.opened.rows.notes()
     }
 
     /// The next rows, `most` of them at most; none at the end.
@@ -133,16 +123,7 @@ impl TableReader {
     /// [`Error::Data`] names the lines, rows and columns of all numbers that cannot be used, to the end of the file;
     /// [`Error::Io`].
     pub fn next(&mut self, most: usize) -> Result<Option<Part>> {
-        let part = self.opened.rows.next(most)?;
-        Ok(match (&self.order, part) {
-            (Some(order), Some(part)) => {
-                let columns = order.iter().map(|&j| part.values.column(j));
-                let values = columns.flatten().copied().collect();
-                let values = Matrix::from_values(part.numbers.len(), order.len(), values);
-                Some(Part { values, ..part })
-            }
-            (_, part) => part,
-        })
+        self.opened.rows.next(most)
     }
 
     /// The whole table.
@@ -157,7 +138,7 @@ impl TableReader {
         let bad = |message: String| Error::Data(format!("{name}: {message}"));
         // The table is turned round and standardised in copies: a quarter is its share.
         let each = 4 * 8 * width as u64;
-        if let Some(rows) = self.opened.promised
+        if let Some(rows) = self.opened.row_count_hint
             && let Some(shortfall) = memory::shortfall((rows as u64).saturating_mul(each))
         {
             return Err(bad(format!(
@@ -192,6 +173,7 @@ impl TableReader {
         }
         Ok(Table {
             dropped,
+            notes: self.opened.rows.notes(),
             named: self.opened.named,
             columns: self.opened.columns,
             values: Matrix::from_values(rows, width, columns.concat()),

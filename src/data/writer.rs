@@ -4,6 +4,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::npy;
+use super::text::number::{is_missing, is_no_number};
 
 /// The formats that tables are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,24 @@ impl TableFormat {
     }
 }
 
+/// What a table says of itself before its rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableHeader {
+    /// The names of the columns.
+    pub names: Vec<String>,
+    /// What an Arrow or Parquet file has beside them, by key; other formats leave it out.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl From<&[String]> for TableHeader {
+    fn from(names: &[String]) -> Self {
+        TableHeader {
+            names: names.to_vec(),
+            metadata: Vec::new(),
+        }
+    }
+}
+
 /// Some rows of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
@@ -72,6 +91,9 @@ pub enum Values {
     Whole(Vec<u64>),
     /// Text, none where there is none.
     Text(Vec<Option<String>>),
+    /// A column of an Arrow or Parquet file, with its type.
+    #[cfg(feature = "arrow")]
+    Arrow(arrow_schema::FieldRef, arrow_array::ArrayRef),
 }
 
 impl Values {
@@ -81,6 +103,8 @@ impl Values {
             Values::Numbers(values) => values.len(),
             Values::Whole(values) => values.len(),
             Values::Text(values) => values.len(),
+            #[cfg(feature = "arrow")]
+            Values::Arrow(_, array) => array.len(),
         }
     }
 
@@ -89,23 +113,23 @@ impl Values {
         self.len() == 0
     }
 
-    /// Adds a row of others of the same kind.
-    #[cfg(feature = "arrow")]
-    pub(super) fn push_from(&mut self, others: &Values, row: usize) {
-        match (self, others) {
-            (Values::Numbers(values), Values::Numbers(others)) => values.push(others[row]),
-            (Values::Whole(values), Values::Whole(others)) => values.push(others[row]),
-            (Values::Text(values), Values::Text(others)) => values.push(others[row].clone()),
-            _ => {}
-        }
-    }
-
     /// None of its kind.
     pub(super) fn none_of_them(&self) -> Self {
         match self {
             Values::Numbers(_) => Values::Numbers(Vec::new()),
             Values::Whole(_) => Values::Whole(Vec::new()),
             Values::Text(_) => Values::Text(Vec::new()),
+            #[cfg(feature = "arrow")]
+            Values::Arrow(field, array) => Values::Arrow(field.clone(), array.slice(0, 0)),
+        }
+    }
+
+    /// The same as numbers or text, where it has a type of Arrow's.
+    pub(super) fn into_plain(self) -> Self {
+        match self {
+            #[cfg(feature = "arrow")]
+            Values::Arrow(_, array) => super::arrow::plain(&array),
+            plain => plain,
         }
     }
 }
@@ -119,19 +143,20 @@ impl Values {
 pub fn write_table(
     format: TableFormat,
     out: &mut (dyn Write + Send),
-    columns: &[String],
+    header: &TableHeader,
     rows: Option<usize>,
     parts: impl Iterator<Item = Vec<Values>>,
 ) -> io::Result<()> {
+    let columns = &header.names;
     match format {
         TableFormat::Csv => text(b',', out, columns, parts),
         TableFormat::Tsv => text(b'\t', out, columns, parts),
         TableFormat::JsonLines => json_lines(out, columns, parts),
         TableFormat::Npy => npy::write(out, columns.len(), rows, parts),
         #[cfg(feature = "arrow")]
-        TableFormat::Parquet => super::arrow::write_parquet(out, columns, parts),
+        TableFormat::Parquet => super::arrow::write_parquet(out, header, parts),
         #[cfg(feature = "arrow")]
-        TableFormat::Arrow => super::arrow::write_arrow(out, columns, parts),
+        TableFormat::Arrow => super::arrow::write_arrow(out, header, parts),
         #[cfg(not(feature = "arrow"))]
         TableFormat::Parquet | TableFormat::Arrow => Err(io::Error::new(
             io::ErrorKind::Unsupported,
@@ -151,12 +176,13 @@ fn text(
         if j > 0 {
             line.push(separator.into());
         }
-        push_field(&mut line, name, separator);
+        push_name(&mut line, name, separator);
     }
     line.push('\n');
     out.write_all(line.as_bytes())?;
     let mut number = zmij::Buffer::new();
     for part in parts {
+        let part: Vec<Values> = part.into_iter().map(Values::into_plain).collect();
         for row in 0..part.first().map_or(0, Values::len) {
             line.clear();
             for (j, values) in part.iter().enumerate() {
@@ -173,6 +199,8 @@ fn text(
                     Values::Text(values) => {
                         push_field(&mut line, values[row].as_deref().unwrap_or(""), separator);
                     }
+                    #[cfg(feature = "arrow")]
+                    Values::Arrow(..) => {}
                 }
             }
             line.push('\n');
@@ -182,15 +210,26 @@ fn text(
     Ok(())
 }
 
-/// A name or value as a field, in quotes where it needs them (RFC 4180).
+/// A value as a field, in quotes where it needs them (RFC 4180).
 fn push_field(line: &mut String, field: &str, separator: u8) {
-    if field.contains([char::from(separator), '"', '\n', '\r']) {
-        line.push('"');
-        line.push_str(&field.replace('"', "\"\""));
-        line.push('"');
-    } else {
-        line.push_str(field);
+    match field.contains([char::from(separator), '"', '\n', '\r']) {
+        true => push_quoted(line, field),
+        false => line.push_str(field),
     }
+}
+
+/// A name as a field: in quotes where it could be taken for a number, for no value or for a comment.
+fn push_name(line: &mut String, name: &str, separator: u8) {
+    match name.starts_with('#') || !is_no_number(name) || is_missing(name) {
+        true => push_quoted(line, name),
+        false => push_field(line, name, separator),
+    }
+}
+
+fn push_quoted(line: &mut String, field: &str) {
+    line.push('"');
+    line.push_str(&field.replace('"', "\"\""));
+    line.push('"');
 }
 
 fn json_lines(
@@ -212,17 +251,23 @@ fn json_lines(
     Ok(())
 }
 
+/// JSON has no infinity, and this is how languages read and write one as text; nor has it NaN.
+pub(super) fn json_number(value: f64) -> Value {
+    match value {
+        f64::INFINITY => json!("inf"),
+        f64::NEG_INFINITY => json!("-inf"),
+        value if value == value.trunc() && value.abs() < 1e15 => json!(value as i64),
+        value => json!(value),
+    }
+}
+
 fn json_value(values: &Values, row: usize) -> Value {
     match values {
-        Values::Numbers(values) => match values[row] {
-            // JSON has no infinity; this is how languages read and write one as text.
-            f64::INFINITY => json!("inf"),
-            f64::NEG_INFINITY => json!("-inf"),
-            value if value == value.trunc() && value.abs() < 1e15 => json!(value as i64),
-            value => json!(value),
-        },
+        Values::Numbers(values) => json_number(values[row]),
         Values::Whole(values) => json!(values[row]),
         Values::Text(values) => json!(values[row]),
+        #[cfg(feature = "arrow")]
+        Values::Arrow(_, array) => super::arrow::json(array, row),
     }
 }
 
@@ -239,7 +284,8 @@ mod tests {
         ];
         let written = |format| {
             let mut out = Vec::new();
-            write_table(format, &mut out, &columns, None, [part.clone()].into_iter()).unwrap();
+            let header = TableHeader::from(&columns[..]);
+            write_table(format, &mut out, &header, None, [part.clone()].into_iter()).unwrap();
             String::from_utf8(out).unwrap()
         };
         assert_eq!(

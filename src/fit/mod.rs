@@ -7,12 +7,13 @@ mod device;
 mod divergence;
 mod flow;
 mod prepared;
+mod quality;
 mod scores;
 
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Overrides, Preset};
-use crate::data::Table;
+use crate::data::{Repeats, Table};
 use crate::error::{Error, Result};
 use crate::model::{Contents, Model};
 use crate::train::{self, Ending, Outcome, Watch};
@@ -23,6 +24,7 @@ pub use device::{Device, Tell, Work, Wrap};
 pub use divergence::explain;
 pub use flow::{Flow, log_prob};
 pub use prepared::{Prepared, starting_parameters};
+pub use quality::{QualityKind, QualityWarning, quality_warnings};
 pub use scores::{Scored, Scores};
 
 /// A flow to be fitted to a table, with settings that suit the table where nothing else is said.
@@ -144,12 +146,14 @@ impl<'a> Fit<'a> {
     /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where a setting cannot be, [`Error::Model`] where the
     /// model to start from is not for this table.
     pub fn prepare(&self) -> Result<Prepared> {
-        let size = (self.table.values.rows(), self.table.values.columns());
+        let repeats = Repeats::of(&self.table.values);
+        let size = (repeats.worth(), self.table.values.columns());
         let start = self.start.as_ref();
         let spec = start.and_then(Contents::spec);
         let config = self.settings.config(Preset::Safe, spec, Some(size))?;
         Prepared::new(
             self.table,
+            &repeats,
             config,
             start.map(|start| ("the model to start from".as_ref(), start)),
         )

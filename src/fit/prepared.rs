@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Config, Start};
-use crate::data::{Split, Table, take};
+use crate::config::{Config, SHORTEST, Start};
+use crate::data::{Repeats, Split, Table, take};
 use crate::error::{Error, Result};
 use crate::executor::Batches;
 use crate::flow::{Plan, initial_parameters, start_at_identity};
@@ -40,35 +40,43 @@ pub fn starting_parameters(plan: &Plan, config: &Config) -> Vec<f32> {
 }
 
 impl Prepared {
-    /// Splits and prepares a table's rows for a configuration. Training starts from `init`, the model or the tensors of a file,
+    /// Splits and prepares a table's rows, of which `repeats` says which are equal, for a configuration. Training starts from `init`, the model or the tensors of a file,
     /// or else from what the configuration says. A model brings its preprocessing: its parameters belong to the units that they
     /// were trained in.
     ///
     /// # Errors
     /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where the flow cannot be, [`Error::Model`] where `init`
     /// is not of this flow or for this table.
-    pub fn new(table: &Table, config: Config, init: Option<(&Path, &Contents)>) -> Result<Self> {
-        let Table {
-            columns, values, ..
-        } = table;
+    pub fn new(
+        table: &Table,
+        repeats: &Repeats,
+        config: Config,
+        init: Option<(&Path, &Contents)>,
+    ) -> Result<Self> {
+        let matched = match init {
+            Some((path, Contents::Model(model))) => Some(in_order_of(table, model, path)?),
+            _ => None,
+        };
+        let (columns, named, values) = match (&matched, init) {
+            (Some(values), Some((_, Contents::Model(model)))) => {
+                (&model.columns, model.named, values)
+            }
+            _ => (&table.columns, table.named, &table.values),
+        };
         if values.columns() < 2 {
             return Err(Error::Data(
                 "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into(),
             ));
         }
         let spec = config.model.spec(values.columns())?;
-        let split = Split::new(values.rows(), config.train.validation, config.train.seed);
+        let of_matched = matched.as_ref().map(Repeats::of);
+        let repeats = of_matched.as_ref().unwrap_or(repeats);
+        let split = Split::new(repeats, config.train.validation, config.train.seed);
         let preprocessing = match init {
-            Some((path, Contents::Model(model))) => {
-                if model.spec.dims != spec.dims {
-                    return Err(Error::Model(format!(
-                        "{}: the model has {} columns; this table has {}",
-                        path.display(),
-                        model.spec.dims,
-                        spec.dims
-                    )));
-                }
-                model.preprocessing.clone()
+            Some((_, Contents::Model(model))) => model.preprocessing.clone(),
+            // Without steps the map is all that is fitted, and must do for few rows.
+            _ if config.train.steps == 0 && values.rows() < SHORTEST => {
+                Preprocessing::fit_alone(&take(values, &split.training), columns, config.data)?
             }
             _ => Preprocessing::fit(&take(values, &split.training), columns, config.data)?,
         };
@@ -94,6 +102,7 @@ impl Prepared {
             model: Model {
                 spec,
                 columns: columns.clone(),
+                named,
                 preprocessing,
                 parameters,
                 training: Some(config.train.clone()),
@@ -157,6 +166,26 @@ impl Prepared {
     pub fn keep(&mut self, parameters: &[f64]) {
         self.model.parameters = parameters.iter().map(|&p| p as f32).collect();
     }
+}
+
+/// The rows of a table with the columns of a model, in its order.
+fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Matrix<f64>> {
+    let found = model
+        .expected_columns()
+        .find_in(&table.columns, table.named);
+    let indices = found.map_err(|message| {
+        let path = path.display();
+        Error::Data(format!("training cannot start from {path}: {message}"))
+    })?;
+    let columns = indices
+        .iter()
+        .flat_map(|&j| table.values.column(j))
+        .copied();
+    Ok(Matrix::from_values(
+        table.values.rows(),
+        indices.len(),
+        columns.collect(),
+    ))
 }
 
 /// Rows from all over the table that one step can be compared with another by.

@@ -106,7 +106,8 @@ impl Scores {
             let place = share * (all.len() - 1) as f64;
             let (below, above) = (all[place.floor() as usize], all[place.ceil() as usize]);
             let weight = place.fract();
-            match weight > 0.0 {
+            // Nothing lies between minus infinity and a number.
+            match weight > 0.0 && below.is_finite() {
                 true => below + weight * (above - below),
                 false => below,
             }
@@ -131,6 +132,7 @@ mod tests {
             let part = Part {
                 values: Matrix::from_fn(50, 2, |row, j| (row + 100 * j) as f64),
                 numbers: (first..first + 50).collect(),
+                rows: first..first + 50,
                 table: None,
             };
             let of = |number: &u64| (number * 37 % 101) as f64;
@@ -154,6 +156,7 @@ mod tests {
         let part = Part {
             values: Matrix::from_values(3, 1, vec![7.0, 8.0, 9.0]),
             numbers: vec![4, 5, 6],
+            rows: 4..7,
             table: None,
         };
         scores.note(&part, &[-1.0, f64::NEG_INFINITY, -3.0]);
@@ -164,8 +167,8 @@ mod tests {
             Some(5)
         );
         assert_eq!(
-            scores.quantiles([0.0, 1.0]),
-            Some([f64::NEG_INFINITY, -1.0])
+            scores.quantiles([0.0, 0.3, 0.75, 1.0]),
+            Some([f64::NEG_INFINITY, f64::NEG_INFINITY, -2.0, -1.0])
         );
         assert_eq!(scores.into_lowest()[0].number, 5);
     }

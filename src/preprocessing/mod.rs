@@ -1,6 +1,7 @@
 //! What happens to a row before the flow sees it: a map fitted to the training data, part of the model, whose
 //! log-determinant keeps log-densities in the units of the data.
 
+mod alone;
 mod standardize;
 mod tails;
 mod whiten;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::devices::numbers;
 use crate::command::{refused, stderr, stdout, table, well};
-use couplet::data::{TableFormat, Values, write_table};
+use couplet::data::{TableFormat, TableHeader, Values, write_table};
 
 /// `-q` leaves warnings, errors and what was asked for on standard output.
 #[test]
@@ -141,7 +141,7 @@ fn npy_goes_in_and_out() {
     write_table(
         TableFormat::Npy,
         &mut bytes,
-        &names,
+        &TableHeader::from(&names[..]),
         Some(100),
         std::iter::once(part),
     )

@@ -155,13 +155,13 @@ fn other_formats_are_named() {
         ("wide.csv", utf16("a,b\n1,2\n"), &["UTF-16", "iconv"]),
         (
             "spaces.csv",
-            b"a b\n1 2\n".to_vec(),
-            &["separated by spaces", "tr "],
+            b"a b\n1 2\n3\n".to_vec(),
+            &["separated by blanks", "--separator blanks"],
         ),
         (
             "bars.csv",
-            b"a|b\n1|2\n".to_vec(),
-            &["separated by |", "tr "],
+            b"a|b\n1|2\n3\n".to_vec(),
+            &["separated by |", "--separator '|'"],
         ),
         ("rows.json", b"[{\"a\": 1}]".to_vec(), &["JSON"]),
         ("rows.csv", b"{\"a\": 1}\n".to_vec(), &["JSON"]),
@@ -224,8 +224,7 @@ fn doubts_about_a_table_are_said() {
     let index = |row: usize, j: usize| if j == 0 { row as f64 } else { wave(row, j) };
     let text = doubts("pandas.csv", ",a,b\n", "", &index);
     assert!(
-        text.contains("column 1 (\"\") counts the rows and has no name")
-            && text.contains("--exclude"),
+        text.contains("column 1 (\"\") holds row labels") && text.contains("--columns 1..3"),
         "{text}"
     );
     let text = doubts("far.csv", "a,b,c\n", "", &|row, j| {

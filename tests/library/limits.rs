@@ -280,6 +280,7 @@ fn a_callers_mistakes_are_errors() {
     let model = Model {
         spec: spec.clone(),
         columns: vec!["a".into(); 4],
+        named: true,
         preprocessing: Default::default(),
         parameters,
         training: None,

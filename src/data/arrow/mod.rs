@@ -1,9 +1,11 @@
 //! Parquet and Arrow files: columns of numbers, in batches of rows.
 
+mod dictionaries;
 mod guarded;
 mod ipc;
 mod numbers;
 mod parquet;
+mod plain;
 mod stream;
 mod write;
 
@@ -12,16 +14,19 @@ use std::io::Read;
 use arrow_array::RecordBatch;
 use arrow_ipc::Message;
 use arrow_schema::{Field, Schema};
+use serde::Deserialize;
 
-use crate::error::{Error, Result, first_few, plain, shown, told};
+use crate::error::{self, Error, Result, first_few, shown, told};
 use crate::memory;
 
-use super::rows::{Cell, Dropped, Gatherer, Opened, Part, Rows};
+use super::cell::Cell;
+use super::rows::{Dropped, Opened, Part, RowBuilder, Rows};
 use super::source::{Format, Source, held_within};
 use super::{TableOptions, Values};
 
 use guarded::guarded;
-use numbers::{Numbers, can_be_kept, holds_numbers, kept};
+use numbers::{Numbers, holds_numbers};
+pub(super) use plain::{json, plain};
 pub(super) use write::{write_arrow, write_parquet};
 
 /// Batches of the columns that are read, in the file's order.
@@ -33,7 +38,7 @@ type Begin = dyn FnOnce(&[usize]) -> Result<Batches, String> + Send;
 /// What a file says of itself, and the way to its rows.
 struct File {
     schema: Schema,
-    promised: Option<usize>,
+    row_count_hint: Option<usize>,
     /// Of these columns, by their places in ascending order.
     batches: Box<Begin>,
 }
@@ -46,7 +51,7 @@ impl File {
     ) -> Self {
         File {
             schema,
-            promised: None,
+            row_count_hint: None,
             batches: Box::new(move |columns| {
                 let columns = columns.to_vec();
                 Ok(Box::new(batches.map(move |batch| {
@@ -83,73 +88,78 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
         .iter()
         .map(|it| it.name().clone())
         .collect();
-    let wanted = options.kept(&columns, true)?;
-    check_types(&file.schema, &wanted, options).map_err(bad)?;
-    let mut read = wanted.clone();
+    let labels = row_labels(&file.schema);
+    let is_row_label = |j: usize| labels.contains(&columns[j]);
+    let selection = options.select(&name, &columns, true, is_row_label)?;
+    check_types(&file.schema, &selection.columns).map_err(bad)?;
+    let mut read = selection.columns.clone();
     read.sort_unstable();
     if options.keeps_table {
         read = (0..columns.len()).collect();
     }
-    let order = wanted
-        .iter()
-        .filter_map(|j| read.binary_search(j).ok())
-        .collect();
+    let order = selection.columns.iter();
+    let order = order.filter_map(|j| read.binary_search(j).ok()).collect();
     let batches = guarded(|| (file.batches)(&read)).map_err(|error| bad(damaged(error)))?;
-    let mut gatherer = Gatherer::new(&name, &columns, true, &wanted, options);
-    if options.keeps_table {
-        let fields = file.schema.fields().iter();
-        gatherer.keep_table(
-            fields
-                .map(|field| match holds_numbers(field.data_type()) {
-                    true => Values::Numbers(Vec::new()),
-                    false => Values::Text(Vec::new()),
-                })
-                .collect(),
-        );
-    }
+    let fields = file.schema.fields().iter();
+    let types = fields.map(|field| field.data_type().to_string()).collect();
+    let metadata = file.schema.metadata().iter();
+    let mut metadata: Vec<(String, String)> = metadata
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    metadata.sort();
+    let builder = RowBuilder::new(&name, &columns, true, &selection, options);
     Ok(Opened {
+        columns: builder.columns(),
         all_columns: columns,
-        columns: gatherer.columns(),
         named: true,
-        promised: file.promised,
+        row_count_hint: file.row_count_hint,
+        types,
+        metadata,
         rows: Box::new(ArrowRows {
             batches,
             order,
             columns: Vec::new(),
-            table: Vec::new(),
+            batch: None,
             keeps_table: options.keeps_table,
             next: 0,
             rows: 0,
-            gatherer,
+            builder,
             damaged: Box::new(damaged),
         }),
     })
 }
 
-/// Refuses columns that are wanted and hold no numbers, and where the whole table is kept, what could not be written again.
-fn check_types(schema: &Schema, wanted: &[usize], options: &TableOptions) -> Result<(), String> {
+/// The columns that hold the labels of the rows, by what pandas says in its metadata.
+fn row_labels(schema: &Schema) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Pandas {
+        // A name, or the description of a range that is no column.
+        index_columns: Vec<serde_json::Value>,
+    }
+    let pandas = schema.metadata().get("pandas");
+    let pandas = pandas.and_then(|json| serde_json::from_str::<Pandas>(json).ok());
+    let columns = pandas.map_or_else(Vec::new, |pandas| pandas.index_columns);
+    let names = columns.iter().filter_map(|column| column.as_str());
+    names.map(String::from).collect()
+}
+
+/// Refuses columns that are to be read and hold no numbers.
+fn check_types(schema: &Schema, columns: &[usize]) -> Result<(), String> {
     let described = |field: &Field| {
-        let kind = plain(&field.data_type().to_string());
+        let kind = error::plain(&field.data_type().to_string());
         format!("{} ({kind})", shown(field.name()))
     };
-    let fields = wanted.iter().map(|&j| schema.field(j));
+    let fields = columns.iter().map(|&j| schema.field(j));
     let others: Vec<String> = fields
         .filter(|field| !holds_numbers(field.data_type()))
         .map(described)
         .collect();
-    if !others.is_empty() {
-        return Err(format!(
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
             "these columns hold no numbers: {}; leave them out with --exclude",
             first_few(&others)
-        ));
-    }
-    let mut fields = schema.fields().iter();
-    match fields.find(|field| !can_be_kept(field.data_type())) {
-        Some(field) if options.keeps_table => Err(format!(
-            "column {} is neither numbers nor text, and cannot be kept",
-            described(field)
         )),
-        _ => Ok(()),
     }
 }
 
@@ -186,16 +196,16 @@ fn check_packed(header: &Message<'_>, body: &[u8]) -> Result<(), String> {
 
 struct ArrowRows {
     batches: Batches,
-    /// Where each column that is wanted lies in a batch.
+    /// Where each column that is read lies in a batch.
     order: Vec<usize>,
-    /// The batch that is being read, the place in it, and its length.
+    /// The columns of the batch that is being read, the place in it, and its length.
     columns: Vec<Numbers>,
-    /// All columns of it, where they are kept.
-    table: Vec<Values>,
-    keeps_table: bool,
     next: usize,
     rows: usize,
-    gatherer: Gatherer,
+    /// All of it, where the whole table is kept.
+    batch: Option<RecordBatch>,
+    keeps_table: bool,
+    builder: RowBuilder,
     damaged: Box<dyn Fn(String) -> String + Send>,
 }
 
@@ -205,21 +215,20 @@ impl ArrowRows {
         while self.next == self.rows {
             let batches = &mut self.batches;
             let batch = guarded(|| batches.next().transpose());
-            let Some(batch) = batch.map_err(|error| self.gatherer.bad((self.damaged)(error)))?
+            let Some(batch) = batch.map_err(|error| self.builder.bad((self.damaged)(error)))?
             else {
                 return Ok(false);
             };
-            let columns = self.order.iter().map(|&j| Numbers::of(batch.column(j)));
-            let columns: Option<Vec<Numbers>> = columns.collect();
-            self.columns = columns.ok_or_else(|| {
-                let other = "a batch has other types than the file says".to_string();
-                self.gatherer.bad((self.damaged)(other))
-            })?;
-            if self.keeps_table {
-                self.table = batch.columns().iter().map(kept).collect();
-            }
+            let order = &self.order;
+            let columns = guarded(|| {
+                let columns = order.iter().map(|&j| Numbers::of(batch.column(j)));
+                let columns: Option<Vec<Numbers>> = columns.collect();
+                columns.ok_or_else(|| "a batch has other types than the file says".into())
+            });
+            self.columns = columns.map_err(|error| self.builder.bad((self.damaged)(error)))?;
             self.rows = batch.num_rows();
             self.next = 0;
+            self.batch = self.keeps_table.then_some(batch);
         }
         Ok(true)
     }
@@ -227,23 +236,42 @@ impl ArrowRows {
 
 impl Rows for ArrowRows {
     fn next(&mut self, most: usize) -> Result<Option<Part>> {
-        while !self.gatherer.is_full(most) && self.advance()? {
-            let row = self.next;
-            let cells = self.columns.iter().map(|column| match column.get(row) {
-                Some(value) => Cell::of_number(value),
-                None => Cell::Missing("null"),
-            });
-            if let Some(table) = self.gatherer.row(None, cells) {
-                for (all, batch) in table.iter_mut().zip(&self.table) {
-                    all.push_from(batch, row);
-                }
+        let mut table = None;
+        while !self.builder.is_full(most) && self.advance()? {
+            let begin = self.next;
+            while self.next < self.rows && !self.builder.is_full(most) {
+                let row = self.next;
+                self.builder.row(
+                    None,
+                    self.columns.iter().map(|column| match column.get(row) {
+                        Some(value) => Cell::of_number(value),
+                        None => Cell::Missing("null"),
+                    }),
+                );
+                self.next += 1;
             }
-            self.next += 1;
+            // With the whole table a part ends where its batch does: columns of two are not put together.
+            if let Some(batch) = &self.batch {
+                let rows = batch.slice(begin, self.next - begin);
+                let fields = rows.schema_ref().fields().iter().cloned();
+                let columns = fields.zip(rows.columns().iter().cloned());
+                table = Some(
+                    columns
+                        .map(|(field, column)| Values::Arrow(field, column))
+                        .collect(),
+                );
+                break;
+            }
         }
-        self.gatherer.part()
+        let part = self.builder.part()?;
+        Ok(part.map(|part| Part { table, ..part }))
     }
 
     fn dropped(&self) -> &Dropped {
-        self.gatherer.dropped()
+        self.builder.dropped()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.builder.notes()
     }
 }

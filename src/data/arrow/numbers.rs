@@ -1,12 +1,13 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float16Type,
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
+use arrow_cast::cast;
 use arrow_schema::DataType;
-
-use crate::data::Values;
+use num_traits::ToPrimitive;
 
 /// A column of numbers, some of which may be null. Whole ones beyond 2^53 are rounded.
 pub(super) struct Numbers {
@@ -18,48 +19,14 @@ pub(super) struct Numbers {
 /// Whether columns of this type can be read.
 pub(super) fn holds_numbers(kind: &DataType) -> bool {
     use DataType::*;
-    matches!(
-        kind,
-        Float16
-            | Float32
-            | Float64
-            | Int8
-            | Int16
-            | Int32
-            | Int64
-            | UInt8
-            | UInt16
-            | UInt32
-            | UInt64
-            | Boolean
-            | Null
-            | Decimal128(..)
-    )
-}
-
-/// Whether columns of this type can be written again.
-pub(super) fn can_be_kept(kind: &DataType) -> bool {
-    use DataType::*;
-    holds_numbers(kind) || matches!(kind, Utf8 | LargeUtf8 | Utf8View)
-}
-
-/// A column that [can be kept](can_be_kept).
-pub(super) fn kept(column: &ArrayRef) -> Values {
-    if let Some(numbers) = Numbers::of(column) {
-        let value = |row| numbers.get(row).unwrap_or(f64::NAN);
-        return Values::Numbers((0..column.len()).map(value).collect());
+    match kind {
+        Float16 | Float32 | Float64 | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32
+        | UInt64 | Boolean | Null => true,
+        Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..) => true,
+        Dictionary(_, values) => holds_numbers(values),
+        RunEndEncoded(_, values) => holds_numbers(values.data_type()),
+        _ => false,
     }
-    let text: Vec<Option<&str>> = match column.data_type() {
-        DataType::Utf8 => column.as_string::<i32>().iter().collect(),
-        DataType::LargeUtf8 => column.as_string::<i64>().iter().collect(),
-        DataType::Utf8View => column.as_string_view().iter().collect(),
-        _ => vec![None; column.len()],
-    };
-    Values::Text(
-        text.into_iter()
-            .map(|text| text.map(str::to_owned))
-            .collect(),
-    )
 }
 
 impl Numbers {
@@ -78,10 +45,28 @@ impl Numbers {
             UInt32 => primitive::<UInt32Type>(column, f64::from),
             UInt16 => primitive::<UInt16Type>(column, f64::from),
             UInt8 => primitive::<UInt8Type>(column, f64::from),
-            Decimal128(_, scale) => {
-                let scale = i32::from(*scale);
-                primitive::<Decimal128Type>(column, |x| x as f64 / 10f64.powi(scale))
+            Decimal32(_, scale) => {
+                let power = power(*scale);
+                primitive::<Decimal32Type>(column, |x| f64::from(x) / power)
             }
+            Decimal64(_, scale) => {
+                let power = power(*scale);
+                primitive::<Decimal64Type>(column, |x| x as f64 / power)
+            }
+            Decimal128(_, scale) => {
+                let power = power(*scale);
+                primitive::<Decimal128Type>(column, |x| x as f64 / power)
+            }
+            Decimal256(_, scale) => {
+                let power = power(*scale);
+                // Those that 128 bits hold are what they are there.
+                primitive::<Decimal256Type>(column, |x| match x.to_i128() {
+                    Some(x) => x as f64 / power,
+                    None => x.to_f64().unwrap_or(f64::NAN) / power,
+                })
+            }
+            Dictionary(_, values) => return Self::of(&cast(column, values).ok()?),
+            RunEndEncoded(_, values) => return Self::of(&cast(column, values.data_type()).ok()?),
             Boolean => {
                 let column = column.as_boolean_opt()?;
                 let values = (0..column.len()).map(|row| f64::from(u8::from(column.value(row))));
@@ -105,6 +90,11 @@ impl Numbers {
         let is_null = self.is_null.as_ref().is_some_and(|is_null| is_null[row]);
         (!is_null).then(|| self.values[row])
     }
+}
+
+/// What a decimal's digits are divided by.
+fn power(scale: i8) -> f64 {
+    10f64.powi(scale.into())
 }
 
 fn primitive<T: ArrowPrimitiveType>(

@@ -24,7 +24,7 @@ fn with(input: impl ChunkReader + 'static) -> Result<File, String> {
     let rows = builder.metadata().file_metadata().num_rows();
     Ok(File {
         schema: builder.schema().as_ref().clone(),
-        promised: usize::try_from(rows).ok(),
+        row_count_hint: usize::try_from(rows).ok(),
         batches: Box::new(move |columns| {
             let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
             let reader = builder

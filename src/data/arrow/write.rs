@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -5,19 +6,21 @@ use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
-use arrow_ipc::writer::FileWriter;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_ipc::writer::{DictionaryHandling, FileWriter, IpcWriteOptions};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
-use crate::data::Values;
+use crate::data::{TableHeader, Values};
+
+use super::dictionaries::Dictionaries;
 
 /// Writes a Parquet file, in row groups of so many rows, so that memory does not grow with the table.
 pub fn write_parquet(
     out: &mut (dyn Write + Send),
-    columns: &[String],
+    header: &TableHeader,
     parts: impl Iterator<Item = Vec<Values>>,
 ) -> io::Result<()> {
     const ROWS: usize = 1 << 18;
-    let (schema, mut batches) = batches(columns, parts);
+    let (schema, mut batches) = batches(header, parts);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROWS))
@@ -31,31 +34,44 @@ pub fn write_parquet(
 /// Writes an Arrow file.
 pub fn write_arrow(
     out: &mut (dyn Write + Send),
-    columns: &[String],
+    header: &TableHeader,
     parts: impl Iterator<Item = Vec<Values>>,
 ) -> io::Result<()> {
-    let (schema, mut batches) = batches(columns, parts);
-    let mut writer = FileWriter::try_new(out, &schema).map_err(io::Error::other)?;
-    batches.try_for_each(|batch| writer.write(&batch?).map_err(io::Error::other))?;
+    let (schema, mut batches) = batches(header, parts);
+    let options = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
+    let mut writer =
+        FileWriter::try_new_with_options(out, &schema, options).map_err(io::Error::other)?;
+    let mut dictionaries = Dictionaries::default();
+    batches.try_for_each(|batch| {
+        let batch = dictionaries.extend(batch?).map_err(io::Error::other)?;
+        writer.write(&batch).map_err(io::Error::other)
+    })?;
     writer.finish().map_err(io::Error::other)
 }
 
 /// The parts as batches. The first says what kinds the columns have; where there is none they are numbers.
 fn batches(
-    columns: &[String],
+    header: &TableHeader,
     parts: impl Iterator<Item = Vec<Values>>,
 ) -> (SchemaRef, impl Iterator<Item = io::Result<RecordBatch>>) {
     let mut parts = parts.peekable();
     let kinds = match parts.peek() {
         Some(part) => part.iter().map(Values::none_of_them).collect(),
-        None => vec![Values::Numbers(Vec::new()); columns.len()],
+        None => vec![Values::Numbers(Vec::new()); header.names.len()],
     };
-    let fields = columns.iter().zip(kinds).map(|(name, kind)| match kind {
-        Values::Numbers(_) => Field::new(name, DataType::Float64, true),
-        Values::Whole(_) => Field::new(name, DataType::UInt64, false),
-        Values::Text(_) => Field::new(name, DataType::Utf8, true),
-    });
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<Field>>()));
+    let fields = header
+        .names
+        .iter()
+        .zip(kinds)
+        .map(|(name, kind)| match kind {
+            Values::Numbers(_) => Arc::new(Field::new(name, DataType::Float64, true)),
+            Values::Whole(_) => Arc::new(Field::new(name, DataType::UInt64, false)),
+            Values::Text(_) => Arc::new(Field::new(name, DataType::Utf8, true)),
+            Values::Arrow(field, _) => field,
+        });
+    let metadata: HashMap<String, String> = header.metadata.iter().cloned().collect();
+    let schema = Schema::new(fields.collect::<Vec<FieldRef>>()).with_metadata(metadata);
+    let schema = Arc::new(schema);
     let of_all = schema.clone();
     let batches = parts.map(move |part| {
         let arrays = part.into_iter().map(array).collect();
@@ -64,16 +80,12 @@ fn batches(
     (schema, batches)
 }
 
+/// NaN stays NaN: it is a number that could not be had.
 fn array(values: Values) -> ArrayRef {
     match values {
-        Values::Numbers(values) if values.iter().any(|value| value.is_nan()) => {
-            let there = values
-                .into_iter()
-                .map(|value| (!value.is_nan()).then_some(value));
-            Arc::new(there.collect::<Float64Array>())
-        }
         Values::Numbers(values) => Arc::new(Float64Array::from(values)),
         Values::Whole(values) => Arc::new(UInt64Array::from(values)),
         Values::Text(values) => Arc::new(StringArray::from(values)),
+        Values::Arrow(_, array) => array,
     }
 }

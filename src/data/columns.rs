@@ -1,0 +1,345 @@
+//! Which columns of a table are read: chosen by the user, or matched with those of a model.
+
+use std::ops::RangeInclusive;
+
+use crate::error::{Error, Result, column_place, list, plain, shown};
+
+use super::{TableOptions, default_names};
+
+/// The columns that a table is expected to have: those that a model was trained on, or those of another file of one table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedColumns {
+    names: Vec<String>,
+    named: bool,
+    /// For messages: what is said before the names.
+    owner: &'static str,
+}
+
+impl ExpectedColumns {
+    /// Those of a model, in its order. `named` says whether the names come from the table that it was trained on; else they
+    /// are x0, x1, ...
+    pub fn of_model(names: &[String], named: bool) -> Self {
+        ExpectedColumns {
+            names: names.to_vec(),
+            named,
+            owner: "the model was trained on",
+        }
+    }
+
+    /// Those of the first of several files.
+    pub(super) fn of_first_file(names: &[String], named: bool) -> Self {
+        ExpectedColumns {
+            owner: "the first of the files has",
+            ..Self::of_model(names, named)
+        }
+    }
+
+    /// The index of each of these columns among a table's, where all are found by name: as it stands, or else without
+    /// the blanks around it.
+    fn by_name(&self, columns: &[String]) -> Option<Vec<usize>> {
+        let find = |name: &String| {
+            let exact = columns.iter().position(|column| column == name);
+            exact.or_else(|| {
+                columns
+                    .iter()
+                    .position(|column| column.trim() == name.trim())
+            })
+        };
+        let indices: Vec<usize> = self.names.iter().map(find).collect::<Option<_>>()?;
+        let is_repeated = |j: usize| indices[..j].contains(&indices[j]);
+        (!(0..indices.len()).any(is_repeated)).then_some(indices)
+    }
+
+    /// Whether all of these names are among others.
+    pub(super) fn are_among(&self, columns: &[String]) -> bool {
+        self.by_name(columns).is_some()
+    }
+
+    /// The index of each of these columns among a table's: by name where both sides have names, else by position.
+    ///
+    /// # Errors
+    /// Says which column is missing and what is like it, or that the numbers of columns differ.
+    pub fn find_in(&self, columns: &[String], named: bool) -> Result<Vec<usize>, String> {
+        if named {
+            if let Some(indices) = self.by_name(columns) {
+                return Ok(indices);
+            }
+            if self.named {
+                return Err(self.missing_from(columns));
+            }
+        }
+        match columns.len() == self.names.len() {
+            true => Ok((0..columns.len()).collect()),
+            false => Err(format!(
+                "the table has {} columns; {} {}: {}",
+                columns.len(),
+                self.owner,
+                self.names.len(),
+                list(&self.names)
+            )),
+        }
+    }
+
+    fn missing_from(&self, columns: &[String]) -> String {
+        let mut names = self.names.iter();
+        let missing = names.find(|name| !columns.contains(name));
+        let missing = missing.unwrap_or(&self.names[0]);
+        format!(
+            "the table has no column {}{}; it has {}, and {} {}; rename the table's columns",
+            shown(missing),
+            nearest(missing, columns),
+            list(columns),
+            self.owner,
+            list(&self.names)
+        )
+    }
+}
+
+/// The columns of a file that are read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Selection {
+    /// Their indices, in the order in which they are read.
+    pub columns: Vec<usize>,
+    /// Columns of row labels that are left out, since nobody asked for them.
+    pub row_labels: Vec<usize>,
+}
+
+impl TableOptions {
+    /// The indices of the columns that [`TableOptions::columns`] and [`TableOptions::exclude`] choose among these.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] names what is not there, and what is like it.
+    pub fn selected(&self, columns: &[String]) -> Result<Vec<usize>> {
+        let mut selected = Vec::new();
+        for said in &self.columns {
+            for index in said_columns("--columns", said, columns)? {
+                if selected.contains(&index) {
+                    return Err(Error::Spec(format!(
+                        "--columns {}: {} is there already",
+                        plain(said),
+                        column_place(index, columns)
+                    )));
+                }
+                selected.push(index);
+            }
+        }
+        if self.columns.is_empty() {
+            selected.extend(0..columns.len());
+        }
+        for said in &self.exclude {
+            let out = said_columns("--exclude", said, columns)?;
+            selected.retain(|index| !out.contains(index));
+        }
+        Ok(selected)
+    }
+
+    /// The columns to read of a file: those of the model, if there is one, or those that were chosen. `is_row_label`
+    /// says of a column by its index whether the format knows that it labels the rows.
+    ///
+    /// # Errors
+    /// As [`TableOptions::selected`]; [`Error::Data`] where a model's columns are not there.
+    pub(super) fn select(
+        &self,
+        file: &str,
+        columns: &[String],
+        named: bool,
+        is_row_label: impl Fn(usize) -> bool,
+    ) -> Result<Selection> {
+        if let Some(expected) = &self.expected
+            && named
+            && let Some(columns) = expected.by_name(columns)
+        {
+            return Ok(Selection {
+                columns,
+                row_labels: Vec::new(),
+            });
+        }
+        let mut selected = self.selected(columns)?;
+        let mut row_labels = Vec::new();
+        if named && self.columns.is_empty() {
+            let is_label = |j: &usize| is_row_label(*j) || is_label_of_pandas(*j, &columns[*j]);
+            row_labels = selected.iter().copied().filter(is_label).collect();
+            selected.retain(|j| !row_labels.contains(j));
+        }
+        if let Some(expected) = &self.expected {
+            let names: Vec<String> = selected.iter().map(|&j| columns[j].clone()).collect();
+            let found = expected.find_in(&names, named);
+            let found = found.map_err(|message| Error::Data(format!("{file}: {message}")))?;
+            selected = found.into_iter().map(|place| selected[place]).collect();
+        }
+        Ok(Selection {
+            columns: selected,
+            row_labels,
+        })
+    }
+}
+
+/// Whether pandas, or R, named a column so that holds the labels of the rows.
+fn is_label_of_pandas(index: usize, name: &str) -> bool {
+    let is_numbered = |prefix: &str, suffix: &str| {
+        let number = name.strip_prefix(prefix);
+        let number = number.and_then(|rest| rest.strip_suffix(suffix));
+        number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    (index == 0 && name.trim().is_empty())
+        || is_numbered("Unnamed: ", "")
+        || is_numbered("__index_level_", "__")
+}
+
+/// The columns that a name, a number or a range says.
+fn said_columns(flag: &str, said: &str, columns: &[String]) -> Result<RangeInclusive<usize>> {
+    let find = |name: &str| find_column(name, columns);
+    if let Some(index) = find(said) {
+        return Ok(index..=index);
+    }
+    let range = said
+        .split_once("..")
+        .and_then(|(first, last)| find(first.trim()).zip(find(last.trim())));
+    match range {
+        Some((first, last)) if first <= last => Ok(first..=last),
+        Some(_) => Err(Error::Spec(format!(
+            "{flag} {}: the first column of the range comes after the last",
+            plain(said)
+        ))),
+        None => Err(Error::Spec(format!(
+            "{flag} {}: the table has no such column{}; it has {}",
+            plain(said),
+            nearest(said, columns),
+            list(columns)
+        ))),
+    }
+}
+
+/// The index of the column of this name, or else of this number, from 1 on.
+fn find_column(said: &str, columns: &[String]) -> Option<usize> {
+    let index = columns.iter().position(|column| column == said);
+    let number = said.parse().ok();
+    let number = number.filter(|number| (1..=columns.len()).contains(number));
+    index.or(number.map(|number| number - 1))
+}
+
+/// What follows `--exclude` or `--columns` to mean one column, as a shell takes it: its name, or its number where the
+/// name has a comma in it or is empty.
+pub(crate) fn selector(index: usize, columns: &[String]) -> String {
+    let name = &columns[index];
+    let can_be_said = !name.is_empty()
+        && !name.contains(',')
+        && !name.starts_with('-')
+        && !name.contains(char::is_control)
+        && find_column(name, columns) == Some(index);
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:@%+".contains(c);
+    match can_be_said {
+        true if name.chars().all(is_plain) => name.clone(),
+        true => format!("'{}'", name.replace('\'', "'\\''")),
+        false => (index + 1).to_string(),
+    }
+}
+
+/// The name that is most like `said`, if one is much like it, as the end of a sentence.
+pub(crate) fn nearest(said: &str, names: &[String]) -> String {
+    let like = |name: &&String| strsim::jaro_winkler(&said.to_lowercase(), &name.to_lowercase());
+    let best = names
+        .iter()
+        .max_by(|a, b| like(a).total_cmp(&like(b)))
+        .filter(|name| like(name) > 0.8);
+    best.map_or_else(String::new, |name| {
+        format!(" (did you mean {}?)", shown(name))
+    })
+}
+
+/// Whether columns of these names are named as columns without names are.
+pub(crate) fn are_default_names(names: &[String]) -> bool {
+    names == default_names(names.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        text.split('|').map(String::from).collect()
+    }
+
+    fn model(text: &str, named: bool) -> ExpectedColumns {
+        ExpectedColumns::of_model(&names(text), named)
+    }
+
+    #[test]
+    fn columns_with_names_on_both_sides_never_match_by_position() {
+        for all in ["x0|x1", "a|b", "0|1", "2019|2020"] {
+            let model = model(all, true);
+            let (first, second) = all.split_once('|').unwrap();
+            let find = |text: &str| model.find_in(&names(text), true);
+            assert_eq!(find(all), Ok(vec![0, 1]));
+            assert_eq!(find(&format!("{second}|{first}")), Ok(vec![1, 0]));
+            assert_eq!(find(&format!("id|{second}|{first}")), Ok(vec![2, 1]));
+            let message = find("height|weight").unwrap_err();
+            assert!(message.contains(&format!("\"{first}\"")), "{message}");
+            assert!(find(&format!("{first}|weight")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_side_without_names_matches_by_position() {
+        for (table, named) in [("x0|x1", false), ("height|weight", true)] {
+            let found = model("x0|x1", false).find_in(&names(table), named);
+            assert_eq!(found, Ok(vec![0, 1]), "{table}");
+        }
+        assert_eq!(
+            model("a|b", true).find_in(&names("x0|x1"), false),
+            Ok(vec![0, 1])
+        );
+        // By name wherever it can be: what couplet wrote has the names that it gave.
+        let found = model("x0|x1", false).find_in(&names("n|x1|x0"), true);
+        assert_eq!(found, Ok(vec![2, 1]));
+        let message = model("a|b", true).find_in(&names("x0|x1|x2"), false);
+        assert!(message.unwrap_err().contains("3 columns"));
+    }
+
+    #[test]
+    fn blanks_around_a_name_do_not_count_where_nothing_else_matches() {
+        let find = |text: &str| model(" a|b", true).find_in(&names(text), true);
+        assert_eq!(find("b|a"), Ok(vec![1, 0]));
+        assert_eq!(find("a| a|b"), Ok(vec![1, 2]));
+        // Two of the model's columns are not one of the table's.
+        assert!(model("a| a", true).find_in(&names("a|b"), true).is_err());
+    }
+
+    #[test]
+    fn row_labels_are_left_out_unless_they_are_asked_for() {
+        let select = |text: &str, options: TableOptions| {
+            let selection = options.select("t", &names(text), true, |j| j == 3);
+            let selection = selection.unwrap();
+            (selection.columns, selection.row_labels)
+        };
+        let all = TableOptions::default;
+        assert_eq!(select("|a|b", all()), (vec![1, 2], vec![0]));
+        assert_eq!(select("a||b", all()), (vec![0, 1, 2], Vec::new()));
+        assert_eq!(select("Unnamed: 0|a|b", all()), (vec![1, 2], vec![0]));
+        assert_eq!(select("a|b|__index_level_0__", all()).1, [2]);
+        assert_eq!(select("a|b|c|time", all()).1, [3]);
+        assert_eq!(select("Unnamed: x|a|b", all()).1, [0; 0]);
+        let asked = TableOptions {
+            columns: names("Unnamed: 0|a"),
+            ..all()
+        };
+        assert_eq!(select("Unnamed: 0|a|b", asked), (vec![0, 1], Vec::new()));
+        let known = TableOptions {
+            expected: Some(model("a|", true)),
+            ..all()
+        };
+        assert_eq!(select("|a|b", known), (vec![1, 0], Vec::new()));
+    }
+
+    /// What a message tells the user to say means the column that it speaks of.
+    #[test]
+    fn a_selector_means_its_column() {
+        let columns = names("a|b,c||x y|1|-d");
+        for index in 0..columns.len() {
+            let said = selector(index, &columns);
+            let said = said.trim_matches('\'');
+            let found = said_columns("--exclude", said, &columns);
+            assert_eq!(found.unwrap(), index..=index, "{said}");
+        }
+    }
+}
