@@ -1,6 +1,5 @@
 // Loss and gradient of a batch in one kernel: a tile of rows after another goes from the data through all layers to the latent and
-// back, and whoever has the tiles keeps a share of the gradient. Unless the tile has room for it (KEEPS), what a network computed
-// is forgotten on the way forward and computed again on the way back, from the frozen columns, which a coupling leaves, and the
+// back, and each group keeps a share of the gradient. What a network computed is forgotten on the way forward and computed again on the way back, from the frozen columns, which a coupling leaves, and the
 // parameters that it gives are put aside, as are the columns that a layer changes. Twins: the ops of the plan, one after another,
 // in src/cpu; shaders/*.wgsl of the same names.
 
@@ -18,7 +17,7 @@ var<private> share: u32;
 var<private> add: bool;
 
 fn keep(index: u32, value: f32) {
-    let place = partial_place(index);
+    let place = share * step.parameters + index;
     var sum = value;
     if ADDS && add {
         sum += partials[place];
@@ -140,11 +139,9 @@ fn coupling_backward(first: u32, end: u32, lane: u32) {
         let d = op.active_first + k;
         let x = put_aside_before(op.aside + k, quad);
         tile[state(d, quad)] = x;
-        if !KEEPS {
-            for (var i = 0u; i < op.each; i++) {
-                // In the place where its gradient will lie.
-                store_gradient(i, k, quad, put_aside_before(parameter_aside(i, k), quad));
-            }
+        for (var i = 0u; i < op.each; i++) {
+            // In the place where its gradient will lie.
+            store_gradient(i, k, quad, put_aside_before(parameter_aside(i, k), quad));
         }
         let of_log_slope = -step.share * present(first, end, quad);
         tile[gradient(d, quad)] = transform_backward(x, tile[gradient(d, quad)], of_log_slope, k, quad);
@@ -197,12 +194,10 @@ fn base_backward(first: u32, end: u32, lane: u32) -> f32 {
     return log_prob;
 }
 
-@compute @workgroup_size(WIDTH)
-fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
-    let lane = lane_of(invocation);
+@compute @workgroup_size(THREADS)
+fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     // Of all shares of the batch: a dispatch may have some of them.
-    let number = number_of(step.first_group + group.z, invocation);
-    take_tile(step.first_group + group.z, invocation);
+    let number = step.first_group + group.z;
     own_aside = number * ASIDE * QUADS;
     share = number;
     let begin = number * step.rows_per_split;

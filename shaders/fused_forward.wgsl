@@ -6,11 +6,9 @@
 /// There is no way back.
 fn put_aside(column: u32, quad: u32, value: vec4<f32>) {}
 
-@compute @workgroup_size(WIDTH)
-fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
-    let lane = lane_of(invocation);
-    let number = number_of(group.x, invocation);
-    take_tile(group.x, invocation);
+@compute @workgroup_size(THREADS)
+fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let number = group.x;
     load_state(number, lane);
     for (var item = lane; item < MOST_ACTIVE * QUADS; item += THREADS) {
         tile[cell(LOG_DET + item / QUADS, item % QUADS)] = vec4<f32>();

@@ -33,11 +33,9 @@ fn unmix(lane: u32) {
     together();
 }
 
-@compute @workgroup_size(WIDTH)
-fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
-    let lane = lane_of(invocation);
-    let number = number_of(group.x, invocation);
-    take_tile(group.x, invocation);
+@compute @workgroup_size(THREADS)
+fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let number = group.x;
     load_state(number, lane);
     together();
     for (var l = LAYERS; l > 0u; l--) {

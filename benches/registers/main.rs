@@ -19,9 +19,6 @@ fn main() {
     };
     let mut kernels: Vec<(&str, Vec<Compiled>)> = Vec::new();
     for kernel in Kernel::all() {
-        if !kernel.is_for_hardware() {
-            continue;
-        }
         let it = device.compile(kernel);
         match kernels.iter_mut().find(|(name, _)| *name == kernel.name()) {
             Some((_, variants)) => variants.push(it),

@@ -1,10 +1,5 @@
 // Gradients of the networks of a tile that is shared: an invocation makes four by four numbers at a time.
 
-/// One share of the gradient after another.
-fn partial_place(index: u32) -> u32 {
-    return share * step.parameters + index;
-}
-
 /// The gradients of four weights of an output.
 fn keep_weights(map: FusedMap, o: u32, i: u32, sums: vec4<f32>) {
     if o >= map.outputs {

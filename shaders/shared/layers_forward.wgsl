@@ -46,10 +46,8 @@ fn coupling_forward(lane: u32) {
         let place = state(op.active_first + k, quad);
         let x = tile[place];
         put_aside(op.aside + k, quad, x);
-        if !KEEPS {
-            for (var i = 0u; i < op.each; i++) {
-                put_aside(parameter_aside(i, k), quad, parameter(i, k, quad));
-            }
+        for (var i = 0u; i < op.each; i++) {
+            put_aside(parameter_aside(i, k), quad, parameter(i, k, quad));
         }
         let moved = transform_forward(x, k, quad);
         tile[place] = moved.value;

@@ -1,7 +1,7 @@
 // A tile of rows: columns of QUADS times four rows. The flow's state, its gradient and what a network makes of it all have their
 // columns there; see src/gpu/fused, which hands them out. What there is to do for each four rows of each column is numbered, the
-// rows counting fastest, and the THREADS invocations that have the tile take turns, which `together` ends. Whose it is, and in
-// which memory it lies, see tile_shared.wgsl and tile_own.wgsl.
+// rows counting fastest, and the THREADS invocations of the group take turns, which `together` ends. The tile lies in
+// workgroup memory (tile_shared.wgsl).
 
 @group(1) @binding(0) var<uniform> layers: array<FusedLayer, LAYERS>;
 @group(1) @binding(2) var<uniform> maps: array<FusedMap, MAPS>;

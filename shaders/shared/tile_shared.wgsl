@@ -1,4 +1,4 @@
-// A tile that a group of invocations has, in workgroup memory.
+// The tile of a group, in workgroup memory.
 
 var<workgroup> tile: array<vec4<f32>, TILE_COLUMNS * QUADS>;
 
@@ -8,19 +8,6 @@ var<workgroup> sources: array<u32, ROWS>;
 /// The place of four rows of a column.
 fn cell(column: u32, quad: u32) -> u32 {
     return column * QUADS + quad;
-}
-
-/// There is but one.
-fn take_tile(group: u32, invocation: u32) {}
-
-/// The number of the tile, or of the share of the tiles, that an invocation of a group is at work on.
-fn number_of(group: u32, invocation: u32) -> u32 {
-    return group;
-}
-
-/// The invocation's number among those that have the tile.
-fn lane_of(invocation: u32) -> u32 {
-    return invocation;
 }
 
 /// Waits for the others that have the tile.

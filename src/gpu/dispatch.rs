@@ -4,7 +4,7 @@ use crate::error::Result;
 
 use super::device::Gpu;
 use super::fused::Pass;
-use super::kernels::{BLOCK_ROWS, GROUP, Kernel, Step, TILE};
+use super::kernels::{GROUP, Kernel, Step, TILE};
 use super::pipelines::{Pipeline, Pipelines};
 
 /// How many groups a dispatch has, given the rows at hand.
@@ -16,12 +16,8 @@ pub enum Grid {
     Quads(u32),
     /// Tiles of rows by this many tiles of columns.
     Tiles(u32),
-    /// Blocks of rows by this many blocks of columns.
-    Blocks(u32),
     /// This many groups for each split of the rows.
     Splits(u32, u32),
-    /// One group for each so many splits of the rows.
-    Shares(u32),
     /// One group for each `GROUP` numbers, however many rows there are.
     Numbers(u32),
 }
@@ -35,12 +31,7 @@ impl Grid {
             Grid::Rows(rows) => [step.rows.div_ceil(rows), 1, 1],
             Grid::Quads(across) => [step.rows.div_ceil(4 * GROUP), across, 1],
             Grid::Tiles(across) => [step.rows.div_ceil(TILE), across, 1],
-            Grid::Blocks(across) => [step.rows.div_ceil(BLOCK_ROWS), across, 1],
             Grid::Splits(x, y) => [x, y, step.rows.div_ceil(step.rows_per_split)],
-            Grid::Shares(each) => {
-                let shares = step.rows.div_ceil(step.rows_per_split);
-                [1, 1, shares.div_ceil(each)]
-            }
             Grid::Numbers(numbers) => {
                 let groups = numbers.div_ceil(GROUP);
                 let x = groups.min(MAX_GROUPS);

@@ -6,7 +6,7 @@ use crate::matrix::Matrix;
 use super::GpuPath;
 use super::builder::Builder;
 use super::device::Gpu;
-use super::fused::{Fused, Lanes, Pass};
+use super::fused::{Fused, Pass};
 use super::kernels::Step;
 use super::program::Program;
 use super::queue::{Queue, Submission};
@@ -33,10 +33,10 @@ impl Inference {
     ///
     /// # Errors
     /// [`Error::GpuLimit`] where the flow does not fit.
-    pub fn new(builder: Builder<'_>, path: GpuPath, lanes: Lanes) -> Result<Self> {
+    pub fn new(builder: Builder<'_>, path: GpuPath) -> Result<Self> {
         let Builder { gpu, plan, .. } = builder;
         let limits = gpu.limits();
-        let fused = |pass| Fused::to_infer(plan, &limits, gpu.is_software, lanes, pass);
+        let fused = |pass| Fused::to_infer(plan, &limits, gpu.is_software, pass);
         let fused = path.fused(
             || Ok((fused(Pass::Forward)?, fused(Pass::Inverse)?)),
             |(forward, _)| forward.suits(gpu.is_software),

@@ -44,7 +44,6 @@ pub use shader::Access;
 pub use shader::Source;
 
 use builder::Builder;
-use fused::Lanes;
 use inference::{Inference, upload};
 use kernels::Step;
 use pipelines::Pipelines;
@@ -59,7 +58,6 @@ pub struct GpuExecutor {
     plan: Plan,
     parameters: wgpu::Buffer,
     path: GpuPath,
-    lanes: Lanes,
     inference: Option<Inference>,
     session: Option<Session>,
 }
@@ -137,10 +135,6 @@ impl GpuExecutor {
         if gpu.is_software {
             sizes::check_loops(&plan)?;
         }
-        let lanes = match gpu.is_software {
-            true => Lanes::One,
-            false => Lanes::Many,
-        };
         let pipelines = Pipelines::new(&gpu);
         let buffer = gpu.allocate("the parameters", || gpu.parameters(parameters.len()))?;
         gpu.queue()
@@ -151,16 +145,9 @@ impl GpuExecutor {
             plan,
             parameters: buffer,
             path: GpuPath::Auto,
-            lanes,
             inference: None,
             session: None,
         })
-    }
-
-    /// Has the fused path share its tiles as on a hardware GPU, whatever the adapter: for tests on a software one.
-    pub fn share_as_on_hardware(&mut self) {
-        self.lanes = Lanes::Many;
-        self.inference = None;
     }
 
     /// What loses the device, as when its driver is reset: for tests of what comes then.
@@ -187,7 +174,7 @@ impl GpuExecutor {
     /// What scores and samples, made when it is first needed.
     fn inference(&mut self) -> Result<(&Gpu, &mut Inference)> {
         if self.inference.is_none() {
-            let inference = Inference::new(self.builder(), self.path, self.lanes)?;
+            let inference = Inference::new(self.builder(), self.path)?;
             self.inference = Some(inference);
         }
         Ok((&self.gpu, self.inference.as_mut().expect("just made")))
@@ -222,12 +209,7 @@ impl Executor for GpuExecutor {
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
         check_training_rows(&self.plan, rows)?;
         self.session = None;
-        self.session = Some(Session::new(
-            self.builder(),
-            (self.path, self.lanes),
-            rows,
-            training,
-        )?);
+        self.session = Some(Session::new(self.builder(), self.path, rows, training)?);
         Ok(())
     }
 

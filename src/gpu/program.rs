@@ -91,10 +91,10 @@ impl Program {
         let memory = Rows::new(builder.gpu, &kept, rows)?;
         let builder = builder.on(&memory.buffers);
         let forward = vec![
-            builder.fused_forward(forward, rows, &memory.log_det)?,
+            builder.fused_forward(forward, &memory.log_det)?,
             builder.base_log_prob(&memory.log_det, &memory.log_prob)?,
         ];
-        let inverse = vec![builder.fused_inverse(inverse, rows)?];
+        let inverse = vec![builder.fused_inverse(inverse)?];
         Self::of(builder, rows, &memory, forward, inverse)
     }
 

@@ -8,7 +8,7 @@ use crate::matrix::Matrix;
 use super::GpuPath;
 use super::builder::{Builder, Data, Optimizer};
 use super::device::Gpu;
-use super::fused::{Fused, Lanes};
+use super::fused::Fused;
 use super::kernels::{Gate, Segment, Step};
 use super::program::TrainingProgram;
 use super::queue::{Queue, Submission};
@@ -67,7 +67,7 @@ fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
 impl Session {
     pub fn new(
         builder: Builder<'_>,
-        (path, lanes): (GpuPath, Lanes),
+        path: GpuPath,
         rows: &Matrix<f32>,
         training: &Training,
     ) -> Result<Self> {
@@ -97,7 +97,7 @@ impl Session {
         let limits = gpu.limits();
         let fused = path.fused(
             || match data.segments.len() {
-                1 => Fused::to_train(plan, &limits, gpu.is_software, lanes, batches.size()),
+                1 => Fused::to_train(plan, &limits, gpu.is_software, batches.size()),
                 _ => Err("the data take more than one binding".into()),
             },
             |(fused, _)| fused.suits(gpu.is_software),

@@ -54,7 +54,7 @@ fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> L
 }
 
 fn forms(parameters: usize) -> Vec<Form> {
-    let mut forms = vec![Form::Tiled, Form::Blocks, Form::Narrow];
+    let mut forms = vec![Form::Tiled, Form::Narrow];
     if parameters <= crate::gpu::kernels::UNIFORM_PARAMETERS as usize {
         forms.push(Form::NarrowUniform);
     }
@@ -248,7 +248,7 @@ fn linear_backward() {
             };
             let way = op.input_gradient;
             let what = format!("{inputs} to {outputs}, {way:?}, {rows} rows");
-            for form in WeightForm::of(inputs, outputs, true) {
+            for form in WeightForm::of(inputs, outputs) {
                 case.check_weights(&format!("{what}, weights {form:?}"), form);
             }
             for form in forms(values.len()) {

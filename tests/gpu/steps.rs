@@ -45,15 +45,7 @@ fn loss_and_every_gradient_match_the_cpu() {
     for (name, spec, path) in paths() {
         let coarse = coarseness(&spec);
         let (mut gpu, mut cpu) = pair(&spec, path);
-        for (count, batch_size, as_on_hardware) in [
-            (1, 0, false),
-            (257, 0, false),
-            (257, 100, false),
-            (257, 100, true),
-        ] {
-            if as_on_hardware {
-                gpu.share_as_on_hardware();
-            }
+        for (count, batch_size) in [(1, 0), (257, 0), (257, 100)] {
             let data = training_rows(count, spec.dims, 5);
             gpu.start(&data, &training(batch_size)).unwrap();
             cpu.start(&data, &training(batch_size)).unwrap();
@@ -172,30 +164,25 @@ fn scores_and_samples_match_the_cpu() {
         // Across the point where the row's number takes a second word.
         let wanted = (1 << 32) - 100..(1 << 32) + 100;
         let expected_sample = cpu.sample(4, wanted.clone()).unwrap();
-        for as_on_hardware in [false, true] {
-            if as_on_hardware {
-                // One of each kind of layer: compiling takes a software adapter seconds.
-                let flows = ["silu, separate", "hermite, bounded", "spline, mixed"];
-                if path == GpuPath::Staged || !flows.iter().any(|flow| name.starts_with(flow)) {
-                    break;
-                }
-                gpu.share_as_on_hardware();
-            }
-            let close = |what: &str, values: &[f64], expected: &[f64], tolerance: f64| {
-                let what = format!("{name}, as on hardware: {as_on_hardware}, {what}");
-                assert_close(&what, values, expected, tolerance, tolerance);
-            };
-            let (z, log_det) = gpu.forward(&x).unwrap();
-            close("z", z.values(), expected_z.values(), tolerance);
-            close("log-det", &log_det, &expected_log_det, tolerance);
-            let scores = gpu.log_prob(&x).unwrap();
-            close("score", &scores, &expected_scores, tolerance);
-            let back = gpu.inverse(&expected_z).unwrap();
-            close("x", back.values(), x.values(), tolerance);
-            let sample = gpu.sample(4, wanted.clone()).unwrap();
-            let expected = expected_sample.values();
-            close("sample", sample.values(), expected, 2.0 * tolerance);
-        }
+        let close = |what: &str, values: &[f64], expected: &[f64], tolerance: f64| {
+            assert_close(
+                &format!("{name}, {what}"),
+                values,
+                expected,
+                tolerance,
+                tolerance,
+            );
+        };
+        let (z, log_det) = gpu.forward(&x).unwrap();
+        close("z", z.values(), expected_z.values(), tolerance);
+        close("log-det", &log_det, &expected_log_det, tolerance);
+        let scores = gpu.log_prob(&x).unwrap();
+        close("score", &scores, &expected_scores, tolerance);
+        let back = gpu.inverse(&expected_z).unwrap();
+        close("x", back.values(), x.values(), tolerance);
+        let sample = gpu.sample(4, wanted.clone()).unwrap();
+        let expected = expected_sample.values();
+        close("sample", sample.values(), expected, 2.0 * tolerance);
     }
 }
 

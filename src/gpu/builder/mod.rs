@@ -8,7 +8,7 @@ use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Triang
 use super::device::Gpu;
 use super::dispatch::{Dispatch, Grid};
 use super::kernels::{
-    self, BLOCK, BLOCK_ROWS, BaseDensity, Elementwise, Form, GROUP, Heads, Kernel, TILE, WeightForm,
+    self, BaseDensity, Elementwise, Form, GROUP, Heads, Kernel, TILE, WeightForm,
 };
 use super::pipelines::Pipelines;
 use super::terms;
@@ -19,7 +19,6 @@ pub use step::{Data, Optimizer};
 fn product_grid(form: Form, columns: usize) -> Grid {
     match form {
         Form::Tiled => Grid::Tiles((columns as u32).div_ceil(TILE)),
-        Form::Blocks => Grid::Blocks((columns as u32).div_ceil(BLOCK)),
         Form::Narrow | Form::NarrowUniform => Grid::Quads((columns as u32).div_ceil(4)),
     }
 }
@@ -70,8 +69,7 @@ impl Builder<'_> {
 
     /// The form of a product that makes `made` columns of sums over `summed`.
     fn form(&self, made: usize, summed: usize) -> Form {
-        let parameters = self.plan.layout.len();
-        Form::of(made, summed, parameters, self.gpu.is_software)
+        Form::of(made, summed, self.plan.layout.len())
     }
 
     pub fn form_forward(&self, op: &Linear) -> Form {
@@ -83,7 +81,7 @@ impl Builder<'_> {
     }
 
     pub fn weight_form(&self, op: &Linear) -> WeightForm {
-        WeightForm::of(op.input.count, op.output.count, self.gpu.is_software)[0]
+        WeightForm::of(op.input.count, op.output.count)[0]
     }
 
     pub fn linear_forward(&self, op: &Linear, form: Form) -> Result<Dispatch> {
@@ -112,7 +110,6 @@ impl Builder<'_> {
         let (inputs, outputs) = (op.input.count, op.output.count);
         let grid = match form {
             WeightForm::Tiled => Grid::Splits(tiles(inputs, TILE), tiles(outputs, TILE)),
-            WeightForm::Blocks => Grid::Splits(tiles(inputs, BLOCK_ROWS), tiles(outputs, BLOCK)),
             WeightForm::Narrow => Grid::Splits(tiles(inputs, 4), tiles(outputs, 4)),
             WeightForm::PairInputs => Grid::Splits(tiles(outputs, 8), 1),
             WeightForm::PairOutputs => Grid::Splits(tiles(inputs, 8), 1),

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::dispatch::{Dispatch, Grid};
-use crate::gpu::fused::{Fused, Lanes};
+use crate::gpu::fused::Fused;
 use crate::gpu::kernels::{GROUP, Kernel, NORM_SPAN, Segment};
 
 use super::Builder;
@@ -96,11 +96,11 @@ impl Builder<'_> {
         )
     }
 
-    /// A fused kernel that reads `input` and writes `outputs`, in so many groups at most.
+    /// A fused kernel that reads `input` and writes `outputs`.
     fn fused(
         &self,
         fused: &Fused,
-        (grid, groups): (Grid, usize),
+        grid: Grid,
         input: &wgpu::Buffer,
         outputs: &[&wgpu::Buffer],
     ) -> Result<Dispatch> {
@@ -110,33 +110,17 @@ impl Builder<'_> {
         buffers.extend(outputs);
         let terms = fused.shape.family.map(|_| self.table(&fused.terms));
         buffers.extend(&terms);
-        let tiles = (fused.shape.lanes == Lanes::One).then(|| {
-            let numbers = fused.shape.tile_bytes() / 4 * fused.shape.tiles() as usize;
-            self.gpu.buffer("tiles", numbers * groups)
-        });
-        buffers.extend(&tiles);
         self.dispatch(Kernel::Fused(fused.shape), grid, &buffers)
     }
 
-    /// The groups that take `rows` rows, a tile each time.
-    fn tiles_of(&self, fused: &Fused, rows: usize) -> (Grid, usize) {
-        let each = fused.rows_per_share * fused.shape.tiles() as usize;
-        (Grid::Rows(each as u32), rows.div_ceil(each))
-    }
-
-    pub fn fused_forward(
-        &self,
-        fused: &Fused,
-        rows: usize,
-        log_det: &wgpu::Buffer,
-    ) -> Result<Dispatch> {
-        let grid = self.tiles_of(fused, rows);
+    pub fn fused_forward(&self, fused: &Fused, log_det: &wgpu::Buffer) -> Result<Dispatch> {
+        let grid = Grid::Rows(fused.rows_per_share as u32);
         let [x, z] = [self.plan.data(), self.plan.latent()].map(|state| &self.buffers[state]);
         self.fused(fused, grid, x, &[z, log_det])
     }
 
-    pub fn fused_inverse(&self, fused: &Fused, rows: usize) -> Result<Dispatch> {
-        let grid = self.tiles_of(fused, rows);
+    pub fn fused_inverse(&self, fused: &Fused) -> Result<Dispatch> {
+        let grid = Grid::Rows(fused.rows_per_share as u32);
         let [x, z] = [self.plan.data(), self.plan.latent()].map(|state| &self.buffers[state]);
         self.fused(fused, grid, z, &[x])
     }
@@ -154,25 +138,17 @@ impl Builder<'_> {
             unreachable!("fused where the data fit one binding")
         };
         let parameters = self.plan.layout.len();
-        // Invocations without a share have places, too.
-        let groups = shares.div_ceil(fused.shape.tiles() as usize);
-        let places = groups * fused.shape.tiles() as usize;
-        let aside = 4 * (fused.shape.aside * fused.shape.quads) as usize * places;
+        let aside = 4 * (fused.shape.aside * fused.shape.quads) as usize * shares;
         let aside = gpu.buffer("columns put aside", aside);
-        let partials = gpu.buffer("partial gradients", places * parameters);
-        let loss_partials = gpu.buffer("partial losses", places);
+        let partials = gpu.buffer("partial gradients", shares * parameters);
+        let loss_partials = gpu.buffer("partial losses", shares);
         let norms = gpu.buffer("partial norms", 2 * parameters.div_ceil(GROUP as usize));
         let outputs = [&aside, &partials, &loss_partials];
-        let evaluate = self.fused(
-            fused,
-            (Grid::Shares(fused.shape.tiles()), groups),
-            rows,
-            &outputs,
-        )?;
+        let evaluate = self.fused(fused, Grid::Splits(1, 1), rows, &outputs)?;
         let batch = fused.rows_per_share * shares * self.plan.dims();
         let evaluate = evaluate.taking(rows, 4 * batch as u64);
         let sum = self.dispatch(
-            Kernel::SumGradient(fused.shape.lanes),
+            Kernel::SumGradient,
             Grid::Numbers(parameters as u32),
             &[
                 &partials,

@@ -2,20 +2,19 @@ use std::fmt::Write;
 
 use crate::flow::{Activation, Base, Family};
 
-use super::form::{FOUR, Lanes, Networks};
 use super::tables::{FusedLayer, FusedMap};
-use crate::gpu::kernels::{self, BLOCK, Elementwise, GROUP, VECTOR, saves_input};
+use crate::gpu::kernels::{self, Elementwise, GROUP, saves_input};
 use crate::gpu::shader::{File, file};
+
+/// Columns that an invocation makes at once.
+pub const FOUR: u32 = 4;
 
 /// What the fused kernel is compiled for: the constants of its prelude, and the files that it is composed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     pub pass: Pass,
-    pub lanes: Lanes,
     /// Fours of rows that a tile has.
     pub quads: u32,
-    /// Whether the parameters lie in a uniform binding.
-    pub uniform: bool,
     /// Columns of a tile.
     pub columns: u32,
     pub dims: u32,
@@ -23,7 +22,6 @@ pub struct Shape {
     pub maps: u32,
     /// Linear maps of a network.
     pub depth: u32,
-    pub networks: Networks,
     pub most_active: u32,
     /// Columns that a group puts aside on the way forward.
     pub aside: u32,
@@ -57,51 +55,8 @@ impl Shape {
         }
     }
 
-    /// Invocations that share a tile.
-    pub fn threads(&self) -> u32 {
-        match self.lanes {
-            Lanes::One => 1,
-            Lanes::Many => GROUP,
-        }
-    }
-
-    /// Invocations of a group.
-    fn width(&self) -> u32 {
-        self.threads() * self.tiles()
-    }
-
-    /// Whether each layer has columns of its own, where there is room, so that the way back finds what the way forward left.
-    pub fn keeps(&self) -> bool {
-        self.pass == Pass::Evaluate && self.lanes == Lanes::One
-    }
-
     pub fn tile_bytes(&self) -> usize {
         16 * (self.quads * self.columns) as usize
-    }
-
-    /// Columns that a hidden layer takes: as many as are made at once.
-    pub fn hidden_columns(&self, units: usize) -> u32 {
-        match (self.lanes, self.networks) {
-            (Lanes::One, Networks::Shallow { .. }) => 0,
-            (Lanes::One, _) => (units as u32).next_multiple_of(BLOCK),
-            (Lanes::Many, _) => (units as u32).next_multiple_of(FOUR),
-        }
-    }
-
-    /// Columns that a network's outputs take.
-    pub fn head_columns(&self, outputs: usize) -> u32 {
-        match self.networks {
-            Networks::Deep => self.hidden_columns(outputs),
-            Networks::Folded | Networks::Shallow { .. } => FOUR,
-        }
-    }
-
-    /// Tiles that a group has at a time.
-    pub fn tiles(&self) -> u32 {
-        match self.lanes {
-            Lanes::One => VECTOR,
-            Lanes::Many => 1,
-        }
     }
 
     pub fn files(&self) -> Vec<File> {
@@ -110,16 +65,17 @@ impl Shape {
             files.push(file!("shared/slope_none.wgsl"));
         }
         files.extend([
-            match self.uniform {
-                true => kernels::PARAMETERS_UNIFORM,
-                false => kernels::PARAMETERS,
-            },
+            kernels::PARAMETERS,
             kernels::BOUNDED,
             kernels::MOVED,
             self.transform.file(),
             file!("shared/tile.wgsl"),
         ]);
-        files.extend(self.tile_files());
+        files.extend([
+            kernels::OUTER,
+            file!("shared/tile_shared.wgsl"),
+            file!("shared/networks_shared.wgsl"),
+        ]);
         match self.family {
             None => files.push(file!("shared/tile_networks.wgsl")),
             Some(family) => files.extend([
@@ -132,7 +88,7 @@ impl Shape {
         match self.pass {
             Pass::Evaluate => {
                 files.extend(kernels::density_files(self.base));
-                files.extend(self.gradient_files());
+                files.push(file!("shared/gradients_shared.wgsl"));
                 files.extend([
                     file!("shared/shuffle.wgsl"),
                     file!("shared/layers_forward.wgsl"),
@@ -151,61 +107,13 @@ impl Shape {
         files
     }
 
-    /// Whose the tile is, and how networks go over it.
-    fn tile_files(&self) -> Vec<File> {
-        match self.lanes {
-            Lanes::One => {
-                let (rows, networks) = match self.networks {
-                    Networks::Shallow { .. } => (
-                        file!("shared/rows_sixteen.wgsl"),
-                        file!("shared/networks_shallow.wgsl"),
-                    ),
-                    Networks::Folded | Networks::Deep => (
-                        file!("shared/rows_eight.wgsl"),
-                        file!("shared/networks_deep.wgsl"),
-                    ),
-                };
-                vec![
-                    file!("shared/tile_own.wgsl"),
-                    rows,
-                    kernels::SIXTEEN,
-                    kernels::COLUMNS,
-                    file!("shared/tile_columns.wgsl"),
-                    networks,
-                ]
-            }
-            Lanes::Many => vec![
-                kernels::OUTER,
-                file!("shared/tile_shared.wgsl"),
-                file!("shared/networks_shared.wgsl"),
-            ],
-        }
-    }
-
-    /// How networks go back over it.
-    fn gradient_files(&self) -> Vec<File> {
-        match (self.lanes, self.networks) {
-            (Lanes::Many, _) => vec![file!("shared/gradients_shared.wgsl")],
-            (Lanes::One, Networks::Shallow { .. }) => vec![
-                file!("shared/gradients_own.wgsl"),
-                file!("shared/gradients_shallow.wgsl"),
-            ],
-            (Lanes::One, Networks::Folded | Networks::Deep) => vec![
-                file!("shared/gradients_own.wgsl"),
-                file!("shared/gradients_deep.wgsl"),
-            ],
-        }
-    }
-
     /// The constants that the kernel's files count on.
     pub fn prelude(&self) -> String {
         let places = self.places();
         let mut text = [FusedLayer::WGSL, FusedMap::WGSL].concat();
         for (name, value) in [
-            ("THREADS", self.threads()),
-            ("WIDTH", self.width()),
+            ("THREADS", GROUP),
             ("DEPTH", self.depth),
-            ("INPUTS", self.networks.inputs()),
             ("QUADS", self.quads),
             ("TILE_COLUMNS", self.columns),
             ("DIMS", self.dims),
@@ -227,9 +135,7 @@ impl Shape {
                 self.pass == Pass::Evaluate && saves_input(self.activation),
             ),
             ("BASE_TRAINED", self.base.trained),
-            ("FOLDED", self.networks == Networks::Folded),
             ("ADDS", self.adds),
-            ("KEEPS", self.keeps()),
         ] {
             let _ = writeln!(text, "const {name} = {value};");
         }
@@ -242,15 +148,12 @@ impl Shape {
         let base = Base::ALL[0];
         let example = Shape {
             pass: Pass::Evaluate,
-            lanes: Lanes::One,
             quads: 4,
-            uniform: base.trained,
             columns: 200,
             dims: 5,
             layers: 3,
             maps: 9,
             depth: 3,
-            networks: Networks::Deep,
             most_active: 3,
             aside: 30,
             adds: true,
@@ -285,23 +188,9 @@ impl Shape {
         }
         all.extend(Base::ALL[1..].iter().map(|&base| Shape {
             base,
-            uniform: base.trained,
             ..networks[1]
         }));
-        all.into_iter().flat_map(|shape| {
-            let few = [Networks::Folded, Networks::Shallow { inputs: 3 }];
-            let few = few.into_iter().filter(move |_| shape.activation.is_some());
-            let own = few.chain([Networks::Deep]).map(move |networks| Shape {
-                lanes: Lanes::One,
-                networks,
-                quads: networks.quads() as u32,
-                ..shape
-            });
-            own.chain([Shape {
-                lanes: Lanes::Many,
-                ..shape
-            }])
-        })
+        all.into_iter()
     }
 }
 

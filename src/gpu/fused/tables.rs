@@ -2,9 +2,8 @@ use std::collections::HashMap;
 
 use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
-use super::form::{FOUR, Lanes, Networks};
-use super::shape::{Pass, Places, Shape};
-use crate::gpu::kernels::{self, BLOCK, Elementwise};
+use super::shape::{FOUR, Pass, Places, Shape};
+use crate::gpu::kernels::{self, Elementwise, GROUP};
 use crate::gpu::shader::record;
 use crate::gpu::{sizes, terms};
 
@@ -88,7 +87,7 @@ pub struct Tables {
 impl Tables {
     /// # Errors
     /// Why this flow has no such form.
-    pub fn of(plan: &Plan, pass: Pass, lanes: Lanes) -> Result<Self, String> {
+    pub fn of(plan: &Plan, pass: Pass) -> Result<Self, String> {
         let couplings = || {
             plan.forward.iter().filter_map(|op| match op {
                 Op::Coupling(op) => Some(op),
@@ -104,18 +103,12 @@ impl Tables {
         let depth = linear.count() / networks;
         let mut shape = Shape {
             pass,
-            lanes,
             quads: 1,
-            uniform: false,
             columns: 0,
             dims: plan.dims() as u32,
             layers: 0,
             maps: 0,
             depth: depth as u32,
-            networks: match lanes {
-                Lanes::One => Networks::of(plan, depth),
-                Lanes::Many => Networks::Deep,
-            },
             most_active: most_active as u32,
             aside: 0,
             adds: false,
@@ -181,12 +174,8 @@ impl Tables {
         let trains = self.shape.pass == Pass::Evaluate;
         let mut columns = Columns::default();
         columns.put(layer.input, places.state, places.gradient);
-        let mut end = match self.shape.keeps() {
-            true => self.shape.columns,
-            false => places.conditioner,
-        };
+        let mut end = places.conditioner;
         let head_place = end;
-        let shape = self.shape;
         let mut take = |width: u32| {
             let first = end;
             end += width;
@@ -194,7 +183,7 @@ impl Tables {
         };
         // The heads side by side, as those of a single network are; their gradients take their places.
         for head in &coupling.heads {
-            let place = take(shape.head_columns(head.count));
+            let place = take(in_fours(head.count));
             columns.put(head.buffer, place, place);
         }
         let mut record = mixing;
@@ -226,19 +215,17 @@ impl Tables {
             }
             _ => ops,
         };
-        // The networks one after another, in the same columns where nothing is kept.
+        // The networks one after another, in the same columns.
         let first_map = self.maps.len();
         let networks = coupling.heads.len();
         let depth = ops.len() / networks;
         if depth != self.shape.depth as usize {
             return Err("its networks differ in depth".into());
         }
-        let mut first_hidden = end;
+        let first_hidden = end;
         for network in ops.chunks(depth) {
             let widths = network.iter().filter_map(|op| match op {
-                Op::Linear(op) if op.activation.is_some() => {
-                    Some(shape.hidden_columns(op.output.count))
-                }
+                Op::Linear(op) if op.activation.is_some() => Some(in_fours(op.output.count)),
                 _ => None,
             });
             let widest = widths.max().unwrap_or(0);
@@ -247,12 +234,10 @@ impl Tables {
                 let Op::Linear(op) = op else {
                     return Err("it has a conditioner that this path does not know".into());
                 };
-                let (output, width) = (op.output.buffer, shape.hidden_columns(op.output.count));
+                let (output, width) = (op.output.buffer, in_fours(op.output.count));
                 if op.activation.is_some() && trains {
-                    // What the slope is taken from gives its place to the gradient, unless that comes in parts; what the next map
-                    // needs does not.
-                    let apart = u32::from(shape.keeps()) * width;
-                    let saved = next + width + apart;
+                    // What the slope is taken from gives its place to the gradient; what the next map needs does not.
+                    let saved = next + width;
                     columns.put(output, next, next + width);
                     columns.values.entry(op.saved).or_insert(saved);
                     next = saved + width;
@@ -266,9 +251,6 @@ impl Tables {
                 self.maps.push(map_record(op, &columns));
             }
             self.shape.columns = self.shape.columns.max(next);
-            if shape.keeps() {
-                first_hidden = next;
-            }
         }
         let transform = kernels::Coupling::of(coupling, plan.dims());
         let parameters: usize = coupling.heads.iter().map(|head| head.count).sum();
@@ -276,11 +258,10 @@ impl Tables {
         let by_parameter = match &coupling.heads[..] {
             [_] => transform.by_parameter,
             // The parameters have a head each.
-            [head, ..] => shape.head_columns(head.count),
+            [head, ..] => in_fours(head.count),
             [] => unreachable!("a coupling has a head"),
         };
         let aside = self.shape.aside;
-        let parameters = if self.shape.keeps() { 0 } else { parameters };
         self.shape.aside += (coupling.active.len() + parameters) as u32;
         Ok(FusedLayer {
             head: head_place,
@@ -307,7 +288,7 @@ impl Tables {
         let [dims, active, bins] =
             [shape.dims, shape.most_active, self.layers[0].bins].map(|n| n as usize);
         let quads = shape.quads as usize;
-        let threads = shape.threads() as usize;
+        let threads = GROUP as usize;
         // A loop's turns, with those of the loops in it; the turn that finds its end counts, too.
         let turns = |count: usize, inner: usize| count * (1 + inner) + 1;
         // How many items an invocation has of those that the group shares.
@@ -335,26 +316,11 @@ impl Tables {
             .map(|map| {
                 let [inputs, outputs] = [map.inputs, map.outputs].map(|n| n as usize);
                 let [in_fours, out_fours] = [inputs, outputs].map(|n| n.div_ceil(4));
-                let [forward, backward] = match shape.lanes {
-                    // All rows, and sixteen outputs or four at a time.
-                    Lanes::One => {
-                        let blocks = match shape.networks {
-                            Networks::Deep | Networks::Folded => outputs.div_ceil(BLOCK as usize),
-                            Networks::Shallow { .. } => out_fours,
-                        };
-                        [turns(blocks, turns(inputs, 0)); 2]
-                    }
-                    Lanes::Many => {
-                        let kept = 5 * turns(4, 0);
-                        let weights = turns(own(in_fours * out_fours), turns(quads, 0) + kept);
-                        let forward = columns(out_fours, turns(inputs, 0));
-                        // Forward a second time on the way back.
-                        [
-                            forward,
-                            forward + weights + columns(in_fours, turns(outputs, 0)),
-                        ]
-                    }
-                };
+                let kept = 5 * turns(4, 0);
+                let weights = turns(own(in_fours * out_fours), turns(quads, 0) + kept);
+                let forward = columns(out_fours, turns(inputs, 0));
+                // Forward a second time on the way back.
+                let backward = forward + weights + columns(in_fours, turns(outputs, 0));
                 // And the loop over a network's maps, once a pass over it.
                 match trains {
                     true => forward + backward + 3,
@@ -396,6 +362,11 @@ impl Tables {
         let term = turns(factors, turns(degree, 0));
         turns(own(count * quads), term) + turns(own(inputs * quads), turns(count, term))
     }
+}
+
+/// Columns that a layer takes: as many as are made at once.
+fn in_fours(count: usize) -> u32 {
+    (count as u32).next_multiple_of(FOUR)
 }
 
 /// Turns that the shuffle takes to a row: four at most on average, more where the slowest of eight lanes counts.

@@ -1,7 +1,6 @@
 //! The files that each kernel is composed of.
 
 use crate::flow::{Activation, Base, Density, Family, InputGradient};
-use crate::gpu::fused::Lanes;
 use crate::gpu::shader::{File, file};
 
 use super::{Elementwise, Form, Heads, Kernel, WeightForm};
@@ -11,7 +10,7 @@ const SUM: File = file!("shared/sum.wgsl");
 const SQUARES: File = file!("shared/squares.wgsl");
 pub const BOUNDED: File = file!("shared/bounded.wgsl");
 pub const PARAMETERS: File = file!("shared/parameters_storage.wgsl");
-pub const PARAMETERS_UNIFORM: File = file!("shared/parameters_uniform.wgsl");
+const PARAMETERS_UNIFORM: File = file!("shared/parameters_uniform.wgsl");
 pub const MOVED: File = file!("shared/moved.wgsl");
 const AT: File = file!("shared/at.wgsl");
 const COUPLING: File = file!("shared/coupling.wgsl");
@@ -20,10 +19,7 @@ const SPLIT_GRADIENTS: File = file!("shared/split_gradients.wgsl");
 const SPLIT_LOSSES: File = file!("shared/split_losses.wgsl");
 pub const OUTER: File = file!("shared/outer.wgsl");
 const PRODUCT: File = file!("shared/product.wgsl");
-const PRODUCT_BLOCKS: File = file!("shared/product_blocks.wgsl");
 const FOUR_WEIGHTS: File = file!("shared/four_weights.wgsl");
-pub const SIXTEEN: File = file!("shared/sixteen.wgsl");
-pub const COLUMNS: File = file!("shared/columns.wgsl");
 const TRIANGULAR: File = file!("shared/triangular.wgsl");
 pub const BASIS: File = file!("shared/basis.wgsl");
 pub const BASIS_SLOPES: File = file!("shared/basis_slopes.wgsl");
@@ -47,10 +43,6 @@ impl Kernel {
                 match form {
                     Form::Tiled => {
                         files.extend([OUTER, FOUR_WEIGHTS, PRODUCT, file!("linear_forward.wgsl")])
-                    }
-                    Form::Blocks => {
-                        let own = file!("linear_forward.wgsl");
-                        files.extend([SIXTEEN, COLUMNS, FOUR_WEIGHTS, PRODUCT_BLOCKS, own]);
                     }
                     Form::Narrow | Form::NarrowUniform => {
                         files.push(file!("linear_forward_narrow.wgsl"))
@@ -82,10 +74,6 @@ impl Kernel {
                             file!("linear_backward_input.wgsl"),
                         ]);
                     }
-                    Form::Blocks => {
-                        let own = file!("linear_backward_input.wgsl");
-                        files.extend([SIXTEEN, COLUMNS, FOUR_WEIGHTS, PRODUCT_BLOCKS, own]);
-                    }
                     Form::Narrow | Form::NarrowUniform => {
                         files.push(file!("linear_backward_input_narrow.wgsl"))
                     }
@@ -104,14 +92,11 @@ impl Kernel {
             }
             Kernel::LinearBackwardWeights(form) => {
                 let mut files = vec![file!("shared/linear_backward_weights.wgsl")];
-                if !matches!(form, WeightForm::Tiled | WeightForm::Blocks) {
+                if form != WeightForm::Tiled {
                     files.push(file!("shared/lane_sums.wgsl"));
                 }
                 files.extend(match form {
                     WeightForm::Tiled => vec![file!("linear_backward_weights.wgsl")],
-                    WeightForm::Blocks => {
-                        vec![SIXTEEN, file!("linear_backward_weights_blocks.wgsl")]
-                    }
                     WeightForm::Narrow => vec![file!("linear_backward_weights_narrow.wgsl")],
                     WeightForm::PairInputs => vec![
                         file!("shared/pair_inputs.wgsl"),
@@ -189,14 +174,11 @@ impl Kernel {
             Kernel::Clip => vec![SUM, SQUARES, file!("clip.wgsl")],
             Kernel::AdamW => vec![SQUARES, file!("adamw.wgsl")],
             Kernel::Fused(shape) => shape.files(),
-            Kernel::SumGradient(lanes) => vec![
+            Kernel::SumGradient => vec![
                 SUM,
                 SQUARES,
                 SPLITS,
-                match lanes {
-                    Lanes::One => file!("shared/split_gradients_eight.wgsl"),
-                    Lanes::Many => SPLIT_GRADIENTS,
-                },
+                SPLIT_GRADIENTS,
                 SPLIT_LOSSES,
                 file!("sum_gradient.wgsl"),
             ],

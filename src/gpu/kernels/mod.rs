@@ -8,12 +8,12 @@ use crate::executor::{BETA1, BETA2, EPSILON};
 use crate::flow::{Activation, Base, Family, InputGradient, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET};
 use crate::random::Purpose;
 
-use super::fused::{Lanes, Shape};
+use super::fused::Shape;
 use super::shader::Source;
 
 pub use files::{
-    BASIS, BASIS_SLOPES, BOUNDED, COLUMNS, MOVED, OUTER, PARAMETERS, PARAMETERS_UNIFORM, SIXTEEN,
-    activation_files, basis_file, density_files, saves_input,
+    BASIS, BASIS_SLOPES, BOUNDED, MOVED, OUTER, PARAMETERS, activation_files, basis_file,
+    density_files, saves_input,
 };
 pub use records::{BaseDensity, Basis, Coupling, FAULTS, Gate, Linear, Segment, Step, Triangular};
 pub use variants::{Elementwise, Form, Heads, WeightForm};
@@ -25,12 +25,6 @@ pub const GROUP: u32 = 64;
 pub const TILE: u32 = 64;
 pub const TILE_DEPTH: u32 = 8;
 
-/// Invocations that a software adapter runs as one vector: eight of 32 bits.
-pub const VECTOR: u32 = 8;
-
-/// Without tiles an invocation makes `BLOCK` by `BLOCK` numbers, and a group, `VECTOR` of them, these of so many rows or inputs.
-pub const BLOCK: u32 = 16;
-pub const BLOCK_ROWS: u32 = VECTOR * BLOCK;
 /// Numbers of the gradient whose squares one invocation sums.
 pub const NORM_SPAN: u32 = 64;
 /// How often an invocation of `ceiling_multiply_adds` goes round: well below what a software adapter grants.
@@ -88,7 +82,7 @@ pub enum Kernel {
     /// A whole flow in one kernel.
     Fused(Shape),
     /// Gradient, sums of squares and loss, from their splits.
-    SumGradient(Lanes),
+    SumGradient,
     /// Multiply-adds alone.
     CeilingMultiplyAdds,
     /// Copying alone.
@@ -110,7 +104,6 @@ impl Kernel {
         let mut all = vec![
             Kernel::GatherRows,
             Kernel::LinearBackwardWeights(WeightForm::Tiled),
-            Kernel::LinearBackwardWeights(WeightForm::Blocks),
             Kernel::LinearBackwardWeights(WeightForm::Narrow),
             Kernel::LinearBackwardWeights(WeightForm::PairInputs),
             Kernel::LinearBackwardWeights(WeightForm::PairOutputs),
@@ -124,8 +117,7 @@ impl Kernel {
             Kernel::GradientNorm,
             Kernel::Clip,
             Kernel::AdamW,
-            Kernel::SumGradient(Lanes::One),
-            Kernel::SumGradient(Lanes::Many),
+            Kernel::SumGradient,
             Kernel::CeilingMultiplyAdds,
             Kernel::CeilingCopy,
         ];
@@ -161,19 +153,6 @@ impl Kernel {
         own.strip_suffix(".wgsl").unwrap_or(own)
     }
 
-    /// Whether hardware GPUs run it; else it is in the shape that suits software adapters alone.
-    pub fn is_for_hardware(self) -> bool {
-        match self {
-            Kernel::Fused(shape) => shape.lanes != Lanes::One,
-            Kernel::SumGradient(lanes) => lanes != Lanes::One,
-            Kernel::LinearForward(_, form) | Kernel::LinearBackwardInput(_, form) => {
-                form != Form::Blocks
-            }
-            Kernel::LinearBackwardWeights(form) => form != WeightForm::Blocks,
-            _ => true,
-        }
-    }
-
     /// The whole WGSL of this kernel.
     pub fn source(self) -> Source {
         let mut prelude = prelude();
@@ -191,8 +170,6 @@ fn prelude() -> String {
         ("GROUP", GROUP),
         ("TILE", TILE),
         ("TILE_DEPTH", TILE_DEPTH),
-        ("BLOCK", BLOCK),
-        ("BLOCK_ROWS", BLOCK_ROWS),
         ("NORM_SPAN", NORM_SPAN),
         ("UNIFORM_PARAMETERS", UNIFORM_PARAMETERS),
         ("CEILING_ROUNDS", CEILING_ROUNDS),

@@ -3,15 +3,13 @@
 use crate::flow::Transform;
 use crate::gpu::shader::{File, file};
 
-use super::{BLOCK, TILE, UNIFORM_PARAMETERS};
+use super::{TILE, UNIFORM_PARAMETERS};
 
 /// How a matrix product is cut up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// Tiles in workgroup memory, for wide maps.
     Tiled,
-    /// Straight from the buffers, sixteen by sixteen numbers an invocation, for wide maps on software adapters.
-    Blocks,
     /// Straight from the buffers, for maps with few inputs or outputs.
     Narrow,
     /// As `Narrow`, with the parameters in a uniform buffer.
@@ -19,18 +17,14 @@ pub enum Form {
 }
 
 impl Form {
-    pub const ALL: [Form; 4] = [Form::Tiled, Form::Blocks, Form::Narrow, Form::NarrowUniform];
+    pub const ALL: [Form; 3] = [Form::Tiled, Form::Narrow, Form::NarrowUniform];
 
     /// The form of a product that makes `made` columns of sums over `summed`, in a model of so many parameters.
-    pub fn of(made: usize, summed: usize, parameters: usize, is_software: bool) -> Self {
-        let is_uniform = parameters <= UNIFORM_PARAMETERS as usize;
-        // A map that leaves more than half of a tile, or of a block, empty is better off without.
-        let is_wide = made.min(summed) > TILE as usize / 2;
-        if is_software && (is_wide || !is_uniform && made >= BLOCK as usize / 2) {
-            Form::Blocks
-        } else if is_wide {
+    pub fn of(made: usize, summed: usize, parameters: usize) -> Self {
+        // A map that leaves more than half of a tile empty is better off without.
+        if made.min(summed) > TILE as usize / 2 {
             Form::Tiled
-        } else if is_uniform {
+        } else if parameters <= UNIFORM_PARAMETERS as usize {
             Form::NarrowUniform
         } else {
             Form::Narrow
@@ -43,8 +37,6 @@ impl Form {
 pub enum WeightForm {
     /// Tiles in workgroup memory, for wide maps.
     Tiled,
-    /// Straight from the buffers, sixteen by sixteen an invocation, for wide maps on software adapters.
-    Blocks,
     /// Four by four a group, for maps with few inputs or outputs.
     Narrow,
     /// At most two inputs.
@@ -55,11 +47,8 @@ pub enum WeightForm {
 
 impl WeightForm {
     /// Every form that can make the weight gradients of a map of this shape, the best one first.
-    pub fn of(inputs: usize, outputs: usize, is_software: bool) -> Vec<Self> {
-        let mut forms = vec![WeightForm::Narrow, WeightForm::Tiled, WeightForm::Blocks];
-        if !is_software {
-            forms.swap(1, 2);
-        }
+    pub fn of(inputs: usize, outputs: usize) -> Vec<Self> {
+        let mut forms = vec![WeightForm::Narrow, WeightForm::Tiled];
         if inputs.min(outputs) > TILE as usize / 2 {
             forms.reverse();
         }
