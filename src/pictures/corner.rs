@@ -9,6 +9,7 @@ use crate::matrix::Matrix;
 use super::Picture;
 use super::ground::{DATA, MODEL, Span, axes, bars, dots, entry, evenly, lines, plain};
 use super::smooth;
+use super::ticks::Ticks;
 
 /// Dots in all panels together, and in one.
 const DOTS: usize = 12_000;
@@ -122,16 +123,19 @@ impl Grid {
 
     fn layout(&self, [column, row]: [usize; 2], x: Span, y: Span, columns: &[String]) -> Layout {
         let (is_left, is_low, is_diagonal) = (column == 0, row + 1 == self.count, row == column);
-        let name = |j: usize, shown| match shown {
-            true => plain(&columns[j], self.longest),
+        let [of_x, of_y] = Ticks::of(x, y, self.side, self.tick, self.ticks);
+        let name = |j: usize, ticks: Ticks, shown| match shown {
+            true => plain(&ticks.name(&columns[j]), self.longest),
             false => String::new(),
         };
         let mut layout = axes(x, y, "", "")
-            .with_x_label(name(column, is_low))
-            .with_y_label(name(row, is_left && !is_diagonal))
+            .with_x_label(name(column, of_x, is_low))
+            .with_y_label(name(row, of_y, is_left && !is_diagonal))
             .with_label_size(self.label)
             .with_tick_size(self.tick)
-            .with_ticks(self.ticks)
+            .with_ticks(of_x.count)
+            .with_x_tick_format(of_x.format())
+            .with_y_tick_format(of_y.format())
             .with_force_margins(if is_left { EDGE } else { GAP }, GAP)
             .with_force_margins_y(GAP, if is_low { 0.75 * EDGE } else { GAP });
         layout.suppress_x_ticks = !is_low;

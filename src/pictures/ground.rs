@@ -5,6 +5,8 @@ use kuva::plot::{LinePlot, MarkerShape, ScatterPlot};
 use kuva::render::layout::Layout;
 use kuva::render::theme::Theme;
 
+use super::ticks::Ticks;
+
 /// Data are blue, what the model makes of them is orange: two colours that differ in lightness as well, so that they part in grey and
 /// for whoever sees no red or no green.
 pub const DATA: &str = "#004488";
@@ -105,24 +107,32 @@ pub fn bars(count: usize) -> usize {
 /// Characters of a name that fit beside an axis.
 const LONGEST: usize = 40;
 
+/// The least that a picture's axis is long, in pixels, its ticks, and the size of their labels.
+const LENGTH: f64 = 200.0;
+const TICKS: usize = 4;
+const LABEL: u32 = 11;
+
 /// Axes with these names over these intervals.
 pub fn axes(x: Span, y: Span, x_name: &str, y_name: &str) -> Layout {
+    let [of_x, of_y] = Ticks::of(x, y, LENGTH, LABEL, TICKS);
     let mut layout = Layout::new((x.low, x.high), (y.low, y.high))
         .with_x_axis_min(x.low)
         .with_x_axis_max(x.high)
         .with_y_axis_min(y.low)
         .with_y_axis_max(y.high)
         .with_theme(theme())
-        .with_ticks(4)
+        .with_ticks(of_x.count)
+        .with_x_tick_format(of_x.format())
+        .with_y_tick_format(of_y.format())
         .with_label_size(13)
-        .with_tick_size(11)
+        .with_tick_size(LABEL)
         .with_body_size(12)
         .with_title_size(14);
     if !x_name.is_empty() {
-        layout = layout.with_x_label(plain(x_name, LONGEST));
+        layout = layout.with_x_label(plain(&of_x.name(x_name), LONGEST));
     }
     if !y_name.is_empty() {
-        layout = layout.with_y_label(plain(y_name, LONGEST));
+        layout = layout.with_y_label(plain(&of_y.name(y_name), LONGEST));
     }
     layout
 }

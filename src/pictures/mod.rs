@@ -11,6 +11,7 @@ mod scores;
 mod smooth;
 #[cfg(test)]
 mod tests;
+mod ticks;
 
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
