@@ -2,6 +2,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     quiet_drivers();
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    if beginning::STDOUT_IS_CLOSED.load(std::sync::atomic::Ordering::Relaxed) {
+        couplet::cli::stdout_is_closed();
+    }
     couplet::cli::run(std::env::args_os(), &|executor| executor).into()
 }
 
@@ -12,5 +16,25 @@ fn quiet_drivers() {
     if cfg!(target_os = "linux") && std::env::var_os(NAME).is_none() {
         // SAFETY: the first thing main does; no other thread exists yet that could read the environment.
         unsafe { std::env::set_var(NAME, "/nonexistent") };
+    }
+}
+
+/// What only the program's very beginning can see: before `main`, Rust opens a device in the place of a stream that is closed.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod beginning {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    pub static STDOUT_IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+    // SAFETY: the loader calls what stands in this section, before anything of Rust's own.
+    #[used]
+    #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+    #[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
+    static LOOK: extern "C" fn() = look;
+
+    extern "C" fn look() {
+        // SAFETY: asks for the flags of a file descriptor, and changes nothing.
+        let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+        STDOUT_IS_CLOSED.store(flags == -1, Ordering::Relaxed);
     }
 }

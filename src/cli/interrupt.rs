@@ -1,6 +1,8 @@
 //! Ctrl-C, SIGTERM and a closed terminal. Training is asked to end and keeps its best model; anything else, and whoever asks
 //! twice, is ended at once.
 
+#[cfg(unix)]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether there is work that should end well rather than at once.
@@ -9,6 +11,7 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// From here on, signals are heard.
 pub fn listen() {
+    fail_beyond_file_size();
     // A second call in one process (tests) finds the handler in place.
     let _ = ctrlc::set_handler(|| {
         if PATIENT.load(Ordering::SeqCst) && !ASKED.swap(true, Ordering::SeqCst) {
@@ -20,6 +23,17 @@ pub fn listen() {
         std::process::exit(130);
     });
 }
+
+/// Has a write beyond the file size that is allowed (`ulimit -f`) fail as on a full disk: unheard, SIGXFSZ ends the program.
+#[cfg(unix)]
+fn fail_beyond_file_size() {
+    let unread = Arc::new(AtomicBool::new(false));
+    // Where no handler can be had, all is as before.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, unread);
+}
+
+#[cfg(not(unix))]
+fn fail_beyond_file_size() {}
 
 /// While it lives, the first signal only asks.
 pub struct Patience(());

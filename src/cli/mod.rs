@@ -47,6 +47,7 @@ use crate::data::{Dropped, Missing, Separator, TableFormat, TableOptions};
 use crate::error::Error;
 use crate::fit::Wrap;
 
+pub use output::stdout_is_closed;
 use screen::Loudness;
 
 #[derive(Parser)]
@@ -295,10 +296,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version go to standard output with code 0, errors to standard error with code 2. Neither can be
-            // told to a closed stream.
-            let _ = error.print();
-            return error.exit_code() as u8;
+            return match error.use_stderr() {
+                true => {
+                    // There is nothing left to tell it to.
+                    let _ = error.print();
+                    error.exit_code() as u8
+                }
+                false => end(help(&error)),
+            };
         }
     };
     interrupt::listen();
@@ -322,6 +327,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };
+    end(result)
+}
+
+/// Help, or the version, on standard output.
+fn help(error: &clap::Error) -> Result<()> {
+    let mut out = output::stdout()?;
+    let written = error.print().and_then(|()| io::Write::flush(&mut out));
+    Ok(written.map_err(Error::io(std::path::Path::new("standard output")))?)
+}
+
+/// Says why a command failed, if it did; returns its exit code.
+fn end(result: Result<()>) -> u8 {
     match result {
         Ok(()) => 0,
         Err(failure) => {

@@ -1,5 +1,6 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::data::{TableFormat, TableHeader, Values, write_table};
 use crate::error::Error;
@@ -8,11 +9,36 @@ use crate::files::OutputFile;
 use super::guard::is_dash;
 use super::{Failure, OutputArgs, Result};
 
+/// Whether standard output was closed when the program began. Rust opens a device in its place that takes everything, so that
+/// nothing fails, and nothing arrives.
+static IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Says that standard output was closed when the program began, which only the program's very beginning can see.
+pub fn stdout_is_closed() {
+    IS_CLOSED.store(true, Ordering::Relaxed);
+}
+
+/// Standard output, if it can be written to.
+pub fn stdout() -> Result<Stdout, Error> {
+    match IS_CLOSED.load(Ordering::Relaxed) {
+        false => Ok(io::stdout()),
+        true => {
+            let closed = io::Error::new(io::ErrorKind::NotConnected, "it is closed");
+            Err(Error::io(Path::new(STDOUT))(closed))
+        }
+    }
+}
+
+/// For messages.
+const STDOUT: &str = "standard output";
+
 /// Prints to standard output. A reader that has gone away ends the command quietly.
 pub fn print(text: &str) -> Result<()> {
-    let failed = Error::io(Path::new("standard output"));
-    io::stdout()
-        .write_all(text.as_bytes())
+    let failed = Error::io(Path::new(STDOUT));
+    let mut out = stdout()?;
+    let written = out.write_all(text.as_bytes());
+    written
+        .and_then(|()| out.flush())
         .map_err(|error| failed(error).into())
 }
 
@@ -55,8 +81,8 @@ impl Sink {
         };
         let sink = match out {
             None => Sink {
-                target: Target::Stdout(BufWriter::new(io::stdout())),
-                path: "standard output".into(),
+                target: Target::Stdout(BufWriter::new(stdout()?)),
+                path: STDOUT.into(),
             },
             Some(path) => Sink {
                 target: Target::File(OutputFile::create(path)?),
