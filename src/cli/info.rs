@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, ModelOverrides};
 use crate::error::plain;
 use crate::model::Model;
 
@@ -27,9 +27,14 @@ pub fn run(args: &InfoArgs) -> Result<()> {
             .iter()
             .map(|tensor| json!({ "name": tensor.name, "shape": tensor.shape }))
             .collect();
+        let entries = ModelOverrides::entries(&ModelConfig::of(&model.spec));
+        let config: serde_json::Map<_, _> = entries
+            .into_iter()
+            .map(|(key, value)| (key.to_string(), value))
+            .collect();
         let value = json!({
             "dims": model.spec.dims,
-            "model": ModelConfig::of(&model.spec),
+            "model": config,
             "columns": model.columns,
             "preprocessing": model.preprocessing,
             "training": model.training,

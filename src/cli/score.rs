@@ -3,8 +3,10 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::cpu::CpuExecutor;
 use crate::data::{self, Part, TableHeader, TableOptions, TableReader, Values, table_files};
 use crate::error::{Error, described};
+use crate::executor::Executor;
 use crate::fit::{Device, DeviceChoice, Scored, Scores, Work, Wrap, log_prob};
 use crate::matrix::Matrix;
 use crate::model::Model;
@@ -38,6 +40,9 @@ pub struct ScoreArgs {
     /// Print mean, quantiles and the lowest rows; the scores themselves go to --out alone
     #[arg(long)]
     summary: bool,
+    /// Compute in 64-bit arithmetic, on the CPU: slower, and right to the last digit that is written
+    #[arg(long, conflicts_with_all = ["device", "adapter", "gpu_path", "fallback"])]
+    f64: bool,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -80,17 +85,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         true => None,
         false => Some(Sink::open(&args.output, args.writes_json())?),
     };
-    let device = Device::choose(&args.device, &tell)?;
-    let one_row = Matrix::zeros(1, model.spec.dims);
-    let work = Work {
-        plan: model.plan()?,
-        parameters: model.parameters.clone(),
-        training: None,
-        wrap,
-        tell: &tell,
-        prepare: Box::new(move |executor| executor.log_prob(&one_row).map(drop)),
-    };
-    let mut executor = device.open_lasting(work, args.fallback.is_cpu(), |_| {})?;
+    let mut executor = open(args, &model, wrap)?;
     let begin = Instant::now();
     let lowest = args.top.unwrap_or(if args.summary { SHOWN } else { 0 });
     let mut seen = Scores::new(lowest, args.summary);
@@ -128,10 +123,10 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     }
     say_of_reading(&reader.notes(), reader.dropped());
     say_speed(seen.rows as u64, begin.elapsed());
-    say_of(&seen, &model.columns, &executor.describe());
+    say_of(args, &seen, &model.columns, &executor.describe());
     if args.summary {
         let text = match args.output.json {
-            true => summary_json(seen, &model.columns).to_string() + "\n",
+            true => summary_json(args, seen, &model.columns).to_string() + "\n",
             false => summary(seen, &model.columns),
         };
         print(&text)?;
@@ -140,12 +135,36 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     {
         let rows = seen.into_lowest();
         let count = rows.len();
-        sink.write(*format, &header, Some(count), std::iter::once(top(rows)))?;
+        sink.write(
+            *format,
+            &header,
+            Some(count),
+            std::iter::once(top(args, rows)),
+        )?;
     }
     match sink {
         Some((sink, _)) => sink.finish(),
         None => Ok(()),
     }
+}
+
+/// What scores.
+fn open<'a>(args: &ScoreArgs, model: &Model, wrap: Wrap<'a>) -> Result<Box<dyn Executor + 'a>> {
+    let plan = model.plan()?;
+    if args.f64 {
+        return Ok(Box::new(CpuExecutor::<f64>::new(plan, &model.parameters)));
+    }
+    let device = Device::choose(&args.device, &tell)?;
+    let one_row = Matrix::zeros(1, model.spec.dims);
+    let work = Work {
+        plan,
+        parameters: model.parameters.clone(),
+        training: None,
+        wrap,
+        tell: &tell,
+        prepare: Box::new(move |executor| executor.log_prob(&one_row).map(drop)),
+    };
+    Ok(device.open_lasting(work, args.fallback.is_cpu(), |_| {})?)
 }
 
 /// Rows at a time.
@@ -188,16 +207,18 @@ fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
     })
 }
 
-/// A score with the digits that it deserves: beyond them f32 says nothing.
-fn rounded(score: f64) -> f64 {
-    data::rounded(score, 5)
+impl ScoreArgs {
+    /// A score with the digits that it deserves: beyond them the arithmetic says nothing.
+    fn rounded(&self, score: f64) -> f64 {
+        data::rounded(score, if self.f64 { 10 } else { 5 })
+    }
 }
 
 /// What is written of some rows: a line a row of the table, without a score where a value is missing.
 fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>) -> Vec<Values> {
     let mut all = vec![f64::NAN; (part.rows.end - part.rows.start) as usize];
     for (number, score) in part.numbers.iter().zip(scores) {
-        all[(number - part.rows.start) as usize] = rounded(score);
+        all[(number - part.rows.start) as usize] = args.rounded(score);
     }
     let mut written = match part.table {
         Some(table) => table,
@@ -209,22 +230,23 @@ fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>) -> Vec<Values> {
 }
 
 /// The lowest rows as columns.
-fn top(rows: Vec<Scored>) -> Vec<Values> {
+fn top(args: &ScoreArgs, rows: Vec<Scored>) -> Vec<Values> {
     let width = rows.first().map_or(0, |row| row.values.len());
     let column = |j: usize| Values::Numbers(rows.iter().map(|row| row.values[j]).collect());
     let numbers = rows.iter().map(|row| row.number).collect();
     let mut columns = vec![Values::Whole(numbers)];
     columns.extend((0..width).map(column));
-    let scores = rows.iter().map(|row| rounded(row.log_prob)).collect();
+    let scores = rows.iter().map(|row| args.rounded(row.log_prob)).collect();
     columns.push(Values::Numbers(scores));
     columns
 }
 
-fn say_of(seen: &Scores, columns: &[String], device: &str) {
+fn say_of(args: &ScoreArgs, seen: &Scores, columns: &[String], device: &str) {
     if let Some(first) = &seen.first_overflow {
         say!(
-            "warning: in 32-bit numbers the density of {} {} is 0 (log_prob -inf), the first of them row {} ({}); the mean is \
+            "warning: in {}-bit numbers the density of {} {} is 0 (log_prob -inf), the first of them row {} ({}); the mean is \
              over the others",
+            if args.f64 { 64 } else { 32 },
             seen.overflows,
             if seen.overflows == 1 { "row" } else { "rows" },
             first.number,
@@ -261,10 +283,10 @@ fn summary(mut seen: Scores, columns: &[String]) -> String {
     text
 }
 
-fn summary_json(mut seen: Scores, columns: &[String]) -> serde_json::Value {
+fn summary_json(args: &ScoreArgs, mut seen: Scores, columns: &[String]) -> serde_json::Value {
     // JSON has no infinity.
     let number = |value: f64| match value.is_finite() {
-        true => json!(rounded(value)),
+        true => json!(args.rounded(value)),
         false => json!("-inf"),
     };
     let (mean, error) = seen.mean().unzip();

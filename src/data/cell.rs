@@ -23,6 +23,14 @@ pub(super) enum Notation {
 }
 
 impl Cell<'_> {
+    /// The number, or NaN where there is none.
+    pub fn number(self) -> f64 {
+        match self {
+            Cell::Number(value) | Cell::Ambiguous(value, ..) => value,
+            Cell::Missing(_) | Cell::Text(_) => f64::NAN,
+        }
+    }
+
     /// A number, which is none where it is NaN.
     #[inline]
     pub fn of_number(value: f64) -> Self {

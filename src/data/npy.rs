@@ -247,7 +247,7 @@ pub(super) fn write(
         for row in 0..part.first().map_or(0, Values::len) {
             for values in &part {
                 let value = match values {
-                    Values::Numbers(values) => values[row],
+                    Values::Numbers(values) | Values::Fields(_, values) => values[row],
                     Values::Whole(values) => values[row] as f64,
                     _ => {
                         return Err(io::Error::new(

@@ -91,6 +91,8 @@ pub enum Values {
     Whole(Vec<u64>),
     /// Text, none where there is none.
     Text(Vec<Option<String>>),
+    /// Numbers that were read from text, NaN where there is none, and the text: formats of text have it as it was.
+    Fields(Vec<String>, Vec<f64>),
     /// A column of an Arrow or Parquet file, with its type.
     #[cfg(feature = "arrow")]
     Arrow(arrow_schema::FieldRef, arrow_array::ArrayRef),
@@ -103,6 +105,7 @@ impl Values {
             Values::Numbers(values) => values.len(),
             Values::Whole(values) => values.len(),
             Values::Text(values) => values.len(),
+            Values::Fields(text, _) => text.len(),
             #[cfg(feature = "arrow")]
             Values::Arrow(_, array) => array.len(),
         }
@@ -119,6 +122,7 @@ impl Values {
             Values::Numbers(_) => Values::Numbers(Vec::new()),
             Values::Whole(_) => Values::Whole(Vec::new()),
             Values::Text(_) => Values::Text(Vec::new()),
+            Values::Fields(..) => Values::Fields(Vec::new(), Vec::new()),
             #[cfg(feature = "arrow")]
             Values::Arrow(field, array) => Values::Arrow(field.clone(), array.slice(0, 0)),
         }
@@ -199,6 +203,7 @@ fn text(
                     Values::Text(values) => {
                         push_field(&mut line, values[row].as_deref().unwrap_or(""), separator);
                     }
+                    Values::Fields(text, _) => push_field(&mut line, &text[row], separator),
                     #[cfg(feature = "arrow")]
                     Values::Arrow(..) => {}
                 }
@@ -266,6 +271,7 @@ fn json_value(values: &Values, row: usize) -> Value {
         Values::Numbers(values) => json_number(values[row]),
         Values::Whole(values) => json!(values[row]),
         Values::Text(values) => json!(values[row]),
+        Values::Fields(text, _) => json!(text[row]),
         #[cfg(feature = "arrow")]
         Values::Arrow(_, array) => super::arrow::json(array, row),
     }

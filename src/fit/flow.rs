@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::cpu::CpuExecutor;
 use crate::data::check_finite;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
@@ -75,6 +76,19 @@ impl Flow {
     /// As [`Device::choose`], and those of opening the device.
     pub fn moved_to(self, choice: &DeviceChoice) -> Result<Self> {
         Self::on(self.model, &Device::choose(choice, &|_| {})?)
+    }
+
+    /// The same in 64-bit arithmetic, on the CPU: log-densities are those of the parameters to some 1e-12 nats.
+    ///
+    /// # Errors
+    /// As [`Flow::new`].
+    pub fn in_f64(self) -> Result<Self> {
+        let plan = self.model.plan()?;
+        let executor = CpuExecutor::<f64>::new(plan, &self.model.parameters);
+        Ok(Flow {
+            executor: Mutex::new(Box::new(executor)),
+            model: self.model,
+        })
     }
 
     /// Writes the model file; whoever reads the path finds the old file or the new one, whole.

@@ -5,13 +5,21 @@ mod command;
 #[path = "../common/faulty.rs"]
 mod faulty;
 
+mod advice;
 mod checkpoints;
 mod cli;
+mod columns;
 mod devices;
 mod files;
 mod formats;
+#[cfg(unix)]
+mod machine;
 mod mistakes;
 #[cfg(feature = "plots")]
 mod pictures;
 mod screen;
 mod tables;
+mod text;
+#[cfg(feature = "arrow")]
+mod types;
+mod validation;

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use couplet::checkpoint::Folder;
 use couplet::config::Overrides;
-use couplet::data::{TableOptions, read_table};
+use couplet::data::{
+    Missing, TableFormat, TableHeader, TableOptions, TableReader, read_table, write_table,
+};
 use couplet::model::{Model, peek};
 use couplet::{Error, Result};
 
@@ -52,6 +54,26 @@ pub const ZSTD: Parser = Parser {
     seed: "rows.csv.zst",
     read: table,
 };
+pub const BLANKS: Parser = Parser {
+    seed: "rows.dat",
+    read: table,
+};
+pub const THOUSANDS: Parser = Parser {
+    seed: "thousands.csv",
+    read: european,
+};
+pub const KINDS_PARQUET: Parser = Parser {
+    seed: "kinds.parquet",
+    read: kept,
+};
+pub const KINDS_ARROW: Parser = Parser {
+    seed: "kinds.arrow",
+    read: kept,
+};
+pub const FOLDER: Parser = Parser {
+    seed: "part-2.csv",
+    read: folder,
+};
 pub const MODEL: Parser = Parser {
     seed: "model.safetensors",
     read: model,
@@ -65,7 +87,7 @@ pub const CONFIGURATION: Parser = Parser {
     read: configuration,
 };
 
-pub const ALL: [Parser; 12] = [
+pub const ALL: [Parser; 17] = [
     CSV,
     NPY,
     NPZ,
@@ -75,6 +97,11 @@ pub const ALL: [Parser; 12] = [
     ARROW_PACKED,
     GZIP,
     ZSTD,
+    BLANKS,
+    THOUSANDS,
+    KINDS_PARQUET,
+    KINDS_ARROW,
+    FOLDER,
     MODEL,
     CHECKPOINT,
     CONFIGURATION,
@@ -85,6 +112,61 @@ fn table(path: &Path) -> Result<()> {
     assert!(table.values.values().iter().all(|x| x.is_finite()));
     assert_eq!(table.columns.len(), table.values.columns());
     Ok(())
+}
+
+/// With decimal commas, and whatever separator the file seems to have.
+fn european(path: &Path) -> Result<()> {
+    let options = TableOptions {
+        decimal_comma: true,
+        missing: Missing::Drop,
+        ..TableOptions::default()
+    };
+    let table = read_table(path, &options)?;
+    assert!(table.values.values().iter().all(|x| x.is_finite()));
+    Ok(())
+}
+
+/// A table whose every column is kept, and written in every format that has a place for it.
+fn kept(path: &Path) -> Result<()> {
+    let options = TableOptions {
+        keeps_table: true,
+        missing: Missing::Drop,
+        columns: vec!["a".into(), "price".into()],
+        ..TableOptions::default()
+    };
+    let mut reader = TableReader::open(&[path], &options)?;
+    let header = TableHeader {
+        names: reader.all_columns().to_vec(),
+        metadata: reader.metadata().to_vec(),
+    };
+    let mut parts = Vec::new();
+    while let Some(part) = reader.next(20)? {
+        let rows = (part.rows.end - part.rows.start) as usize;
+        let table = part.table.expect("the table is kept");
+        assert!(table.iter().all(|column| column.len() == rows));
+        assert!(part.numbers.iter().all(|number| part.rows.contains(number)));
+        parts.push(table);
+    }
+    for format in TableFormat::ALL {
+        let mut out = Vec::new();
+        let written = write_table(format, &mut out, &header, None, parts.clone().into_iter());
+        // An array holds no text; names and values that are damaged may be refused, but not by all formats of text.
+        assert!(
+            written.is_ok() || !format.is_text(),
+            "{format:?}: {written:?}"
+        );
+    }
+    Ok(())
+}
+
+/// A folder of two files, of which one is good.
+fn folder(path: &Path) -> Result<()> {
+    let folder = path.parent().expect("a folder");
+    let good = folder.join("part-1.csv");
+    if !good.exists() {
+        std::fs::write(&good, "a,b\n1,2\n3,4\n").map_err(Error::io(&good))?;
+    }
+    table(folder)
 }
 
 fn model(path: &Path) -> Result<()> {

@@ -64,7 +64,9 @@ fn batches(
         .iter()
         .zip(kinds)
         .map(|(name, kind)| match kind {
-            Values::Numbers(_) => Arc::new(Field::new(name, DataType::Float64, true)),
+            Values::Numbers(_) | Values::Fields(..) => {
+                Arc::new(Field::new(name, DataType::Float64, true))
+            }
             Values::Whole(_) => Arc::new(Field::new(name, DataType::UInt64, false)),
             Values::Text(_) => Arc::new(Field::new(name, DataType::Utf8, true)),
             Values::Arrow(field, _) => field,
@@ -86,6 +88,11 @@ fn array(values: Values) -> ArrayRef {
         Values::Numbers(values) => Arc::new(Float64Array::from(values)),
         Values::Whole(values) => Arc::new(UInt64Array::from(values)),
         Values::Text(values) => Arc::new(StringArray::from(values)),
+        Values::Fields(_, numbers) => {
+            let numbers = numbers.into_iter();
+            let there = numbers.map(|number| (!number.is_nan()).then_some(number));
+            Arc::new(there.collect::<Float64Array>())
+        }
         Values::Arrow(_, array) => array,
     }
 }

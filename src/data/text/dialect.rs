@@ -116,10 +116,12 @@ impl Front {
     }
 }
 
-/// Whether a line is a comment; #N/A is a value that is missing.
+/// Whether a line is a comment; #N/A is a value that is missing, and #DIV/0! what a spreadsheet could not compute.
 pub(super) fn is_comment(line: &str) -> bool {
     let first = line.split([',', ';', '\t', ' ', '|']).next();
-    line.starts_with('#') && !first.is_some_and(is_missing)
+    let first = first.unwrap_or_default();
+    let is_error = first.ends_with(['!', '?']) && !first.contains(char::is_lowercase);
+    line.starts_with('#') && !is_missing(first) && !is_error
 }
 
 /// The first records of a table, as they stand there.
@@ -200,7 +202,12 @@ impl Sample {
             let mut others = [BAR, Separator::Blanks].into_iter();
             others.find(|it| self.width(*it, 1.0).is_some_and(|width| width > 1))
         };
+        // A name may have a comma in it where no number has one.
+        let rows = self.records.iter().skip(1);
+        let is_bare = |row: &String| USUAL.iter().all(|it| fields(row, *it).len() == 1);
+        let bare = rows.clone().next().is_some() && rows.clone().all(is_bare);
         widest(&consistent)
+            .or_else(|| others().filter(|_| bare))
             .or_else(|| widest(&first))
             .or_else(others)
             .unwrap_or(Separator::Byte(b','))
@@ -490,7 +497,9 @@ mod tests {
         let comma = Separator::Byte(b',');
         assert_eq!(names(comma, 2), Some(vec!["a".into(), "b".into()]));
         assert_eq!(names(comma, 3), None);
-        assert_eq!(front("#N/A,1\n").1, "#N/A,1\n");
+        for value in ["#N/A,1\n", "#DIV/0!,1\n", "#NAME?,1\n"] {
+            assert_eq!(front(value).1, value);
+        }
         assert_eq!(front("# alone").1, "");
         // A comment longer than what is looked at.
         let long = format!("#{}\na,b\n", "x".repeat(3 * HEAD));

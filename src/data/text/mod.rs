@@ -129,7 +129,11 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
         });
     }
     if options.keeps_table {
-        builder.keep_table(vec![Values::Text(Vec::new()); width]);
+        let kind = |j| match selection.columns.contains(&j) {
+            true => Values::Fields(Vec::new(), Vec::new()),
+            false => Values::Text(Vec::new()),
+        };
+        builder.keep_table((0..width).map(kind).collect());
     }
     Ok(Opened {
         all_columns: columns,
@@ -238,11 +242,12 @@ impl TextRows {
         let record = &self.records.record;
         let first = record.get(0).unwrap_or_default().trim();
         let fits = record.len() == self.width;
-        match fits && self.width > 1 {
+        // What begins so is no number; a column that is not read may have it.
+        let may_be_value = fits && !self.kept.contains(&0);
+        match fits {
+            _ if record.len() == 1 && first.is_empty() => Kind::Blank,
+            _ if is_comment(first) && !may_be_value => Kind::Comment,
             true => Kind::Row,
-            false if record.len() == 1 && first.is_empty() => Kind::Blank,
-            false if is_comment(first) => Kind::Comment,
-            false if fits => Kind::Row,
             false => Kind::Ragged,
         }
     }
@@ -261,8 +266,13 @@ impl Rows for TextRows {
                     let cells = fields.map(|&j| number::cell(&record[j], comma));
                     if let Some(table) = self.builder.row(Some(line), cells) {
                         for (column, field) in table.iter_mut().zip(record) {
-                            if let Values::Text(column) = column {
-                                column.push(Some(field.to_owned()));
+                            match column {
+                                Values::Text(column) => column.push(Some(field.to_owned())),
+                                Values::Fields(text, numbers) => {
+                                    text.push(field.to_owned());
+                                    numbers.push(number::cell(field, comma).number());
+                                }
+                                _ => {}
                             }
                         }
                     }
