@@ -113,7 +113,7 @@ impl Run {
         let repeats = Repeats::of(&table.values);
         let warnings = match truth {
             None => {
-                // Whoever says that there is no header has been asked.
+                // With --header the question is answered.
                 let is_new = |warning: &QualityWarning| {
                     warning.kind != QualityKind::Header || args.table.read.header.is_none()
                 };

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::config::SHORTEST;
 use crate::executor::Executor;
-use crate::fit::Baselines;
+use crate::fit::{Baselines, QualityKind};
 use crate::matrix::Matrix;
 use crate::train::{Ending, KlEstimate, Known, Outcome};
 
@@ -25,6 +25,8 @@ pub struct Summary {
     pub baselines: Option<Baselines>,
     /// Whether the table was warned of as one without a density.
     has_no_density: bool,
+    /// Whether its rows seem to lie on a curve or a surface.
+    is_on_surface: bool,
     /// Columns of the table, and rows that it is worth.
     columns: usize,
     worth: usize,
@@ -78,6 +80,8 @@ impl Summary {
             course: None,
             baselines: None,
             has_no_density: (run.warnings.iter()).any(|warning| warning.kind.has_no_density()),
+            is_on_surface: (run.warnings.iter())
+                .any(|warning| warning.kind == QualityKind::Surface),
             columns: fit.rows.columns(),
             worth: run.worth,
             agrees: None,
@@ -155,11 +159,13 @@ impl Summary {
             .is_some_and(|it| !it.out_of_patience && 10 * it.kept >= 9 * self.steps && it.kept > 0)
     }
 
-    /// Whether the flow is further below simple models than any density that rows have a width for, and falling.
+    /// Whether the validation loss may fall without bound: it is still falling where the rows seem to lie on a surface, or
+    /// further below that of simple models than any width of the rows explains.
     fn is_doubtful(&self) -> bool {
         const NATS_A_COLUMN: f64 = 2.5;
         let far_below = |(nats, _): (f64, _)| nats > NATS_A_COLUMN * self.columns as f64;
-        self.truth.is_none() && self.is_still_falling() && self.advantage().is_some_and(far_below)
+        let is_low = || self.is_on_surface || self.advantage().is_some_and(far_below);
+        self.truth.is_none() && self.is_still_falling() && is_low()
     }
 
     /// How good it is, in a sentence; none where no rows were held out to tell.

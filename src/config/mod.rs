@@ -61,7 +61,7 @@ pub struct Config {
     pub data: Steps,
 }
 
-/// As many rows that differ let some be held out where nobody says how many.
+/// From this many different rows on, some are held out by default.
 pub(crate) const SHORTEST: usize = 20;
 
 impl Config {

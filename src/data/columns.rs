@@ -100,7 +100,7 @@ impl ExpectedColumns {
 pub(super) struct Selection {
     /// Their indices, in the order in which they are read.
     pub columns: Vec<usize>,
-    /// Columns of row labels that are left out, since nobody asked for them.
+    /// Columns of row labels, which are left out unless they are asked for.
     pub row_labels: Vec<usize>,
 }
 
@@ -141,34 +141,49 @@ impl TableOptions {
     pub(super) fn select(
         &self,
         file: &str,
-        columns: &[String],
+        all: &[String],
         named: bool,
         is_row_label: impl Fn(usize) -> bool,
     ) -> Result<Selection> {
-        if let Some(expected) = &self.expected
-            && named
-            && let Some(columns) = expected.by_name(columns)
-        {
-            return Ok(Selection {
-                columns,
-                row_labels: Vec::new(),
-            });
-        }
-        let mut selected = self.selected(columns)?;
+        let mut selected = self.selected(all)?;
+        let names = |selected: &[usize]| -> Vec<String> {
+            selected.iter().map(|&j| all[j].clone()).collect()
+        };
+        let by_name = match &self.expected {
+            Some(expected) if named => expected.by_name(&names(&selected)),
+            _ => None,
+        };
         let mut row_labels = Vec::new();
-        if named && self.columns.is_empty() {
-            let is_label = |j: &usize| is_row_label(*j) || is_label_of_pandas(*j, &columns[*j]);
+        if by_name.is_none() && named && self.columns.is_empty() {
+            let is_label = |j: &usize| is_row_label(*j) || is_label_of_pandas(*j, &all[*j]);
             row_labels = selected.iter().copied().filter(is_label).collect();
             selected.retain(|j| !row_labels.contains(j));
         }
-        if let Some(expected) = &self.expected {
-            let names: Vec<String> = selected.iter().map(|&j| columns[j].clone()).collect();
-            let found = expected.find_in(&names, named);
-            let found = found.map_err(|message| Error::Data(format!("{file}: {message}")))?;
-            selected = found.into_iter().map(|place| selected[place]).collect();
+        let bad = |message: String| Error::Data(format!("{file}: {message}"));
+        let chosen = match &self.expected {
+            None => selected.clone(),
+            Some(expected) => {
+                let found = match by_name {
+                    Some(found) => found,
+                    None => expected.find_in(&names(&selected), named).map_err(bad)?,
+                };
+                found.into_iter().map(|place| selected[place]).collect()
+            }
+        };
+        for &i in &chosen {
+            // Either of the two could be meant.
+            if let Some(&j) = selected.iter().find(|&&j| j != i && all[j] == all[i]) {
+                return Err(bad(format!(
+                    "columns {} and {} are both named {}; rename one, or leave one out, as with --exclude {}",
+                    i.min(j) + 1,
+                    i.max(j) + 1,
+                    shown(&all[i]),
+                    i.max(j) + 1
+                )));
+            }
         }
         Ok(Selection {
-            columns: selected,
+            columns: chosen,
             row_labels,
         })
     }
@@ -324,6 +339,22 @@ mod tests {
             ..all()
         };
         assert_eq!(select("Unnamed: 0|a|b", asked), (vec![0, 1], Vec::new()));
+        let twice = TableOptions {
+            expected: Some(model("a|b", true)),
+            ..all()
+        };
+        let error = twice.select("t", &names("b|a|id|a"), true, |_| false);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("columns 2 and 4") && error.contains("--exclude 4"),
+            "{error}"
+        );
+        let once = TableOptions {
+            exclude: names("4"),
+            expected: Some(model("a|b", true)),
+            ..all()
+        };
+        assert_eq!(select("b|a|id|a", once).0, [1, 0]);
         let known = TableOptions {
             expected: Some(model("a|", true)),
             ..all()

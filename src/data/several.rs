@@ -157,14 +157,30 @@ pub(super) fn open(first: Opened, others: Vec<PathBuf>, options: TableOptions) -
             dropped: first.rows.dropped().clone(),
             dropped_before: first.rows.dropped().clone(),
             current: first.rows,
-            files: others.into_iter(),
             options,
             before: 0,
             of_current: 0,
-            notes: BTreeMap::new(),
+            notes: partition_note(&others)
+                .map(|note| (note, 1))
+                .into_iter()
+                .collect(),
+            files: others.into_iter(),
         }),
         ..first
     })
+}
+
+/// What to say of files whose folders are named after a value that their rows have, as `year=2020`.
+fn partition_note(files: &[PathBuf]) -> Option<String> {
+    let folder = |file: &PathBuf| Some(file.parent()?.file_name()?.to_str()?.to_owned());
+    let folders = files.iter().filter_map(folder);
+    let key = folders
+        .filter_map(|name| Some(name.split_once('=')?.0.to_owned()))
+        .next()?;
+    Some(format!(
+        "folders are named after a value ({}=...), which is not read as a column",
+        plain(&key)
+    ))
 }
 
 impl SeveralRows {

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::memory;
 
@@ -43,16 +43,6 @@ pub(super) fn open_file(path: &Path, options: &TableOptions) -> Result<Opened> {
     };
     if opened.columns.is_empty() {
         return bad("no column is left; exclude fewer".into());
-    }
-    for (j, column) in opened.columns.iter().enumerate() {
-        if let Some(i) = opened.columns[..j].iter().position(|other| other == column) {
-            return bad(format!(
-                "columns {} and {} are both named {}; rename one",
-                i + 1,
-                j + 1,
-                shown(column)
-            ));
-        }
     }
     Ok(opened)
 }

@@ -15,7 +15,8 @@ use super::{Device, DeviceChoice};
 /// A trained flow: a density over the columns of a table, in the units of the table. Several threads may use it at once.
 ///
 /// Rows are rows of a [`Matrix`], one column a column of the table, in the order of [`Flow::columns`]. Numbers are computed in
-/// f32, so that log-densities are known to some 1e-5 nats.
+/// f32: log-densities are right to 1e-5 nats where the flow is smooth, and to 4e-3 where it has very steep splines
+/// (docs/numerics.md); [`Flow::in_f64`] is for what needs more.
 pub struct Flow {
     model: Model,
     executor: Mutex<Box<dyn Executor + Send>>,

@@ -5,7 +5,7 @@ use kuva::render::render_utils::generate_ticks;
 
 use super::ground::Span;
 
-/// How the ticks of an axis are labelled: a few digits each, whatever the numbers. Where all numbers are alike in their first
+/// How the ticks of an axis are labeled: a few digits each, whatever the numbers. Where all numbers are alike in their first
 /// digits, labels say how far they are from a round number, which the axis' name has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ticks {

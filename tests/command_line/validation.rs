@@ -33,7 +33,7 @@ fn train(folder: &Path, name: &str, flags: &str) -> Fit {
     }
 }
 
-/// The mean of -log p of 2,000 rows that nobody has seen.
+/// The mean of -log p of 2,000 unseen rows.
 fn fresh_nll(folder: &Path, row: impl Fn(usize) -> [f64; 2]) -> f64 {
     write(folder, "fresh.csv", 2000, row);
     let fresh = read_table(&folder.join("fresh.csv"), &Default::default()).unwrap();

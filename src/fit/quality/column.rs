@@ -42,7 +42,11 @@ pub(super) fn warnings(
             let is_constant = found
                 .iter()
                 .any(|it| it.kind == QualityKind::NearlyConstant);
-            found.extend((!is_constant).then(|| levels(distinct, &out)).flatten());
+            if !is_constant && let Some(levels) = levels(distinct, &out) {
+                // Of levels one is often far more frequent than the others.
+                found.retain(|_| is_in_most(column));
+                found.push(levels);
+            }
         }
     }
     found.extend(far_value(column));
@@ -58,6 +62,14 @@ fn row_index(column: &[f64], out: &str) -> Option<QualityWarning> {
         );
         QualityWarning::new(QualityKind::RowIndex, message)
     })
+}
+
+/// Whether one number stands in so many rows that it is more than a level among others.
+fn is_in_most(column: &[f64]) -> bool {
+    const PART: f64 = 0.4;
+    let levels = Levels::of(column);
+    let most = levels.levels.iter().map(|(_, count)| *count).max();
+    most.is_some_and(|most| most as f64 >= PART * levels.count as f64)
 }
 
 /// Equal numbers of a column, in ascending order: the number, and how often it stands there.

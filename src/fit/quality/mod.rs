@@ -43,12 +43,13 @@ pub enum QualityKind {
 }
 
 impl QualityKind {
-    /// Whether there is no density where it is so, and the NLL of a fit may be as low as one likes.
+    /// Whether there is no density where it is so, and the NLL of a fit may be as low as one likes. A surface may have a
+    /// width that its rows are too few to show.
     pub fn has_no_density(self) -> bool {
         use QualityKind::*;
         match self {
-            NearlyConstant | RepeatedNumber | Discrete | Relation | Surface => true,
-            Header | RowIndex | FarValue | RepeatedRows => false,
+            NearlyConstant | RepeatedNumber | Discrete | Relation => true,
+            Header | RowIndex | FarValue | RepeatedRows | Surface => false,
         }
     }
 }
@@ -73,7 +74,7 @@ pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning>
     let mut found = Vec::new();
     found.extend(first_row(table));
     let mut columns = Vec::new();
-    // Columns that vary continuously.
+    // Columns that vary continuously, and do not number the rows: a series of numbers is a curve over those.
     let mut continuous = Vec::new();
     // Copies of whole rows make levels of numbers that vary; of a single column they are those numbers.
     let is_copied = values.columns() > 1 && repeats.worth() < repeats.rows();
@@ -89,7 +90,8 @@ pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning>
                 column::warnings(column, &distinct.collect::<Vec<f64>>(), j, names)
             }
         };
-        if !warnings.iter().any(|warning| warning.kind.has_no_density()) {
+        let is_apart = |kind: QualityKind| kind.has_no_density() || kind == QualityKind::RowIndex;
+        if !warnings.iter().any(|warning| is_apart(warning.kind)) {
             continuous.push(j);
         }
         columns.extend(warnings.into_iter().map(|warning| QualityWarning {

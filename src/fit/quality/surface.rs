@@ -18,9 +18,9 @@ const GROWTH: f64 = 1.4;
 /// So flat that nothing is left to grow.
 const NO_WIDTH: f64 = 1e-6;
 /// The part of the rows that must be so.
-const PART: f64 = 0.2;
+const PART: f64 = 0.36;
 
-/// Whether many rows lie on curves or surfaces, which have no density: the nearest neighbors of such a row are flat, and the
+/// Whether many rows seem to lie on curves or surfaces, which have no density: the nearest neighbors of such a row are flat, and the
 /// less so the more of them are taken, as a surface bends; what is thin but has a width is the flatter the more are taken.
 /// (A local principal component analysis at two scales, as in Little, Maggioni and Rosasco 2017, "Multiscale geometric methods
 /// for data sets I".)
@@ -50,14 +50,13 @@ pub(super) fn is_on_surface(values: &Matrix<f64>) -> bool {
 
 /// Different rows, from all over the table, with uncorrelated columns; none where a column follows from others by a line.
 fn whitened(values: &Matrix<f64>) -> Option<Vec<Vec<f64>>> {
-    let repeats = Repeats::of(values);
     let step = values.rows().div_ceil(ROWS).max(1);
+    let sample: Vec<u32> = (0..values.rows() as u32).step_by(step).collect();
+    let sample = take(values, &sample);
+    let repeats = Repeats::of(&sample);
     let is_first = |row: &u32| repeats.is_first(*row);
-    let rows: Vec<u32> = (0..values.rows() as u32)
-        .filter(is_first)
-        .step_by(step)
-        .collect();
-    let values = take(values, &rows);
+    let rows: Vec<u32> = (0..sample.rows() as u32).filter(is_first).collect();
+    let values = take(&sample, &rows);
     let linear = Steps {
         standardize: true,
         whiten: true,
