@@ -23,9 +23,9 @@ use super::{ColumnArgs, Failure, ReadArgs, Result, input, say_of_reading};
 pub struct PlotArgs {
     /// Model file
     model: PathBuf,
-    /// Table to hold the model against, with the model's columns among its own: files, or a folder of them; - is standard
-    /// input
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    /// Table to hold the model against, with the model's columns among its own, or a folder of them; - is standard input;
+    /// repeatable
+    #[arg(long, value_name = "FILE")]
     data: Vec<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,

@@ -237,9 +237,10 @@ fn commands(args: &TrainArgs, run: &Run) -> Vec<String> {
     if !args.data.is_empty() && args.data.iter().all(can_be_read_again) {
         let data = args.data.iter();
         let data: Vec<String> = data.map(|path| quoted(&path.clone().into())).collect();
-        let all = data.join(" ");
-        commands.push(format!("couplet score {model} {all} --summary"));
-        commands.push(format!("couplet plot {model} --data {all}"));
+        let score = data.join(" ");
+        let plot = data.join(" --data ");
+        commands.push(format!("couplet score {model} {score} --summary"));
+        commands.push(format!("couplet plot {model} --data {plot}"));
     } else {
         commands.push(format!("couplet plot {model}"));
     }

@@ -19,7 +19,7 @@ use super::{FallbackArgs, TableArgs};
 
 Every setting has a flag (--steps, --layers, --learning-rate, --seed, ...): --help has them all.")]
 pub struct TrainArgs {
-    /// Table to fit (text, NPY, NPZ, Parquet or Arrow; several files or a folder are one table; - is standard input); none runs the
+    /// Table to fit (text, JSON Lines, NPY, NPZ, Parquet or Arrow; several files or a folder are one table; - is standard input); none runs the
     /// reference experiment
     pub(super) data: Vec<PathBuf>,
     #[command(flatten)]

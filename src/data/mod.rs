@@ -6,8 +6,10 @@ mod cell;
 mod columns;
 mod digits;
 mod faults;
+mod json;
 mod npy;
 mod npz;
+mod open;
 mod repeats;
 mod rows;
 mod several;
@@ -16,6 +18,7 @@ mod split;
 mod table;
 mod target;
 mod text;
+mod values;
 mod writer;
 
 use std::path::Path;
@@ -33,7 +36,8 @@ pub use split::{Split, take};
 pub use table::TableReader;
 pub use target::{Target, TargetName};
 pub use text::Separator;
-pub use writer::{TableFormat, TableHeader, Values, write_table};
+pub use values::Values;
+pub use writer::{TableFormat, TableHeader, write_table};
 
 /// A table of finite numbers with names for its columns.
 #[derive(Clone, Debug, PartialEq)]

@@ -243,7 +243,6 @@ pub(super) fn write(
         .writer(out)
         .begin_nd()?;
     for part in parts {
-        let part: Vec<Values> = part.into_iter().map(Values::into_plain).collect();
         for row in 0..part.first().map_or(0, Values::len) {
             for values in &part {
                 let value = match values {

@@ -6,17 +6,20 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result, plain};
 
 use super::TableOptions;
+use super::open::open_file;
 use super::rows::{Dropped, Opened, Part, Rows};
-use super::table::open_file;
 
 /// The ends of the names of tables, less those of what packs them, a line a kind.
-const ENDS: [&[&str]; 5] = [
+const ENDS: [&[&str]; 6] = [
     &["csv", "tsv", "tab", "txt", "dat"],
+    &["jsonl", "ndjson"],
     &["npy"],
     &["npz"],
     &["parquet", "pq"],
     &["arrow", "arrows", "feather", "ipc"],
 ];
+
+const JSON_LINES: usize = 1;
 
 /// Folders in folders, and files in all of them.
 const DEEPEST: usize = 32;
@@ -48,8 +51,11 @@ fn tables_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut kinds: BTreeMap<usize, PathBuf> = BTreeMap::new();
     let mut tables = Vec::new();
     files.sort();
+    // Logs of runs are JSON Lines, too, and lie beside tables.
+    let is_other = |file: &PathBuf| kind(file).is_some_and(|kind| kind != JSON_LINES);
+    let has_others = files.iter().any(is_other);
     for file in files {
-        if let Some(kind) = kind(&file) {
+        if let Some(kind) = kind(&file).filter(|kind| !has_others || *kind != JSON_LINES) {
             kinds.entry(kind).or_insert_with(|| file.clone());
             tables.push(file);
         }
@@ -262,6 +268,7 @@ mod tests {
             ".c.csv",
             "m.safetensors",
             "_old/d.csv",
+            "run.jsonl",
         ] {
             make(name);
         }

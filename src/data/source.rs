@@ -57,6 +57,7 @@ impl Read for Unpacking {
 #[derive(PartialEq, Eq)]
 pub(super) enum Format {
     Text,
+    JsonLines,
     Npy,
     Parquet,
     /// A file or a stream.
@@ -254,8 +255,9 @@ impl Source {
             ));
         }
         match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{' | b'[') => Err(self.bad(
-                "this looks like JSON, which cannot be read; write the table as CSV, NPY or Parquet",
+            Some(b'{') => Ok(Format::JsonLines),
+            Some(b'[') => Err(self.bad(
+                "this looks like a JSON array, which cannot be read; write an object a line (JSON Lines), CSV, NPY or Parquet",
             )),
             _ => Ok(Format::Text),
         }

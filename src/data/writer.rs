@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::npy;
 use super::text::number::{is_missing, is_no_number};
+use super::values::{Values, json_number, json_text};
 
 /// The formats that tables are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,62 +83,6 @@ impl From<&[String]> for TableHeader {
     }
 }
 
-/// Some rows of a column.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Values {
-    /// Numbers, NaN where there is none.
-    Numbers(Vec<f64>),
-    /// Whole numbers.
-    Whole(Vec<u64>),
-    /// Text, none where there is none.
-    Text(Vec<Option<String>>),
-    /// Numbers that were read from text, NaN where there is none, and the text: formats of text have it as it was.
-    Fields(Vec<String>, Vec<f64>),
-    /// A column of an Arrow or Parquet file, with its type.
-    #[cfg(feature = "arrow")]
-    Arrow(arrow_schema::FieldRef, arrow_array::ArrayRef),
-}
-
-impl Values {
-    /// How many.
-    pub fn len(&self) -> usize {
-        match self {
-            Values::Numbers(values) => values.len(),
-            Values::Whole(values) => values.len(),
-            Values::Text(values) => values.len(),
-            Values::Fields(text, _) => text.len(),
-            #[cfg(feature = "arrow")]
-            Values::Arrow(_, array) => array.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// None of its kind.
-    pub(super) fn none_of_them(&self) -> Self {
-        match self {
-            Values::Numbers(_) => Values::Numbers(Vec::new()),
-            Values::Whole(_) => Values::Whole(Vec::new()),
-            Values::Text(_) => Values::Text(Vec::new()),
-            Values::Fields(..) => Values::Fields(Vec::new(), Vec::new()),
-            #[cfg(feature = "arrow")]
-            Values::Arrow(field, array) => Values::Arrow(field.clone(), array.slice(0, 0)),
-        }
-    }
-
-    /// The same as numbers or text, where it has a type of Arrow's.
-    pub(super) fn into_plain(self) -> Self {
-        match self {
-            #[cfg(feature = "arrow")]
-            Values::Arrow(_, array) => super::arrow::plain(&array),
-            plain => plain,
-        }
-    }
-}
-
 /// Writes a table part by part: the columns of each part have the kinds of the first, and as many rows as one another.
 /// `rows` is how many there will be, where that is known; an NPY file says it at its beginning, and is held whole otherwise.
 /// Numbers are written in their shortest form that reads back to the same bits.
@@ -153,10 +98,10 @@ pub fn write_table(
 ) -> io::Result<()> {
     let columns = &header.names;
     match format {
-        TableFormat::Csv => text(b',', out, columns, parts),
-        TableFormat::Tsv => text(b'\t', out, columns, parts),
+        TableFormat::Csv => text(b',', out, columns, parts.map(plain)),
+        TableFormat::Tsv => text(b'\t', out, columns, parts.map(plain)),
         TableFormat::JsonLines => json_lines(out, columns, parts),
-        TableFormat::Npy => npy::write(out, columns.len(), rows, parts),
+        TableFormat::Npy => npy::write(out, columns.len(), rows, parts.map(plain)),
         #[cfg(feature = "arrow")]
         TableFormat::Parquet => super::arrow::write_parquet(out, header, parts),
         #[cfg(feature = "arrow")]
@@ -167,6 +112,17 @@ pub fn write_table(
             "Parquet and Arrow files are written by a build with the feature \"arrow\"",
         )),
     }
+}
+
+/// Columns of Arrow's types as numbers or text, for formats without types.
+fn plain(part: Vec<Values>) -> Vec<Values> {
+    let plain = |values| match values {
+        #[cfg(feature = "arrow")]
+        Values::Arrow(_, array) => super::arrow::plain(&array),
+        Values::Json(values) => Values::Text(values.into_iter().map(json_text).collect()),
+        plain => plain,
+    };
+    part.into_iter().map(plain).collect()
 }
 
 fn text(
@@ -186,7 +142,6 @@ fn text(
     out.write_all(line.as_bytes())?;
     let mut number = zmij::Buffer::new();
     for part in parts {
-        let part: Vec<Values> = part.into_iter().map(Values::into_plain).collect();
         for row in 0..part.first().map_or(0, Values::len) {
             line.clear();
             for (j, values) in part.iter().enumerate() {
@@ -204,8 +159,8 @@ fn text(
                         push_field(&mut line, values[row].as_deref().unwrap_or(""), separator);
                     }
                     Values::Fields(text, _) => push_field(&mut line, &text[row], separator),
-                    #[cfg(feature = "arrow")]
-                    Values::Arrow(..) => {}
+                    // Plain by now.
+                    _ => {}
                 }
             }
             line.push('\n');
@@ -256,22 +211,13 @@ fn json_lines(
     Ok(())
 }
 
-/// JSON has no infinity, and this is how languages read and write one as text; nor has it NaN.
-pub(super) fn json_number(value: f64) -> Value {
-    match value {
-        f64::INFINITY => json!("inf"),
-        f64::NEG_INFINITY => json!("-inf"),
-        value if value == value.trunc() && value.abs() < 1e15 => json!(value as i64),
-        value => json!(value),
-    }
-}
-
 fn json_value(values: &Values, row: usize) -> Value {
     match values {
         Values::Numbers(values) => json_number(values[row]),
         Values::Whole(values) => json!(values[row]),
         Values::Text(values) => json!(values[row]),
         Values::Fields(text, _) => json!(text[row]),
+        Values::Json(values) => values[row].clone(),
         #[cfg(feature = "arrow")]
         Values::Arrow(_, array) => super::arrow::json(array, row),
     }

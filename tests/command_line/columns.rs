@@ -168,7 +168,7 @@ fn what_is_written_is_read_back_row_for_row() {
         };
         let expected = score("s.npy");
         assert_eq!(expected.lines().count(), 8);
-        for end in ["csv", "tsv", "parquet", "arrow"] {
+        for end in ["csv", "tsv", "jsonl", "parquet", "arrow"] {
             well(
                 folder,
                 &format!("sample m.safetensors -n 7 --device cpu --out s.{end}"),

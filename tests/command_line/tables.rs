@@ -164,7 +164,21 @@ fn other_formats_are_named() {
             &["separated by |", "--separator '|'"],
         ),
         ("rows.json", b"[{\"a\": 1}]".to_vec(), &["JSON"]),
-        ("rows.csv", b"{\"a\": 1}\n".to_vec(), &["JSON"]),
+        (
+            "rows.csv",
+            b"{\"a\": 1,\n\"b\": 2}\n".to_vec(),
+            &["line 1", "JSON Lines"],
+        ),
+        (
+            "keys.jsonl",
+            b"{\"a\": 1, \"b\": 2}\n{\"a\": 1, \"c\": 2}\n".to_vec(),
+            &["line 2", "\"c\""],
+        ),
+        (
+            "nested.jsonl",
+            b"{\"a\": 1, \"b\": [2]}\n".to_vec(),
+            &["line 1 (row 1)", "\"[2]\" is not a number"],
+        ),
         ("book.xlsx", b"PK\x03\x04rest".to_vec(), &["ZIP"]),
         ("rows.parquet", b"PAR1rest".to_vec(), &["Parquet"]),
         ("long.csv", long.into_bytes(), &["is not a finite number"]),

@@ -70,6 +70,10 @@ pub const KINDS_ARROW: Parser = Parser {
     seed: "kinds.arrow",
     read: kept,
 };
+pub const JSON: Parser = Parser {
+    seed: "rows.jsonl",
+    read: kept,
+};
 pub const FOLDER: Parser = Parser {
     seed: "part-2.csv",
     read: folder,
@@ -87,7 +91,7 @@ pub const CONFIGURATION: Parser = Parser {
     read: configuration,
 };
 
-pub const ALL: [Parser; 17] = [
+pub const ALL: [Parser; 18] = [
     CSV,
     NPY,
     NPZ,
@@ -101,6 +105,7 @@ pub const ALL: [Parser; 17] = [
     THOUSANDS,
     KINDS_PARQUET,
     KINDS_ARROW,
+    JSON,
     FOLDER,
     MODEL,
     CHECKPOINT,

@@ -11,4 +11,5 @@ mod cpu_reference;
 mod fit;
 mod fixtures;
 mod limits;
+mod model_file;
 mod training;

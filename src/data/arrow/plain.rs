@@ -8,8 +8,7 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::DataType;
 use serde_json::{Value, json};
 
-use crate::data::Values;
-use crate::data::writer::json_number;
+use crate::data::values::{Values, json_number};
 
 use super::numbers::Numbers;
 

@@ -9,6 +9,7 @@ use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array}
 use arrow_ipc::writer::{DictionaryHandling, FileWriter, IpcWriteOptions};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
+use crate::data::values::json_text;
 use crate::data::{TableHeader, Values};
 
 use super::dictionaries::Dictionaries;
@@ -68,7 +69,7 @@ fn batches(
                 Arc::new(Field::new(name, DataType::Float64, true))
             }
             Values::Whole(_) => Arc::new(Field::new(name, DataType::UInt64, false)),
-            Values::Text(_) => Arc::new(Field::new(name, DataType::Utf8, true)),
+            Values::Text(_) | Values::Json(_) => Arc::new(Field::new(name, DataType::Utf8, true)),
             Values::Arrow(field, _) => field,
         });
     let metadata: HashMap<String, String> = header.metadata.iter().cloned().collect();
@@ -88,6 +89,9 @@ fn array(values: Values) -> ArrayRef {
         Values::Numbers(values) => Arc::new(Float64Array::from(values)),
         Values::Whole(values) => Arc::new(UInt64Array::from(values)),
         Values::Text(values) => Arc::new(StringArray::from(values)),
+        Values::Json(values) => {
+            Arc::new(values.into_iter().map(json_text).collect::<StringArray>())
+        }
         Values::Fields(_, numbers) => {
             let numbers = numbers.into_iter();
             let there = numbers.map(|number| (!number.is_nan()).then_some(number));

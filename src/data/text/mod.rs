@@ -1,7 +1,10 @@
 //! Text tables: fields separated by commas, semicolons, tabs, blanks or another character.
 
-mod dialect;
+mod blanks;
+mod front;
+mod header;
 pub(super) mod number;
+mod separator;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -13,8 +16,11 @@ use super::rows::{Dropped, Opened, Part, RowBuilder, Rows};
 use super::source::Source;
 use super::{TableOptions, Values, default_names};
 
-pub use dialect::Separator;
-use dialect::{Front, Header, Sample, SingleBlanks, is_comment};
+use blanks::SingleBlanks;
+use front::{Front, is_comment};
+use header::Header;
+use separator::Sample;
+pub use separator::Separator;
 
 /// The longest row, in bytes, that is taken for one.
 const LONGEST_ROW: u64 = 64 << 20;

@@ -99,12 +99,13 @@ pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning>
             ..warning
         }));
     }
-    let more = columns.len().saturating_sub(MAX_COLUMNS);
-    let last = columns.get(MAX_COLUMNS).map(|warning| warning.kind);
-    found.extend(columns.into_iter().take(MAX_COLUMNS));
-    if let Some(kind) = last {
-        let message = format!("and {more} more such things about columns");
-        found.push(QualityWarning::new(kind, message));
+    let more = columns.split_off(columns.len().min(MAX_COLUMNS));
+    found.extend(columns);
+    let mut kinds: Vec<QualityKind> = more.iter().map(|warning| warning.kind).collect();
+    kinds.sort_by_key(|kind| !kind.has_no_density());
+    if let Some(&worst) = kinds.first() {
+        let message = format!("and {} more such things about columns", more.len());
+        found.push(QualityWarning::new(worst, message));
     }
     found.extend(repeated_rows(repeats));
     let relations = relation::relations(table).into_iter();
