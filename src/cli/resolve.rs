@@ -5,7 +5,7 @@ use crate::data::{
     Dropped, Repeats, Table, TableOptions, TableReader, Target, default_names, table_files,
 };
 use crate::files::{OutputFile, same};
-use crate::fit::{Prepared, QualityKind, QualityWarning, quality_warnings};
+use crate::fit::{Prepared, QualityWarning, quality_warnings};
 use crate::memory;
 use crate::model::{self, Contents, Model};
 use crate::train::Truth;
@@ -112,14 +112,7 @@ impl Run {
         say_of_reading(&table.notes, &table.dropped);
         let repeats = Repeats::of(&table.values);
         let warnings = match truth {
-            None => {
-                // With --header the question is answered.
-                let is_new = |warning: &QualityWarning| {
-                    warning.kind != QualityKind::Header || args.table.read.header.is_none()
-                };
-                let warnings = quality_warnings(&table, &repeats).into_iter();
-                warnings.filter(is_new).collect()
-            }
+            None => quality_warnings(&table, &repeats),
             Some(_) => Vec::new(),
         };
         for warning in &warnings {

@@ -66,6 +66,15 @@ fn columns_are_matched_by_name_whatever_the_names() {
         assert_eq!(expected.lines().count(), 201, "{names:?}");
         assert_eq!(score("swapped.csv"), expected, "{names:?}");
         assert_eq!(score("extra.csv"), expected, "{names:?}");
+        // Names that are numbers, and not the model's, may be taken for a row; that is asked about.
+        write(folder, "years.csv", "1066,1815", |_, [x, y]| {
+            format!("{x},{y}")
+        });
+        let said = stderr(&well(folder, "score m.safetensors years.csv --device cpu"));
+        assert!(
+            said.contains("(1066, 1815) is taken for a row") && said.contains("--header yes"),
+            "{said}"
+        );
 
         // In the model's order, too, where it goes on being trained.
         for (flag, out) in [

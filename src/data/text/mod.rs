@@ -18,7 +18,7 @@ use super::{TableOptions, Values, default_names};
 
 use blanks::SingleBlanks;
 use front::{Front, is_comment};
-use header::Header;
+use header::{Header, may_be_names};
 use separator::Sample;
 pub use separator::Separator;
 
@@ -101,6 +101,16 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
         return Err(bad(hint));
     }
     let header = Header::find(&first, &sample, &front, separator, options);
+    let is_doubtful = header == Header::Nowhere
+        && options.header.is_none()
+        && may_be_names(&first, &sample, separator, options.decimal_comma);
+    let doubt = is_doubtful.then(|| {
+        let first: Vec<String> = first.iter().map(|field| field.to_string()).collect();
+        format!(
+            "the first line ({}) is taken for a row of numbers; if it names the columns, say --header yes (else --header no)",
+            list(&first)
+        )
+    });
     let names = match &header {
         Header::Nowhere => None,
         Header::Comment(names) => Some(names.clone()),
@@ -133,6 +143,9 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
             (_, 1) => "a comment in front of the table is skipped".into(),
             (_, count) => format!("{count} lines of comments in front of the table are skipped"),
         });
+    }
+    if let Some(doubt) = doubt {
+        builder.note(doubt);
     }
     if options.keeps_table {
         let kind = |j| match selection.columns.contains(&j) {

@@ -70,6 +70,12 @@ impl Sample {
         self.records.first().map_or("", String::as_str)
     }
 
+    /// The records that are neither comments nor blank.
+    pub fn rows(&self) -> impl Iterator<Item = &str> {
+        let records = self.records.iter().map(String::as_str);
+        records.filter(|record| !record.trim().is_empty() && !is_comment(record.trim()))
+    }
+
     /// Whether something holds of the first record and the one after it, if there is one.
     pub fn has_in_all(&self, has: impl Fn(&String) -> bool) -> bool {
         !self.records.is_empty() && self.records.iter().take(2).all(has)
@@ -77,13 +83,8 @@ impl Sample {
 
     /// How many fields the first record has under a separator, if most of the others have as many.
     fn width(&self, separator: Separator, share: f64) -> Option<usize> {
-        let widths = self.records.iter().filter(|record| {
-            let record = record.trim();
-            !record.is_empty() && !is_comment(record)
-        });
-        let widths: Vec<usize> = widths
-            .map(|record| fields(record, separator).len())
-            .collect();
+        let widths = self.rows().map(|row| fields(row, separator).len());
+        let widths: Vec<usize> = widths.collect();
         let first = *widths.first()?;
         let same = widths.iter().filter(|width| **width == first).count();
         (same as f64 >= share * widths.len() as f64).then_some(first)

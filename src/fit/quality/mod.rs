@@ -4,7 +4,7 @@ mod column;
 mod relation;
 mod surface;
 
-use crate::data::{Repeats, Table, take};
+use crate::data::{Repeats, Table};
 use crate::error::column_place;
 use crate::matrix::Matrix;
 
@@ -22,8 +22,6 @@ pub struct QualityWarning {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QualityKind {
-    /// A header of numbers may have been taken for a row.
-    Header,
     /// A column counts the rows.
     RowIndex,
     /// A column is nearly constant.
@@ -49,7 +47,7 @@ impl QualityKind {
         use QualityKind::*;
         match self {
             NearlyConstant | RepeatedNumber | Discrete | Relation => true,
-            Header | RowIndex | FarValue | RepeatedRows | Surface => false,
+            RowIndex | FarValue | RepeatedRows | Surface => false,
         }
     }
 }
@@ -66,13 +64,11 @@ impl QualityWarning {
 /// Warnings of one kind; more columns than that say nothing new.
 const MAX_COLUMNS: usize = 8;
 
-/// What in a table speaks against fitting a density to it: a header that may have been taken for a row; columns that count
-/// the rows, are nearly constant, repeat one number, take levels, or have one value far from all others; rows that repeat;
+/// What in a table speaks against fitting a density to it: columns that count the rows, are nearly constant, repeat one number, take levels, or have one value far from all others; rows that repeat;
 /// columns that follow from others, and rows on a surface. `repeats` says which rows are equal.
 pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning> {
     let (values, names) = (&table.values, &table.columns);
     let mut found = Vec::new();
-    found.extend(first_row(table));
     let mut columns = Vec::new();
     // Columns that vary continuously, and do not number the rows: a series of numbers is a curve over those.
     let mut continuous = Vec::new();
@@ -143,31 +139,6 @@ fn repeated_rows(repeats: &Repeats) -> Option<QualityWarning> {
     })
 }
 
-/// A table without names whose first row looks like a header of numbers: years, or the numbers of columns.
-fn first_row(table: &Table) -> Option<QualityWarning> {
-    let values = &table.values;
-    if table.named || values.rows() < 3 || values.columns() < 2 {
-        return None;
-    }
-    let first: Vec<f64> = take(values, &[0]).into_values();
-    let whole = first.iter().all(|x| x.fract() == 0.0 && x.abs() < 1e6);
-    let rising = first.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
-    let fractions_below =
-        (0..values.columns()).all(|j| values.column(j)[1..].iter().any(|x| x.fract() != 0.0));
-    (whole && (rising || fractions_below)).then(|| {
-        let shown: Vec<String> = first
-            .iter()
-            .take(MAX_COLUMNS)
-            .map(f64::to_string)
-            .collect();
-        let message = format!(
-            "the first line ({}) is taken for a row of numbers; if it names the columns, say --header yes (else --header no)",
-            shown.join(", ")
-        );
-        QualityWarning::new(QualityKind::Header, message)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,24 +164,6 @@ mod tests {
 
     fn found(table: &Table) -> Vec<QualityWarning> {
         quality_warnings(table, &Repeats::of(&table.values))
-    }
-
-    #[test]
-    fn a_header_of_numbers_is_asked_about() {
-        let mut years = table(2, |row, j| match row {
-            0 => 2019.0 + j as f64,
-            _ => ((row + j) as f64).sin(),
-        });
-        years.named = false;
-        let found = found(&years);
-        let message = &found[0].message;
-        assert!(
-            message.contains("(2019, 2020)") && message.contains("--header yes"),
-            "{found:?}"
-        );
-        let mut none = table(2, z);
-        none.named = false;
-        assert_eq!(self::found(&none), []);
     }
 
     #[test]
