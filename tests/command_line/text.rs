@@ -147,6 +147,16 @@ fn the_separator_is_sought_outside_quotes_and_can_be_named() {
     );
 }
 
+/// As spreadsheets write it.
+#[test]
+fn a_first_line_may_say_the_separator() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("sep=:\na:b\n{}", body(100, ":"));
+    let (_, columns) = train(folder.path(), &text, "");
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
 #[test]
 fn fields_separated_by_blanks_are_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -181,6 +191,8 @@ fn comments_are_skipped_or_name_the_columns() {
         "# a,b",
         "#a,b",
         "# made by a tool, in 2024, at noon\n#  a, b ",
+        "% made by a tool\n% a,b",
+        "// a,b",
     ] {
         let (said, columns) = names(format!("{header}\n{rows}"));
         assert_eq!(columns, ab, "{header}");

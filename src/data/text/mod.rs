@@ -81,13 +81,14 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
     let unreadable = |error: io::Error| bad(error.to_string());
     let front = Front::skip(&mut source).map_err(unreadable)?;
     let sample = Sample::of(&mut source, LONGEST_ROW as usize).map_err(unreadable)?;
-    let separator = options.separator.unwrap_or_else(|| sample.separator());
+    let separator = options.separator.or(front.separator);
+    let separator = separator.unwrap_or_else(|| sample.separator());
     let mut records = Records::new(source, separator, front.lines)?;
     records.advance()?;
     if records.line.is_none() {
         return Err(bad(match front.comments {
             0 => "the file is empty".into(),
-            _ => "the file has comments alone, lines that begin with #".into(),
+            _ => "the file has comments alone, lines that begin with #, % or //".into(),
         }));
     }
     // Fields of later lines are trimmed as they are read: a record trimmed whole is a record allocated anew.
