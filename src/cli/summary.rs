@@ -190,7 +190,7 @@ impl Summary {
                 "the flow is lower by {better:.4} nats, which does not say that it is better: the table was warned of, and where \
                  numbers repeat or follow from one another the NLL can fall without end"
             ),
-            (better, _) if self.is_doubtful() => format!(
+            (better, _) if better >= 0.005 && self.is_doubtful() => format!(
                 "the flow is lower by {better:.4} nats and still falling, which is doubtful: the rows may lie on a curve or a \
                  surface, where there is no density"
             ),

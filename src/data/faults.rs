@@ -102,6 +102,13 @@ impl ColumnFaults {
         self.text.count == 1 && first.is_some_and(|(location, _)| location.row == 1)
     }
 
+    /// Whether a field cannot be used.
+    pub fn has_any(&self) -> bool {
+        [&self.text, &self.infinite, &self.missing]
+            .iter()
+            .any(|fault| fault.count > 0)
+    }
+
     pub fn has_missing(&self) -> bool {
         self.missing.count > 0
     }

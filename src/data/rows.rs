@@ -77,6 +77,8 @@ pub(super) struct RowBuilder {
     ragged: Fault,
     width: usize,
     valid: bool,
+    /// Whether a row has a value in each column.
+    has_whole_row: bool,
     /// Rows seen, and how many of them earlier parts covered.
     row: u64,
     begin: u64,
@@ -118,6 +120,7 @@ impl RowBuilder {
             ragged: Fault::default(),
             width: columns.len(),
             valid: true,
+            has_whole_row: false,
             row: 0,
             begin: 0,
             dropped: Dropped {
@@ -198,15 +201,13 @@ impl RowBuilder {
                     value
                 }
                 Cell::Missing(field) => {
+                    lacks = true;
                     match self.options.missing {
                         Missing::Refuse => {
                             self.faults[j].missing.note(location, field);
                             self.valid = false;
                         }
-                        Missing::Drop => {
-                            lacks = true;
-                            self.dropped.columns[j].1 += 1;
-                        }
+                        Missing::Drop => self.dropped.columns[j].1 += 1,
                     }
                     continue;
                 }
@@ -223,7 +224,8 @@ impl RowBuilder {
                 self.values[j].push(value);
             }
         }
-        if lacks {
+        self.has_whole_row |= !lacks;
+        if lacks && self.options.missing == Missing::Drop {
             self.dropped.rows += 1;
             let rows = self.numbers.len();
             self.values
@@ -333,10 +335,16 @@ impl RowBuilder {
                 "if the first line is a header, say --header yes (unasked, all of its fields would have to be names)",
             );
         }
-        if any(ColumnFaults::has_missing) {
+        if any(ColumnFaults::has_missing) && self.has_whole_row {
             remedies.push("--missing drop leaves rows without a value out");
         }
-        remedies.push("--exclude leaves columns out");
+        if self.named && any(ColumnFaults::has_text_in_first_row_alone) {
+            remedies.push("if the line below the header has no data, as one of units, remove it");
+        }
+        // Some column must be left, if this is a table of numbers at all.
+        if remedies.is_empty() || !self.faults.iter().all(ColumnFaults::has_any) {
+            remedies.push("--exclude leaves columns out");
+        }
         remedies.join("; ")
     }
 }

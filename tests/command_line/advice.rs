@@ -206,6 +206,33 @@ fn reading_text_as_an_error_says() {
         "say --header yes",
         &train("t.csv", "--header yes"),
     );
+    // A separator at the end of each line: no row would be left.
+    rows(folder, "t.csv", "a,b,\n", 60, |n| {
+        format!("{},{},", z(n, 0), z(n, 1))
+    });
+    let said = stderr(&couplet(folder, &train("t.csv", "")));
+    assert!(!said.contains("--missing"), "{said}");
+    followed(
+        folder,
+        &train("t.csv", ""),
+        "--exclude leaves columns out",
+        &train("t.csv", "--exclude 3"),
+    );
+    let units = |line: &str| {
+        rows(folder, "t.csv", &format!("a,b\n{line}"), 60, |n| {
+            format!("{},{}", z(n, 0), z(n, 1))
+        });
+    };
+    units("m,kg\n");
+    let said = stderr(&couplet(folder, &train("t.csv", "")));
+    assert!(
+        said.contains("below the header")
+            && said.contains("remove it")
+            && !said.contains("--exclude"),
+        "{said}"
+    );
+    units("");
+    well(folder, &train("t.csv", ""));
     // Programs that convert and unpack.
     let shell = |command: &str| {
         let command = command.replace("couplet", env!("CARGO_BIN_EXE_couplet"));

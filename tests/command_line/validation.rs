@@ -178,7 +178,9 @@ fn what_has_no_density_is_doubted_not_praised() {
             "{name}: {said}"
         );
         assert!(
-            !said.contains("more steps may") && !said.contains("likely"),
+            !said.contains("more steps may")
+                && !said.contains("likely")
+                && !said.contains("lower by -"),
             "{name}: {said}"
         );
         assert!(
@@ -186,6 +188,12 @@ fn what_has_no_density_is_doubted_not_praised() {
             "{name}: {said}"
         );
     }
+    // What falls, and is still worse than a simple model, is said to be worse.
+    let said = train(folder, "t.csv", "--steps 20 --hidden 4 --layers 1").said;
+    assert!(
+        said.contains("worse by") && !said.contains("lower by"),
+        "{said}"
+    );
 }
 
 /// A table of which nothing is warned is praised as before.
