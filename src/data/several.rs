@@ -151,7 +151,7 @@ pub(super) fn open(first: Opened, others: Vec<PathBuf>, options: TableOptions) -
         {
             return Err(Error::Data(format!(
                 "{}: its columns are of other types, or in another order, than those of the first file, and cannot be kept \
-                 with them",
+                 with them; write the files alike, or leave --append out",
                 file.display()
             )));
         }

@@ -7,10 +7,11 @@ use arrow_array::{
     downcast_dictionary_array,
 };
 use arrow_buffer::ArrowNativeType;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::ArrowError;
 use arrow_select::concat::concat;
 use arrow_select::take::take;
+
+use super::plain::Shown;
 
 /// The values of each dictionary column so far. A Parquet file has dictionaries of its own for each group of rows; an
 /// Arrow file has one for each column, which may only grow.
@@ -44,9 +45,8 @@ impl Dictionaries {
         j: usize,
         column: &DictionaryArray<K>,
     ) -> Result<ArrayRef, ArrowError> {
-        let options = FormatOptions::default();
         let new = column.values();
-        let formatter = ArrayFormatter::try_new(new, &options)?;
+        let texts = Shown::of(new);
         let known = self.columns.entry(j).or_insert_with(|| Values {
             values: new.slice(0, 0),
             indices: HashMap::new(),
@@ -58,7 +58,7 @@ impl Dictionaries {
             // A null is no text that a value could have.
             let shown = match new.is_null(index) {
                 true => String::from("\0null"),
-                false => formatter.value(index).to_string(),
+                false => texts.text(index),
             };
             let next = known.values.len() + added.len();
             let place = *known.indices.entry(shown).or_insert(next);

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
@@ -5,7 +7,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef};
 use arrow_cast::cast;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, FieldRef};
 use serde_json::{Value, json};
 
 use crate::data::values::{Values, json_number};
@@ -33,21 +35,63 @@ pub fn plain(column: &ArrayRef) -> Values {
 }
 
 fn text(column: &ArrayRef) -> Values {
-    let value = |row| (!column.is_null(row)).then(|| shown(column, row));
+    let shown = Shown::of(column);
+    let value = |row| (!column.is_null(row)).then(|| shown.text(row));
     Values::Text((0..column.len()).map(value).collect())
 }
 
-/// A value as text: a date and a time as ISO 8601 has them, a decimal with all of its digits, a list in brackets.
-fn shown(column: &dyn Array, row: usize) -> String {
-    let options = FormatOptions::default();
-    match ArrayFormatter::try_new(column, &options) {
-        Ok(formatter) => formatter.value(row).to_string(),
-        Err(error) => error.to_string(),
+/// The values of a column as text: a date and a time as ISO 8601 has them, a decimal with all of its digits, a list in
+/// brackets.
+pub(super) struct Shown {
+    column: ArrayRef,
+}
+
+impl Shown {
+    pub fn of(column: &ArrayRef) -> Self {
+        let kind = in_utc(column.data_type());
+        let column = match kind == *column.data_type() {
+            true => column.clone(),
+            false => cast(column, &kind).unwrap_or_else(|_| column.clone()),
+        };
+        Shown { column }
+    }
+
+    /// A value; one that has no text, as a date beyond all calendars, as the number that is kept of it.
+    pub fn text(&self, row: usize) -> String {
+        let shown = |column: &dyn Array, row: usize| {
+            let formatter = ArrayFormatter::try_new(column, &FormatOptions::default())?;
+            formatter.value(row).try_to_string()
+        };
+        let number = || {
+            let number = cast(&self.column.slice(row, 1), &DataType::Int64)?;
+            shown(&number, 0)
+        };
+        let text = shown(&self.column, row).or_else(|_| number());
+        text.unwrap_or_else(|error| error.to_string())
+    }
+}
+
+/// The same type, with points in time told in UTC: where a named time zone stands takes a data base of them all.
+fn in_utc(kind: &DataType) -> DataType {
+    use DataType::*;
+    let field = |field: &FieldRef| -> FieldRef {
+        let kind = in_utc(field.data_type());
+        Arc::new(field.as_ref().clone().with_data_type(kind))
+    };
+    match kind {
+        Timestamp(unit, Some(_)) => Timestamp(*unit, Some("+00:00".into())),
+        List(of) => List(field(of)),
+        LargeList(of) => LargeList(field(of)),
+        FixedSizeList(of, size) => FixedSizeList(field(of), *size),
+        Struct(fields) => Struct(fields.iter().map(field).collect()),
+        Map(of, sorted) => Map(field(of), *sorted),
+        Dictionary(keys, values) => Dictionary(keys.clone(), Box::new(in_utc(values))),
+        _ => kind.clone(),
     }
 }
 
 /// A value as JSON: numbers, booleans, lists and objects as such, all else as text.
-pub fn json(column: &dyn Array, row: usize) -> Value {
+pub fn json(column: &ArrayRef, row: usize) -> Value {
     use DataType::*;
     if column.is_null(row) {
         return Value::Null;
@@ -66,6 +110,7 @@ pub fn json(column: &dyn Array, row: usize) -> Value {
             Some(number) => json_number(number.get(0).unwrap_or(f64::NAN)),
             None => Value::Null,
         },
+        Null => Value::Null,
         Boolean => json!(column.as_boolean().value(row)),
         List(_) => list(column.as_list::<i32>().value(row)),
         LargeList(_) => list(column.as_list::<i64>().value(row)),
@@ -79,8 +124,46 @@ pub fn json(column: &dyn Array, row: usize) -> Value {
         }
         Dictionary(_, values) => match cast(&column.slice(row, 1), values) {
             Ok(value) => json(&value, 0),
-            Err(_) => json!(shown(column, row)),
+            Err(_) => json!(Shown::of(&column.slice(row, 1)).text(0)),
         },
-        _ => json!(shown(column, row)),
+        _ => json!(Shown::of(&column.slice(row, 1)).text(0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::builder::{ListBuilder, TimestampSecondBuilder};
+    use arrow_array::{NullArray, TimestampSecondArray};
+
+    use super::*;
+
+    #[test]
+    fn points_in_time_of_any_zone_are_told_in_utc() {
+        let zone = |zone: &str| -> ArrayRef {
+            Arc::new(TimestampSecondArray::from(vec![0, 90]).with_timezone(zone))
+        };
+        for name in ["Europe/Berlin", "+02:00", "UTC", "no zone"] {
+            let Values::Text(texts) = plain(&zone(name)) else {
+                panic!("{name}: no text");
+            };
+            let expected = ["1970-01-01T00:00:00Z", "1970-01-01T00:01:30Z"];
+            assert_eq!(texts, expected.map(|it| Some(it.to_string())), "{name}");
+            assert_eq!(json(&zone(name), 1), json!(expected[1]), "{name}");
+        }
+        let kind = DataType::Timestamp(arrow_schema::TimeUnit::Second, Some("Asia/Tokyo".into()));
+        let times = TimestampSecondBuilder::new().with_data_type(kind);
+        let mut lists = ListBuilder::new(times);
+        lists.append_value([Some(0), None]);
+        let lists: ArrayRef = Arc::new(lists.finish());
+        assert_eq!(json(&lists, 0), json!(["1970-01-01T00:00:00Z", null]));
+        assert_eq!(Shown::of(&lists).text(0), "[1970-01-01T00:00:00Z, ]");
+    }
+
+    #[test]
+    fn what_has_no_text_is_shown_as_its_number() {
+        let beyond: ArrayRef = Arc::new(TimestampSecondArray::from(vec![i64::MAX]));
+        assert_eq!(Shown::of(&beyond).text(0), i64::MAX.to_string());
+        let nulls: ArrayRef = Arc::new(NullArray::new(1));
+        assert_eq!(json(&nulls, 0), Value::Null);
     }
 }
