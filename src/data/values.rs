@@ -9,7 +9,7 @@ pub enum Values {
     Whole(Vec<u64>),
     /// Text, none where there is none.
     Text(Vec<Option<String>>),
-    /// Numbers that were read from text, NaN where there is none, and the text: formats of text have it as it was.
+    /// Numbers that were read from text, NaN where there is none, and the text: separated text has it as it was.
     Fields(Vec<String>, Vec<f64>),
     /// Values of JSON.
     Json(Vec<Value>),

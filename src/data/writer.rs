@@ -213,10 +213,9 @@ fn json_lines(
 
 fn json_value(values: &Values, row: usize) -> Value {
     match values {
-        Values::Numbers(values) => json_number(values[row]),
+        Values::Numbers(values) | Values::Fields(_, values) => json_number(values[row]),
         Values::Whole(values) => json!(values[row]),
         Values::Text(values) => json!(values[row]),
-        Values::Fields(text, _) => json!(text[row]),
         Values::Json(values) => values[row].clone(),
         #[cfg(feature = "arrow")]
         Values::Arrow(_, array) => super::arrow::json(array, row),
@@ -252,5 +251,22 @@ mod tests {
             written(TableFormat::JsonLines),
             "{\"a,\\\"b\\\"\":\"x\\ty\",\"n\":0.1}\n{\"a,\\\"b\\\"\":null,\"n\":-3}\n"
         );
+    }
+
+    /// Numbers that were text: as they stood there where all is text, as numbers where there are numbers.
+    #[test]
+    fn fields_are_text_in_text_and_numbers_in_json() {
+        let columns = ["a".to_string()];
+        let fields = ["1.50", "NA"].map(String::from).to_vec();
+        let part = vec![Values::Fields(fields, vec![1.5, f64::NAN])];
+        for (format, expected) in [
+            (TableFormat::Csv, "a\n1.50\nNA\n"),
+            (TableFormat::JsonLines, "{\"a\":1.5}\n{\"a\":null}\n"),
+        ] {
+            let mut out = Vec::new();
+            let header = TableHeader::from(&columns[..]);
+            write_table(format, &mut out, &header, None, [part.clone()].into_iter()).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
     }
 }
