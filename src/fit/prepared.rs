@@ -53,24 +53,23 @@ impl Prepared {
         config: Config,
         init: Option<(&Path, &Contents)>,
     ) -> Result<Self> {
-        let matched = match init {
-            Some((path, Contents::Model(model))) => Some(in_order_of(table, model, path)?),
-            _ => None,
+        let (columns, named, moved) = match init {
+            Some((path, Contents::Model(model))) => (
+                &model.columns,
+                model.named,
+                in_order_of(table, model, path)?,
+            ),
+            _ => (&table.columns, table.named, None),
         };
-        let (columns, named, values) = match (&matched, init) {
-            (Some(values), Some((_, Contents::Model(model)))) => {
-                (&model.columns, model.named, values)
-            }
-            _ => (&table.columns, table.named, &table.values),
-        };
+        let values = moved.as_ref().unwrap_or(&table.values);
         if values.columns() < 2 {
             return Err(Error::Data(
                 "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into(),
             ));
         }
         let spec = config.model.spec(values.columns())?;
-        let of_matched = matched.as_ref().map(Repeats::of);
-        let repeats = of_matched.as_ref().unwrap_or(repeats);
+        let of_moved = moved.as_ref().map(Repeats::of);
+        let repeats = of_moved.as_ref().unwrap_or(repeats);
         let split = Split::new(repeats, config.train.validation, config.train.seed);
         let preprocessing = match init {
             Some((_, Contents::Model(model))) => model.preprocessing.clone(),
@@ -168,8 +167,9 @@ impl Prepared {
     }
 }
 
-/// The rows of a table with the columns of a model, in its order.
-fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Matrix<f64>> {
+/// The rows of a table with the columns of a model, in its order; none where they are so already, as a reader that expects
+/// them has them.
+fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Option<Matrix<f64>>> {
     let found = model
         .expected_columns()
         .find_in(&table.columns, table.named);
@@ -177,15 +177,18 @@ fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Matrix<f64>>
         let path = path.display();
         Error::Data(format!("training cannot start from {path}: {message}"))
     })?;
+    if indices.iter().copied().eq(0..table.values.columns()) {
+        return Ok(None);
+    }
     let columns = indices
         .iter()
         .flat_map(|&j| table.values.column(j))
         .copied();
-    Ok(Matrix::from_values(
+    Ok(Some(Matrix::from_values(
         table.values.rows(),
         indices.len(),
         columns.collect(),
-    ))
+    )))
 }
 
 /// Rows from all over the table that one step can be compared with another by.
