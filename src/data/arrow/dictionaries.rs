@@ -11,7 +11,7 @@ use arrow_schema::ArrowError;
 use arrow_select::concat::concat;
 use arrow_select::take::take;
 
-use super::plain::Shown;
+use super::plain::{Texts, in_utc};
 
 /// The values of each dictionary column so far. A Parquet file has dictionaries of its own for each group of rows; an
 /// Arrow file has one for each column, which may only grow.
@@ -46,7 +46,8 @@ impl Dictionaries {
         column: &DictionaryArray<K>,
     ) -> Result<ArrayRef, ArrowError> {
         let new = column.values();
-        let texts = Shown::of(new);
+        let zoneless = in_utc(new);
+        let texts = Texts::of(&zoneless);
         let known = self.columns.entry(j).or_insert_with(|| Values {
             values: new.slice(0, 0),
             indices: HashMap::new(),
@@ -58,7 +59,7 @@ impl Dictionaries {
             // A null is no text that a value could have.
             let shown = match new.is_null(index) {
                 true => String::from("\0null"),
-                false => texts.text(index),
+                false => texts.get(index),
             };
             let next = known.values.len() + added.len();
             let place = *known.indices.entry(shown).or_insert(next);

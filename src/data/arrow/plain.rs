@@ -6,8 +6,8 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_cast::cast;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::{DataType, FieldRef};
+use arrow_cast::display::{ArrayFormatter, FormatOptions, array_value_to_string};
+use arrow_schema::{ArrowError, DataType, FieldRef};
 use serde_json::{Value, json};
 
 use crate::data::values::{Values, json_number};
@@ -35,47 +35,56 @@ pub fn plain(column: &ArrayRef) -> Values {
 }
 
 fn text(column: &ArrayRef) -> Values {
-    let shown = Shown::of(column);
-    let value = |row| (!column.is_null(row)).then(|| shown.text(row));
+    let column = &in_utc(column);
+    let texts = Texts::of(column);
+    let value = |row| (!column.is_null(row)).then(|| texts.get(row));
     Values::Text((0..column.len()).map(value).collect())
 }
 
 /// The values of a column as text: a date and a time as ISO 8601 has them, a decimal with all of its digits, a list in
 /// brackets.
-pub(super) struct Shown {
-    column: ArrayRef,
+pub(super) struct Texts<'a> {
+    column: &'a ArrayRef,
+    formatter: Result<ArrayFormatter<'a>, ArrowError>,
 }
 
-impl Shown {
-    pub fn of(column: &ArrayRef) -> Self {
-        let kind = in_utc(column.data_type());
-        let column = match kind == *column.data_type() {
-            true => column.clone(),
-            false => cast(column, &kind).unwrap_or_else(|_| column.clone()),
-        };
-        Shown { column }
+impl<'a> Texts<'a> {
+    /// Of a column whose points in time are [in UTC](in_utc).
+    pub fn of(column: &'a ArrayRef) -> Self {
+        Texts {
+            column,
+            formatter: ArrayFormatter::try_new(column, &FormatOptions::default()),
+        }
     }
 
     /// A value; one that has no text, as a date beyond all calendars, as the number that is kept of it.
-    pub fn text(&self, row: usize) -> String {
-        let shown = |column: &dyn Array, row: usize| {
-            let formatter = ArrayFormatter::try_new(column, &FormatOptions::default())?;
-            formatter.value(row).try_to_string()
+    pub fn get(&self, row: usize) -> String {
+        let text = match &self.formatter {
+            Ok(formatter) => formatter.value(row).try_to_string().ok(),
+            Err(_) => None,
         };
-        let number = || {
-            let number = cast(&self.column.slice(row, 1), &DataType::Int64)?;
-            shown(&number, 0)
-        };
-        let text = shown(&self.column, row).or_else(|_| number());
-        text.unwrap_or_else(|error| error.to_string())
+        text.unwrap_or_else(|| self.number(row).unwrap_or_else(|error| error.to_string()))
+    }
+
+    fn number(&self, row: usize) -> Result<String, ArrowError> {
+        let number = cast(&self.column.slice(row, 1), &DataType::Int64)?;
+        array_value_to_string(&number, 0)
     }
 }
 
-/// The same type, with points in time told in UTC: where a named time zone stands takes a data base of them all.
-fn in_utc(kind: &DataType) -> DataType {
+/// The same column, with points in time told in UTC: where a named time zone stands takes a data base of them all.
+pub(super) fn in_utc(column: &ArrayRef) -> ArrayRef {
+    let kind = type_in_utc(column.data_type());
+    match kind == *column.data_type() {
+        true => column.clone(),
+        false => cast(column, &kind).unwrap_or_else(|_| column.clone()),
+    }
+}
+
+fn type_in_utc(kind: &DataType) -> DataType {
     use DataType::*;
     let field = |field: &FieldRef| -> FieldRef {
-        let kind = in_utc(field.data_type());
+        let kind = type_in_utc(field.data_type());
         Arc::new(field.as_ref().clone().with_data_type(kind))
     };
     match kind {
@@ -85,7 +94,7 @@ fn in_utc(kind: &DataType) -> DataType {
         FixedSizeList(of, size) => FixedSizeList(field(of), *size),
         Struct(fields) => Struct(fields.iter().map(field).collect()),
         Map(of, sorted) => Map(field(of), *sorted),
-        Dictionary(keys, values) => Dictionary(keys.clone(), Box::new(in_utc(values))),
+        Dictionary(keys, values) => Dictionary(keys.clone(), Box::new(type_in_utc(values))),
         _ => kind.clone(),
     }
 }
@@ -96,6 +105,7 @@ pub fn json(column: &ArrayRef, row: usize) -> Value {
     if column.is_null(row) {
         return Value::Null;
     }
+    let as_text = || json!(Texts::of(&in_utc(&column.slice(row, 1))).get(0));
     let list = |values: ArrayRef| (0..values.len()).map(|row| json(&values, row)).collect();
     match column.data_type() {
         Int8 => json!(column.as_primitive::<Int8Type>().value(row)),
@@ -124,9 +134,9 @@ pub fn json(column: &ArrayRef, row: usize) -> Value {
         }
         Dictionary(_, values) => match cast(&column.slice(row, 1), values) {
             Ok(value) => json(&value, 0),
-            Err(_) => json!(Shown::of(&column.slice(row, 1)).text(0)),
+            Err(_) => as_text(),
         },
-        _ => json!(Shown::of(&column.slice(row, 1)).text(0)),
+        _ => as_text(),
     }
 }
 
@@ -156,13 +166,16 @@ mod tests {
         lists.append_value([Some(0), None]);
         let lists: ArrayRef = Arc::new(lists.finish());
         assert_eq!(json(&lists, 0), json!(["1970-01-01T00:00:00Z", null]));
-        assert_eq!(Shown::of(&lists).text(0), "[1970-01-01T00:00:00Z, ]");
+        assert_eq!(
+            Texts::of(&in_utc(&lists)).get(0),
+            "[1970-01-01T00:00:00Z, ]"
+        );
     }
 
     #[test]
     fn what_has_no_text_is_shown_as_its_number() {
         let beyond: ArrayRef = Arc::new(TimestampSecondArray::from(vec![i64::MAX]));
-        assert_eq!(Shown::of(&beyond).text(0), i64::MAX.to_string());
+        assert_eq!(Texts::of(&beyond).get(0), i64::MAX.to_string());
         let nulls: ArrayRef = Arc::new(NullArray::new(1));
         assert_eq!(json(&nulls, 0), Value::Null);
     }
