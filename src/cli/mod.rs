@@ -38,7 +38,7 @@ mod train_args;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -334,7 +334,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
 fn help(error: &clap::Error) -> Result<()> {
     let mut out = output::stdout()?;
     let written = error.print().and_then(|()| io::Write::flush(&mut out));
-    Ok(written.map_err(Error::io(std::path::Path::new("standard output")))?)
+    Ok(written.map_err(Error::io(Path::new(output::STDOUT)))?)
 }
 
 /// Says why a command failed, if it did; returns its exit code.

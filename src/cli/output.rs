@@ -30,7 +30,7 @@ pub fn stdout() -> Result<Stdout, Error> {
 }
 
 /// For messages.
-const STDOUT: &str = "standard output";
+pub const STDOUT: &str = "standard output";
 
 /// Prints to standard output. A reader that has gone away ends the command quietly.
 pub fn print(text: &str) -> Result<()> {

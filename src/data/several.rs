@@ -190,10 +190,13 @@ fn partition_note(files: &[PathBuf]) -> Option<String> {
 }
 
 impl SeveralRows {
-    fn note_current(&mut self) {
+    /// The notes so far, those of the current file among them.
+    fn notes_so_far(&self) -> BTreeMap<String, usize> {
+        let mut notes = self.notes.clone();
         for note in self.current.notes() {
-            *self.notes.entry(note).or_default() += 1;
+            *notes.entry(note).or_default() += 1;
         }
+        notes
     }
 
     fn update_dropped(&mut self) {
@@ -223,7 +226,7 @@ impl Rows for SeveralRows {
             let Some(file) = self.files.next() else {
                 return Ok(None);
             };
-            self.note_current();
+            self.notes = self.notes_so_far();
             self.dropped_before = self.dropped.clone();
             self.before += self.of_current;
             self.of_current = 0;
@@ -236,15 +239,11 @@ impl Rows for SeveralRows {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = self.notes.clone();
-        for note in self.current.notes() {
-            *notes.entry(note).or_default() += 1;
-        }
         let in_files = |(note, files): (String, usize)| match files {
             1 => note,
             files => format!("{note} (so in {files} files)"),
         };
-        notes.into_iter().map(in_files).collect()
+        self.notes_so_far().into_iter().map(in_files).collect()
     }
 }
 
