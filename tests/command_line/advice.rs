@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use couplet::random::{Purpose, normal_at};
 
-use crate::command::{couplet, stderr, stdout, well};
+use crate::command::{couplet, shell, stderr, stdout, well};
 
 const SMALL: &str = "--device cpu --steps 5 --layers 2 --hidden 8 --out m.safetensors";
 
@@ -47,12 +46,8 @@ fn excluding_a_column_as_a_warning_says() {
         let advice = said.split("leave it out with ").nth(1).unwrap();
         let advice = advice.lines().next().unwrap();
         // By a shell, as it stands there.
-        let command = format!("{} {train} {advice}", env!("CARGO_BIN_EXE_couplet"));
-        let output = Command::new("bash")
-            .args(["-c", &command])
-            .current_dir(folder)
-            .output()
-            .unwrap();
+        let command = format!("couplet {train} {advice}");
+        let output = shell(folder, &command);
         let after = stderr(&output);
         assert!(
             output.status.success() && !after.contains("warning"),
@@ -234,13 +229,8 @@ fn reading_text_as_an_error_says() {
     units("");
     well(folder, &train("t.csv", ""));
     // Programs that convert and unpack.
-    let shell = |command: &str| {
-        let command = command.replace("couplet", env!("CARGO_BIN_EXE_couplet"));
-        let output = Command::new("bash")
-            .args(["-c", &command])
-            .current_dir(folder)
-            .output()
-            .unwrap();
+    let does_well = |command: &str| {
+        let output = shell(folder, command);
         assert!(output.status.success(), "{command}: {}", stderr(&output));
     };
     let lines: String = (0..60)
@@ -249,7 +239,7 @@ fn reading_text_as_an_error_says() {
     let latin: Vec<u8> = [b"h\xf6he,b\n".as_slice(), lines.as_bytes()].concat();
     fs::write(folder.join("latin.csv"), latin).unwrap();
     assert!(stderr(&couplet(folder, &train("latin.csv", ""))).contains("iconv -f LATIN1 -t UTF-8"));
-    shell(&format!(
+    does_well(&format!(
         "iconv -f LATIN1 -t UTF-8 < latin.csv | couplet train - {SMALL}"
     ));
     let wide: Vec<u8> = format!("\u{feff}a,b\n{lines}")
@@ -258,7 +248,7 @@ fn reading_text_as_an_error_says() {
         .collect();
     fs::write(folder.join("wide.csv"), wide).unwrap();
     assert!(stderr(&couplet(folder, &train("wide.csv", ""))).contains("iconv -f UTF-16 -t UTF-8"));
-    shell(&format!(
+    does_well(&format!(
         "iconv -f UTF-16 -t UTF-8 < wide.csv | couplet train - {SMALL}"
     ));
 }

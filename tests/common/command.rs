@@ -15,6 +15,18 @@ pub fn couplet(folder: &Path, args: &str) -> Output {
         .unwrap()
 }
 
+/// Runs a script of bash in a folder, with `couplet` for the command.
+pub fn shell(folder: &Path, script: &str) -> Output {
+    Command::new("bash")
+        .args([
+            "-c",
+            &script.replace("couplet", env!("CARGO_BIN_EXE_couplet")),
+        ])
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
