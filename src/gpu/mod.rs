@@ -40,13 +40,13 @@ use crate::matrix::Matrix;
 pub use device::{Adapter, Gpu, adapters};
 pub use kernels::Kernel;
 pub use memory::memory;
+pub use pipelines::Pipelines;
 pub use shader::Access;
 pub use shader::Source;
 
 use builder::Builder;
 use inference::{Inference, upload};
 use kernels::Step;
-use pipelines::Pipelines;
 use readback::widen;
 use session::{LOSSES, Session};
 use sizes::Sizes;

@@ -14,7 +14,9 @@ pub const STEP_PITCH: u64 = 256;
 
 /// A compiled kernel and the shape of its bindings.
 pub struct Pipeline {
+    /// What a pass runs.
     pub pipeline: wgpu::ComputePipeline,
+    /// The layout of group 1: the kernel's own buffers.
     pub layout: wgpu::BindGroupLayout,
     /// The numbers of its bindings, in their order.
     pub bindings: Vec<u32>,
@@ -22,12 +24,13 @@ pub struct Pipeline {
 
 /// The compiled kernels of a device, each compiled when it is first asked for.
 pub struct Pipelines {
-    /// Group 0 of every kernel: the step record.
+    /// The layout of group 0 of every kernel: the step record, at a dynamic offset.
     pub step: wgpu::BindGroupLayout,
     compiled: RefCell<HashMap<Kernel, Arc<Pipeline>>>,
 }
 
 impl Pipelines {
+    /// None yet, for a device.
     pub fn new(gpu: &Gpu) -> Self {
         let step = gpu
             .device()

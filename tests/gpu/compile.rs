@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use couplet::gpu::{Access, Kernel};
+use couplet::gpu::{Access, Gpu, Kernel, Pipelines, adapters};
 use wgpu::util::DeviceExt;
 
 /// The longest that a driver may take for one kernel.
@@ -89,90 +89,41 @@ fn watch(driver: Option<&str>) {
 /// Compiles each kernel, and runs one group of it: some drivers compile only then. The step's record is all ones, so that what is
 /// counted by it ends soon; all else is zero.
 fn compile_all() {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
-    let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
-    println!("{}", adapter.get_info().name);
+    let adapter = adapters().into_iter().next().unwrap();
+    let gpu = Gpu::open(&adapter, wgpu::Limits::default()).unwrap();
+    println!("{}", gpu.description);
+    let device = gpu.device();
+    let pipelines = Pipelines::new(&gpu);
     for kernel in Kernel::all() {
         println!("kernel {kernel:?}");
-        let source = kernel.source();
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(kernel.name()),
-            source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
-        });
-        let bindings = source.bindings().unwrap();
-        let groups = [&[(0, Access::Uniform)][..], &bindings];
-        let layouts = groups.map(|bindings| {
-            let entries: Vec<_> = bindings.iter().map(|it| entry(it.0, it.1)).collect();
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: None,
-                entries: &entries,
-            })
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(kernel.name()),
-            layout: Some(
-                &device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                    label: None,
-                    bind_group_layouts: &[Some(&layouts[0]), Some(&layouts[1])],
-                    immediate_size: 0,
-                }),
-            ),
-            module: &module,
-            entry_point: Some(kernel.name()),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        let bind = |group: usize| {
-            let buffers: Vec<_> = groups[group]
-                .iter()
-                .map(|it| buffer(&device, it.1, u8::from(group == 0)))
-                .collect();
-            let entries: Vec<_> = groups[group]
-                .iter()
-                .zip(&buffers)
-                .map(|((binding, _), buffer)| wgpu::BindGroupEntry {
-                    binding: *binding,
+        let pipeline = pipelines.get(&gpu, kernel).unwrap();
+        let bindings = kernel.source().bindings().unwrap();
+        let bind = |layout: &wgpu::BindGroupLayout, bindings: &[(u32, Access)], number: u8| {
+            let buffers = bindings.iter().map(|it| buffer(device, it.1, number));
+            let buffers: Vec<_> = buffers.collect();
+            let entries: Vec<_> = (bindings.iter().zip(&buffers))
+                .map(|(&(binding, _), buffer)| wgpu::BindGroupEntry {
+                    binding,
                     resource: buffer.as_entire_binding(),
                 })
                 .collect();
             device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
-                layout: &layouts[group],
+                layout,
                 entries: &entries,
             })
         };
-        let mut encoder = device.create_command_encoder(&Default::default());
+        let step = bind(&pipelines.step, &[(0, Access::Uniform)], 1);
+        let own = bind(&pipeline.layout, &bindings, 0);
+        let mut encoder = gpu.encoder();
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        pass.set_pipeline(&pipeline);
-        pass.set_bind_group(0, &bind(0), &[]);
-        pass.set_bind_group(1, &bind(1), &[]);
+        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_bind_group(0, &step, &[0]);
+        pass.set_bind_group(1, &own, &[]);
         pass.dispatch_workgroups(1, 1, 1);
         drop(pass);
-        queue.submit([encoder.finish()]);
-        device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        gpu.run(encoder).unwrap();
         println!("compiled");
-    }
-}
-
-fn entry(binding: u32, access: Access) -> wgpu::BindGroupLayoutEntry {
-    let ty = match access {
-        Access::Uniform => wgpu::BufferBindingType::Uniform,
-        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-        Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
-    };
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty,
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        },
-        count: None,
     }
 }
 
