@@ -23,7 +23,7 @@ fn main() -> couplet::Result<()> {
     scores.sort_by(f64::total_cmp);
     let threshold = scores[scores.len() / 100];
     for line in stream.lines() {
-        let line = line.map_err(|error| Error::Data(error.to_string()))?;
+        let line = line.map_err(|error| Error::Data(error.to_string().into()))?;
         let numbers: Result<Vec<f64>, _> =
             line.split(',').map(|field| field.trim().parse()).collect();
         let Ok(numbers) = numbers else {

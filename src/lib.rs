@@ -62,8 +62,6 @@ pub mod cli;
 pub mod config;
 pub mod cpu;
 pub mod data;
-#[cfg(all(test, feature = "cli"))]
-mod disk_faults;
 mod error;
 pub mod executor;
 mod files;
@@ -79,13 +77,16 @@ pub mod preprocessing;
 pub mod random;
 #[cfg(feature = "plots")]
 pub mod report;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 pub mod timing;
 pub mod train;
 #[cfg(test)]
 mod twins;
 
 pub use data::Table;
-pub use error::{Error, Result};
+pub use error::{Error, Location, Message, Remedy, Result, Setting};
 pub use fit::{Fit, Fitted, Flow};
 pub use matrix::Matrix;
 

@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     if beginning::STDOUT_IS_CLOSED.load(std::sync::atomic::Ordering::Relaxed) {
         couplet::cli::stdout_is_closed();
     }
-    couplet::cli::run(std::env::args_os(), &|executor| executor).into()
+    couplet::cli::run(std::env::args_os()).into()
 }
 
 /// Mesa's drivers look for a Wayland display when they are loaded, and where there is no session (a container, a cluster

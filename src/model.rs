@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::config::{MixingName, ModelConfig, ModelOverrides, TrainConfig, TransformName};
 use crate::data::{ExpectedColumns, are_default_names};
-use crate::error::{Error, Result, plain, told};
+use crate::error::{Error, Message, Remedy, Result, escape_control, truncate_escaped};
 use crate::files::{read_at_most, write_whole};
 use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan};
 use crate::preprocessing::Preprocessing;
@@ -117,7 +117,7 @@ impl Model {
                         tensor.name,
                         tensor.shape,
                         if has == "lacks" { "has it" } else { "has not" }
-                    )));
+                    ).into()));
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Model {
     pub fn save(&self, path: &Path) -> Result<()> {
         let layout = self.plan()?.layout;
         self.check(&layout)
-            .map_err(|what| Error::Model(format!("{}: {what}", path.display())))?;
+            .map_err(|what| Error::Model(format!("{}: {what}", path.display()).into()))?;
         let metadata = Metadata {
             format_version: FORMAT_VERSION,
             library_version: env!("CARGO_PKG_VERSION").into(),
@@ -179,7 +179,7 @@ impl Model {
         });
         let metadata = HashMap::from([("couplet".to_string(), json)]);
         let file = safetensors::serialize(tensors, Some(metadata))
-            .map_err(|error| Error::Model(format!("{}: {error}", path.display())))?;
+            .map_err(|error| Error::Model(format!("{}: {error}", path.display()).into()))?;
         write_whole(path, &file)
     }
 
@@ -189,52 +189,62 @@ impl Model {
     /// [`Error::Model`] says what is wrong with the file, and in which tensor; [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
         match read(path)? {
-            Contents::Model(model) => Ok(*model),
-            Contents::Tensors(_) => Err(tensors_alone(path)),
+            ModelFileKind::Model(model) => Ok(*model),
+            ModelFileKind::Tensors(_) => Err(tensors_alone(path)),
         }
     }
 }
 
 /// What a safetensors file holds.
-pub enum Contents {
+#[derive(Clone, Debug)]
+pub enum ModelFileKind {
     /// A model, which says itself what it is.
     Model(Box<Model>),
     /// The bytes of a file of tensors without our metadata; a layout says what they are ([`parameters_of`]).
     Tensors(Vec<u8>),
 }
 
-impl Contents {
+impl ModelFileKind {
     /// What the model is made of, if it is one.
     pub fn spec(&self) -> Option<&FlowSpec> {
         match self {
-            Contents::Model(model) => Some(&model.spec),
-            Contents::Tensors(_) => None,
+            ModelFileKind::Model(model) => Some(&model.spec),
+            ModelFileKind::Tensors(_) => None,
         }
     }
 }
 
 /// What is wrong with a file of tensors where a model is needed.
 pub(crate) fn tensors_alone(path: &Path) -> Error {
-    Error::Model(format!(
-        "{}: the file has tensors but no \"couplet\" metadata; it can start a training run with --init and --config, which \
-         say what the tensors are",
+    let text = format!(
+        "{}: the file has tensors but no \"couplet\" metadata",
         path.display()
-    ))
+    );
+    let action = "say what the tensors are, and start a training run from them";
+    Error::Model(
+        Message::new(text)
+            .in_file(path)
+            .remedy(Remedy::with(action, "config")),
+    )
 }
 
 /// Reads a safetensors file.
 ///
 /// # Errors
 /// As [`Model::load`]; a file that has metadata of ours must be a whole and known model.
-pub fn read(path: &Path) -> Result<Contents> {
-    let bad = |message: String| Error::Model(format!("{}: {message}", path.display()));
+pub fn read(path: &Path) -> Result<ModelFileKind> {
+    let bad = |message: String| Error::Model(format!("{}: {message}", path.display()).into());
     let bytes = read_at_most(path, LARGEST_FILE)?;
     let tensors = deserialize(path, &bytes)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes)
-        .map_err(|error| bad(format!("not a readable safetensors file: {}", told(&error))))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
+        bad(format!(
+            "not a readable safetensors file: {}",
+            escape_control(&error)
+        ))
+    })?;
     let metadata = header.metadata().as_ref();
     let Some(json) = metadata.and_then(|metadata| metadata.get("couplet")) else {
-        return Ok(Contents::Tensors(bytes));
+        return Ok(ModelFileKind::Tensors(bytes));
     };
     #[derive(Deserialize)]
     struct Version {
@@ -243,7 +253,7 @@ pub fn read(path: &Path) -> Result<Contents> {
     let unreadable = |error: serde_json::Error| {
         bad(format!(
             "its couplet metadata is not readable: {}",
-            told(&error)
+            escape_control(&error)
         ))
     };
     let version: Version = serde_json::from_str(json).map_err(unreadable)?;
@@ -288,7 +298,7 @@ pub fn read(path: &Path) -> Result<Contents> {
         ));
     }
     let parameters = read_parameters(path, &tensors, &Plan::new(&spec)?.layout)?;
-    Ok(Contents::Model(Box::new(Model {
+    Ok(ModelFileKind::Model(Box::new(Model {
         spec,
         named: metadata
             .named
@@ -336,16 +346,23 @@ pub fn parameters_of(path: &Path, bytes: &[u8], layout: &Layout) -> Result<Vec<f
 
 fn deserialize<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(bytes).map_err(|error| {
-        Error::Model(format!(
-            "{}: not a readable safetensors file, or cut short: {}",
-            path.display(),
-            told(&error)
-        ))
+        Error::Model(
+            format!(
+                "{}: not a readable safetensors file, or cut short: {}",
+                path.display(),
+                escape_control(&error)
+            )
+            .into(),
+        )
     })
 }
 
 fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> Result<Vec<f32>> {
-    let bad = |message: String| Err(Error::Model(format!("{}: {message}", path.display())));
+    let bad = |message: String| {
+        Err(Error::Model(
+            format!("{}: {message}", path.display()).into(),
+        ))
+    };
     if let Some(name) = tensors
         .names()
         .into_iter()
@@ -353,7 +370,7 @@ fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> R
     {
         return bad(format!(
             "tensor {} has no place in this flow; check layers, transform, mixing, conditioner, separate and base",
-            plain(name)
+            truncate_escaped(name)
         ));
     }
     let mut parameters = Vec::with_capacity(layout.len());

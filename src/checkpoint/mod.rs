@@ -1,9 +1,10 @@
 //! Checkpoints: a training run in a folder, to be taken up again. There are two places, which new ones take in turn, so that the
 //! one before stays until the next has been written and read back.
 
-mod folder;
+mod dir;
 mod identity;
-mod keeper;
+mod options;
+mod writer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -15,13 +16,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result, told};
+use crate::error::{Error, Result, escape_control};
 use crate::executor::TrainingState;
 use crate::train::{Best, Progress, Snapshot};
 
-pub use folder::{Folder, Found};
+pub use dir::{CheckpointDir, Found};
 pub use identity::Identity;
-pub use keeper::Keeper;
+pub use options::{CheckpointOptions, Checkpoints};
+pub use writer::CheckpointWriter;
 
 /// The version of the files, which only grows.
 const FORMAT_VERSION: u32 = 1;
@@ -136,14 +138,15 @@ impl Checkpoint {
         });
         let metadata = HashMap::from([(RECORD.into(), record), (DIGEST.into(), digest)]);
         safetensors::serialize(views, Some(metadata))
-            .map_err(|error| Error::Model(format!("a checkpoint: {error}")))
+            .map_err(|error| Error::Model(format!("a checkpoint: {error}").into()))
     }
 
     /// # Errors
     /// What is wrong with the file, in words.
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let broken =
-            |error: safetensors::SafeTensorError| format!("damaged or cut short: {}", told(&error));
+        let broken = |error: safetensors::SafeTensorError| {
+            format!("damaged or cut short: {}", escape_control(&error))
+        };
         let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
         let said = |key: &str| header.metadata().as_ref().and_then(|all| all.get(key));
@@ -159,8 +162,9 @@ impl Checkpoint {
         if found != *promised && !cfg!(fuzzing) {
             return Err("damaged: its content is not what was written".into());
         }
-        let unreadable =
-            |error: serde_json::Error| format!("its record is not readable: {}", told(&error));
+        let unreadable = |error: serde_json::Error| {
+            format!("its record is not readable: {}", escape_control(&error))
+        };
         let version: Value = serde_json::from_str(record).map_err(unreadable)?;
         if version["format_version"] != FORMAT_VERSION {
             return Err(format!(

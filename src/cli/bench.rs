@@ -4,13 +4,13 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::config::Preset;
-use crate::fit::{Device, DeviceChoice, DeviceName, Wrap};
+use crate::fit::{Device, DeviceChoice, DeviceName};
 use crate::gpu::adapters;
 use crate::timing::{self, Ceiling, Timing, Workload, WorkloadName};
 
+use super::Result;
+use super::inputs::read_config;
 use super::output::print;
-use super::resolve::read_config;
-use super::{Result, tell};
 
 #[derive(clap::Args)]
 pub struct BenchArgs {
@@ -36,17 +36,17 @@ pub struct BenchArgs {
     device: DeviceChoice,
 }
 
-pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
+pub fn run(args: &BenchArgs) -> Result<()> {
     let workloads = workloads(args)?;
     let devices = match (args.device.device, &args.device.adapter) {
         (DeviceName::Auto, None) => at_hand(),
-        _ => vec![Device::choose(&args.device, &tell)?],
+        _ => vec![Device::choose(&args.device)?],
     };
-    say!("measuring what each device can do at most");
+    log::info!("measuring what each device can do at most");
     let mut ceilings = Vec::new();
     for device in &devices {
         let ceiling = Ceiling::of(device)?;
-        say!(
+        log::info!(
             "ceiling    {:.0} GFLOP/s of multiply-adds in f32, {:.1} GB/s of copying: {}",
             ceiling.gflops,
             ceiling.copy_gb_per_second,
@@ -54,15 +54,13 @@ pub fn run(args: &BenchArgs, wrap: Wrap<'_>) -> Result<()> {
         );
         ceilings.push(ceiling);
     }
-    say!(
+    log::info!(
         "\nworkload  device                 what                 median     least      most     rows/s  GFLOP/s of ceiling"
     );
     let mut timings = Vec::new();
     for workload in &workloads {
         for (device, ceiling) in devices.iter().zip(&ceilings) {
-            for timing in
-                timing::time(workload, device, ceiling, args.rounds as usize, wrap, &tell)?
-            {
+            for timing in timing::time(workload, device, ceiling, args.rounds as usize)? {
                 show(&timing);
                 timings.push(timing);
             }
@@ -109,7 +107,7 @@ fn at_hand() -> Vec<Device> {
         .into_iter()
         .filter(|adapter| !adapter.is_software());
     std::iter::once(Device::cpu())
-        .chain(gpus.map(|adapter| Device::gpu(adapter, false, &tell)))
+        .chain(gpus.map(|adapter| Device::gpu(adapter, false)))
         .collect()
 }
 
@@ -121,7 +119,7 @@ fn show(timing: &Timing) {
         "million"
     };
     let device: String = timing.device.chars().take(22).collect();
-    say!(
+    log::info!(
         "{:<9} {device:<22} {:<6} ms/{unit:<7} {ms:>9.3} {least:>9.3} {most:>9.3} {:>10.3e} {:>8.1} {:>9.0}%",
         timing.workload,
         timing.what,
@@ -131,7 +129,7 @@ fn show(timing: &Timing) {
     );
     let whole: f64 = timing.kernels.iter().map(|share| share.us).sum();
     for share in &timing.kernels {
-        say!(
+        log::info!(
             "          {:<32} {:>4} dispatches {:>9.3} ms a step {:>4.0}% of the kernels' time {:>8.1} GB/s {:>4.0}% of copying",
             share.kernel,
             share.dispatches,
@@ -142,7 +140,7 @@ fn show(timing: &Timing) {
         );
     }
     if let Some(share) = timing.products_of_ceiling {
-        say!(
+        log::info!(
             "          the kernels that make products reach {:.1}% of the ceiling",
             100.0 * share
         );

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::config::{ModelConfig, ModelOverrides};
-use crate::error::plain;
+use crate::error::truncate_escaped;
 use crate::model::Model;
 
 use super::output::print;
@@ -43,7 +43,11 @@ pub fn run(args: &InfoArgs) -> Result<()> {
         });
         return print(&format!("{value}\n"));
     }
-    let names: Vec<String> = model.columns.iter().map(|name| plain(name)).collect();
+    let names: Vec<String> = model
+        .columns
+        .iter()
+        .map(|name| truncate_escaped(name))
+        .collect();
     let mut text = format!(
         "{}\nflow        {}\ncolumns     {}\n",
         args.model.display(),

@@ -2,24 +2,30 @@
 //! twice, is ended at once.
 
 #[cfg(unix)]
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Whether there is work that should end well rather than at once.
-static PATIENT: AtomicBool = AtomicBool::new(false);
-static ASKED: AtomicBool = AtomicBool::new(false);
+use crate::fit::StopSignal;
+
+/// The work that should end well rather than at once.
+static WORK: Mutex<Option<StopSignal>> = Mutex::new(None);
+
+fn work() -> MutexGuard<'static, Option<StopSignal>> {
+    WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// From here on, signals are heard.
 pub fn listen() {
     fail_beyond_file_size();
     // A second call in one process (tests) finds the handler in place.
     let _ = ctrlc::set_handler(|| {
-        if PATIENT.load(Ordering::SeqCst) && !ASKED.swap(true, Ordering::SeqCst) {
-            say!("\ninterrupted: training ends after this step; once more ends it at once");
+        let work = work().clone();
+        if work.is_some_and(|stop| !stop.request()) {
+            log::info!("\ninterrupted: training ends after this step; once more ends it at once");
             return;
         }
         crate::files::discard_unfinished();
-        say!("\ninterrupted");
+        log::info!("\ninterrupted");
         std::process::exit(130);
     });
 }
@@ -35,24 +41,18 @@ fn fail_beyond_file_size() {
 #[cfg(not(unix))]
 fn fail_beyond_file_size() {}
 
-/// While it lives, the first signal only asks.
-pub struct Patience(());
+/// While it lives, the first signal only asks work to stop.
+pub struct InterruptGuard(());
 
-impl Patience {
-    pub fn begin() -> Self {
-        ASKED.store(false, Ordering::SeqCst);
-        PATIENT.store(true, Ordering::SeqCst);
-        Patience(())
+impl InterruptGuard {
+    pub fn new(stop: StopSignal) -> Self {
+        *work() = Some(stop);
+        InterruptGuard(())
     }
 }
 
-impl Drop for Patience {
+impl Drop for InterruptGuard {
     fn drop(&mut self) {
-        PATIENT.store(false, Ordering::SeqCst);
+        *work() = None;
     }
-}
-
-/// Whether training was asked to end.
-pub fn is_asked() -> bool {
-    ASKED.load(Ordering::SeqCst)
 }

@@ -1,33 +1,19 @@
 //! The command line. Data goes to standard output or `--out`; everything else goes to standard error.
 
-/// A line on standard error.
-macro_rules! say {
-    ($($text:tt)*) => {
-        $crate::cli::screen::say(format_args!($($text)*))
-    };
-}
-
-/// A line on standard error for whoever wants to know more.
-macro_rules! detail {
-    ($($text:tt)*) => {
-        $crate::cli::screen::detail(format_args!($($text)*))
-    };
-}
-
 mod bench;
-mod checkpoints;
 mod curve;
 mod devices;
-mod guard;
 mod info;
+mod inputs;
 mod interrupt;
+mod logger;
 mod output;
+mod overwrite;
 mod pipeline;
 #[cfg(feature = "plots")]
 mod plot;
 #[cfg(feature = "plots")]
 mod report;
-mod resolve;
 mod sample;
 mod score;
 mod screen;
@@ -38,17 +24,19 @@ mod train_args;
 
 use std::ffi::OsString;
 use std::io;
+use std::panic::{set_hook, take_hook};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::data::{Dropped, Missing, Separator, TableFormat, TableOptions};
-use crate::error::Error;
-use crate::fit::Wrap;
+use crate::data::{self, Dropped, Missing, Separator, TableFormat, TableOptions};
+use crate::error::{Error, Message, Setting};
+use crate::fit::DeviceChoice;
 
+use logger::Verbosity;
 pub use output::stdout_is_closed;
-use screen::Loudness;
 
 #[derive(Parser)]
 #[command(
@@ -109,7 +97,7 @@ enum Command {
 /// What to do where a GPU is lost for good.
 #[derive(Args)]
 struct FallbackArgs {
-    /// Go on on the CPU where the GPU fails again and again, or cannot be opened
+    /// Continue on the CPU if the GPU keeps failing, or cannot be opened
     #[arg(
         long,
         hide_short_help = true,
@@ -121,8 +109,11 @@ struct FallbackArgs {
 }
 
 impl FallbackArgs {
-    fn is_cpu(&self) -> bool {
-        self.fallback == Some(Fallback::Cpu)
+    fn applied_to(&self, choice: &DeviceChoice) -> DeviceChoice {
+        DeviceChoice {
+            fallback_to_cpu: self.fallback == Some(Fallback::Cpu),
+            ..choice.clone()
+        }
     }
 }
 
@@ -261,6 +252,10 @@ impl Failure {
         Self::new(USAGE, message)
     }
 
+    fn of(error: &Error) -> Self {
+        Self::new(Self::code_of(error), words_of(error))
+    }
+
     fn code_of(error: &Error) -> u8 {
         match error {
             Error::Spec(_) => USAGE,
@@ -276,7 +271,33 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::new(Self::code_of(&error), error.to_string())
+        Self::of(&error)
+    }
+}
+
+/// What an error says, with flags for the settings that would help.
+fn words_of(error: &Error) -> String {
+    error
+        .message()
+        .map_or_else(|| error.to_string(), with_flags)
+}
+
+/// A message, with flags for the settings that would help.
+fn with_flags(message: &Message) -> String {
+    message.to_sentence(flag)
+}
+
+/// A setting as the flag that makes it.
+fn flag(setting: &Setting) -> String {
+    const SWITCHES: [&str; 4] = ["append", "cpu_reference", "decimal_comma", "force"];
+    let name = setting.key.replace('_', "-");
+    if setting.key.starts_with(char::is_uppercase) {
+        return format!("{}={}", setting.key, setting.value);
+    }
+    match (SWITCHES.contains(&setting.key), &setting.value[..]) {
+        (true, "false") => format!("without --{name}"),
+        (true, _) | (_, "") => format!("--{name}"),
+        (_, value) => format!("--{name} {value}"),
     }
 }
 
@@ -285,13 +306,14 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 /// For `map_err` on what reads an input: a file that cannot be read is a bad input.
 fn input(error: Error) -> Failure {
     match error {
-        Error::Io { .. } => Failure::new(BAD_INPUT, error.to_string()),
+        Error::Io { .. } => Failure::new(BAD_INPUT, words_of(&error)),
         error => error.into(),
     }
 }
 
 /// Runs the command line and returns its exit code.
-pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    logger::listen(Verbosity::Usual);
     let words: Vec<OsString> = args.into_iter().collect();
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
@@ -306,28 +328,46 @@ pub fn run(args: impl IntoIterator<Item = OsString>, wrap: Wrap<'_>) -> u8 {
             };
         }
     };
+    quiet_damaged_files();
     interrupt::listen();
-    screen::set_loudness(match (cli.quiet, cli.verbose) {
-        (true, _) => Loudness::Quiet,
-        (_, true) => Loudness::Verbose,
-        _ => Loudness::Usual,
+    logger::listen(match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Usual,
     });
     let result = match cli.command {
         Command::Train(mut args) => {
             args.command = words;
-            train::run(&args, wrap)
+            train::run(&args)
         }
-        Command::Sample(args) => sample::run(&args, wrap),
-        Command::Score(args) => score::run(&args, wrap),
+        Command::Sample(args) => sample::run(&args),
+        Command::Score(args) => score::run(&args),
         #[cfg(feature = "plots")]
         Command::Plot(args) => plot::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Devices(args) => devices::run(&args),
-        Command::Bench(args) => bench::run(&args, wrap),
+        Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };
     end(result)
+}
+
+#[cfg(not(feature = "arrow"))]
+fn quiet_damaged_files() {}
+
+/// Has nothing said of panics that become errors: the readers of Parquet and Arrow panic at some damaged files.
+#[cfg(feature = "arrow")]
+fn quiet_damaged_files() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !data::is_panic_an_error() {
+                others(panic);
+            }
+        }));
+    });
 }
 
 /// Help, or the version, on standard output.
@@ -343,7 +383,7 @@ fn end(result: Result<()>) -> u8 {
         Ok(()) => 0,
         Err(failure) => {
             if failure.code != 0 {
-                say!("error: {}", failure.message);
+                log::error!("{}", failure.message);
             }
             failure.code
         }
@@ -351,9 +391,9 @@ fn end(result: Result<()>) -> u8 {
 }
 
 /// Says how a table was read, and what was left out of it.
-fn say_of_reading(notes: &[String], dropped: &Dropped) {
+fn say_of_reading(notes: &[Message], dropped: &Dropped) {
     for note in notes {
-        say!("note: {note}");
+        log::info!("note: {}", with_flags(note));
     }
     if dropped.rows == 0 {
         return;
@@ -362,7 +402,7 @@ fn say_of_reading(notes: &[String], dropped: &Dropped) {
     let lacking: Vec<String> = lacking
         .map(|(name, count)| format!("{count} in {name}"))
         .collect();
-    say!(
+    log::info!(
         "{} left out, since they lack a value: {}",
         if dropped.rows == 1 {
             "1 row".into()
@@ -376,13 +416,8 @@ fn say_of_reading(notes: &[String], dropped: &Dropped) {
 /// Says, to whoever wants to know, how fast rows went through.
 fn say_speed(rows: u64, took: Duration) {
     let seconds = took.as_secs_f64();
-    detail!(
+    log::debug!(
         "{rows} rows in {seconds:.2} s, {:.0} rows a second",
         rows as f64 / seconds
     );
-}
-
-/// Says a sentence to the user.
-fn tell(sentence: &str) {
-    say!("{sentence}");
 }

@@ -6,7 +6,7 @@ use crate::data::{TableFormat, TableHeader, Values, write_table};
 use crate::error::Error;
 use crate::files::OutputFile;
 
-use super::guard::is_dash;
+use super::overwrite::is_dash;
 use super::{Failure, OutputArgs, Result};
 
 /// Whether standard output was closed when the program began. Rust opens a device in its place that takes everything, so that

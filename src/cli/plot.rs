@@ -2,17 +2,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use serde::Deserialize;
 
 use crate::data::{TableOptions, TableReader, table_files};
 use crate::error::Error;
-use crate::files::{OutputFile, read_at_most, write_whole};
+use crate::files::{OutputFile, write_whole};
 use crate::fit::{DeviceChoice, Flow};
 use crate::model::Model;
-use crate::pictures::{Album, NAMES, Picture, Wanted};
-use crate::train::History;
+use crate::pictures::{NAMES, Picture, PlotRequest, PlotSet};
+use crate::train::LossCurve;
 
-use super::guard::Guard;
+use super::overwrite::OverwriteCheck;
 use super::{ColumnArgs, Failure, ReadArgs, Result, input, say_of_reading};
 
 #[derive(clap::Args)]
@@ -31,7 +30,7 @@ pub struct PlotArgs {
     read: ReadArgs,
     #[command(flatten)]
     columns: ColumnArgs,
-    /// Log of the run, as train --log writes it, for the course of the loss
+    /// Log of the run, as train --log writes it, for the loss curve
     #[arg(long, value_name = "FILE.jsonl")]
     log: Option<PathBuf>,
     /// Folder to write to [default: named after MODEL]
@@ -86,17 +85,18 @@ pub fn run(args: &PlotArgs) -> Result<()> {
     });
     let files = files(&folder, &args.format);
     let data = table_files(&args.data).map_err(input)?;
-    let mut guard = Guard::default()
+    let mut guard = OverwriteCheck::default()
         .reads("MODEL", Some(&args.model))
         .reads_all("--data", &data)
         .reads("--log", args.log.as_deref());
     for file in &files {
         guard = guard.writes("--out", Some(file));
     }
-    guard.check(args.force)?;
+    guard.run(args.force)?;
     let model = Model::load(&args.model).map_err(input)?;
     let columns = drawn(&args.columns, &model)?;
-    let history = args.log.as_deref().map(read_log).transpose()?;
+    let log = args.log.as_deref();
+    let loss_curve = log.map(LossCurve::read_log).transpose().map_err(input)?;
     let table = match args.data.is_empty() {
         true => None,
         false => {
@@ -113,31 +113,31 @@ pub fn run(args: &PlotArgs) -> Result<()> {
     }
     ready(&folder, &files)?;
     let flow = Flow::new(model)?.moved_to(&args.device)?;
-    let album = Album::new(
+    let plots = PlotSet::new(
         &flow,
-        &Wanted {
+        &PlotRequest {
             data: table.as_ref().map(|table| &table.values),
             held_out: None,
-            history: history.as_ref(),
+            loss_curve: loss_curve.as_ref(),
             columns,
         },
     )?;
     let spec = flow.spec();
     if spec.dims != 2 {
-        say!(
+        log::info!(
             "note: a density is drawn of models with 2 columns; this one has {}",
             spec.dims
         );
     }
     for (given, flag, what) in [
         (!args.data.is_empty(), "--data", "latents and scores"),
-        (args.log.is_some(), "--log", "the course of the loss"),
+        (args.log.is_some(), "--log", "the loss curve"),
     ] {
         if !given {
-            say!("note: with {flag} there are pictures of {what}, too");
+            log::info!("note: with {flag} there are pictures of {what}, too");
         }
     }
-    write(&folder, &args.format, args.scale, &album.pictures)
+    write(&folder, &args.format, args.scale, &plots.pictures)
 }
 
 /// The files of a run's pictures.
@@ -198,54 +198,9 @@ fn write(folder: &Path, formats: &[PictureFormat], scale: f32, pictures: &[Pictu
                 PictureFormat::Svg => write_whole(&path, picture.svg().as_bytes())?,
                 PictureFormat::Png => write_whole(&path, &picture.png(scale)?)?,
             }
-            say!("{}", path.display());
+            log::info!("{}", path.display());
         }
-        say!("  {}", picture.caption);
+        log::info!("  {}", picture.caption);
     }
     Ok(())
-}
-
-/// What of a line of a log makes the course of a run.
-#[derive(Deserialize)]
-struct Line {
-    event: String,
-    step: Option<f64>,
-    nll: Option<f64>,
-    validation_nll: Option<f64>,
-    back_to: Option<u64>,
-    best_step: Option<f64>,
-    entropy: Option<f64>,
-}
-
-/// Reads the course of a run off its log.
-fn read_log(path: &Path) -> Result<History> {
-    const LONGEST: u64 = 1 << 30;
-    let bytes = read_at_most(path, LONGEST).map_err(input)?;
-    let mut history = History::default();
-    let lines = bytes.split(|byte| *byte == b'\n');
-    let lines = lines.filter(|line| !line.is_empty());
-    for (number, line) in lines.enumerate() {
-        let line: Line = serde_json::from_slice(line).map_err(|error| {
-            Error::Data(format!(
-                "{}: line {}: not of a log of couplet train: {error}",
-                path.display(),
-                number + 1
-            ))
-        })?;
-        if let Some(step) = line.back_to {
-            history.back_to(step);
-        } else if let (Some(step), "step") = (line.step, line.event.as_str()) {
-            history.losses.extend(line.nll.map(|nll| (step, nll)));
-            history
-                .validation
-                .extend(line.validation_nll.map(|nll| (step, nll)));
-        }
-        history.best = line.best_step.or(history.best);
-        history.entropy = line.entropy.or(history.entropy);
-    }
-    if history.losses.is_empty() {
-        let message = format!("{}: the log has no steps", path.display());
-        return Err(Error::Data(message).into());
-    }
-    Ok(history)
 }

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use crate::data::{TableFormat, TableHeader, Values, places, rounded};
 use crate::error::Error;
-use crate::fit::{Device, DeviceChoice, Work, Wrap};
+use crate::fit::{Device, DeviceChoice, Flow, Purpose};
 use crate::matrix::Matrix;
 use crate::model::Model;
 
-use super::guard::Guard;
 use super::output::Sink;
-use super::{Failure, FallbackArgs, OutputArgs, Result, input, pipeline, say_speed, tell};
+use super::overwrite::OverwriteCheck;
+use super::{Failure, FallbackArgs, OutputArgs, Result, input, pipeline, say_speed};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -36,11 +36,11 @@ pub struct SampleArgs {
 /// Rows drawn at a time: memory does not grow with their number.
 const ROWS: u64 = 1 << 15;
 
-pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
-    Guard::default()
+pub fn run(args: &SampleArgs) -> Result<()> {
+    OverwriteCheck::default()
         .reads("MODEL", Some(&args.model))
         .writes("--out", Some(args.output.path()))
-        .check(args.output.force)?;
+        .run(args.output.force)?;
     let model = Model::load(&args.model).map_err(input)?;
     let most = isize::MAX as u64 / (8 * model.spec.dims as u64);
     if args.rows > most {
@@ -50,33 +50,27 @@ pub fn run(args: &SampleArgs, wrap: Wrap<'_>) -> Result<()> {
         )));
     }
     let (sink, format) = Sink::open(&args.output, args.output.json)?;
-    let device = Device::choose(&args.device, &tell)?;
-    let work = Work {
-        plan: model.plan()?,
-        parameters: model.parameters.clone(),
-        training: None,
-        wrap,
-        tell: &tell,
-        prepare: Box::new(|executor| executor.sample(0, 0..1).map(drop)),
-    };
-    let mut executor = device.open_lasting(work, args.fallback.is_cpu(), |_| {})?;
+    let device = Device::choose(&args.device)?;
+    let fallback = args.fallback.applied_to(&args.device).fallback_to_cpu;
+    let flow = Flow::ready_for(Purpose::Sample, model, &device, fallback)?;
+    let model = flow.model();
     let begin = Instant::now();
     let mut starts = (0..args.rows).step_by(ROWS as usize);
     let sink = pipeline::run(
         || Ok(starts.next()),
         |first| {
-            let x = executor.sample(args.seed, first..args.rows.min(first + ROWS))?;
+            let x = flow.sample(first..args.rows.min(first + ROWS), args.seed)?;
             if let Some(place) = x.values().iter().position(|value| !value.is_finite()) {
                 return Err(Error::Model(format!(
                     "{}: row {} of the sample is not finite: the inverse of this model overflows; train it with scale_bound",
                     args.model.display(),
                     first as usize + place % x.rows() + 1
-                ))
+                ).into())
                 .into());
             }
             Ok(x)
         },
-        |parts| write(sink, format, &model, args.rows, parts),
+        |parts| write(sink, format, model, args.rows, parts),
     )?;
     say_speed(args.rows, begin.elapsed());
     sink.finish()
@@ -105,7 +99,6 @@ fn write(
         }
     };
     let parts = parts.into_iter().map(|x| {
-        let x = model.preprocessing.undo(&x);
         let column = |j| x.column(j).iter().map(|&value| known(value, j)).collect();
         (0..dims).map(|j| Values::Numbers(column(j))).collect()
     });

@@ -3,18 +3,15 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::cpu::CpuExecutor;
 use crate::data::{self, Part, TableHeader, TableOptions, TableReader, Values, table_files};
-use crate::error::{Error, described};
-use crate::executor::Executor;
-use crate::fit::{Device, DeviceChoice, Scored, Scores, Work, Wrap, log_prob};
-use crate::matrix::Matrix;
+use crate::error::{Error, format_row};
+use crate::fit::{Device, DeviceChoice, Flow, Purpose, Scored, Scores};
 use crate::model::Model;
 
-use super::guard::Guard;
 use super::output::{Sink, print};
+use super::overwrite::OverwriteCheck;
 use super::{
-    FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_of_reading, say_speed, tell,
+    FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_of_reading, say_speed,
 };
 
 #[derive(clap::Args)]
@@ -64,13 +61,13 @@ const LOG_PROB: &str = "log_prob";
 /// Rows that a summary shows.
 const SHOWN: usize = 10;
 
-pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
+pub fn run(args: &ScoreArgs) -> Result<()> {
     let files = table_files(&args.data).map_err(input)?;
-    Guard::default()
+    OverwriteCheck::default()
         .reads("MODEL", Some(&args.model))
         .reads_all("DATA", &files)
         .writes("--out", Some(args.output.path()))
-        .check(args.output.force)?;
+        .run(args.output.force)?;
     let model = Model::load(&args.model).map_err(input)?;
     let options = TableOptions {
         expected: Some(model.expected_columns()),
@@ -85,7 +82,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         true => None,
         false => Some(Sink::open(&args.output, args.writes_json())?),
     };
-    let mut executor = open(args, &model, wrap)?;
+    let flow = open(args, model)?;
     let begin = Instant::now();
     let lowest = args.top.unwrap_or(if args.summary { SHOWN } else { 0 });
     let mut seen = Scores::new(lowest, args.summary);
@@ -95,7 +92,7 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
         |part| {
             let scores = match part.numbers.is_empty() {
                 true => Vec::new(),
-                false => log_prob(&model, executor.as_mut(), &part.values)?,
+                false => flow.log_prob(&part.values)?,
             };
             seen.note(&part, &scores);
             Ok((part, scores))
@@ -119,15 +116,15 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
             0 => "the table has no rows",
             _ => "every row lacks a value in some column",
         };
-        return Err(Error::Data(format!("{}: {what}", args.data[0].display())).into());
+        return Err(Error::Data(format!("{}: {what}", args.data[0].display()).into()).into());
     }
     say_of_reading(&reader.notes(), reader.dropped());
     say_speed(seen.rows as u64, begin.elapsed());
-    say_of(args, &seen, &model.columns, &executor.describe());
+    say_of(args, &seen, flow.columns(), &flow.device());
     if args.summary {
         let text = match args.output.json {
-            true => summary_json(args, seen, &model.columns).to_string() + "\n",
-            false => summary(seen, &model.columns),
+            true => summary_json(args, seen, flow.columns()).to_string() + "\n",
+            false => summary(seen, flow.columns()),
         };
         print(&text)?;
     } else if args.top.is_some()
@@ -148,23 +145,14 @@ pub fn run(args: &ScoreArgs, wrap: Wrap<'_>) -> Result<()> {
     }
 }
 
-/// What scores.
-fn open<'a>(args: &ScoreArgs, model: &Model, wrap: Wrap<'a>) -> Result<Box<dyn Executor + 'a>> {
-    let plan = model.plan()?;
+/// The flow, on the device that was chosen.
+fn open(args: &ScoreArgs, model: Model) -> Result<Flow> {
     if args.f64 {
-        return Ok(Box::new(CpuExecutor::<f64>::new(plan, &model.parameters)));
+        return Ok(Flow::new(model)?.in_f64()?);
     }
-    let device = Device::choose(&args.device, &tell)?;
-    let one_row = Matrix::zeros(1, model.spec.dims);
-    let work = Work {
-        plan,
-        parameters: model.parameters.clone(),
-        training: None,
-        wrap,
-        tell: &tell,
-        prepare: Box::new(move |executor| executor.log_prob(&one_row).map(drop)),
-    };
-    Ok(device.open_lasting(work, args.fallback.is_cpu(), |_| {})?)
+    let device = Device::choose(&args.device)?;
+    let fallback = args.fallback.applied_to(&args.device).fallback_to_cpu;
+    Ok(Flow::ready_for(Purpose::Score, model, &device, fallback)?)
 }
 
 /// Rows at a time.
@@ -191,10 +179,13 @@ fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
         Vec::new()
     };
     if columns.iter().any(|name| name == LOG_PROB) {
-        return Err(Error::Data(format!(
-            "{}: the table has a column {LOG_PROB} already; rename it",
-            args.data[0].display()
-        ))
+        return Err(Error::Data(
+            format!(
+                "{}: the table has a column {LOG_PROB} already; rename it",
+                args.data[0].display()
+            )
+            .into(),
+        )
         .into());
     }
     columns.push(LOG_PROB.into());
@@ -243,21 +234,21 @@ fn top(args: &ScoreArgs, rows: Vec<Scored>) -> Vec<Values> {
 
 fn say_of(args: &ScoreArgs, seen: &Scores, columns: &[String], device: &str) {
     if let Some(first) = &seen.first_overflow {
-        say!(
-            "warning: in {}-bit numbers the density of {} {} is 0 (log_prob -inf), the first of them row {} ({}); the mean is \
+        log::warn!(
+            "in {}-bit numbers the density of {} {} is 0 (log_prob -inf), the first of them row {} ({}); the mean is \
              over the others",
             if args.f64 { 64 } else { 32 },
             seen.overflows,
             if seen.overflows == 1 { "row" } else { "rows" },
             first.number,
-            described(columns, first.values.iter())
+            format_row(columns, first.values.iter())
         );
     }
     let mean = match seen.mean() {
         None => "-inf".into(),
         Some((mean, _)) => format!("{mean:.5}"),
     };
-    say!("{} rows, mean log_prob {mean} nats ({device})", seen.rows);
+    log::info!("{} rows, mean log_prob {mean} nats ({device})", seen.rows);
 }
 
 /// Shares of the rows whose scores a summary names.
@@ -277,7 +268,7 @@ fn summary(mut seen: Scores, columns: &[String]) -> String {
     }
     text += "\nthe lowest rows\n       row     log_prob\n";
     for row in seen.into_lowest() {
-        let values = described(columns, row.values.iter());
+        let values = format_row(columns, row.values.iter());
         text += &format!("{:>10} {:>12.5}   {values}\n", row.number, row.log_prob);
     }
     text

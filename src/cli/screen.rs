@@ -1,110 +1,224 @@
-use std::cell::RefCell;
 use std::fmt;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use log::LevelFilter;
 use serde_json::{Value, json};
 
-use crate::checkpoint::Keeper;
 use crate::error::Error;
-use crate::executor::Executor;
 use crate::files::LogFile;
-use crate::train::{History, Known, Retry, Snapshot, StepReport, Watch};
+use crate::fit::{Event, Prepared};
+use crate::train::{Retry, StepReport};
 
-use super::resolve::Run;
-use super::{Result, curve, interrupt};
+use super::{Result, curve, logger, with_flags};
 
-/// The log file of a run, if one was asked for and is not finished.
-#[derive(Clone)]
-pub struct Log(Rc<RefCell<Option<LogFile>>>);
+/// What the user sees of a run: a table of the logged steps, on a terminal a progress bar below it, and a log file if one was
+/// asked for.
+pub struct Screen {
+    log: Option<LogFile>,
+    shows: Shows,
+    /// The learning rate at its peak.
+    learning_rate: f64,
+    bar: Option<Progress>,
+}
 
-impl Log {
-    /// A run that goes on adds to the log of its beginning.
-    pub fn create(path: Option<&Path>, goes_on: bool) -> Result<Self> {
-        let create = |path| LogFile::create(path, goes_on);
-        let file = path.map(create).transpose()?;
-        Ok(Log(Rc::new(RefCell::new(file))))
+/// Columns of the table beside the step and its loss.
+#[derive(Default)]
+struct Shows {
+    validation: bool,
+    kl: bool,
+    moments: bool,
+}
+
+/// A progress bar, and above it the curve of the loss.
+struct Progress {
+    bar: ProgressBar,
+    lines: Lines,
+    losses: Vec<f64>,
+    validation: Option<f64>,
+}
+
+/// What the bar's style reads, and the run writes.
+type Lines = Arc<Mutex<[String; curve::LINES]>>;
+
+impl Screen {
+    /// A run that continues adds to the log of its beginning.
+    pub fn new(log: Option<&Path>, is_resuming: bool) -> Result<Self> {
+        let create = |path| LogFile::create(path, is_resuming);
+        Ok(Screen {
+            log: log.map(create).transpose()?,
+            shows: Shows::default(),
+            learning_rate: 0.0,
+            bar: None,
+        })
     }
 
-    pub fn line(&self, value: &Value) -> Result<(), Error> {
-        match &mut *self.0.borrow_mut() {
+    /// Begins the table of a run.
+    pub fn begin(&mut self, prepared: &Prepared) {
+        let truth = prepared.ground_truth.as_ref();
+        self.shows = Shows {
+            validation: prepared.validation.is_some(),
+            kl: truth.is_some(),
+            moments: truth.is_some_and(|truth| truth.has_moments()),
+        };
+        self.learning_rate = prepared.config.train.learning_rate;
+        let mut line = "   step          NLL".to_string();
+        for (is_shown, name) in [
+            (self.shows.validation, "  validation"),
+            (self.shows.kl, "          KL"),
+            (self.shows.moments, "  mean error"),
+            (self.shows.moments, "   cov error"),
+        ] {
+            if is_shown {
+                line += &format!(" {name}");
+            }
+        }
+        if stderr().is_terminal() && log::max_level() > LevelFilter::Warn {
+            self.bar = Some(Progress::new(prepared.config.train.steps as u64));
+        }
+        log::info!("{line}");
+    }
+
+    /// Ends the table, and removes the bar.
+    pub fn end(&mut self) {
+        self.bar = None;
+    }
+
+    /// Shows what happened.
+    pub fn event(&mut self, event: &Event<'_>) -> crate::Result<()> {
+        match *event {
+            Event::Warning(message) => {
+                log::warn!("{}", with_flags(message));
+                Ok(())
+            }
+            Event::Resumed { step } => self.log(&json!({ "event": "resumed", "step": step })),
+            Event::Progress { done, losses } => {
+                if let Some(bar) = &mut self.bar {
+                    bar.progress(done, losses);
+                }
+                Ok(())
+            }
+            Event::Step(report) => self.step(report),
+            Event::Retry(retry) => self.retry(retry),
+            Event::Checkpoint { step } => {
+                log::debug!("checkpoint of step {step}");
+                Ok(())
+            }
+            Event::DeviceFailure(failure) => {
+                let (step, back_to) = failure.steps.unzip();
+                self.log(&json!({
+                    "event": "device_failed",
+                    "step": step,
+                    "back_to": back_to,
+                    "message": failure.message,
+                }))
+            }
+        }
+    }
+
+    fn step(&mut self, report: &StepReport) -> crate::Result<()> {
+        let metrics = &report.metrics;
+        let mut line = format!("{:>7} {:>12.4}", report.step, report.nll);
+        for (is_shown, number) in [
+            (self.shows.validation, metrics.validation_nll),
+            (self.shows.kl, metrics.kl),
+            (self.shows.moments, metrics.mean_error),
+            (self.shows.moments, metrics.cov_error),
+        ] {
+            match number {
+                Some(number) => line += &format!(" {number:>12.4}"),
+                // Held-out rows are not scored at every logged step.
+                None if is_shown => line += &format!(" {:>12}", "-"),
+                None => {}
+            }
+        }
+        log::info!("{line}");
+        if let Some(bar) = &mut self.bar {
+            bar.validation = metrics.validation_nll.or(bar.validation);
+        }
+        let mut value = json!({ "event": "step" });
+        if let (Value::Object(all), Ok(Value::Object(report))) =
+            (&mut value, serde_json::to_value(report))
+        {
+            all.extend(report);
+        }
+        self.log(&value)
+    }
+
+    fn retry(&mut self, retry: &Retry) -> crate::Result<()> {
+        log::info!(
+            "step {}: {}; back to step {}, with learning rate {:.1e} (retry {} of {})",
+            retry.step,
+            retry.fault,
+            retry.back_to,
+            self.learning_rate * retry.rate_factor,
+            retry.number,
+            retry.max
+        );
+        if let Some(bar) = &mut self.bar {
+            bar.losses.truncate(retry.back_to as usize);
+        }
+        self.log(&json!({
+            "event": "retry",
+            "step": retry.step,
+            "back_to": retry.back_to,
+            "learning_rate_factor": retry.rate_factor,
+        }))
+    }
+
+    /// Writes a line of the log, if there is one.
+    pub fn log(&mut self, value: &Value) -> Result<(), Error> {
+        match &mut self.log {
             None => Ok(()),
             Some(file) => file.line(&value.to_string()),
         }
     }
 
-    pub fn finish(&self) -> Result<()> {
-        match self.0.take() {
+    /// Puts the log in its place.
+    pub fn finish_log(&mut self) -> Result<()> {
+        match self.log.take() {
             None => Ok(()),
             Some(file) => Ok(file.finish()?),
         }
     }
 }
 
-/// The progress bar on the terminal, if there is one.
-static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
-
-/// How much is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Loudness {
-    /// Warnings and errors alone.
-    Quiet,
-    Usual,
-    /// Whatever may help to see what a command does.
-    Verbose,
-}
-
-static LOUDNESS: Mutex<Loudness> = Mutex::new(Loudness::Usual);
-
-/// Has so much said from now on.
-pub fn set_loudness(loudness: Loudness) {
-    *LOUDNESS.lock().unwrap_or_else(PoisonError::into_inner) = loudness;
-}
-
-fn loudness() -> Loudness {
-    *LOUDNESS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A line for whoever wants to know more.
-pub fn detail(text: fmt::Arguments<'_>) {
-    if loudness() == Loudness::Verbose {
-        say(text);
-    }
-}
-
-/// A line on standard error, above the progress bar. A message that nobody can receive must not end the work.
-pub fn say(text: fmt::Arguments<'_>) {
-    let write = || {
-        let _ = writeln!(stderr(), "{text}");
-    };
-    if loudness() == Loudness::Quiet {
-        let text = text.to_string();
-        if !text.starts_with("warning: ") && !text.starts_with("error: ") {
-            return;
+impl Progress {
+    fn new(steps: u64) -> Self {
+        let lines = Lines::default();
+        let bar = ProgressBar::new(steps).with_style(style(&lines));
+        logger::set_bar(Some(bar.clone()));
+        Progress {
+            bar,
+            lines,
+            losses: Vec::new(),
+            validation: None,
         }
     }
-    match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(bar) => bar.suspend(write),
-        None => write(),
+
+    fn progress(&mut self, done: usize, losses: &[f64]) {
+        self.losses.extend(losses);
+        *self.lines.lock().unwrap_or_else(PoisonError::into_inner) =
+            curve::draw(self.losses.iter().copied());
+        if let Some(nll) = self.losses.last() {
+            let held_out = match self.validation {
+                Some(nll) => format!(", held out {nll:.4}"),
+                None => String::new(),
+            };
+            self.bar.set_message(format!("{nll:.4}{held_out}"));
+        }
+        self.bar.set_position(done as u64);
     }
 }
 
-/// What the user sees of a run: a table of the logged steps, and on a terminal a progress bar below it.
-pub struct Screen<'a, 'r> {
-    run: &'r Run,
-    log: &'a Log,
-    keeper: &'a mut Keeper<'r>,
-    bar: Option<ProgressBar>,
-    /// The curve of the loss, above the bar.
-    lines: Lines,
-    history: History,
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+        logger::set_bar(None);
+    }
 }
-
-/// What the bar's style reads, and the run writes.
-type Lines = Arc<Mutex<[String; curve::LINES]>>;
 
 /// A curve, and below it how far the run is.
 fn style(lines: &Lines) -> ProgressStyle {
@@ -121,167 +235,11 @@ fn style(lines: &Lines) -> ProgressStyle {
             let _ = write!(text, "{:.1} steps/s", state.per_sec());
         },
     );
-    KEYS.iter().enumerate().fold(style, |style, (place, key)| {
+    KEYS.iter().enumerate().fold(style, |style, (index, key)| {
         let lines = lines.clone();
         style.with_key(key, move |_: &ProgressState, text: &mut dyn fmt::Write| {
             let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = text.write_str(&lines[place]);
+            let _ = text.write_str(&lines[index]);
         })
     })
-}
-
-impl<'a, 'r> Screen<'a, 'r> {
-    pub fn new(run: &'r Run, log: &'a Log, keeper: &'a mut Keeper<'r>) -> Self {
-        let is_seen = stderr().is_terminal() && loudness() > Loudness::Quiet;
-        let lines = Arc::new(Mutex::new(<[String; curve::LINES]>::default()));
-        let bar = is_seen.then(|| {
-            let bar = ProgressBar::new(run.fit.config.train.steps as u64);
-            bar.with_style(style(&lines))
-        });
-        BAR.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&bar);
-        Screen {
-            run,
-            log,
-            keeper,
-            bar,
-            lines,
-            history: History::default(),
-        }
-    }
-
-    /// Ends, with what it has seen.
-    pub fn into_history(mut self) -> History {
-        std::mem::take(&mut self.history)
-    }
-
-    pub fn header(&self) {
-        let mut line = "   step          NLL".to_string();
-        for (shown, name) in [
-            (self.run.fit.validation.is_some(), "  validation"),
-            (self.run.truth.is_some(), "          KL"),
-            (self.has_moments(), "  mean error"),
-            (self.has_moments(), "   cov error"),
-        ] {
-            if shown {
-                line += &format!(" {name}");
-            }
-        }
-        say!("{line}");
-    }
-
-    fn has_moments(&self) -> bool {
-        let truth = self.run.truth.as_ref();
-        truth.is_some_and(|truth| truth.has_moments())
-    }
-}
-
-impl Drop for Screen<'_, '_> {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-            BAR.lock().unwrap_or_else(PoisonError::into_inner).take();
-        }
-    }
-}
-
-impl Watch for Screen<'_, '_> {
-    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Known, Error> {
-        match &self.run.truth {
-            Some(truth) => truth.measure(executor, &self.run.fit.model.preprocessing),
-            None => Ok(Known::default()),
-        }
-    }
-
-    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        let (step, offsets) = (report.step, &self.run.fit.offsets);
-        let nll = report.nll + offsets.of_step(step as u64);
-        let truth = self.run.truth.as_ref();
-        let known = Known {
-            validation_nll: report
-                .known
-                .validation_nll
-                .map(|nll| nll + offsets.validation()),
-            kl: truth.map(|truth| nll - truth.entropy()),
-            ..report.known
-        };
-        let mut line = format!("{step:>7} {nll:>12.4}");
-        for (shown, number) in [
-            (self.run.fit.validation.is_some(), known.validation_nll),
-            (self.run.truth.is_some(), known.kl),
-            (self.has_moments(), known.mean_error),
-            (self.has_moments(), known.cov_error),
-        ] {
-            match number {
-                Some(number) => line += &format!(" {number:>12.4}"),
-                // Held-out rows are not scored at every logged step.
-                None if shown => line += &format!(" {:>12}", "-"),
-                None => {}
-            }
-        }
-        let held_out = known.validation_nll.map(|nll| (step as f64, nll));
-        self.history.validation.extend(held_out);
-        let report = StepReport { step, nll, known };
-        say!("{line}");
-        let mut value = json!({ "event": "step" });
-        if let (Value::Object(all), Ok(Value::Object(report))) =
-            (&mut value, serde_json::to_value(report))
-        {
-            all.extend(report);
-        }
-        self.log.line(&value)
-    }
-
-    fn retry(&mut self, retry: &Retry) -> Result<(), Error> {
-        self.history.back_to(retry.back_to);
-        let peak = self.run.fit.config.train.learning_rate;
-        say!(
-            "step {}: {}; back to step {}, with learning rate {:.1e} (retry {} of {})",
-            retry.step,
-            retry.fault,
-            retry.back_to,
-            peak * retry.rate_factor,
-            retry.number,
-            retry.most
-        );
-        self.log.line(&json!({
-            "event": "retry",
-            "step": retry.step,
-            "back_to": retry.back_to,
-            "learning_rate_factor": retry.rate_factor,
-        }))
-    }
-
-    fn is_due(&mut self) -> bool {
-        self.keeper.is_due()
-    }
-
-    fn keep(&mut self, snapshot: Snapshot) {
-        detail!("checkpoint of step {}", snapshot.state.step);
-        if let Some(complaint) = self.keeper.keep(snapshot) {
-            say!("warning: {complaint}");
-        }
-    }
-
-    fn stop(&mut self) -> bool {
-        interrupt::is_asked()
-    }
-
-    fn progress(&mut self, done: usize, losses: &[f64]) {
-        // Close enough for a picture: each batch's own offset is work that grows with the batch.
-        self.history.steps(done, losses, self.run.fit.offsets.all());
-        if let Some(bar) = &self.bar {
-            let all = self.history.losses.iter().map(|(_, nll)| *nll);
-            *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = curve::draw(all);
-            if let Some((_, nll)) = self.history.losses.last() {
-                let held_out = match self.history.validation.last() {
-                    Some((_, nll)) => format!(", held out {nll:.4}"),
-                    None => String::new(),
-                };
-                bar.set_message(format!("{nll:.4}{held_out}"));
-            }
-            bar.set_position(done as u64);
-        }
-    }
 }

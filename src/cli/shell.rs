@@ -1,3 +1,6 @@
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -49,4 +52,60 @@ pub fn man(args: &ManArgs) -> Result<()> {
     // Writing to a vector does not fail.
     let _ = clap_mangen::Man::new(command).render(&mut page);
     print(&String::from_utf8_lossy(&page))
+}
+
+/// A command line, with its checkpoints in `dir`, continuing from there.
+pub fn resuming(command: &[OsString], dir: &Path) -> String {
+    let mut words = Vec::new();
+    let mut said = command.iter();
+    while let Some(word) = said.next() {
+        if word == "--resume" {
+            said.next();
+        } else if !word.to_string_lossy().starts_with("--resume=") {
+            words.push(quoted(word));
+        }
+    }
+    words.extend(["--resume".into(), quoted(dir.as_os_str())]);
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./=,:+@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.into_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_change_them() {
+        for (word, shown) in [
+            ("stars.csv", "stars.csv"),
+            ("", "''"),
+            ("my stars.csv", "'my stars.csv'"),
+            ("it's", "'it'\\''s'"),
+        ] {
+            assert_eq!(quoted(word.as_ref()), shown);
+        }
+    }
+
+    #[test]
+    fn the_resuming_command_names_the_newest_directory() {
+        let words = "couplet train my+rows.csv --resume old --resume=older";
+        let words: Vec<OsString> = words
+            .split(' ')
+            .map(|it| it.replace('+', " ").into())
+            .collect();
+        let command = resuming(&words, "it's new".as_ref());
+        assert_eq!(
+            command,
+            r"couplet train 'my rows.csv' --resume 'it'\''s new'"
+        );
+    }
 }

@@ -1,307 +1,279 @@
-use std::time::Instant;
+use std::cell::RefCell;
 
 use serde_json::json;
 
-use crate::cpu::CpuExecutor;
-use crate::error::Error;
-use crate::executor::Executor;
-#[cfg(feature = "plots")]
-use crate::files::OutputFile;
-use crate::fit::{self, Device, QualityKind, Wrap};
+use crate::fit::{Device, Outcome, QualityKind, Session, StopSignal};
 use crate::matrix::Matrix;
 use crate::memory;
-use crate::train::{self, Comparison, Ending, Verdict};
+use crate::train::{self, Agreement, Comparison};
 
-use super::checkpoints::{self, Plans};
-use super::interrupt::Patience;
+use super::inputs::Inputs;
+use super::interrupt::InterruptGuard;
 use super::output::print;
-use super::resolve::Run;
-use super::screen::{Log, Screen};
-use super::summary::Summary;
-use super::train_args::TrainArgs;
-use super::{DISAGREE, Failure, INTERRUPTED, Result, interrupt, tell};
 #[cfg(feature = "plots")]
-use super::{plot, report};
+use super::report;
+use super::screen::Screen;
+use super::train_args::TrainArgs;
+use super::{DISAGREE, Failure, INTERRUPTED, Result, shell, summary, with_flags};
 
-pub fn run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
+pub fn run(args: &TrainArgs) -> Result<()> {
+    let checkpoints = (!args.dry_run).then(|| args.checkpoints()).transpose()?;
+    let inputs = Inputs::read(args)?;
     if args.dry_run {
-        return dry_run(args, wrap);
+        return dry_run(args, &inputs);
     }
-    let mut plans = Plans::new(args)?;
-    let mut run = Run::resolve(args)?;
-    plans.make_folder()?;
-    let device = Device::choose(&args.device, &tell)?;
-    let log = Log::create(args.log.as_deref(), plans.goes_on())?;
+    let is_resuming = checkpoints.as_ref().is_some_and(|it| it.is_resuming());
     #[cfg(feature = "plots")]
-    if let Some(folder) = &args.plot {
-        plot::ready(folder, &plot::of_training(folder))?;
+    report::check_outputs(args)?;
+    let screen = RefCell::new(Screen::new(args.log.as_deref(), is_resuming)?);
+    let stop = StopSignal::default();
+    let mut fit = inputs
+        .fit(args)
+        .stop_signal(stop.clone())
+        .on_event(|event| screen.borrow_mut().event(event));
+    if let Some(checkpoints) = checkpoints {
+        fit = fit.checkpoints(checkpoints);
     }
-    #[cfg(feature = "plots")]
-    if let Some(path) = &args.report {
-        OutputFile::check(path)?;
-    }
-    let work = run.fit.work(wrap, &tell)?;
-    let plan = work.plan.clone();
-    detail!("{}", run.fit.config.to_toml());
-    detail!("columns {}", run.fit.model.columns.join(", "));
-    detail!("memory {}", memory::readable(device.memory(&work)?));
-    let failures = log.clone();
-    let mut executor =
-        device
-            .clone()
-            .open_lasting(work, args.fallback.is_cpu(), move |failure| {
-                let (step, back_to) = failure.steps.unzip();
-                let message = failure.error.to_string();
-                // A log that fails ends the run at its next line.
-                let _ = failures.line(&json!({
-                    "event": "device_failed",
-                    "step": step,
-                    "back_to": back_to,
-                    "message": message,
-                }));
-            })?;
-    say!("{}", run.fit.model.spec);
-    let held_out = match &run.fit.validation {
-        Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
-        None => String::new(),
+    let session = fit.open()?;
+    describe(&session);
+    let run = Run {
+        args,
+        inputs: &inputs,
+        screen: &screen,
+        session,
     };
-    say!(
-        "{} rows{held_out}, {} parameters, on {}",
-        run.fit.rows.rows(),
-        plan.layout.len(),
-        executor.describe()
-    );
-    if args.cpu_reference {
-        return compare(args, &mut run, executor.as_mut(), &log);
+    let interrupts = InterruptGuard::new(stop);
+    match args.cpu_reference {
+        true => run.compare(interrupts),
+        false => run.train(interrupts),
     }
-
-    let (mut keeper, from) = plans.begin(&run, &executor.describe())?;
-    if let Some(snapshot) = &from {
-        log.line(&json!({ "event": "resumed", "step": snapshot.state.step }))?;
-    }
-    let begin = Instant::now();
-    let settings = run.fit.settings(args.log_every as usize);
-    let patience = Patience::begin();
-    let mut screen = Screen::new(&run, &log, &mut keeper);
-    screen.header();
-    let outcome = match &from {
-        Some(snapshot) => train::resume(executor.as_mut(), &settings, snapshot, &mut screen),
-        None => train::run(executor.as_mut(), &settings, &mut screen),
-    }?;
-    let mut history = screen.into_history();
-    history.entropy = run.truth.as_ref().map(|truth| truth.entropy());
-    if let Some(complaint) = keeper.settle() {
-        say!("warning: {complaint}");
-    }
-    let command = keeper.written_to().map(checkpoints::command);
-    drop(keeper);
-    let took = begin.elapsed();
-    run.fit.keep(&outcome.parameters);
-    let step = outcome.best_step;
-    history.best = Some(step as f64);
-    let ended_early = match &outcome.ending {
-        Ending::Done | Ending::Patience => None,
-        Ending::Diverged(divergence) => {
-            let message = fit::explain(&run.fit, &plan, divergence);
-            Some(("diverged", Error::Diverged(message).into()))
-        }
-        Ending::Interrupted => {
-            let message = format!("interrupted after step {}", outcome.steps);
-            Some(("interrupted", Failure::new(INTERRUPTED, message)))
-        }
-        Ending::Failed(error) => {
-            let message = format!("training failed after step {}: {error}", outcome.steps);
-            Some(("failed", Failure::new(Failure::code_of(error), message)))
-        }
-    };
-    if let Some((event, failure)) = ended_early {
-        let mut failure = end_early(&run, step, event, failure, &log);
-        let is_hopeless = matches!(outcome.ending, Ending::Diverged(_));
-        if let Some(command) = command.filter(|_| !is_hopeless) {
-            failure.message += &format!(". To go on: {command}");
-        }
-        return Err(failure);
-    }
-    save(&run)?;
-    drop(patience);
-    if outcome.worsened {
-        say!(
-            "warning: the NLL ended above where it began, so the parameters of step {step}, the best of all checks, are kept; \
-             lower learning_rate, or set scale_bound"
-        );
-    }
-    let summary = Summary::new(&run, executor.as_mut())?.of_training(&run, &outcome, took);
-    summary.say();
-    drop(executor);
-    finish(args, &summary, &log)?;
-    #[cfg(feature = "plots")]
-    report::show(args, &run, &device, &history, &summary)?;
-    Ok(())
 }
 
 /// Says what a run would be.
-fn dry_run(args: &TrainArgs, wrap: Wrap<'_>) -> Result<()> {
-    let run = Run::resolve(args)?;
-    let device = Device::choose(&args.device, &tell)?;
-    let work = run.fit.work(wrap, &tell)?;
-    let rows = run.fit.rows.rows();
-    let held_out = run.fit.validation.as_ref().map_or(0, Matrix::rows);
-    say!("flow        {}", run.fit.model.spec);
-    say!("rows        {rows} to train on, {held_out} held out");
-    say!("parameters  {}", work.plan.layout.len());
-    say!("device      {}", device.describe());
-    say!("memory      {}", memory::readable(device.memory(&work)?));
-    say!("model       {}{}", run.out.display(), in_place_of(&run));
-    print(&run.fit.config.to_toml())
-}
-
-/// Writes the model, before anything else can go wrong.
-fn save(run: &Run) -> Result<()> {
-    run.fit.model.save(&run.out)?;
-    say!(
-        "\nmodel written to {}{}",
-        run.out.display(),
-        in_place_of(run)
+fn dry_run(args: &TrainArgs, inputs: &Inputs) -> Result<()> {
+    let fit = inputs.fit(args);
+    let prepared = fit.prepare()?;
+    let device = Device::choose(&args.device())?;
+    let request = prepared.request()?;
+    let held_out = prepared.validation.as_ref().map_or(0, Matrix::rows);
+    log::info!("flow        {}", prepared.model.spec);
+    log::info!(
+        "rows        {} to train on, {held_out} held out",
+        prepared.rows.rows()
     );
-    Ok(())
+    log::info!("parameters  {}", request.plan.layout.len());
+    log::info!("device      {}", device.describe());
+    log::info!("memory      {}", memory::readable(device.memory(&request)?));
+    log::info!("model       {}", inputs.destination());
+    print(&prepared.config.to_toml())
 }
 
-fn in_place_of(run: &Run) -> String {
-    match &run.replaced {
-        Some(spec) => format!(", in place of the model that was there ({spec})"),
+/// Says what is about to be trained.
+fn describe(session: &Session<'_>) {
+    let prepared = session.prepared();
+    log::debug!("{}", prepared.config.to_toml());
+    log::debug!("columns {}", prepared.model.columns.join(", "));
+    if let Ok(bytes) = session.memory() {
+        log::debug!("memory {}", memory::readable(bytes));
+    }
+    log::info!("{}", prepared.model.spec);
+    let held_out = match &prepared.validation {
+        Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
         None => String::new(),
-    }
-}
-
-/// Writes what a run that ended before its time had reached, and returns how it ends. What stands there already is not
-/// given up for parameters that no step has improved.
-fn end_early(run: &Run, step: usize, event: &str, failure: Failure, log: &Log) -> Failure {
-    let out = run.out.display();
-    let saved = if step == 0 && run.out.exists() {
-        Ok(format!(
-            "No step had improved the initial parameters, so {out} is left as it was"
-        ))
-    } else {
-        run.fit.model.save(&run.out).map(|()| {
-            let initial = if step == 0 {
-                " (the initial parameters)"
-            } else {
-                ""
-            };
-            let replaced = in_place_of(run);
-            format!("The best model so far, that of step {step}{initial}, is in {out}{replaced}")
-        })
     };
-    let saved =
-        saved.unwrap_or_else(|error| format!("The best model so far could not be saved: {error}"));
-    let message = format!("{}. {saved}", failure.message);
-    // A log that fails has been named already, or will not be missed beside what is said here.
-    let line = json!({ "event": event, "step": step, "message": message });
-    if log.line(&line).is_ok() {
-        let _ = log.finish();
-    }
-    Failure { message, ..failure }
+    log::info!(
+        "{} rows{held_out}, {} parameters, on {}",
+        prepared.rows.rows(),
+        prepared.model.parameters.len(),
+        session.device()
+    );
 }
 
-/// Writes the last line of the log, and prints the summary for machines.
-fn finish(args: &TrainArgs, summary: &Summary, log: &Log) -> Result<()> {
-    let summary = summary.json();
-    log.line(&summary)?;
-    log.finish()?;
-    if args.json {
-        print(&format!("{summary}\n"))?;
-    }
-    Ok(())
+/// A run on its way.
+struct Run<'r, 's> {
+    args: &'r TrainArgs,
+    inputs: &'r Inputs,
+    screen: &'r RefCell<Screen>,
+    session: Session<'s>,
 }
 
-/// Trains the device and the CPU in f64 side by side.
-fn compare(args: &TrainArgs, run: &mut Run, executor: &mut dyn Executor, log: &Log) -> Result<()> {
-    let begin = Instant::now();
-    let train = &run.fit.config.train;
-    let mut reference = CpuExecutor::<f64>::new(executor.plan().clone(), &run.fit.model.parameters);
-    reference.start(&run.fit.rows, &run.fit.config.training())?;
-    if train.patience > 0 && run.fit.validation.is_some() {
-        say!(
-            "note: --cpu-reference takes all steps and keeps the last parameters, whatever held-out rows say"
+impl Run<'_, '_> {
+    fn train(mut self, interrupts: InterruptGuard) -> Result<()> {
+        self.screen.borrow_mut().begin(self.session.prepared());
+        let outcome = self.session.train();
+        self.screen.borrow_mut().end();
+        let outcome = outcome?;
+        if let Some((event, failure)) = ended_early(&outcome) {
+            let failure = self.end_early(outcome.best_step, event, failure);
+            return Err(match (&outcome.checkpoint, event) {
+                // A run that diverged would diverge again.
+                (None, _) | (_, "diverged") => failure,
+                (Some(dir), _) => {
+                    let command = shell::resuming(&self.args.command, dir);
+                    Failure::new(
+                        failure.code,
+                        format!("{}. To go on: {command}", failure.message),
+                    )
+                }
+            });
+        }
+        self.save()?;
+        drop(interrupts);
+        let report = self.session.report(&outcome)?;
+        let model = self.inputs.out.to_string_lossy();
+        log::info!("{}", summary::text(&report));
+        self.finish(&summary::json(&report, &model, None))?;
+        #[cfg(feature = "plots")]
+        report::write(self.args, self.inputs, self.session, &report)?;
+        Ok(())
+    }
+
+    /// Trains the device and the CPU in f64 side by side.
+    fn compare(mut self, interrupts: InterruptGuard) -> Result<()> {
+        let prepared = self.session.prepared();
+        if prepared.config.train.patience > 0 && prepared.validation.is_some() {
+            log::info!(
+                "note: --cpu-reference takes all steps and keeps the last parameters, whatever held-out rows say"
+            );
+        }
+        log::info!(
+            "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
+             {} at most, after which the reference continues from the device's",
+            train::sync_interval(&prepared.model.plan()?)
         );
+        log::info!(
+            "{:>7} {:>12} {:>12} {:>13} {:>10} {:>14} {:>10}",
+            "step",
+            "device NLL",
+            "CPU f64 NLL",
+            "gradient: max",
+            "rel. L2",
+            "parameters: max",
+            "rel. L2"
+        );
+        let screen = self.screen;
+        let compared = self
+            .session
+            .compare(|at| report_comparison(at, &mut screen.borrow_mut()))?;
+        let step = compared.step;
+        let agreement = match compared.result {
+            Ok(agreement) => agreement,
+            Err(error) => return Err(self.end_early(step, "failed", error.into())),
+        };
+        print_agreement(&agreement);
+        if compared.stopped {
+            let message = format!("interrupted after step {step}");
+            let failure = Failure::new(INTERRUPTED, message);
+            return Err(self.end_early(step, "interrupted", failure));
+        }
+        self.save()?;
+        drop(interrupts);
+        let agrees = agreement.agrees();
+        let report = self
+            .session
+            .report_comparison(agreement.steps, compared.took)?;
+        let model = self.inputs.out.to_string_lossy();
+        log::info!("{}", summary::text(&report));
+        self.finish(&summary::json(&report, &model, Some(agrees)))?;
+        if agrees {
+            return Ok(());
+        }
+        let mut message = format!("{} and the CPU reference disagree", report.device);
+        let mut warnings = report.warnings.iter();
+        if let Some(warning) = warnings.find(|warning| warning.kind == QualityKind::Relation) {
+            // Where the density has no width, the last digits decide everything.
+            let warning = with_flags(&warning.message);
+            message += &format!("; but {warning}, then compare again");
+        }
+        Err(Failure::new(DISAGREE, message))
     }
-    let offsets = &run.fit.offsets;
-    say!(
-        "gradients are compared at the same parameters; parameters over the steps since the last comparison,\n\
-         {} at most, after which the reference continues from the device's",
-        train::stretch(executor.plan())
-    );
-    say!(
-        "{:>7} {:>12} {:>12} {:>13} {:>10} {:>14} {:>10}",
-        "step",
-        "device NLL",
-        "CPU f64 NLL",
-        "gradient: max",
-        "rel. L2",
-        "parameters: max",
-        "rel. L2"
-    );
-    let patience = Patience::begin();
-    let compared = train::compare(
-        executor,
-        &mut reference,
-        train.steps,
-        args.log_every as usize,
-        train.seed,
-        |at| report_comparison(at, offsets.of_step(at.step as u64), log),
-        interrupt::is_asked,
-    );
-    let state = match &compared {
-        Ok(_) => executor.state(),
-        Err(_) => reference.state(),
-    }?;
-    run.fit.keep(state.result());
-    let step = state.step as usize;
-    let verdict = match compared {
-        Ok(verdict) => verdict,
-        Err(error) => return Err(end_early(run, step, "failed", error.into(), log)),
-    };
-    print_verdict(&verdict);
-    if verdict.steps < run.fit.config.train.steps {
-        let message = format!("interrupted after step {step}");
-        let failure = Failure::new(INTERRUPTED, message);
-        return Err(end_early(run, step, "interrupted", failure, log));
+
+    /// Writes the model, before anything else can go wrong.
+    fn save(&self) -> Result<()> {
+        self.session.prepared().model.save(&self.inputs.out)?;
+        log::info!("\nmodel written to {}", self.inputs.destination());
+        Ok(())
     }
-    save(run)?;
-    drop(patience);
-    executor.set_parameters(state.result())?;
-    let (steps, agrees) = (verdict.steps, verdict.agrees());
-    let took = begin.elapsed();
-    let summary = Summary::new(run, executor)?.of_comparison(steps, agrees, took);
-    summary.say();
-    finish(args, &summary, log)?;
-    if agrees {
-        return Ok(());
+
+    /// Writes what a run that ended before its time had reached, and returns how it ends. What stands there already is not
+    /// given up for parameters that no step has improved.
+    fn end_early(&self, step: usize, event: &str, failure: Failure) -> Failure {
+        let out = &self.inputs.out;
+        let saved = match step == 0 && out.exists() {
+            true => format!(
+                "No step had improved the initial parameters, so {} is left as it was",
+                out.display()
+            ),
+            false => match self.session.prepared().model.save(out) {
+                Ok(()) => format!(
+                    "The best model so far, that of step {step}{}, is in {}",
+                    if step == 0 {
+                        " (the initial parameters)"
+                    } else {
+                        ""
+                    },
+                    self.inputs.destination()
+                ),
+                Err(error) => format!("The best model so far could not be saved: {error}"),
+            },
+        };
+        let message = format!("{}. {saved}", failure.message);
+        // A log that fails has been named already, or will not be missed beside what is said here.
+        let line = json!({ "event": event, "step": step, "message": message });
+        let mut screen = self.screen.borrow_mut();
+        if screen.log(&line).is_ok() {
+            let _ = screen.finish_log();
+        }
+        Failure { message, ..failure }
     }
-    let mut message = format!("{} and the CPU reference disagree", executor.describe());
-    let mut warnings = run.warnings.iter();
-    if let Some(warning) = warnings.find(|warning| warning.kind == QualityKind::Relation) {
-        // Where the density has no width, the last digits decide everything.
-        message += &format!("; but {}, then compare again", warning.message);
+
+    /// Writes the last line of the log, and prints the summary for machines.
+    fn finish(&self, summary: &serde_json::Value) -> Result<()> {
+        let mut screen = self.screen.borrow_mut();
+        screen.log(summary)?;
+        screen.finish_log()?;
+        if self.args.json {
+            print(&format!("{summary}\n"))?;
+        }
+        Ok(())
     }
-    Err(Failure::new(DISAGREE, message))
 }
 
-fn report_comparison(at: &Comparison, offset: f64, log: &Log) -> Result<(), Error> {
-    let (device_nll, reference_nll) = (at.device_nll + offset, at.reference_nll + offset);
-    say!(
-        "{:>7} {device_nll:>12.6} {reference_nll:>12.6} {:>13.2e} {:>10.2e} {:>15.2e} {:>10.2e}",
+/// The event and the failure of a run that ended before its time.
+fn ended_early(outcome: &Outcome) -> Option<(&'static str, Failure)> {
+    let after = outcome.steps;
+    if let Some(error) = &outcome.error {
+        let failure = Failure::of(error);
+        return Some(match error {
+            crate::Error::Diverged(_) => ("diverged", failure),
+            _ => {
+                let message = format!("training failed after step {after}: {}", failure.message);
+                ("failed", Failure::new(failure.code, message))
+            }
+        });
+    }
+    outcome.stopped.then(|| {
+        let message = format!("interrupted after step {after}");
+        ("interrupted", Failure::new(INTERRUPTED, message))
+    })
+}
+
+fn report_comparison(at: &Comparison, screen: &mut Screen) -> crate::Result<()> {
+    log::info!(
+        "{:>7} {:>12.6} {:>12.6} {:>13.2e} {:>10.2e} {:>15.2e} {:>10.2e}",
         at.step,
+        at.device_nll,
+        at.reference_nll,
         at.gradient.largest,
         at.gradient.relative_l2(),
         at.parameters.largest,
         at.parameters.relative_l2()
     );
-    log.line(&json!({
+    screen.log(&json!({
         "event": "step",
         "step": at.step,
-        "nll": device_nll,
-        "reference_nll": reference_nll,
+        "nll": at.device_nll,
+        "reference_nll": at.reference_nll,
         "gradient_largest": at.gradient.largest,
         "gradient_relative_l2": at.gradient.relative_l2(),
         "parameters_largest": at.parameters.largest,
@@ -309,22 +281,22 @@ fn report_comparison(at: &Comparison, offset: f64, log: &Log) -> Result<(), Erro
     }))
 }
 
-fn print_verdict(verdict: &Verdict) {
-    say!("\nlargest differences over the whole run");
-    for finding in &verdict.findings {
+fn print_agreement(agreement: &Agreement) {
+    log::info!("\nlargest differences over the whole run");
+    for finding in &agreement.findings {
         let sign = if finding.holds() { "ok  " } else { "FAIL" };
-        say!(
+        log::info!(
             "{sign} {:.2e} of {:.0e} allowed: {}",
             finding.worst,
             finding.tolerance,
             finding.what
         );
-        say!("     ({})", finding.reason);
+        log::info!("     ({})", finding.reason);
     }
-    let word = if verdict.agrees() {
+    let word = if agreement.agrees() {
         "agree"
     } else {
         "DISAGREE"
     };
-    say!("verdict: the device and the CPU in f64 {word}");
+    log::info!("verdict: the device and the CPU in f64 {word}");
 }

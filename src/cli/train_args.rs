@@ -2,12 +2,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::checkpoint::{CheckpointOptions, Checkpoints};
 use crate::config::Overrides;
 use crate::data::TargetName;
 use crate::fit::DeviceChoice;
 
-use super::checkpoints::duration;
-use super::{FallbackArgs, TableArgs};
+use super::inputs::default_name;
+use super::{FallbackArgs, Result, TableArgs, input};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -51,7 +52,7 @@ pub struct TrainArgs {
     pub(super) init: Option<PathBuf>,
     /// Train a model on, with its own settings and in its own place; flags win over them
     #[arg(long = "continue", value_name = "MODEL", conflicts_with_all = ["init", "config"])]
-    pub(super) go_on: Option<PathBuf>,
+    pub(super) continue_from: Option<PathBuf>,
     /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
@@ -99,9 +100,9 @@ pub struct TrainArgs {
     #[arg(hide_short_help = true, long)]
     pub(super) cpu_reference: bool,
     #[command(flatten)]
-    pub(super) device: DeviceChoice,
+    device: DeviceChoice,
     #[command(flatten)]
-    pub(super) fallback: FallbackArgs,
+    fallback: FallbackArgs,
     #[command(flatten)]
     pub(super) settings: Overrides,
 }
@@ -110,6 +111,71 @@ impl TrainArgs {
     /// The file that training starts from, and the flag that names it.
     pub(super) fn start(&self) -> Option<(&'static str, &Path)> {
         let init = self.init.as_deref().map(|path| ("--init", path));
-        init.or(self.go_on.as_deref().map(|path| ("--continue", path)))
+        init.or(self
+            .continue_from
+            .as_deref()
+            .map(|path| ("--continue", path)))
+    }
+
+    /// The model file to write.
+    pub(super) fn model_file(&self) -> PathBuf {
+        let named = self.out.as_ref().or(self.continue_from.as_ref());
+        named.cloned().unwrap_or_else(|| default_name(self))
+    }
+
+    pub(super) fn device(&self) -> DeviceChoice {
+        self.fallback.applied_to(&self.device)
+    }
+
+    /// Where checkpoints go and which one the run continues from.
+    pub(super) fn checkpoints(&self) -> Result<Checkpoints> {
+        let options = CheckpointOptions {
+            dir: self.checkpoint.clone(),
+            resume: self.resume.clone(),
+            overwrite: self.force,
+            every: self.checkpoint_every,
+            spare: Some(self.model_file().with_extension("checkpoint")),
+        };
+        Checkpoints::look(options).map_err(input)
+    }
+}
+
+/// A time such as 30s, 5m or 1h.
+fn duration(text: &str) -> Result<Duration, String> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("a number with ms, s, m or h behind it, such as 30s".into()),
+    };
+    let number: f64 = text[..text.len() - unit.len()]
+        .parse()
+        .map_err(|_| "a number with ms, s, m or h behind it, such as 30s".to_string())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| "that is too long".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        let is = |text: &str, seconds: f64| {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_secs_f64(seconds)),
+                "{text}"
+            );
+        };
+        is("30s", 30.0);
+        is("250ms", 0.25);
+        is("1.5m", 90.0);
+        is("2h", 7200.0);
+        is("5", 5.0);
+        for text in ["", "s", "-1s", "1d", "1e3", "..s", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 }

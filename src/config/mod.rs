@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::executor::{AdamW, Schedule, Training};
 use crate::flow::Activation;
-use crate::preprocessing::Steps;
+use crate::preprocessing::PreprocessingConfig;
 
 pub use names::{BaseName, ConditionerName, MixingName, ScheduleName, Start, TransformName};
 pub use overrides::Overrides;
@@ -58,7 +58,7 @@ pub struct Config {
     /// How it is trained.
     pub train: TrainConfig,
     /// What is done to the table first.
-    pub data: Steps,
+    pub data: PreprocessingConfig,
 }
 
 /// From this many different rows on, some are held out by default.
@@ -119,7 +119,7 @@ impl Config {
                 start: Start::Identity,
                 ..TrainConfig::default()
             },
-            data: Steps {
+            data: PreprocessingConfig {
                 standardize: true,
                 whiten: true,
                 robust: true,
@@ -197,7 +197,7 @@ impl Config {
     /// [`Error::Spec`] names the setting, its value and what is allowed.
     pub fn validate(&self) -> Result<()> {
         let train = &self.train;
-        let fail = |message: String| Err(Error::Spec(message));
+        let fail = |message: String| Err(Error::Spec(message.into()));
         if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
             return fail(format!(
                 "learning_rate = {}: must be a positive number",

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::error::{Error, Result, told};
+use crate::error::{Error, Result, escape_control};
 use crate::files::read_at_most;
 use crate::flow::FlowSpec;
 
@@ -40,8 +40,9 @@ impl Overrides {
     pub fn read(path: &Path) -> Result<Self> {
         const LONGEST: u64 = 1 << 20;
         let text = String::from_utf8(read_at_most(path, LONGEST)?)
-            .map_err(|_| Error::Spec(format!("{}: not UTF-8 text", path.display())))?;
-        Self::parse(&text).map_err(|message| Error::Spec(format!("{}: {message}", path.display())))
+            .map_err(|_| Error::Spec(format!("{}: not UTF-8 text", path.display()).into()))?;
+        Self::parse(&text)
+            .map_err(|message| Error::Spec(format!("{}: {message}", path.display()).into()))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -49,7 +50,7 @@ impl Overrides {
             let line = error
                 .span()
                 .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            format!("line {line}: {}", told(&error.message()))
+            format!("line {line}: {}", escape_control(&error.message()))
         })
     }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::flow::Activation;
-use crate::preprocessing::Steps;
+use crate::preprocessing::PreprocessingConfig;
 
 use super::{BaseName, ConditionerName, MixingName, ScheduleName, Start, TransformName};
 
@@ -171,7 +171,7 @@ section! {
 }
 
 overrides! {
-    DataOverrides of Steps {
+    DataOverrides of PreprocessingConfig {
         /// Shift and scale columns to mean 0 and deviation 1.
         standardize: (bool), [value_name = "true|false", hide_possible_values = true];
         /// Take linear correlations between columns away.

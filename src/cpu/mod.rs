@@ -36,8 +36,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::executor::{
-    Executor, Fault, Taken, Training, TrainingState, check_count, check_training_rows, check_width,
-    never_nan, not_started, sample_count,
+    Executor, Fault, StepsOutcome, Training, TrainingState, check_count, check_training_rows,
+    check_width, nan_to_neg_infinity, not_started, sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -188,7 +188,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         Ok(())
     }
 
-    fn train(&mut self, steps: usize) -> Result<Taken> {
+    fn train(&mut self, steps: usize) -> Result<StepsOutcome> {
         let session = started(self.session.as_mut())?;
         let mut losses = Vec::with_capacity(steps);
         let mut fault = None;
@@ -204,7 +204,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
                 _ => T::update(session, &mut self.parameters).err(),
             };
         }
-        Ok(Taken { losses, fault })
+        Ok(StepsOutcome { losses, fault })
     }
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
@@ -275,7 +275,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
             T::forward(block, &self.plan, &self.parameters);
             unload(&[block.log_prob], out);
         });
-        Ok(never_nan(out.into_values()))
+        Ok(nan_to_neg_infinity(out.into_values()))
     }
 
     fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {

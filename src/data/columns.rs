@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::error::{Error, Result, column_place, list, plain, shown};
+use crate::error::{Error, Message, Remedy, Result, column_label, list, quote, truncate_escaped};
 
 use super::{TableOptions, default_names};
 
@@ -86,7 +86,7 @@ impl ExpectedColumns {
         let missing = missing.unwrap_or(&self.names[0]);
         format!(
             "the table has no column {}{}; it has {}, and {} {}; rename the table's columns",
-            shown(missing),
+            quote(missing),
             nearest(missing, columns),
             list(columns),
             self.owner,
@@ -112,12 +112,12 @@ impl TableOptions {
     pub fn selected(&self, columns: &[String]) -> Result<Vec<usize>> {
         let mut selected = Vec::new();
         for said in &self.columns {
-            for index in said_columns("--columns", said, columns)? {
+            for index in said_columns("columns", said, columns)? {
                 if selected.contains(&index) {
-                    return Err(Error::Spec(format!(
-                        "--columns {}: {} is there already",
-                        plain(said),
-                        column_place(index, columns)
+                    return Err(Error::Spec(Message::about(
+                        "columns",
+                        truncate_escaped(said),
+                        format!("{} is there already", column_label(index, columns)),
                     )));
                 }
                 selected.push(index);
@@ -127,7 +127,7 @@ impl TableOptions {
             selected.extend(0..columns.len());
         }
         for said in &self.exclude {
-            let out = said_columns("--exclude", said, columns)?;
+            let out = said_columns("exclude", said, columns)?;
             selected.retain(|index| !out.contains(index));
         }
         Ok(selected)
@@ -159,13 +159,21 @@ impl TableOptions {
             row_labels = selected.iter().copied().filter(is_label).collect();
             selected.retain(|j| !row_labels.contains(j));
         }
-        let bad = |message: String| Error::Data(format!("{file}: {message}"));
+        let bad = |message: Message| {
+            Error::Data(
+                message
+                    .prefixed(format_args!("{file}: "))
+                    .in_file(file.as_ref()),
+            )
+        };
         let chosen = match &self.expected {
             None => selected.clone(),
             Some(expected) => {
                 let found = match by_name {
                     Some(found) => found,
-                    None => expected.find_in(&names(&selected), named).map_err(bad)?,
+                    None => expected
+                        .find_in(&names(&selected), named)
+                        .map_err(|it| bad(it.into()))?,
                 };
                 found.into_iter().map(|place| selected[place]).collect()
             }
@@ -173,13 +181,14 @@ impl TableOptions {
         for &i in &chosen {
             // Either of the two could be meant.
             if let Some(&j) = selected.iter().find(|&&j| j != i && all[j] == all[i]) {
-                return Err(bad(format!(
-                    "columns {} and {} are both named {}; rename one, or leave one out, as with --exclude {}",
-                    i.min(j) + 1,
-                    i.max(j) + 1,
-                    shown(&all[i]),
-                    i.max(j) + 1
-                )));
+                let (first, second) = (i.min(j) + 1, i.max(j) + 1);
+                let text = format!(
+                    "columns {first} and {second} are both named {}",
+                    quote(&all[i])
+                );
+                return Err(bad(Message::new(text)
+                    .remedy(Remedy::by_hand("rename one"))
+                    .remedy(Remedy::new("leave one out", "exclude", second))));
             }
         }
         Ok(Selection {
@@ -202,7 +211,11 @@ fn is_label_of_pandas(index: usize, name: &str) -> bool {
 }
 
 /// The columns that a name, a number or a range says.
-fn said_columns(flag: &str, said: &str, columns: &[String]) -> Result<RangeInclusive<usize>> {
+fn said_columns(
+    key: &'static str,
+    said: &str,
+    columns: &[String],
+) -> Result<RangeInclusive<usize>> {
     let find = |name: &str| find_column(name, columns);
     if let Some(index) = find(said) {
         return Ok(index..=index);
@@ -210,19 +223,17 @@ fn said_columns(flag: &str, said: &str, columns: &[String]) -> Result<RangeInclu
     let range = said
         .split_once("..")
         .and_then(|(first, last)| find(first.trim()).zip(find(last.trim())));
-    match range {
-        Some((first, last)) if first <= last => Ok(first..=last),
-        Some(_) => Err(Error::Spec(format!(
-            "{flag} {}: the first column of the range comes after the last",
-            plain(said)
-        ))),
-        None => Err(Error::Spec(format!(
-            "{flag} {}: the table has no such column{}; it has {}",
-            plain(said),
+    let text = match range {
+        Some((first, last)) if first <= last => return Ok(first..=last),
+        Some(_) => "the first column of the range comes after the last".into(),
+        None => format!(
+            "the table has no such column{}; it has {}",
             nearest(said, columns),
             list(columns)
-        ))),
-    }
+        ),
+    };
+    let said = truncate_escaped(said);
+    Err(Error::Spec(Message::about(key, said, text)))
 }
 
 /// The index of the column of this name, or else of this number, from 1 on.
@@ -233,7 +244,7 @@ fn find_column(said: &str, columns: &[String]) -> Option<usize> {
     index.or(number.map(|number| number - 1))
 }
 
-/// What follows `--exclude` or `--columns` to mean one column, as a shell takes it: its name, or its number where the
+/// What `exclude` or `columns` takes to mean one column, as a shell takes it: its name, or its number where the
 /// name has a comma in it or is empty.
 pub(crate) fn selector(index: usize, columns: &[String]) -> String {
     let name = &columns[index];
@@ -258,7 +269,7 @@ pub(crate) fn nearest(said: &str, names: &[String]) -> String {
         .max_by(|a, b| like(a).total_cmp(&like(b)))
         .filter(|name| like(name) > 0.8);
     best.map_or_else(String::new, |name| {
-        format!(" (did you mean {}?)", shown(name))
+        format!(" (did you mean {}?)", quote(name))
     })
 }
 
@@ -346,7 +357,7 @@ mod tests {
         let error = twice.select("t", &names("b|a|id|a"), true, |_| false);
         let error = error.unwrap_err().to_string();
         assert!(
-            error.contains("columns 2 and 4") && error.contains("--exclude 4"),
+            error.contains("columns 2 and 4") && error.contains("exclude = 4"),
             "{error}"
         );
         let once = TableOptions {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::error::shown;
+use crate::error::{Message, Remedy, quote};
 
 use super::cell::Notation;
 use super::text::number::has_decimal_comma;
@@ -78,14 +78,14 @@ impl ColumnFaults {
         let sentences = [
             self.text
                 .sentence(column, |field| match has_decimal_comma(field) {
-                    true => format!("{} has a decimal comma", shown(field)),
-                    false => format!("{} is not a number", shown(field)),
+                    true => format!("{} has a decimal comma", quote(field)),
+                    false => format!("{} is not a number", quote(field)),
                 }),
             self.infinite
                 .sentence(column, |number| format!("{number} is not a finite number")),
             self.missing.sentence(column, |field| match field {
                 "" => "the field is empty".into(),
-                field => format!("{} is no value", shown(field)),
+                field => format!("{} is no value", quote(field)),
             }),
         ];
         let sentences: Vec<String> = sentences.into_iter().flatten().collect();
@@ -114,7 +114,7 @@ impl ColumnFaults {
     }
 
     /// That thousands are separated in this column, if they are.
-    pub fn thousands_note(&self, column: &str, decimal_comma: bool) -> Option<String> {
+    pub fn thousands_note(&self, column: &str, decimal_comma: bool) -> Option<Message> {
         let thousands = self.notation(Notation::Thousands);
         let (location, field) = thousands.first()?;
         let plain: String = field
@@ -122,18 +122,19 @@ impl ColumnFaults {
             .filter(|c| c.is_ascii_digit() || "+-".contains(*c) || *c == decimal(decimal_comma))
             .collect();
         // Of a single comma the user may know better.
-        let other = match !decimal_comma && has_decimal_comma(field) {
-            true => format!("; --decimal-comma reads it as {}", field.replace(',', ".")),
-            false => String::new(),
-        };
+        let other = (!decimal_comma && has_decimal_comma(field)).then(|| {
+            let action = format!("read it as {}", field.replace(',', "."));
+            Remedy::new(action, "decimal_comma", true)
+        });
         let more = match thousands.count - 1 {
             0 => String::new(),
             more => format!(", and so are {more} more of its fields"),
         };
-        Some(format!(
-            "{location}, {column}: {} is read as {plain}, a number with separated thousands{more}{other}",
-            shown(field)
-        ))
+        let text = format!(
+            "{location}, {column}: {} is read as {plain}, a number with separated thousands{more}",
+            quote(field)
+        );
+        Some(Message::new(text).remedies(other))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::error::{Error, Result, plain, told};
+use crate::error::{Error, Message, Result, escape_control, truncate_escaped};
 
 use super::cell::Cell;
 use super::rows::{Dropped, Opened, Part, RowBuilder, Rows};
@@ -55,7 +55,7 @@ struct Lines {
 
 impl Lines {
     fn bad(&self, message: impl fmt::Display) -> Error {
-        Error::Data(format!("{}: line {}: {message}", self.name, self.line))
+        Error::Data(format!("{}: line {}: {message}", self.name, self.line).into())
     }
 
     /// The object of the next line that is not empty; none at the end.
@@ -78,7 +78,7 @@ impl Lines {
             return object.map(Some).map_err(|error| {
                 self.bad(format!(
                     "not an object of JSON Lines, which has one a line: {}",
-                    told(&error)
+                    escape_control(&error)
                 ))
             });
         }
@@ -104,7 +104,7 @@ pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
         text: Vec::new(),
     };
     let Some(Object(first)) = lines.next()? else {
-        return Err(Error::Data(format!("{name}: the file is empty")));
+        return Err(Error::Data(format!("{name}: the file is empty").into()));
     };
     let (columns, values): (Vec<String>, Vec<Value>) = first.into_iter().unzip();
     let selection = options.select(&name, &columns, true, |_| false)?;
@@ -150,7 +150,7 @@ impl JsonRows {
             let Some(column) = column else {
                 return Err(self.lines.bad(format!(
                     "it has the key \"{}\", and the first object has not",
-                    plain(&key)
+                    truncate_escaped(&key)
                 )));
             };
             values[column] = value;
@@ -202,7 +202,7 @@ impl Rows for JsonRows {
         self.builder.dropped()
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<Message> {
         self.builder.notes()
     }
 }

@@ -23,9 +23,11 @@ mod writer;
 
 use std::path::Path;
 
-use crate::error::{Error, Result, column_place};
+use crate::error::{Error, Message, Result, column_label};
 use crate::matrix::Matrix;
 
+#[cfg(all(feature = "arrow", feature = "cli"))]
+pub(crate) use arrow::is_panic_an_error;
 pub use columns::ExpectedColumns;
 pub(crate) use columns::{are_default_names, selector};
 pub use digits::{places, rounded};
@@ -50,8 +52,8 @@ pub struct Table {
     pub values: Matrix<f64>,
     /// What was left out when it was read.
     pub dropped: Dropped,
-    /// What the user should know of how it was read, a sentence each.
-    pub notes: Vec<String>,
+    /// What the user should know of how it was read.
+    pub notes: Vec<Message>,
 }
 
 impl Table {
@@ -66,18 +68,20 @@ impl Table {
     ) -> Result<Self> {
         let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
         if columns.len() != values.columns() {
-            return Err(Error::Data(format!(
-                "{} names for a table of {} columns",
-                columns.len(),
-                values.columns()
-            )));
+            return Err(Error::Data(
+                format!(
+                    "{} names for a table of {} columns",
+                    columns.len(),
+                    values.columns()
+                )
+                .into(),
+            ));
         }
         let again = |j: &usize| columns[..*j].contains(&columns[*j]);
         if let Some(j) = (0..columns.len()).find(again) {
-            return Err(Error::Data(format!(
-                "{} has the name of another",
-                column_place(j, &columns)
-            )));
+            return Err(Error::Data(
+                format!("{} has the name of another", column_label(j, &columns)).into(),
+            ));
         }
         check_finite(&values, &columns)?;
         Ok(Table {
@@ -139,12 +143,15 @@ pub(crate) fn check_finite(rows: &Matrix<f64>, names: &[String]) -> Result<()> {
         return Ok(());
     };
     let (column, row) = (place / rows.rows(), place % rows.rows());
-    Err(Error::Data(format!(
-        "row {}, {}: {} is not a finite number",
-        row + 1,
-        column_place(column, names),
-        rows.get(row, column)
-    )))
+    Err(Error::Data(
+        format!(
+            "row {}, {}: {} is not a finite number",
+            row + 1,
+            column_label(column, names),
+            rows.get(row, column)
+        )
+        .into(),
+    ))
 }
 
 /// The names that columns without names are given.

@@ -3,7 +3,7 @@ use std::io::{self, Read, Write};
 use half::f16;
 use npyz::{NpyFile, Order, WriterBuilder};
 
-use crate::error::{Error, Result, excerpt};
+use crate::error::{Error, Message, Result, excerpt};
 use crate::memory;
 
 use super::cell::Cell;
@@ -81,7 +81,7 @@ fn check_header(head: &[u8]) -> Result<(), String> {
 /// Opens a two-dimensional NPY array of numbers, in C or Fortran order; the latter is read whole.
 pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
-    let bad = |message: String| Error::Data(format!("{name}: {message}"));
+    let bad = |message: String| Error::Data(format!("{name}: {message}").into());
     source
         .look(LONGEST_HEADER + 12, |_| false)
         .map_err(|error| bad(error.to_string()))?;
@@ -188,7 +188,7 @@ impl Numbers {
                 Err(Error::Data(format!(
                     "{}: the file ends before the {} x {} numbers that its header promises{why}",
                     self.name, self.rows, self.columns
-                )))
+                ).into()))
             }
         }
     }
@@ -218,7 +218,7 @@ impl Rows for NpyRows {
         self.builder.dropped()
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<Message> {
         self.builder.notes()
     }
 }

@@ -2,7 +2,7 @@ use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
 
-use crate::error::{Error, Result, list, told};
+use crate::error::{Error, Result, escape_control, list};
 use crate::memory;
 
 use super::source::{Source, held_within};
@@ -14,9 +14,12 @@ use super::source::{Source, held_within};
 /// [`Error::Data`] where there is none or more than one, where it is damaged, or where memory is too small.
 pub(super) fn only_array(archive: Source) -> Result<Source> {
     let name = archive.name.clone();
-    let bad = |message: String| Error::Data(format!("{name}: {message}"));
+    let bad = |message: String| Error::Data(format!("{name}: {message}").into());
     let damaged = |error: &dyn std::fmt::Display| {
-        bad(format!("not a readable ZIP archive: {}", told(&error)))
+        bad(format!(
+            "not a readable ZIP archive: {}",
+            escape_control(&error)
+        ))
     };
     // The archive, the array, and the numbers.
     let most = memory::available() / 4;

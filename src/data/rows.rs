@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::error::{Error, Result, column_place};
+use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::matrix::Matrix;
 
 use super::cell::{Cell, Notation};
@@ -17,7 +17,7 @@ pub(super) trait Rows: Send {
     fn dropped(&self) -> &Dropped;
 
     /// What the user should know of how the file was read so far, a sentence each.
-    fn notes(&self) -> Vec<String>;
+    fn notes(&self) -> Vec<Message>;
 }
 
 /// Rows of a table, one after another.
@@ -83,7 +83,7 @@ pub(super) struct RowBuilder {
     row: u64,
     begin: u64,
     dropped: Dropped,
-    notes: Vec<String>,
+    notes: Vec<Message>,
 }
 
 impl RowBuilder {
@@ -96,17 +96,18 @@ impl RowBuilder {
         options: &TableOptions,
     ) -> Self {
         let place = |&j: &usize| match named {
-            true => column_place(j, columns),
+            true => column_label(j, columns),
             false => format!("column {}", j + 1),
         };
         let selected = &selection.columns;
         let labels = selection.row_labels.iter();
         let labels = labels.map(|&j| {
-            format!(
-                "{} holds row labels, as pandas writes them, and is left out; --columns 1..{} would take it in",
-                column_place(j, columns),
-                columns.len()
-            )
+            let text = format!(
+                "{} holds row labels, as pandas writes them, and is left out",
+                column_label(j, columns)
+            );
+            let all = format!("1..{}", columns.len());
+            Message::new(text).remedy(Remedy::new("take it in", "columns", all))
         });
         RowBuilder {
             file: file.into(),
@@ -142,12 +143,12 @@ impl RowBuilder {
     }
 
     /// Adds to what the user should know.
-    pub fn note(&mut self, note: String) {
-        self.notes.push(note);
+    pub fn note(&mut self, note: impl Into<Message>) {
+        self.notes.push(note.into());
     }
 
     /// What the user should know of how the file was read so far.
-    pub fn notes(&self) -> Vec<String> {
+    pub fn notes(&self) -> Vec<Message> {
         let decimal_comma = self.options.decimal_comma;
         let columns = self.places.iter().zip(&self.faults);
         let thousands =
@@ -155,8 +156,9 @@ impl RowBuilder {
         self.notes.iter().cloned().chain(thousands).collect()
     }
 
-    pub fn bad(&self, message: impl AsRef<str>) -> Error {
-        Error::Data(format!("{}: {}", self.file, message.as_ref()))
+    pub fn bad(&self, message: impl Into<Message>) -> Error {
+        let message = message.into().prefixed(format_args!("{}: ", self.file));
+        Error::Data(message.in_file(self.file.as_ref()))
     }
 
     /// Whether a part is complete with `most` rows.
@@ -274,11 +276,15 @@ impl RowBuilder {
         for (place, (location, field)) in of(Notation::Thousands) {
             let mut points = of(Notation::Point);
             if let Some((_, (other_location, other))) = points.find(|(other, _)| *other == place) {
-                return Err(self.bad(format!(
+                let text = format!(
                     "{location}, {place}: the point in {field:?} separates thousands where commas are decimal, and the one in \
-                     {other:?} ({other_location}) cannot; if points are decimal there, leave --decimal-comma out or write \
-                     the column's numbers in one way"
-                )));
+                     {other:?} ({other_location}) cannot"
+                );
+                return Err(self.bad(
+                    Message::new(text)
+                        .remedy(points_are_decimal())
+                        .remedy(Remedy::by_hand("write the column's numbers in one way")),
+                ));
             }
         }
         let mut commas = of(Notation::CommaBeforeThree);
@@ -286,10 +292,11 @@ impl RowBuilder {
             && let Some((place, (location, field))) = commas.next()
             && let Some((other_place, (_, other))) = of(Notation::Point).next()
         {
-            return Err(self.bad(format!(
+            let text = format!(
                 "{location}, {place}: {field:?} looks like a whole number with a comma for thousands, since every comma of the \
-                 file stands before three digits and {other_place} has decimal points ({other:?}); leave --decimal-comma out"
-            )));
+                 file stands before three digits and {other_place} has decimal points ({other:?})"
+            );
+            return Err(self.bad(Message::new(text).remedy(points_are_decimal())));
         }
         Ok(())
     }
@@ -316,37 +323,50 @@ impl RowBuilder {
         let wrong: Vec<String> = columns
             .filter_map(|(place, faults)| faults.sentence(place))
             .collect();
-        if !wrong.is_empty() {
-            sentences.extend(first_few(wrong));
-            sentences.push(self.remedies());
-        }
-        Err(self.bad(sentences.join("; ")))
+        let remedies = match wrong.is_empty() {
+            true => Vec::new(),
+            false => self.remedies(),
+        };
+        sentences.extend(first_few(wrong));
+        Err(self.bad(Message::new(sentences.join("; ")).remedies(remedies)))
     }
 
     /// What to do about cells that cannot be used.
-    fn remedies(&self) -> String {
+    fn remedies(&self) -> Vec<Remedy> {
         let any = |is: fn(&ColumnFaults) -> bool| self.faults.iter().any(is);
         let mut remedies = Vec::new();
         if !self.options.decimal_comma && any(ColumnFaults::has_decimal_comma) {
-            remedies.push("--decimal-comma reads commas as decimal points");
+            remedies.push(Remedy::new(
+                "read commas as decimal points",
+                "decimal_comma",
+                true,
+            ));
         }
         if !self.named && any(ColumnFaults::has_text_in_first_row_alone) {
-            remedies.push(
-                "if the first line is a header, say --header yes (unasked, all of its fields would have to be names)",
-            );
+            let action = "if the first line is a header, say so: unasked, all of its fields would have to be names";
+            remedies.push(Remedy::new(action, "header", "yes"));
         }
         if any(ColumnFaults::has_missing) && self.has_whole_row {
-            remedies.push("--missing drop leaves rows without a value out");
+            remedies.push(Remedy::new(
+                "leave rows without a value out",
+                "missing",
+                "drop",
+            ));
         }
         if self.named && any(ColumnFaults::has_text_in_first_row_alone) {
-            remedies.push("if the line below the header has no data, as one of units, remove it");
+            let action = "if the line below the header has no data, as one of units, remove it";
+            remedies.push(Remedy::by_hand(action));
         }
         // Some column must be left, if this is a table of numbers at all.
         if remedies.is_empty() || !self.faults.iter().all(ColumnFaults::has_any) {
-            remedies.push("--exclude leaves columns out");
+            remedies.push(Remedy::with("leave columns out", "exclude"));
         }
-        remedies.join("; ")
+        remedies
     }
+}
+
+fn points_are_decimal() -> Remedy {
+    Remedy::new("take points for decimal", "decimal_comma", false)
 }
 
 /// What is wrong with columns, a sentence each, as far as a message has room.

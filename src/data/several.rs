@@ -3,7 +3,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Message, Remedy, Result, truncate_escaped};
 
 use super::TableOptions;
 use super::open::open_file;
@@ -44,7 +44,11 @@ pub fn table_files(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
 }
 
 fn tables_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let bad = |message: String| Err(Error::Data(format!("{}: {message}", folder.display())));
+    let bad = |message: String| {
+        Err(Error::Data(
+            format!("{}: {message}", folder.display()).into(),
+        ))
+    };
     let mut files = Vec::new();
     gather(folder, 0, &mut files)?;
     // A kind, and the first file of it.
@@ -60,8 +64,9 @@ fn tables_in(folder: &Path) -> Result<Vec<PathBuf>> {
             tables.push(file);
         }
     }
-    let shown =
-        |path: &PathBuf| plain(&path.strip_prefix(folder).unwrap_or(path).to_string_lossy());
+    let shown = |path: &PathBuf| {
+        truncate_escaped(&path.strip_prefix(folder).unwrap_or(path).to_string_lossy())
+    };
     match kinds.values().collect::<Vec<_>>()[..] {
         [] => bad(format!(
             "the folder has no table; files that end in {} are read",
@@ -132,7 +137,7 @@ struct SeveralRows {
     dropped_before: Dropped,
     dropped: Dropped,
     /// What was said of files before the current one, and of how many of them.
-    notes: BTreeMap<String, usize>,
+    notes: BTreeMap<Message, usize>,
 }
 
 /// Opens several files with the same columns as one table. `first` is the first of them, opened; `options` are those of the
@@ -149,11 +154,17 @@ pub(super) fn open(first: Opened, others: Vec<PathBuf>, options: TableOptions) -
         if options.keeps_table
             && (other.all_columns != first.all_columns || other.types != first.types)
         {
-            return Err(Error::Data(format!(
+            let text = format!(
                 "{}: its columns are of other types, or in another order, than those of the first file, and cannot be kept \
-                 with them; write the files alike, or leave --append out",
+                 with them",
                 file.display()
-            )));
+            );
+            return Err(Error::Data(
+                Message::new(text)
+                    .in_file(file)
+                    .remedy(Remedy::by_hand("write the files alike"))
+                    .remedy(Remedy::new("write the scores alone", "append", false)),
+            ));
         }
     }
     let are_files = others.iter().all(|file| file.is_file());
@@ -167,7 +178,7 @@ pub(super) fn open(first: Opened, others: Vec<PathBuf>, options: TableOptions) -
             before: 0,
             of_current: 0,
             notes: partition_note(&others)
-                .map(|note| (note, 1))
+                .map(|note| (note.into(), 1))
                 .into_iter()
                 .collect(),
             files: others.into_iter(),
@@ -185,13 +196,13 @@ fn partition_note(files: &[PathBuf]) -> Option<String> {
         .next()?;
     Some(format!(
         "folders are named after a value ({}=...), which is not read as a column",
-        plain(&key)
+        truncate_escaped(&key)
     ))
 }
 
 impl SeveralRows {
     /// The notes so far, those of the current file among them.
-    fn notes_so_far(&self) -> BTreeMap<String, usize> {
+    fn notes_so_far(&self) -> BTreeMap<Message, usize> {
         let mut notes = self.notes.clone();
         for note in self.current.notes() {
             *notes.entry(note).or_default() += 1;
@@ -238,10 +249,10 @@ impl Rows for SeveralRows {
         &self.dropped
     }
 
-    fn notes(&self) -> Vec<String> {
-        let in_files = |(note, files): (String, usize)| match files {
+    fn notes(&self) -> Vec<Message> {
+        let in_files = |(note, files): (Message, usize)| match files {
             1 => note,
-            files => format!("{note} (so in {files} files)"),
+            files => note.followed_by(format_args!(" (so in {files} files)")),
         };
         self.notes_so_far().into_iter().map(in_files).collect()
     }

@@ -130,7 +130,7 @@ impl Source {
         let begun = |inner: Box<dyn Read + Send>, what| {
             let inner = Unpacking { inner, what };
             Self::new(name.clone(), Box::new(inner))
-                .map_err(|error| Error::Data(format!("{name}: {error}")))
+                .map_err(|error| Error::Data(format!("{name}: {error}").into()))
         };
         if self.head.starts_with(GZIP) {
             return begun(Box::new(MultiGzDecoder::new(self.into_reader())), "gzip");
@@ -139,9 +139,9 @@ impl Source {
             let inner = StreamingDecoder::new(self.into_reader());
             let inner = inner.map_err(|error| {
                 let error = excerpt(&error.to_string(), 200);
-                Error::Data(format!(
-                    "{name}: the zstd file is damaged or cut short: {error}"
-                ))
+                Error::Data(
+                    format!("{name}: the zstd file is damaged or cut short: {error}").into(),
+                )
             })?;
             return begun(Box::new(inner), "zstd");
         }
@@ -200,7 +200,7 @@ impl Source {
     }
 
     pub fn bad(&self, message: impl AsRef<str>) -> Error {
-        Error::Data(format!("{}: {}", self.name, message.as_ref()))
+        Error::Data(format!("{}: {}", self.name, message.as_ref()).into())
     }
 
     /// Tells the format by what the file begins with; names of files lie, and pipes have none.

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::matrix::Matrix;
 use crate::memory;
 
@@ -71,7 +71,7 @@ impl TableReader {
     }
 
     /// What the user should know of how the files were read so far, a sentence each.
-    pub fn notes(&self) -> Vec<String> {
+    pub fn notes(&self) -> Vec<Message> {
         self.opened.rows.notes()
     }
 
@@ -93,7 +93,13 @@ impl TableReader {
         const ROWS: usize = 1 << 16;
         let width = self.opened.columns.len();
         let name = self.name.clone();
-        let bad = |message: String| Error::Data(format!("{name}: {message}"));
+        let bad = |message: Message| {
+            Error::Data(
+                message
+                    .prefixed(format_args!("{name}: "))
+                    .in_file(name.as_ref()),
+            )
+        };
         // The table is turned round and standardised in copies: a quarter is its share.
         let each = 4 * 8 * width as u64;
         if let Some(rows) = self.opened.row_count_hint
@@ -101,7 +107,7 @@ impl TableReader {
         {
             return Err(bad(format!(
                 "the header promises {rows} x {width} numbers, which {shortfall}; train on fewer rows"
-            )));
+            ).into()));
         }
         let most = memory::available() / each;
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); width];
@@ -113,7 +119,7 @@ impl TableReader {
                     "after {rows} rows the table has filled the memory that it may take ({} of it for {width} \
                      columns); train on fewer rows",
                     memory::readable(8 * (rows * width) as u64)
-                )));
+                ).into()));
             }
             for (j, column) in columns.iter_mut().enumerate() {
                 column.extend_from_slice(part.column(j));
@@ -123,10 +129,8 @@ impl TableReader {
         if rows == 0 {
             return Err(bad(match dropped.rows {
                 0 => "the table has no rows".into(),
-                _ => {
-                    "every row lacks a value in some column; leave such columns out with --exclude"
-                        .into()
-                }
+                _ => Message::new("every row lacks a value in some column")
+                    .remedy(Remedy::with("leave such columns out", "exclude")),
             }));
         }
         Ok(Table {

@@ -61,7 +61,7 @@ impl TrainingState {
 
 /// What came of a number of steps.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Taken {
+pub struct StepsOutcome {
     /// Each step's loss (nats, mean over the step's batch) before its update. Where there is a fault, the last one is that
     /// of the step that had it.
     pub losses: Vec<f64>,
@@ -108,7 +108,7 @@ impl fmt::Display for Fault {
 ///
 /// Parameters and gradients are flat, in the order of the plan's layout. Whatever the executor computes in, what comes
 /// out is f64, and training rows are f32, so that every executor trains on the same numbers.
-pub trait Executor {
+pub trait Executor: Send {
     /// The device and the number type, for people.
     fn describe(&self) -> String;
 
@@ -134,7 +134,7 @@ pub trait Executor {
     ///
     /// # Errors
     /// [`Error::Spec`] if training was not started.
-    fn train(&mut self, steps: usize) -> Result<Taken>;
+    fn train(&mut self, steps: usize) -> Result<StepsOutcome>;
 
     /// The loss on the batch of the step that comes next, and its gradient with respect to every parameter. Changes
     /// nothing.
@@ -187,10 +187,13 @@ pub(crate) fn check_training_rows(plan: &Plan, rows: &Matrix<f32>) -> Result<()>
     check_width(plan, rows.columns())?;
     match rows.rows() {
         0 => Err(Error::Data("there are no rows to train on".into())),
-        many if u32::try_from(many).is_err() => Err(Error::Data(format!(
-            "{many} rows are more than the {} that can be trained on",
-            u32::MAX
-        ))),
+        many if u32::try_from(many).is_err() => Err(Error::Data(
+            format!(
+                "{many} rows are more than the {} that can be trained on",
+                u32::MAX
+            )
+            .into(),
+        )),
         _ => Ok(()),
     }
 }
@@ -200,19 +203,21 @@ pub(crate) fn check_count(plan: &Plan, count: usize) -> Result<()> {
     if count == plan.layout.len() {
         return Ok(());
     }
-    Err(Error::Spec(format!(
-        "{count} numbers for a layout of {}",
-        plan.layout.len()
-    )))
+    Err(Error::Spec(
+        format!("{count} numbers for a layout of {}", plan.layout.len()).into(),
+    ))
 }
 
 /// The number of rows to sample.
 pub(crate) fn sample_count(plan: &Plan, rows: &Range<u64>) -> Result<usize> {
     let Some(count) = rows.end.checked_sub(rows.start) else {
-        return Err(Error::Spec(format!(
-            "rows {} to {} of a sample: the range ends before it begins",
-            rows.start, rows.end
-        )));
+        return Err(Error::Spec(
+            format!(
+                "rows {} to {} of a sample: the range ends before it begins",
+                rows.start, rows.end
+            )
+            .into(),
+        ));
     };
     // What every machine has is not asked for.
     const LITTLE: u64 = 1 << 28;
@@ -220,9 +225,9 @@ pub(crate) fn sample_count(plan: &Plan, rows: &Range<u64>) -> Result<usize> {
     if bytes > LITTLE
         && let Some(shortfall) = memory::shortfall(bytes)
     {
-        return Err(Error::Spec(format!(
-            "a sample of {count} rows {shortfall}; draw fewer at a time"
-        )));
+        return Err(Error::Spec(
+            format!("a sample of {count} rows {shortfall}; draw fewer at a time").into(),
+        ));
     }
     Ok(count as usize)
 }
@@ -233,7 +238,7 @@ pub(crate) fn not_started() -> Error {
 }
 
 /// Log-densities as [`Executor::log_prob`] promises them.
-pub(crate) fn never_nan(mut log_prob: Vec<f64>) -> Vec<f64> {
+pub(crate) fn nan_to_neg_infinity(mut log_prob: Vec<f64>) -> Vec<f64> {
     for value in &mut log_prob {
         if !value.is_finite() {
             *value = f64::NEG_INFINITY;
@@ -247,8 +252,11 @@ pub(crate) fn check_width(plan: &Plan, columns: usize) -> Result<()> {
     if columns == plan.dims() {
         return Ok(());
     }
-    Err(Error::Data(format!(
-        "the model has {} columns, this table has {columns}",
-        plan.dims()
-    )))
+    Err(Error::Data(
+        format!(
+            "the model has {} columns, this table has {columns}",
+            plan.dims()
+        )
+        .into(),
+    ))
 }

@@ -5,16 +5,16 @@ use crate::error::{Error, Result};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
-use super::{Executor, KernelTime, Taken, Training, TrainingState};
+use super::{Executor, KernelTime, StepsOutcome, Training, TrainingState};
 
 /// How old the state on the host may become while steps are taken.
-const MINUTE: Duration = Duration::from_secs(60);
+const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A device that failed under an executor.
-#[derive(Debug)]
-pub struct DeviceFailure<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceFailure {
     /// Why it failed.
-    pub error: &'a Error,
+    pub message: String,
     /// The number of failures, this one included, since training last got ahead, or a call went well where nothing is
     /// trained.
     pub number: usize,
@@ -22,7 +22,7 @@ pub struct DeviceFailure<'a> {
     pub steps: Option<(u64, u64)>,
 }
 
-type Reopen<'a> = dyn FnMut(&DeviceFailure<'_>) -> Option<Result<Box<dyn Executor>>> + 'a;
+type Reopen<'a> = dyn FnMut(&DeviceFailure) -> Option<Result<Box<dyn Executor>>> + Send + 'a;
 
 /// An executor that outlives its device. Where that fails ([`Error::Gpu`]), another is opened and taken to where the first
 /// one was, from the latest state that the host has, which is never older than a minute; then the call is repeated. On the same
@@ -35,13 +35,13 @@ pub struct Recovering<'a> {
     plan: Plan,
     /// Failures since there was a newer state.
     failures: usize,
-    place: Place,
+    position: Position,
 }
 
-/// Where an executor is.
-enum Place {
+/// Where an executor stands.
+enum Position {
     /// Nothing is trained. The parameters, if they were replaced.
-    Still(Option<Vec<f64>>),
+    Idle(Option<Vec<f64>>),
     /// The latest state on the host, and how old it is.
     Training {
         kept: TrainingState,
@@ -52,7 +52,7 @@ enum Place {
         stuck: bool,
     },
     /// It was given rows that nobody kept: it cannot be opened again.
-    Elsewhere,
+    Unknown,
 }
 
 impl<'a> Recovering<'a> {
@@ -63,11 +63,11 @@ impl<'a> Recovering<'a> {
     /// Those of [`Executor::state`], but for the one that says that training was not started.
     pub fn new(
         mut executor: Box<dyn Executor>,
-        reopen: impl FnMut(&DeviceFailure<'_>) -> Option<Result<Box<dyn Executor>>> + 'a,
+        reopen: impl FnMut(&DeviceFailure) -> Option<Result<Box<dyn Executor>>> + Send + 'a,
     ) -> Result<Self> {
-        let place = match executor.state() {
-            Ok(kept) => Place::training(kept),
-            Err(Error::Spec(_)) => Place::Still(None),
+        let position = match executor.state() {
+            Ok(kept) => Position::training(kept),
+            Err(Error::Spec(_)) => Position::Idle(None),
             Err(error) => return Err(error),
         };
         Ok(Recovering {
@@ -75,7 +75,7 @@ impl<'a> Recovering<'a> {
             executor: Some(executor),
             reopen: Box::new(reopen),
             failures: 0,
-            place,
+            position,
         })
     }
 
@@ -85,7 +85,7 @@ impl<'a> Recovering<'a> {
             match call(self.executor()?) {
                 Err(error @ Error::Gpu(_)) => self.recover(error)?,
                 Ok(value) => {
-                    if matches!(self.place, Place::Still(_)) {
+                    if matches!(self.position, Position::Idle(_)) {
                         self.failures = 0;
                     }
                     return Ok(value);
@@ -108,29 +108,31 @@ impl<'a> Recovering<'a> {
         self.executor = None;
         loop {
             self.failures += 1;
-            let steps = match &self.place {
-                Place::Training { kept, step, .. } => Some((*step, kept.step)),
-                Place::Still(_) => None,
-                Place::Elsewhere => return Err(error),
+            let steps = match &self.position {
+                Position::Training { kept, step, .. } => Some((*step, kept.step)),
+                Position::Idle(_) => None,
+                Position::Unknown => return Err(error),
             };
             let failure = DeviceFailure {
-                error: &error,
+                message: error.text(),
                 number: self.failures,
                 steps,
             };
             let Some(opened) = (self.reopen)(&failure) else {
-                return Err(match self.failures {
-                    1 => error,
-                    many => Error::Gpu(format!("{error} (failure {many} in a row)")),
+                return Err(match (self.failures, error) {
+                    (many @ 2.., Error::Gpu(message)) => {
+                        Error::Gpu(message.followed_by(format_args!(" (failure {many} in a row)")))
+                    }
+                    (_, error) => error,
                 });
             };
             let failures = self.failures;
-            let before = self.place.kept();
+            let before = self.position.kept();
             let ready = opened.and_then(|mut executor| {
-                self.place.reach(executor.as_mut(), failures)?;
+                self.position.reach(executor.as_mut(), failures)?;
                 Ok(executor)
             });
-            if self.place.kept() > before {
+            if self.position.kept() > before {
                 self.failures = 0;
             }
             match ready {
@@ -149,9 +151,9 @@ impl<'a> Recovering<'a> {
     /// Takes the state to the host.
     fn keep(&mut self) -> Result<TrainingState> {
         let state = self.call(|executor| executor.state())?;
-        if let Place::Training {
+        if let Position::Training {
             kept, since, step, ..
-        } = &mut self.place
+        } = &mut self.position
         {
             if state.step > kept.step {
                 self.failures = 0;
@@ -165,13 +167,13 @@ impl<'a> Recovering<'a> {
 
     /// How many of so many steps to ask for at once, and whether the state is to be kept before.
     fn portion(&self, steps: usize) -> (usize, bool) {
-        let Place::Training {
+        let Position::Training {
             kept, since, step, ..
-        } = &self.place
+        } = &self.position
         else {
             return (steps, false);
         };
-        let is_due = since.elapsed() >= MINUTE || self.failures > 0;
+        let is_due = since.elapsed() >= SYNC_INTERVAL || self.failures > 0;
         (part(steps, self.failures), is_due && *step > kept.step)
     }
 }
@@ -182,9 +184,9 @@ fn part(steps: usize, failures: usize) -> usize {
     (steps >> shift).max(1)
 }
 
-impl Place {
+impl Position {
     fn training(kept: TrainingState) -> Self {
-        Place::Training {
+        Position::Training {
             step: kept.step,
             since: Instant::now(),
             stuck: false,
@@ -195,17 +197,17 @@ impl Place {
     /// The step of the latest state on the host.
     fn kept(&self) -> Option<u64> {
         match self {
-            Place::Training { kept, .. } => Some(kept.step),
-            Place::Still(_) | Place::Elsewhere => None,
+            Position::Training { kept, .. } => Some(kept.step),
+            Position::Idle(_) | Position::Unknown => None,
         }
     }
 
     /// Takes an executor here that was just opened, after so many failures.
     fn reach(&mut self, executor: &mut dyn Executor, failures: usize) -> Result<()> {
         match self {
-            Place::Still(None) | Place::Elsewhere => Ok(()),
-            Place::Still(Some(parameters)) => executor.set_parameters(parameters),
-            Place::Training {
+            Position::Idle(None) | Position::Unknown => Ok(()),
+            Position::Idle(Some(parameters)) => executor.set_parameters(parameters),
+            Position::Training {
                 kept,
                 since,
                 step,
@@ -251,19 +253,19 @@ impl Executor for Recovering<'_> {
 
     fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
         // Steps before this are not to be taken again from here.
-        if let Place::Training { kept, step, .. } = &self.place
+        if let Position::Training { kept, step, .. } = &self.position
             && *step > kept.step
         {
             self.keep()?;
         }
         self.call(|executor| executor.set_parameters(parameters))?;
-        match &mut self.place {
-            Place::Still(replaced) => *replaced = Some(parameters.to_vec()),
-            Place::Training { kept, stuck, .. } => {
+        match &mut self.position {
+            Position::Idle(replaced) => *replaced = Some(parameters.to_vec()),
+            Position::Training { kept, stuck, .. } => {
                 kept.parameters = parameters.to_vec();
                 *stuck = false;
             }
-            Place::Elsewhere => {}
+            Position::Unknown => {}
         }
         Ok(())
     }
@@ -271,12 +273,12 @@ impl Executor for Recovering<'_> {
     /// Rows that are given here, rather than by whoever opens the executor, are not kept: a device that fails from here on is
     /// not recovered from.
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        self.place = Place::Elsewhere;
+        self.position = Position::Unknown;
         self.executor()?.start(rows, training)
     }
 
-    fn train(&mut self, steps: usize) -> Result<Taken> {
-        let mut all = Taken {
+    fn train(&mut self, steps: usize) -> Result<StepsOutcome> {
+        let mut all = StepsOutcome {
             losses: Vec::with_capacity(steps),
             fault: None,
         };
@@ -289,7 +291,7 @@ impl Executor for Recovering<'_> {
                 Err(error @ Error::Gpu(_)) => self.recover(error)?,
                 Err(error) => return Err(error),
                 Ok(taken) => {
-                    if let Place::Training { step, stuck, .. } = &mut self.place {
+                    if let Position::Training { step, stuck, .. } = &mut self.position {
                         *stuck = taken.fault.is_some();
                         *step += (taken.losses.len() - usize::from(*stuck)) as u64;
                     }
@@ -311,8 +313,8 @@ impl Executor for Recovering<'_> {
 
     fn set_state(&mut self, state: &TrainingState) -> Result<()> {
         self.call(|executor| executor.set_state(state))?;
-        if let Place::Training { .. } = self.place {
-            self.place = Place::training(state.clone());
+        if let Position::Training { .. } = self.position {
+            self.position = Position::training(state.clone());
         }
         Ok(())
     }

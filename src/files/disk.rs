@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Before a change at `path`.
-#[cfg(not(test))]
+#[cfg(not(feature = "testing"))]
 pub fn before(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
 /// As much of `bytes` as may be written to `path` at once.
-#[cfg(not(test))]
+#[cfg(not(feature = "testing"))]
 fn portion<'a>(_path: &Path, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
     Ok(bytes)
 }
@@ -34,12 +34,12 @@ pub fn write_all(file: &mut impl Write, path: &Path, mut bytes: &[u8]) -> io::Re
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(feature = "testing")]
 use planned::portion;
-#[cfg(test)]
+#[cfg(feature = "testing")]
 pub use planned::{Fault, before};
 
-#[cfg(test)]
+#[cfg(feature = "testing")]
 mod planned {
     use std::io;
     use std::path::{Path, PathBuf};

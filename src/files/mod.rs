@@ -10,7 +10,7 @@ mod output;
 mod same;
 mod temporary;
 
-#[cfg(test)]
+#[cfg(feature = "testing")]
 pub use disk::Fault;
 pub use disk::before;
 pub use input::read_at_most;

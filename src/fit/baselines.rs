@@ -1,6 +1,6 @@
 use crate::data::default_names;
 use crate::matrix::Matrix;
-use crate::preprocessing::{Preprocessing, Steps};
+use crate::preprocessing::{Preprocessing, PreprocessingConfig};
 
 use super::Prepared;
 
@@ -40,7 +40,7 @@ impl Prepared {
 
 /// The mean of -log N(x; mean, covariance): what is whitened is standard normal then.
 fn gaussian(training: &Matrix<f64>, scored: &Matrix<f64>) -> Option<f64> {
-    let steps = Steps {
+    let steps = PreprocessingConfig {
         standardize: true,
         whiten: true,
         robust: false,

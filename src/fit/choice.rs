@@ -1,4 +1,4 @@
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::gpu::{Adapter, GpuPath};
 
 /// Which device is wanted.
@@ -38,6 +38,9 @@ pub struct DeviceChoice {
         )
     )]
     pub gpu_path: GpuPath,
+    /// Whether the CPU takes over where a GPU keeps failing, or cannot be opened.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub fallback_to_cpu: bool,
 }
 
 /// A kind of device.
@@ -53,30 +56,30 @@ pub enum DeviceName {
     Cpu,
 }
 
-/// The adapter that a user names, by number or by part of its name.
-pub(super) fn named(adapters: Vec<Adapter>, name: &str, origin: &str) -> Result<Adapter> {
+/// The adapter that a user names, by number or by part of its name. `origin` is the setting or variable that names it.
+pub(super) fn named(adapters: Vec<Adapter>, name: &str, origin: &'static str) -> Result<Adapter> {
     let names: Vec<String> = adapters
         .iter()
         .map(|adapter| adapter.info.name.clone())
         .collect();
-    let place = place(&names, name);
+    let index = position(&names, name);
     let known: Vec<String> = adapters
         .iter()
         .enumerate()
         .map(|(index, adapter)| format!("{index}: {}", adapter.info.name))
         .collect();
-    match place.and_then(|place| adapters.into_iter().nth(place)) {
+    match index.and_then(|index| adapters.into_iter().nth(index)) {
         Some(adapter) => Ok(adapter),
         None if known.is_empty() => Err(Error::NoGpu(no_adapter())),
-        None => Err(Error::NoGpu(format!(
-            "{origin}{name}: no such adapter; there is {}",
-            known.join(", ")
-        ))),
+        None => {
+            let text = format!("no such adapter; there is {}", known.join(", "));
+            Err(Error::NoGpu(Message::about(origin, name, text)))
+        }
     }
 }
 
-/// The place of the adapter of that number, or else of the first with that in its name: 4090 is more likely a part of one.
-fn place(names: &[String], wanted: &str) -> Option<usize> {
+/// The index of the adapter of that number, or else of the first with that in its name: 4090 is more likely a part of one.
+fn position(names: &[String], wanted: &str) -> Option<usize> {
     let by_number = wanted.parse().ok().filter(|&index| index < names.len());
     by_number.or_else(|| {
         let wanted = wanted.to_lowercase();
@@ -87,19 +90,19 @@ fn place(names: &[String], wanted: &str) -> Option<usize> {
 }
 
 /// What to say where there is no adapter at all.
-pub(crate) fn no_adapter() -> String {
-    match std::env::var("WGPU_BACKEND") {
-        Ok(backend) if !backend.is_empty() => format!(
-            "no adapter of the backend that WGPU_BACKEND={backend} asks for (vulkan, metal and dx12 are known here); \
-             unset it, or take --device cpu"
-        ),
-        _ => NO_DRIVER.into(),
-    }
+pub(crate) fn no_adapter() -> Message {
+    let message = match std::env::var("WGPU_BACKEND") {
+        Ok(backend) if !backend.is_empty() => Message::new(format!(
+            "no adapter of the backend that WGPU_BACKEND={backend} asks for (vulkan, metal and dx12 are known here)"
+        ))
+        .remedy(Remedy::by_hand("unset it")),
+        _ => Message::new("no GPU driver was found").remedy(Remedy::by_hand(
+            "install the driver of your GPU's maker with its Vulkan part (on Debian or Ubuntu mesa-vulkan-drivers for AMD \
+             and Intel, nvidia-driver for NVIDIA; mesa-vulkan-drivers also brings llvmpipe, a software adapter for checking)",
+        )),
+    };
+    message.remedy(Remedy::on_cpu())
 }
-
-const NO_DRIVER: &str = "no GPU driver was found. Install the driver of your GPU's maker with its Vulkan part \
-    (on Debian or Ubuntu mesa-vulkan-drivers for AMD and Intel, nvidia-driver for NVIDIA); mesa-vulkan-drivers also \
-    brings llvmpipe, a software adapter for trying things out. Or take --device cpu";
 
 #[cfg(test)]
 mod tests {
@@ -120,7 +123,7 @@ mod tests {
             ("2", None),
             ("radeon", None),
         ] {
-            assert_eq!(place(&names, wanted), expected, "{wanted}");
+            assert_eq!(position(&names, wanted), expected, "{wanted}");
         }
     }
 }

@@ -1,5 +1,5 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
-use crate::error::described;
+use crate::error::format_row;
 use crate::executor::Fault;
 use crate::flow::Plan;
 use crate::train::Divergence;
@@ -87,7 +87,7 @@ fn row(fit: &Prepared, row: u32) -> String {
     // With the digits that the flow saw.
     let values = values.row(0).map(|x| x as f32);
     let number = fit.split.training[row as usize] + 1;
-    format!("Row {number} ({})", described(&fit.model.columns, values))
+    format!("Row {number} ({})", format_row(&fit.model.columns, values))
 }
 
 /// The safeguards that are off, the learning rate if it had a part, the row if it stands alone.

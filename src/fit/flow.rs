@@ -10,7 +10,7 @@ use crate::flow::FlowSpec;
 use crate::matrix::Matrix;
 use crate::model::Model;
 
-use super::{Device, DeviceChoice};
+use super::{Device, DeviceChoice, ExecutorRequest, Purpose};
 
 /// A trained flow: a density over the columns of a table, in the units of the table. Several threads may use it at once.
 ///
@@ -19,24 +19,7 @@ use super::{Device, DeviceChoice};
 /// (docs/numerics.md); [`Flow::in_f64`] is for what needs more.
 pub struct Flow {
     model: Model,
-    executor: Mutex<Box<dyn Executor + Send>>,
-}
-
-/// The log-densities of a table's rows, in nats and in the units of the table, by an executor with the model's parameters.
-///
-/// # Errors
-/// As [`Executor::log_prob`].
-pub fn log_prob(
-    model: &Model,
-    executor: &mut dyn Executor,
-    rows: &Matrix<f64>,
-) -> Result<Vec<f64>> {
-    let seen = model.preprocessing.apply(rows);
-    let mut log_prob = executor.log_prob(&seen)?;
-    for (score, log_det) in log_prob.iter_mut().zip(model.preprocessing.log_det(&seen)) {
-        *score += log_det;
-    }
-    Ok(log_prob)
+    executor: Mutex<Box<dyn Executor>>,
 }
 
 impl Flow {
@@ -51,12 +34,32 @@ impl Flow {
     /// A flow on a device.
     ///
     /// # Errors
-    /// As [`Flow::new`]; [`Error::NoGpu`], [`Error::GpuLimit`] and [`Error::Gpu`] where the device will not do, and nothing else
-    /// may do instead.
-    pub(crate) fn on(model: Model, device: &Device) -> Result<Self> {
+    /// As [`Flow::new`]; [`Error::NoGpu`], [`Error::GpuLimit`] and [`Error::Gpu`] where the device cannot be used, and nothing
+    /// else may be instead.
+    pub fn on(model: Model, device: &Device) -> Result<Self> {
+        Self::ready_for(Purpose::Score, model, device, false)
+    }
+
+    /// As [`Flow::on`], tried out for one purpose. Where the device keeps failing, the CPU takes over if `fallback` says so.
+    ///
+    /// # Errors
+    /// As [`Flow::on`].
+    pub fn ready_for(
+        purpose: Purpose,
+        model: Model,
+        device: &Device,
+        fallback: bool,
+    ) -> Result<Self> {
         let plan = model.plan()?;
-        model.check(&plan.layout).map_err(Error::Model)?;
-        let executor = device.open_flow(&plan, &model.parameters, &|_| {})?;
+        model
+            .check(&plan.layout)
+            .map_err(|message| Error::Model(message.into()))?;
+        let request = ExecutorRequest {
+            plan,
+            parameters: model.parameters.clone(),
+            purpose,
+        };
+        let executor = device.clone().open_recovering(request, fallback, |_| {})?;
         Ok(Flow {
             model,
             executor: Mutex::new(executor),
@@ -76,7 +79,7 @@ impl Flow {
     /// # Errors
     /// As [`Device::choose`], and those of opening the device.
     pub fn moved_to(self, choice: &DeviceChoice) -> Result<Self> {
-        Self::on(self.model, &Device::choose(choice, &|_| {})?)
+        Self::on(self.model, &Device::choose(choice)?)
     }
 
     /// The same in 64-bit arithmetic, on the CPU: log-densities are those of the parameters to some 1e-12 nats.
@@ -127,7 +130,13 @@ impl Flow {
     /// [`Error::Data`] for rows of another width, or a number that is not finite, with its place; [`Error::Gpu`].
     pub fn log_prob(&self, x: &Matrix<f64>) -> Result<Vec<f64>> {
         self.check(x)?;
-        log_prob(&self.model, self.executor().as_mut(), x)
+        let preprocessing = &self.model.preprocessing;
+        let seen = preprocessing.apply(x);
+        let mut log_prob = self.executor().log_prob(&seen)?;
+        for (score, log_det) in log_prob.iter_mut().zip(preprocessing.log_det(&seen)) {
+            *score += log_det;
+        }
+        Ok(log_prob)
     }
 
     /// Rows drawn from the density: row i depends on the seed and on i alone.
@@ -167,15 +176,14 @@ impl Flow {
     fn check(&self, rows: &Matrix<f64>) -> Result<()> {
         let dims = self.model.spec.dims;
         if rows.columns() != dims {
-            return Err(Error::Data(format!(
-                "rows of {} columns for a flow over {dims}",
-                rows.columns()
-            )));
+            return Err(Error::Data(
+                format!("rows of {} columns for a flow over {dims}", rows.columns()).into(),
+            ));
         }
         check_finite(rows, &self.model.columns)
     }
 
-    fn executor(&self) -> MutexGuard<'_, Box<dyn Executor + Send>> {
+    fn executor(&self) -> MutexGuard<'_, Box<dyn Executor>> {
         // It has parameters alone to lose, and no call changes them.
         self.executor.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,31 +1,41 @@
-//! Fits a flow to a table: [`Fit`] trains, [`Flow`] is what comes of it. Below them is what both the command line and a program
-//! with a training loop of its own need: [`Device`] chooses and opens an executor, [`Prepared`] is a table made ready.
+//! Fits a flow to a table: [`Fit`] holds what is asked for, [`Session`] trains, [`Flow`] and [`Report`] are the result. The
+//! command line is a client of the same [`Session`].
 
 mod baselines;
 pub(crate) mod choice;
 mod device;
 mod divergence;
+mod event;
 mod flow;
 mod prepared;
 mod quality;
+mod report;
 mod scores;
+mod session;
+mod stop;
+mod verdict;
 
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::config::{Config, Overrides, Preset};
+use crate::checkpoint::Checkpoints;
+use crate::config::{Overrides, Preset};
 use crate::data::{Repeats, Table};
-use crate::error::{Error, Result};
-use crate::model::{Contents, Model};
-use crate::train::{self, Ending, Outcome, Watch};
+use crate::error::Result;
+use crate::model::{Model, ModelFileKind};
+use crate::train::GroundTruth;
 
 pub use baselines::Baselines;
 pub use choice::{DeviceChoice, DeviceName};
-pub use device::{Device, Tell, Work, Wrap};
-pub use divergence::explain;
-pub use flow::{Flow, log_prob};
+pub use device::{Device, ExecutorRequest, Purpose};
+pub use event::{Event, EventHandler};
+pub use flow::Flow;
 pub use prepared::{Prepared, starting_parameters};
 pub use quality::{QualityKind, QualityWarning, quality_warnings};
+pub use report::{GroundTruthReport, Report, ValidationReport};
 pub use scores::{Scored, Scores};
+pub use session::{Compared, Outcome, Session};
+pub use stop::StopSignal;
 
 /// A flow to be fitted to a table, with settings that suit the table where nothing else is said.
 ///
@@ -50,39 +60,22 @@ pub use scores::{Scored, Scores};
 pub struct Fit<'a> {
     table: &'a Table,
     settings: Overrides,
-    start: Option<Contents>,
+    preset: Preset,
+    start: Option<(PathBuf, ModelFileKind)>,
+    ground_truth: Option<Arc<GroundTruth>>,
     device: DeviceChoice,
-    watch: Option<&'a mut dyn Watch>,
-    tell: Tell<'a>,
+    checkpoints: Option<Checkpoints>,
+    log_every: usize,
+    stop: StopSignal,
+    on_event: Box<EventHandler<'a>>,
 }
 
-/// What a fit came to.
+/// The result of a fit.
 pub struct Fitted {
     /// What was fitted.
     pub flow: Flow,
     /// How it went.
     pub report: Report,
-}
-
-/// How a fit went.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The settings, those that nobody made included.
-    pub config: Config,
-    /// Steps taken.
-    pub steps: usize,
-    /// The step whose parameters were kept: the best on held-out rows where there were any.
-    pub best_step: usize,
-    /// Whether [`Watch::stop`] ended it.
-    pub stopped: bool,
-    /// Mean of -log_prob over the rows trained on, in nats and in the units of the table.
-    pub nll: f64,
-    /// The same over the rows held out, if any.
-    pub validation_nll: Option<f64>,
-    /// The time that it took.
-    pub took: Duration,
-    /// The device, for people.
-    pub device: String,
 }
 
 impl<'a> Fit<'a> {
@@ -91,16 +84,26 @@ impl<'a> Fit<'a> {
         Fit {
             table,
             settings: Overrides::default(),
+            preset: Preset::Safe,
             start: None,
+            ground_truth: None,
             device: DeviceChoice::default(),
-            watch: None,
-            tell: &|_| {},
+            checkpoints: None,
+            log_every: 50,
+            stop: StopSignal::default(),
+            on_event: Box::new(|_| Ok(())),
         }
     }
 
     /// Settings, over those made before. [`Overrides::read`] takes them from a configuration file.
     pub fn settings(mut self, settings: Overrides) -> Self {
         self.settings = self.settings.and(settings);
+        self
+    }
+
+    /// Where settings that nobody makes come from, unless a configuration names a preset; [`Preset::Safe`] by default.
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = preset;
         self
     }
 
@@ -116,9 +119,23 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Goes on from a model, in its units and with its shape.
-    pub fn start_from(mut self, model: Model) -> Self {
-        self.start = Some(Contents::Model(Box::new(model)));
+    /// Starts from a model: with its shape, its parameters and its preprocessing.
+    pub fn start_from(self, model: Model) -> Self {
+        self.start_from_file(
+            Path::new("the model to start from"),
+            ModelFileKind::Model(Box::new(model)),
+        )
+    }
+
+    /// Starts from what a file holds, a model or tensors alone; `path` is for messages.
+    pub fn start_from_file(mut self, path: &Path, content: ModelFileKind) -> Self {
+        self.start = Some((path.to_owned(), content));
+        self
+    }
+
+    /// The density that the rows were drawn from, where it is known: the fit is measured against it.
+    pub fn ground_truth(mut self, truth: Arc<GroundTruth>) -> Self {
+        self.ground_truth = Some(truth);
         self
     }
 
@@ -128,81 +145,81 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Who watches, and may end it with the best so far.
-    pub fn watch(mut self, watch: &'a mut dyn Watch) -> Self {
-        self.watch = Some(watch);
+    /// Keeps checkpoints, and continues from one if there is one to continue from.
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = Some(checkpoints);
         self
     }
 
-    /// Who hears what the user should know, a sentence at a time.
-    pub fn tell(mut self, tell: Tell<'a>) -> Self {
-        self.tell = tell;
+    /// Steps between two logged ones; 50 by default.
+    pub fn log_every(mut self, steps: usize) -> Self {
+        self.log_every = steps;
         self
     }
 
-    /// Makes everything ready, and trains nothing.
+    /// Ends the fit, with the best parameters so far, once this is requested.
+    pub fn stop_signal(mut self, stop: StopSignal) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Hears what happens.
+    pub fn on_event(mut self, handler: impl FnMut(&Event<'_>) -> Result<()> + 'a) -> Self {
+        self.on_event = Box::new(handler);
+        self
+    }
+
+    /// Splits and prepares the rows, and resolves every setting; trains nothing.
     ///
     /// # Errors
-    /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where a setting cannot be, [`Error::Model`] where the
+    /// [`Error::Data`](crate::Error::Data) where the rows cannot be fitted, [`Error::Spec`](crate::Error::Spec) where a setting cannot be, [`Error::Model`](crate::Error::Model) where the
     /// model to start from is not for this table.
     pub fn prepare(&self) -> Result<Prepared> {
         let repeats = Repeats::of(&self.table.values);
         let size = (repeats.worth(), self.table.values.columns());
         let start = self.start.as_ref();
-        let spec = start.and_then(Contents::spec);
-        let config = self.settings.config(Preset::Safe, spec, Some(size))?;
-        Prepared::new(
-            self.table,
-            &repeats,
-            config,
-            start.map(|start| ("the model to start from".as_ref(), start)),
-        )
+        let spec = start.and_then(|(_, content)| content.spec());
+        let config = self.settings.config(self.preset, spec, Some(size))?;
+        let start = start.map(|(path, content)| (path.as_path(), content));
+        let warnings = match self.ground_truth {
+            None => quality_warnings(self.table, &repeats),
+            // A table drawn from a known density needs no warnings.
+            Some(_) => Vec::new(),
+        };
+        Ok(Prepared {
+            warnings,
+            effective_rows: repeats.worth(),
+            ground_truth: self.ground_truth.clone(),
+            ..Prepared::new(self.table, &repeats, config, start)?
+        })
+    }
+
+    /// Prepares the rows and opens the device. What speaks against fitting a density to the table is an [`Event::Warning`].
+    ///
+    /// # Errors
+    /// As [`Fit::prepare`]; those of the device, where nothing may be used instead, and of the checkpoints.
+    pub fn open(mut self) -> Result<Session<'a>> {
+        let prepared = self.prepare()?;
+        for warning in &prepared.warnings {
+            (self.on_event)(&Event::Warning(&warning.message))?;
+        }
+        let device = Device::choose(&self.device)?;
+        Session::open(prepared, device, self)
     }
 
     /// Trains.
     ///
     /// # Errors
-    /// As [`Fit::prepare`]; [`Error::Diverged`] says where the numbers ceased to be finite, and what to change; those of the
-    /// device, where nothing may do instead, and of the watch.
+    /// As [`Fit::open`]; [`Error::Diverged`](crate::Error::Diverged) says where the numbers ceased to be finite, and what to change; those of the
+    /// device, and of the event handler.
     pub fn run(self) -> Result<Fitted> {
-        let begin = Instant::now();
-        let mut fit = self.prepare()?;
-        let device = Device::choose(&self.device, self.tell)?;
-        let work = fit.work(&|executor| executor, self.tell)?;
-        let plan = work.plan.clone();
-        let mut executor = device.clone().open_lasting(work, false, |_| {})?;
-        let mut nobody = ();
-        let watch = self.watch.unwrap_or(&mut nobody);
-        let outcome = train::run(executor.as_mut(), &fit.settings(LOG_EVERY), watch)?;
-        fit.keep(&outcome.parameters);
-        match outcome.ending {
-            Ending::Done | Ending::Patience | Ending::Interrupted => {}
-            Ending::Diverged(divergence) => {
-                return Err(Error::Diverged(explain(&fit, &plan, &divergence)));
-            }
-            Ending::Failed(error) => return Err(error),
+        let mut session = self.open()?;
+        let outcome = session.train()?;
+        if let Some(error) = outcome.error {
+            return Err(error);
         }
-        let log_prob = executor.log_prob(&fit.rows.map(f64::from))?;
-        // One of the two at a time on the device.
-        drop(executor);
-        let nll = fit.nll(&log_prob);
-        let Outcome {
-            validation, ending, ..
-        } = &outcome;
-        let flow = Flow::on(fit.model, &device)?;
-        let report = Report {
-            config: fit.config,
-            steps: outcome.steps,
-            best_step: outcome.best_step,
-            stopped: matches!(ending, Ending::Interrupted),
-            nll,
-            validation_nll: validation.map(|(best, _)| best + fit.offsets.validation()),
-            took: begin.elapsed(),
-            device: flow.device(),
-        };
+        let report = session.report(&outcome)?;
+        let (flow, _) = session.into_flow()?;
         Ok(Fitted { flow, report })
     }
 }
-
-/// Steps between two that a watch hears of.
-const LOG_EVERY: usize = 50;

@@ -1,17 +1,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::checkpoint::Identity;
 use crate::config::{Config, SHORTEST, Start};
 use crate::data::{Repeats, Split, Table, take};
 use crate::error::{Error, Result};
 use crate::executor::Batches;
 use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
-use crate::model::{Contents, Model, parameters_of};
+use crate::model::{Model, ModelFileKind, parameters_of};
 use crate::preprocessing::Preprocessing;
-use crate::train::{self, Offsets};
+use crate::train::{self, GroundTruth, Offsets};
 
-use super::{Tell, Work, Wrap};
+use super::{ExecutorRequest, Purpose, QualityWarning};
 
 /// A fit that is ready to begin: what every step needs to know.
 #[derive(Clone, Debug)]
@@ -28,6 +29,12 @@ pub struct Prepared {
     pub offsets: Offsets,
     /// Which of the table's rows are which.
     pub split: Split,
+    /// What in the table speaks against fitting a density to it.
+    pub warnings: Vec<QualityWarning>,
+    /// How many rows the table is worth ([`Repeats::worth`]).
+    pub effective_rows: usize,
+    /// The density that the rows were drawn from, where it is known.
+    pub ground_truth: Option<Arc<GroundTruth>>,
 }
 
 /// The parameters that a configuration has training start from.
@@ -51,10 +58,10 @@ impl Prepared {
         table: &Table,
         repeats: &Repeats,
         config: Config,
-        init: Option<(&Path, &Contents)>,
+        init: Option<(&Path, &ModelFileKind)>,
     ) -> Result<Self> {
         let (columns, named, moved) = match init {
-            Some((path, Contents::Model(model))) => (
+            Some((path, ModelFileKind::Model(model))) => (
                 &model.columns,
                 model.named,
                 in_order_of(table, model, path)?,
@@ -64,15 +71,14 @@ impl Prepared {
         let values = moved.as_ref().unwrap_or(&table.values);
         if values.columns() < 2 {
             return Err(Error::Data(
-                "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into(),
-            ));
+                "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into()));
         }
         let spec = config.model.spec(values.columns())?;
         let of_moved = moved.as_ref().map(Repeats::of);
         let repeats = of_moved.as_ref().unwrap_or(repeats);
         let split = Split::new(repeats, config.train.validation, config.train.seed);
         let preprocessing = match init {
-            Some((_, Contents::Model(model))) => model.preprocessing.clone(),
+            Some((_, ModelFileKind::Model(model))) => model.preprocessing.clone(),
             // Without steps the map is all that is fitted, and must do for few rows.
             _ if config.train.steps == 0 && values.rows() < SHORTEST => {
                 Preprocessing::fit_alone(&take(values, &split.training), columns, config.data)?
@@ -92,10 +98,12 @@ impl Prepared {
         let plan = Plan::new(&spec)?;
         let parameters = match init {
             None => starting_parameters(&plan, &config),
-            Some((path, Contents::Model(model))) => model
+            Some((path, ModelFileKind::Model(model))) => model
                 .parameters_for(&plan.layout)
-                .map_err(|error| Error::Model(format!("{}: {error}", path.display())))?,
-            Some((path, Contents::Tensors(bytes))) => parameters_of(path, bytes, &plan.layout)?,
+                .map_err(|error| Error::Model(format!("{}: {error}", path.display()).into()))?,
+            Some((path, ModelFileKind::Tensors(bytes))) => {
+                parameters_of(path, bytes, &plan.layout)?
+            }
         };
         Ok(Prepared {
             model: Model {
@@ -111,11 +119,14 @@ impl Prepared {
             validation,
             offsets,
             split,
+            warnings: Vec::new(),
+            effective_rows: repeats.worth(),
+            ground_truth: None,
         })
     }
 
     /// Which rows each step takes.
-    pub(super) fn batches(&self) -> Batches {
+    pub fn batches(&self) -> Batches {
         let train = &self.config.train;
         Batches::new(self.rows.rows(), train.batch_size, train.seed)
     }
@@ -124,16 +135,18 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn work<'a>(&self, wrap: Wrap<'a>, tell: Tell<'a>) -> Result<Work<'a>> {
-        let (rows, training) = (self.rows.clone(), self.config.training());
-        Ok(Work {
+    pub fn request(&self) -> Result<ExecutorRequest> {
+        Ok(ExecutorRequest {
             plan: self.model.plan()?,
             parameters: self.model.parameters.clone(),
-            training: Some((rows.rows(), self.batches().size())),
-            wrap,
-            tell,
-            prepare: Box::new(move |executor| executor.start(&rows, &training)),
+            purpose: Purpose::Train(self.rows.clone(), self.config.training()),
         })
+    }
+
+    /// What tells this run from others, whose checkpoints it cannot continue from.
+    pub fn identity(&self) -> Identity {
+        let columns = &self.model.columns;
+        Identity::of(&self.config, columns, &self.rows, self.validation.as_ref())
     }
 
     /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from their log-densities as the flow
@@ -155,14 +168,14 @@ impl Prepared {
                 self.validation.as_ref().map_or(0, Matrix::rows),
             ),
             validation: self.validation.clone(),
-            yardstick: (self.validation.is_none() && batch < self.rows.rows())
-                .then(|| yardstick(&self.rows)),
+            monitor_rows: (self.validation.is_none() && batch < self.rows.rows())
+                .then(|| monitor_rows(&self.rows)),
             patience: train.patience,
         }
     }
 
     /// Takes over trained parameters.
-    pub fn keep(&mut self, parameters: &[f64]) {
+    pub fn set_parameters(&mut self, parameters: &[f64]) {
         self.model.parameters = parameters.iter().map(|&p| p as f32).collect();
     }
 }
@@ -175,7 +188,7 @@ fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Option<Matri
         .find_in(&table.columns, table.named);
     let indices = found.map_err(|message| {
         let path = path.display();
-        Error::Data(format!("training cannot start from {path}: {message}"))
+        Error::Data(format!("training cannot start from {path}: {message}").into())
     })?;
     if indices.iter().copied().eq(0..table.values.columns()) {
         return Ok(None);
@@ -192,7 +205,7 @@ fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Option<Matri
 }
 
 /// Rows from all over the table that one step can be compared with another by.
-fn yardstick(rows: &Matrix<f32>) -> Matrix<f64> {
+fn monitor_rows(rows: &Matrix<f32>) -> Matrix<f64> {
     const ROWS: usize = 1024;
     let count = rows.rows().min(ROWS);
     let places: Vec<u32> = (0..count)

@@ -83,7 +83,7 @@ impl Transform {
     /// # Errors
     /// [`Error::Spec`] names the setting, its value and what is allowed.
     pub fn validate(self) -> Result<()> {
-        let fail = |message: String| Err(Error::Spec(message));
+        let fail = |message: String| Err(Error::Spec(message.into()));
         match self {
             Transform::Affine { scale_bound }
                 if !(scale_bound >= 0.0 && scale_bound.is_finite()) =>
@@ -247,7 +247,7 @@ impl FlowSpec {
     /// # Errors
     /// [`Error::Spec`] names the setting, its value and what is allowed.
     pub fn validate(&self) -> Result<()> {
-        let fail = |message: String| Err(Error::Spec(message));
+        let fail = |message: String| Err(Error::Spec(message.into()));
         if self.dims < 2 {
             return fail(format!(
                 "a coupling flow needs at least 2 columns to condition one on another; this data has {}",

@@ -2,11 +2,11 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 
+#[cfg(feature = "testing")]
+use super::fault_injection::FaultInjection;
 use super::kernels::UNIFORM_PARAMETERS;
-#[cfg(test)]
-use super::mishap::Mishap;
 use super::readback::Readback;
 
 /// How long a submission may take before the device counts as hung. Submissions are kept well under a second; a
@@ -61,7 +61,9 @@ impl Adapter {
         adapters()
             .into_iter()
             .find(|adapter| adapter.info == self.info)
-            .ok_or_else(|| Error::NoGpu(format!("{} is not there any more", self.describe())))
+            .ok_or_else(|| {
+                Error::NoGpu(format!("{} is not there any more", self.describe()).into())
+            })
     }
 }
 
@@ -108,7 +110,7 @@ pub struct Gpu {
     /// Whether it did not answer in time: it may never do.
     is_silent: Cell<bool>,
     /// Bytes of all buffers that were ever made.
-    #[cfg(test)]
+    #[cfg(feature = "testing")]
     pub taken: Cell<u64>,
 }
 
@@ -146,7 +148,7 @@ impl Gpu {
             Error::NoGpu(format!(
                 "{} cannot be opened with the limits that the kernels need (the WebGPU defaults): {error}",
                 adapter.describe()
-            ))
+            ).into())
         })?;
         let failure = Failure::default();
         let (on_error, on_loss) = (failure.clone(), failure.clone());
@@ -164,22 +166,22 @@ impl Gpu {
             is_software: adapter.is_software(),
             failure,
             is_silent: Cell::new(false),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             taken: Cell::new(0),
         })
     }
 
     /// The device, for a call.
     pub fn device(&self) -> &wgpu::Device {
-        #[cfg(test)]
-        Mishap::before_call(self);
+        #[cfg(feature = "testing")]
+        FaultInjection::before_call(self);
         &self.device
     }
 
     /// The queue, for a call.
     pub fn queue(&self) -> &wgpu::Queue {
-        #[cfg(test)]
-        Mishap::before_call(self);
+        #[cfg(feature = "testing")]
+        FaultInjection::before_call(self);
         &self.queue
     }
 
@@ -194,15 +196,16 @@ impl Gpu {
         features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// What loses the device, as when its driver is reset: for tests.
-    pub fn loss(&self) -> impl Fn() + use<> {
+    /// Destroys the device when it is called, as a driver does that is reset.
+    #[cfg(feature = "testing")]
+    pub fn destroyer(&self) -> impl Fn() + use<> {
         let device = self.device.clone();
         move || device.destroy()
     }
 
     /// Makes a call that is not valid.
-    #[cfg(test)]
-    pub fn refuse(&self) {
+    #[cfg(feature = "testing")]
+    pub fn make_invalid_call(&self) {
         let _ = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("never to be"),
             size: 4,
@@ -215,7 +218,9 @@ impl Gpu {
     pub fn check(&self) -> Result<()> {
         match self.failure.first() {
             None => Ok(()),
-            Some(message) => Err(Error::Gpu(format!("{}: {message}", self.description))),
+            Some(message) => Err(Error::Gpu(
+                format!("{}: {message}", self.description).into(),
+            )),
         }
     }
 
@@ -235,7 +240,7 @@ impl Gpu {
     }
 
     fn storage(&self, label: &str, numbers: usize, more: wgpu::BufferUsages) -> wgpu::Buffer {
-        #[cfg(test)]
+        #[cfg(feature = "testing")]
         self.taken.update(|taken| taken + 4 * numbers as u64);
         self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -276,17 +281,22 @@ impl Gpu {
             .push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let created = create();
         let error = pollster::block_on(scope.pop()).map(|error| error.to_string());
-        #[cfg(test)]
-        let error = error.or(Mishap::OutOfMemory.strikes().then(|| "as planned".into()));
+        #[cfg(feature = "testing")]
+        let error = error.or(FaultInjection::OutOfMemory
+            .fires()
+            .then(|| "as planned".into()));
         match error {
             None => {
                 self.check()?;
                 Ok(created)
             }
-            Some(error) => Err(Error::Gpu(format!(
-                "{} has no memory for {what}: {error}; lower batch_size or the model, or take --device cpu",
-                self.description
-            ))),
+            Some(error) => {
+                let text = format!("{} has no memory for {what}: {error}", self.description);
+                let smaller = Remedy::by_hand("lower batch_size or the model");
+                Err(Error::Gpu(
+                    Message::new(text).remedy(smaller).remedy(Remedy::on_cpu()),
+                ))
+            }
         }
     }
 
@@ -304,15 +314,15 @@ impl Gpu {
             submission_index: Some(submission),
             timeout: Some(DEADLINE),
         });
-        #[cfg(test)]
-        let waited = match Mishap::Silent.strikes() {
+        #[cfg(feature = "testing")]
+        let waited = match FaultInjection::Silent.fires() {
             true => Err(wgpu::PollError::Timeout),
             false => waited,
         };
         if let Err(error) = waited {
             self.is_silent.set(true);
             self.failure.note(format!(
-                "no answer within {} s: {error}; lower batch_size, or take --device cpu",
+                "no answer within {} s: {error}",
                 DEADLINE.as_secs()
             ));
         }

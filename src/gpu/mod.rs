@@ -10,12 +10,12 @@ pub(crate) mod builder;
 pub mod ceiling;
 mod device;
 pub(crate) mod dispatch;
+#[cfg(feature = "testing")]
+mod fault_injection;
 mod fused;
 mod inference;
 pub(crate) mod kernels;
 mod memory;
-#[cfg(test)]
-mod mishap;
 pub(crate) mod pipelines;
 pub(crate) mod program;
 mod queue;
@@ -29,15 +29,17 @@ mod timestamps;
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{
-    Executor, KernelTime, Taken, Training, TrainingState, check_count, check_training_rows,
-    check_width, never_nan, not_started, sample_count,
+    Executor, KernelTime, StepsOutcome, Training, TrainingState, check_count, check_training_rows,
+    check_width, nan_to_neg_infinity, not_started, sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
 pub use device::{Adapter, Gpu, adapters};
+#[cfg(feature = "testing")]
+pub use fault_injection::FaultInjection;
 pub use kernels::Kernel;
 pub use memory::memory;
 pub use pipelines::Pipelines;
@@ -89,9 +91,9 @@ impl GpuPath {
             GpuPath::Staged => Ok(Err("as asked".into())),
             GpuPath::Auto => Ok(form().and_then(|form| suits(&form).map(|()| form))),
             GpuPath::Fused => form().map(Ok).map_err(|why| {
-                Error::GpuLimit(format!(
-                    "this flow does not fit the fused path: {why}; leave --gpu-path out"
-                ))
+                let text = format!("this flow does not fit the fused path: {why}");
+                let remedy = Remedy::new("leave the choice to the flow", "gpu_path", "auto");
+                Error::GpuLimit(Message::new(text).remedy(remedy))
             }),
         }
     }
@@ -151,8 +153,10 @@ impl GpuExecutor {
     }
 
     /// What loses the device, as when its driver is reset: for tests of what comes then.
-    pub fn loss(&self) -> impl Fn() + use<> {
-        self.gpu.loss()
+    #[doc(hidden)]
+    #[cfg(feature = "testing")]
+    pub fn destroyer(&self) -> impl Fn() + use<> {
+        self.gpu.destroyer()
     }
 
     /// Has the next [`Executor::start`] take this path, and scoring and sampling as well.
@@ -213,7 +217,7 @@ impl Executor for GpuExecutor {
         Ok(())
     }
 
-    fn train(&mut self, steps: usize) -> Result<Taken> {
+    fn train(&mut self, steps: usize) -> Result<StepsOutcome> {
         let session = started(&mut self.session)?;
         let mut losses = Vec::with_capacity(steps);
         let mut fault = None;
@@ -223,7 +227,7 @@ impl Executor for GpuExecutor {
             losses.extend(taken.losses);
             fault = taken.fault;
         }
-        Ok(Taken { losses, fault })
+        Ok(StepsOutcome { losses, fault })
     }
 
     fn timed_step(&mut self) -> Result<Vec<KernelTime>> {
@@ -299,7 +303,7 @@ impl Executor for GpuExecutor {
             |program| vec![(&program.log_prob, 1)],
         )?;
         let [log_prob] = <[_; 1]>::try_from(out).expect("one output");
-        Ok(never_nan(log_prob.into_values()))
+        Ok(nan_to_neg_infinity(log_prob.into_values()))
     }
 
     fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {

@@ -74,10 +74,13 @@ impl Pipelines {
                 source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
             });
         let fail = |message: String| {
-            Err(Error::Gpu(format!(
-                "{}: kernel {kernel:?} does not compile:\n{message}",
-                gpu.description
-            )))
+            Err(Error::Gpu(
+                format!(
+                    "{}: kernel {kernel:?} does not compile:\n{message}",
+                    gpu.description
+                )
+                .into(),
+            ))
         };
         if let Some(error) = pollster::block_on(scope.pop()) {
             let messages = pollster::block_on(module.get_compilation_info()).messages;

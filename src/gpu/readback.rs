@@ -3,8 +3,8 @@ use std::sync::mpsc::{self, Receiver};
 use crate::error::{Error, Result};
 
 use super::device::Gpu;
-#[cfg(test)]
-use super::mishap::Mishap;
+#[cfg(feature = "testing")]
+use super::fault_injection::FaultInjection;
 
 /// A buffer through which results come back to the host.
 pub struct Readback {
@@ -24,7 +24,7 @@ impl Readback {
     /// # Errors
     /// As [`Gpu::allocate`].
     pub fn new(gpu: &Gpu, numbers: usize) -> Result<Self> {
-        #[cfg(test)]
+        #[cfg(feature = "testing")]
         gpu.taken.update(|taken| taken + 4 * numbers as u64);
         let buffer = gpu.allocate("a result", || {
             gpu.device().create_buffer(&wgpu::BufferDescriptor {
@@ -54,8 +54,8 @@ impl Readback {
         let (sender, mapped) = mpsc::channel();
         if numbers > 0 {
             let range = ..4 * numbers as u64;
-            #[cfg(test)]
-            Mishap::before_call(gpu);
+            #[cfg(feature = "testing")]
+            FaultInjection::before_call(gpu);
             self.buffer
                 .map_async(wgpu::MapMode::Read, range, move |result| {
                     // The receiver is gone where the wait timed out; nobody is left to tell.
@@ -79,15 +79,15 @@ impl Readback {
             return Ok(Vec::new());
         }
         let failed =
-            |what: String| Error::Gpu(format!("{}: reading back: {what}", gpu.description));
+            |what: String| Error::Gpu(format!("{}: reading back: {what}", gpu.description).into());
         // The wait has called back whoever was to be told.
         pending
             .mapped
             .try_recv()
             .map_err(|_| failed("no answer".into()))?
             .map_err(|error| failed(error.to_string()))?;
-        #[cfg(test)]
-        Mishap::before_call(gpu);
+        #[cfg(feature = "testing")]
+        FaultInjection::before_call(gpu);
         let numbers = {
             let view = self
                 .buffer

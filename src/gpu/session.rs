@@ -1,7 +1,9 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::executor::{Batches, Fault, KernelTime, Taken, Training, TrainingState, check_count};
+use crate::executor::{
+    Batches, Fault, KernelTime, StepsOutcome, Training, TrainingState, check_count,
+};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
@@ -185,9 +187,9 @@ impl Session {
     }
 
     /// Takes `steps` steps, no more than the losses' buffer holds.
-    pub fn train(&mut self, gpu: &Gpu, plan: &Plan, steps: usize) -> Result<Taken> {
+    pub fn train(&mut self, gpu: &Gpu, plan: &Plan, steps: usize) -> Result<StepsOutcome> {
         if let Some((loss, fault)) = self.stuck {
-            return Ok(Taken {
+            return Ok(StepsOutcome {
                 losses: vec![loss],
                 fault: Some(fault),
             });
@@ -227,7 +229,7 @@ impl Session {
     }
 
     /// What came of `steps` steps that were submitted.
-    fn taken(&mut self, gpu: &Gpu, steps: usize) -> Result<Taken> {
+    fn taken(&mut self, gpu: &Gpu, steps: usize) -> Result<StepsOutcome> {
         let (mut losses, gate) = self.losses(gpu, steps)?;
         let fault = gate.fault();
         match fault {
@@ -239,7 +241,7 @@ impl Session {
                 self.stuck = Some((losses[slot], fault));
             }
         }
-        Ok(Taken { losses, fault })
+        Ok(StepsOutcome { losses, fault })
     }
 
     /// The first losses, and the gate.

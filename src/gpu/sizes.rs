@@ -1,4 +1,4 @@
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::flow::{Op, Plan, Transform};
 
 use super::dispatch::MAX_GROUPS;
@@ -52,25 +52,32 @@ impl Sizes {
         let parameters = plan.layout.len();
         let binding = binding(limits);
         if 4 * parameters > binding {
-            return Err(Error::GpuLimit(format!(
-                "the {parameters} parameters take {} bytes, and this adapter binds at most {binding} at once \
-                 (max_storage_buffer_binding_size); lower hidden or layers, or take --device cpu",
-                4 * parameters
-            )));
+            return Err(limit(
+                format!(
+                    "the {parameters} parameters take {} bytes, and this adapter binds at most {binding} at once \
+                 (max_storage_buffer_binding_size)",
+                    4 * parameters
+                ),
+                "lower hidden or layers",
+            ));
         }
         let outputs = plan.widths.iter().copied().max().unwrap_or(1);
         if outputs > (4 * MAX_GROUPS) as usize {
-            return Err(Error::GpuLimit(format!(
-                "a layer of {outputs} units needs more than {MAX_GROUPS} groups \
-                 (max_compute_workgroups_per_dimension); lower hidden, or take --device cpu"
-            )));
+            return Err(limit(
+                format!(
+                    "a layer of {outputs} units needs more than {MAX_GROUPS} groups (max_compute_workgroups_per_dimension)"
+                ),
+                "lower hidden",
+            ));
         }
         if plan.dims() > MAX_GROUPS as usize {
-            return Err(Error::GpuLimit(format!(
-                "{} columns need more than {MAX_GROUPS} groups (max_compute_workgroups_per_dimension); take fewer \
-                 columns, or --device cpu",
-                plan.dims()
-            )));
+            return Err(limit(
+                format!(
+                    "{} columns need more than {MAX_GROUPS} groups (max_compute_workgroups_per_dimension)",
+                    plan.dims()
+                ),
+                "take fewer columns",
+            ));
         }
         let gradients: usize = if training {
             plan.gradient_widths.iter().sum()
@@ -90,7 +97,7 @@ impl Sizes {
                 "four rows' activations take {} bytes, more than the {ACTIVATION_BUDGET} set aside; \
                  lower hidden or layers",
                 4 * bytes_per_row
-            )));
+            ).into()));
         }
         // Runs of even length, so that the last one is not a small rest.
         let wanted = wanted.max(1);
@@ -164,11 +171,12 @@ pub fn rows_through_all(plan: &Plan, is_software: bool, wanted: usize) -> usize 
 /// [`Error::GpuLimit`] names the op.
 pub fn check_loops(plan: &Plan) -> Result<()> {
     let dims = plan.dims();
-    let refuse = |what: String| {
-        Err(Error::GpuLimit(format!(
-            "{what} takes more loop iterations than a software adapter grants ({GRANTED_LOOPS}); take --device cpu"
-        )))
-    };
+    let refuse =
+        |what: String| {
+            Err(Error::GpuLimit(Message::new(format!(
+            "{what} takes more loop iterations than a software adapter grants ({GRANTED_LOOPS})"
+        )).remedy(Remedy::on_cpu())))
+        };
     for op in &plan.forward {
         match op {
             // A product sums over one side forward and over the other backward, tile by tile.
@@ -197,4 +205,10 @@ pub fn check_loops(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What does not fit the device, and what to do about it.
+fn limit(text: String, action: &str) -> Error {
+    let message = Message::new(text).remedy(Remedy::by_hand(action));
+    Error::GpuLimit(message.remedy(Remedy::on_cpu()))
 }

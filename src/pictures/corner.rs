@@ -7,7 +7,7 @@ use kuva::render::plots::Plot;
 use crate::matrix::Matrix;
 
 use super::Picture;
-use super::ground::{DATA, MODEL, Span, axes, bars, dots, entry, evenly, lines, plain};
+use super::axes::{DATA, Interval, MODEL, axes, bars, dots, entry, evenly, lines, plain};
 use super::smooth;
 use super::ticks::Ticks;
 
@@ -32,8 +32,8 @@ pub fn corner(columns: &[String], data: Option<&Matrix<f64>>, sample: &Matrix<f6
     let count = columns.len();
     // The model may have rows far from all data; they are counted, not shown.
     let seen = data.unwrap_or(sample);
-    let span = |j| Span::of(seen.column(j).iter().copied(), LEFT_OUT);
-    let spans: Vec<Span> = (0..count).map(span).collect();
+    let span = |j| Interval::of(seen.column(j).iter().copied(), LEFT_OUT);
+    let spans: Vec<Interval> = (0..count).map(span).collect();
     let each = DOTS_EACH.min(DOTS / (count * (count - 1) / 2).max(1));
     let grid = Grid::new(count);
     let (mut plots, mut layouts, mut structure) = (Vec::new(), Vec::new(), Vec::new());
@@ -121,7 +121,13 @@ impl Grid {
         }
     }
 
-    fn layout(&self, [column, row]: [usize; 2], x: Span, y: Span, columns: &[String]) -> Layout {
+    fn layout(
+        &self,
+        [column, row]: [usize; 2],
+        x: Interval,
+        y: Interval,
+        columns: &[String],
+    ) -> Layout {
         let (is_left, is_low, is_diagonal) = (column == 0, row + 1 == self.count, row == column);
         let [of_x, of_y] = Ticks::of(x, y, self.side, self.tick, self.ticks);
         let name = |j: usize, ticks: Ticks, shown| match shown {
@@ -162,7 +168,7 @@ impl Grid {
 }
 
 /// A column's histogram.
-fn one(data: Option<&[f64]>, sample: &[f64], span: Span) -> (Vec<Plot>, Span) {
+fn one(data: Option<&[f64]>, sample: &[f64], span: Interval) -> (Vec<Plot>, Interval) {
     let mut plots: Vec<Plot> = Vec::new();
     // Both as densities: a share of all rows, over a length.
     let mut highest = 0.0f64;
@@ -183,7 +189,7 @@ fn one(data: Option<&[f64]>, sample: &[f64], span: Span) -> (Vec<Plot>, Span) {
         .collect();
     highest = curve.iter().map(|p| p.1).fold(highest, f64::max);
     plots.extend(lines(&curve, MODEL, 2.0).into_iter().map(Plot::from));
-    let heights = Span {
+    let heights = Interval {
         low: 0.0,
         high: 1.08 * highest.max(f64::MIN_POSITIVE),
     };
@@ -195,7 +201,7 @@ fn two(
     data: Option<&Matrix<f64>>,
     sample: &Matrix<f64>,
     [a, b]: [usize; 2],
-    spans: [Span; 2],
+    spans: [Interval; 2],
     each: usize,
 ) -> Vec<Plot> {
     let mut plots: Vec<Plot> = Vec::new();
@@ -214,7 +220,7 @@ fn two(
     let cells = smooth::plane(points, spans, PARTS, SMOOTHING);
     let mut levels = SHARES.map(|share| smooth::level(&cells, share)).to_vec();
     levels.retain(|&level| level > 0.0);
-    let middles = |span: Span| (0..PARTS).map(|k| span.middle(k, PARTS)).collect();
+    let middles = |span: Interval| (0..PARTS).map(|k| span.middle(k, PARTS)).collect();
     let contours = ContourPlot::new()
         .with_grid(cells, middles(spans[0]), middles(spans[1]))
         .with_levels(&levels)

@@ -5,7 +5,7 @@ use kuva::render::render::render_multiple;
 use crate::matrix::Matrix;
 
 use super::Picture;
-use super::ground::{Span, axes, evenly};
+use super::axes::{Interval, axes, evenly};
 
 /// Parts of either axis.
 const PARTS: usize = 100;
@@ -21,13 +21,13 @@ const LEFT_OUT: f64 = 0.001;
 
 /// A grid over two columns, to be scored by a model.
 pub struct Field {
-    spans: [Span; 2],
+    spans: [Interval; 2],
 }
 
 impl Field {
     /// Over these rows, with a margin.
     pub fn over(rows: &Matrix<f64>) -> Self {
-        let span = |j| Span::of(rows.column(j).iter().copied(), LEFT_OUT).wider(0.06);
+        let span = |j| Interval::of(rows.column(j).iter().copied(), LEFT_OUT).wider(0.06);
         Field {
             spans: [span(0), span(1)],
         }

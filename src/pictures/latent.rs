@@ -8,7 +8,7 @@ use crate::matrix::Matrix;
 use crate::random::{standard_logistic, standard_normal};
 
 use super::Picture;
-use super::ground::{DATA, KNOWN, MODEL, Span, axes, bars, dots, entry, lines};
+use super::axes::{DATA, Interval, KNOWN, MODEL, axes, bars, dots, entry, lines};
 
 /// Where rows of data come to lie in the latent.
 pub struct Latent {
@@ -55,7 +55,7 @@ pub fn latent(latent: &Latent) -> Picture {
         Density::Normal => REACH,
         Density::Logistic => 2.0 * REACH,
     };
-    let span = Span {
+    let span = Interval {
         low: -reach,
         high: reach,
     };
@@ -109,7 +109,7 @@ pub fn latent(latent: &Latent) -> Picture {
     }
 }
 
-fn histogram(z: &[f64], density: Density, span: Span) -> (Vec<Plot>, Span) {
+fn histogram(z: &[f64], density: Density, span: Interval) -> (Vec<Plot>, Interval) {
     let parts = bars(z.len());
     let counts = span.densities(z, parts);
     let curve: Vec<(f64, f64)> = (0..120)
@@ -121,11 +121,11 @@ fn histogram(z: &[f64], density: Density, span: Span) -> (Vec<Plot>, Span) {
     let bars = Histogram::from_bins(span.edges(parts), counts).with_color(DATA);
     let mut plots: Vec<Plot> = vec![bars.into()];
     plots.extend(lines(&curve, MODEL, 2.0).into_iter().map(Plot::from));
-    (plots, Span { low: 0.0, high })
+    (plots, Interval { low: 0.0, high })
 }
 
 /// Quantiles of sorted numbers against those of the base, with the band that 95% of true ones would lie in, each by itself.
-fn qq(sorted: &[f64], density: Density, span: Span) -> Vec<Plot> {
+fn qq(sorted: &[f64], density: Density, span: Interval) -> Vec<Plot> {
     let count = sorted.len();
     let mut plots: Vec<Plot> = Vec::new();
     let places: Vec<usize> = match count <= POINTS {

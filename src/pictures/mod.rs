@@ -1,12 +1,12 @@
-//! Pictures of a flow and of how it was trained, as SVG and PNG. Each function here takes numbers and draws them; [`Album`] asks a
+//! Pictures of a flow and of how it was trained, as SVG and PNG. Each function here takes numbers and draws them; [`PlotSet`] asks a
 //! flow for the numbers.
 
-mod album;
+mod axes;
 mod corner;
-mod course;
 mod density;
-mod ground;
 mod latent;
+mod loss;
+mod plot_set;
 mod scores;
 mod smooth;
 #[cfg(test)]
@@ -23,11 +23,11 @@ use resvg::{tiny_skia, usvg};
 
 use crate::error::{Error, Result};
 
-pub use album::{Album, Wanted};
 pub use corner::corner;
-pub use course::course;
 pub use density::{Field, density};
 pub use latent::{Latent, latent};
+pub use loss::loss;
+pub use plot_set::{PlotRequest, PlotSet};
 pub use scores::scores;
 
 /// A picture.
@@ -40,7 +40,7 @@ pub struct Picture {
 }
 
 /// The names that pictures have.
-pub const NAMES: [&str; 5] = ["course", "corner", "density", "latent", "scores"];
+pub const NAMES: [&str; 5] = ["loss", "corner", "density", "latent", "scores"];
 
 impl Picture {
     /// The picture as an SVG document, with text as text.
@@ -60,7 +60,8 @@ impl Picture {
     /// # Errors
     /// [`Error::Spec`] where no PNG can be so large, or none so small.
     pub fn png(&self, scale: f32) -> Result<Vec<u8>> {
-        let failed = |error: &dyn Display| Error::Spec(format!("{}: no PNG: {error}", self.name));
+        let failed =
+            |error: &dyn Display| Error::Spec(format!("{}: no PNG: {error}", self.name).into());
         let svg = self.svg();
         let options = usvg::Options {
             fontdb: fonts(&svg),

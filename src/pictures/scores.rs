@@ -4,7 +4,7 @@ use kuva::render::annotations::ReferenceLine;
 use kuva::render::render::render_multiple;
 
 use super::Picture;
-use super::ground::{DATA, MODEL, Span, axes, bars, entry, over_legend};
+use super::axes::{DATA, Interval, MODEL, axes, bars, entry, over_legend};
 
 /// The share of the rows that lie below the line, where there are enough of them to have one.
 const LOWEST: f64 = 0.01;
@@ -16,14 +16,19 @@ const LEFT_OUT: f64 = 0.001;
 pub fn scores(log_prob: &[f64]) -> Picture {
     let mut sorted: Vec<f64> = log_prob.iter().copied().filter(|p| p.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
-    let span = Span::of(sorted.iter().copied(), LEFT_OUT);
+    let span = Interval::of(sorted.iter().copied(), LEFT_OUT);
     let parts = bars(sorted.len());
     let counts = span.counts(&sorted, parts);
     let high = 1.08 * counts.iter().copied().fold(1.0, f64::max);
     let below = (LOWEST * sorted.len() as f64).ceil() as usize;
     let has_line = sorted.len() as f64 * LOWEST >= 1.0;
     let threshold = sorted.get(below).filter(|_| has_line).copied();
-    let mut layout = axes(span, Span { low: 0.0, high }, "log_prob in nats", "rows");
+    let mut layout = axes(
+        span,
+        Interval { low: 0.0, high },
+        "log_prob in nats",
+        "rows",
+    );
     let mut legend = vec![entry("rows", DATA, LegendShape::Rect)];
     if let Some(threshold) = threshold {
         let label = format!("lowest 1%: below {threshold:.2}");

@@ -1,6 +1,6 @@
 //! A density over a grid, from points: counted, then smoothed.
 
-use super::ground::Span;
+use super::axes::Interval;
 
 /// Smooths counts with a normal kernel of this deviation, in cells, along `count` cells that lie `stride` apart. What would
 /// leave the grid is reflected.
@@ -26,7 +26,7 @@ fn along(cells: &mut [f64], count: usize, stride: usize, deviation: f64) {
 }
 
 /// Smoothed counts of numbers in equal parts of a span.
-pub fn line(numbers: &[f64], span: Span, parts: usize, deviation: f64) -> Vec<f64> {
+pub fn line(numbers: &[f64], span: Interval, parts: usize, deviation: f64) -> Vec<f64> {
     let mut counts = span.counts(numbers, parts);
     along(&mut counts, parts, 1, deviation);
     counts
@@ -35,7 +35,7 @@ pub fn line(numbers: &[f64], span: Span, parts: usize, deviation: f64) -> Vec<f6
 /// Smoothed counts of points in the cells of a grid: a row of cells for each part of `y`.
 pub fn plane(
     points: impl Iterator<Item = (f64, f64)>,
-    [x, y]: [Span; 2],
+    [x, y]: [Interval; 2],
     parts: usize,
     deviation: f64,
 ) -> Vec<Vec<f64>> {
@@ -73,7 +73,7 @@ pub fn level(cells: &[Vec<f64>], share: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const SPAN: Span = Span {
+    const SPAN: Interval = Interval {
         low: 0.0,
         high: 10.0,
     };

@@ -1,10 +1,10 @@
 //! Pictures show what they say: of a few rows and of very many, of few columns and of many.
 
-use super::{Field, Latent, Picture, corner, course, density, latent, scores};
+use super::{Field, Latent, Picture, corner, density, latent, loss, scores};
 use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::random::{Purpose, normal_at};
-use crate::train::History;
+use crate::train::LossCurve;
 
 type Rgb = [u8; 3];
 const BLUE: Rgb = [0x00, 0x44, 0x88];
@@ -158,13 +158,13 @@ fn scores_have_their_lowest_percent() {
 }
 
 #[test]
-fn a_course_marks_what_was_kept() {
+fn a_loss_curve_marks_the_best_step() {
     let curve = |low: f64| -> Vec<(f64, f64)> {
         (0..100)
             .map(|k| (10.0 * f64::from(k), low + (-0.1 * f64::from(k)).exp()))
             .collect()
     };
-    let picture = course(&History {
+    let picture = loss(&LossCurve {
         losses: curve(1.0),
         validation: curve(1.2),
         best: Some(700.0),
@@ -214,7 +214,7 @@ fn any_numbers_can_be_drawn() {
             let data = Matrix::from_fn(rows, 2, |row, _| number(row));
             let column = data.column(0).to_vec();
             let points: Vec<(f64, f64)> = column.iter().map(|y| (1.0, *y)).collect();
-            let history = History {
+            let loss_curve = LossCurve {
                 losses: points.clone(),
                 validation: points,
                 best: Some(1.0),
@@ -229,7 +229,7 @@ fn any_numbers_can_be_drawn() {
             };
             for picture in [
                 corner(&names(2), Some(&data), &data),
-                course(&history),
+                loss(&loss_curve),
                 density(&names(2), &field, &log_prob, Some(&data)),
                 latent(&of),
                 scores(&column),

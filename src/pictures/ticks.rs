@@ -3,7 +3,7 @@ use std::sync::Arc;
 use kuva::render::layout::TickFormat;
 use kuva::render::render_utils::generate_ticks;
 
-use super::ground::Span;
+use super::axes::Interval;
 
 /// How the ticks of an axis are labeled: a few digits each, whatever the numbers. Where all numbers are alike in their first
 /// digits, labels say how far they are from a round number, which the axis' name has.
@@ -26,7 +26,7 @@ const LARGE: f64 = 1e5;
 impl Ticks {
     /// For a picture's two axes, which have as many ticks: up to `count`, whose labels, in this size of type, have room side
     /// by side where the horizontal one is so many pixels long.
-    pub fn of(x: Span, y: Span, pixels: f64, size: u32, count: usize) -> [Self; 2] {
+    pub fn of(x: Interval, y: Interval, pixels: f64, size: u32, count: usize) -> [Self; 2] {
         let mut of_x = Ticks::with_count(x, count);
         while !of_x.fit(x, pixels, size) && of_x.count > 1 {
             of_x = Ticks::with_count(x, of_x.count - 1);
@@ -35,7 +35,7 @@ impl Ticks {
     }
 
     /// With so many ticks.
-    fn with_count(span: Span, count: usize) -> Self {
+    fn with_count(span: Interval, count: usize) -> Self {
         let largest = span.low.abs().max(span.high.abs());
         let length = span.length();
         // A step of ten that the whole axis is about as long as.
@@ -64,7 +64,7 @@ impl Ticks {
     }
 
     /// Whether the labels have room side by side.
-    fn fit(self, span: Span, pixels: f64, size: u32) -> bool {
+    fn fit(self, span: Interval, pixels: f64, size: u32) -> bool {
         /// The width of a digit, and the room between two labels, in sizes of type.
         const DIGIT: f64 = 0.58;
         const GAP: f64 = 1.4;
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn labels(low: f64, high: f64, pixels: f64, count: usize) -> (Vec<String>, String) {
-        let span = Span { low, high };
+        let span = Interval { low, high };
         let [ticks, other] = Ticks::of(span, span, pixels, 11, count);
         assert_eq!(ticks, other);
         let all = generate_ticks(low, high, ticks.count);

@@ -2,7 +2,7 @@ use crate::data::take;
 use crate::error::Result;
 use crate::matrix::Matrix;
 
-use super::{Preprocessing, Steps, Tails};
+use super::{Preprocessing, PreprocessingConfig, Tails};
 
 /// As many rows of a column's own are needed for the correlations of all: with fewer, leaving one out leaves too few.
 const SPARE_ROWS: usize = 4;
@@ -14,7 +14,11 @@ impl Preprocessing {
     ///
     /// # Errors
     /// As [`super::Standardize::of`].
-    pub fn fit_alone(values: &Matrix<f64>, names: &[String], steps: Steps) -> Result<Self> {
+    pub fn fit_alone(
+        values: &Matrix<f64>,
+        names: &[String],
+        steps: PreprocessingConfig,
+    ) -> Result<Self> {
         if !steps.standardize {
             return Ok(Self::default());
         }
@@ -78,7 +82,7 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, normal_at};
 
-    const ALL: Steps = Steps {
+    const ALL: PreprocessingConfig = PreprocessingConfig {
         standardize: true,
         whiten: true,
         robust: true,

@@ -9,7 +9,7 @@ mod whiten;
 use serde::{Deserialize, Serialize};
 
 use crate::data::take;
-use crate::error::{Error, Result, column_place};
+use crate::error::{Error, Result, column_label};
 use crate::matrix::Matrix;
 
 pub use standardize::Standardize;
@@ -33,7 +33,7 @@ pub struct Preprocessing {
 /// What of [`Preprocessing`] is fitted: `[data]` of a configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Steps {
+pub struct PreprocessingConfig {
     /// Shift and scale each column to mean 0 and standard deviation 1. The model remembers how; log-densities stay in the
     /// units of the data.
     pub standardize: bool,
@@ -59,7 +59,7 @@ impl Preprocessing {
     ///
     /// # Errors
     /// As [`Standardize::of`].
-    pub fn fit(values: &Matrix<f64>, names: &[String], steps: Steps) -> Result<Self> {
+    pub fn fit(values: &Matrix<f64>, names: &[String], steps: PreprocessingConfig) -> Result<Self> {
         if !steps.standardize {
             return Ok(Self::default());
         }
@@ -129,8 +129,8 @@ impl Preprocessing {
     }
 
     /// What of it was fitted.
-    pub fn steps(&self) -> Steps {
-        Steps {
+    pub fn steps(&self) -> PreprocessingConfig {
+        PreprocessingConfig {
             standardize: self.standardize.is_some(),
             whiten: self.whiten.is_some(),
             robust: self.tails.is_some(),
@@ -207,9 +207,9 @@ impl Preprocessing {
                 return Err(Error::Data(format!(
                     "row {}, {}: {} is too large for 32-bit numbers; rescale the column, or set standardize = true",
                     row + 1,
-                    column_place(j, names),
+                    column_label(j, names),
                     values.get(row, j)
-                )));
+                ).into()));
             }
         }
         Ok(rows)
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, normal_at};
 
-    const LINEAR: Steps = Steps {
+    const LINEAR: PreprocessingConfig = PreprocessingConfig {
         standardize: true,
         whiten: true,
         robust: false,
@@ -320,7 +320,7 @@ mod tests {
             _ => z(row, 0) + 1e-3 * z(row, 1),
         });
         let names: Vec<String> = ["a", "b"].map(String::from).to_vec();
-        let robust = Steps {
+        let robust = PreprocessingConfig {
             robust: true,
             ..LINEAR
         };
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn a_bulk_without_width_measures_nothing() {
         let names: Vec<String> = ["a", "b"].map(String::from).to_vec();
-        let robust = Steps {
+        let robust = PreprocessingConfig {
             robust: true,
             ..LINEAR
         };

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, column_place};
+use crate::data::selector;
+use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::matrix::Matrix;
 
 /// Mean and standard deviation of each column of the training data.
@@ -29,20 +30,27 @@ impl Standardize {
             .filter(|&j| values.column(j).iter().all(|&x| x == values.get(0, j)))
             .collect();
         if !constant.is_empty() {
-            const TOLD: usize = 8;
+            const SHOWN: usize = 8;
             let told: Vec<String> = constant
                 .iter()
-                .take(TOLD)
-                .map(|&j| format!("{} is {:?}", column_place(j, names), values.get(0, j)))
+                .take(SHOWN)
+                .map(|&j| format!("{} is {:?}", column_label(j, names), values.get(0, j)))
                 .collect();
-            let more = match constant.len().saturating_sub(TOLD) {
+            let more = match constant.len().saturating_sub(SHOWN) {
                 0 => String::new(),
                 more => format!(", and {more} more columns are like this,"),
             };
-            return Err(Error::Data(format!(
-                "{}{more} in every row trained on: it has no density; leave it out with --exclude",
+            let text = format!(
+                "{}{more} in every row trained on: it has no density",
                 told.join(", ")
-            )));
+            );
+            let columns: Vec<String> = constant.iter().map(|&j| selector(j, names)).collect();
+            let remedy = Remedy::new("leave it out", "exclude", columns.join(","));
+            return Err(Error::Data(
+                Message::new(text)
+                    .in_column(&names[constant[0]])
+                    .remedy(remedy),
+            ));
         }
         for j in 0..values.columns() {
             let column = values.column(j);
@@ -55,8 +63,8 @@ impl Standardize {
             if !m.is_finite() || !d.is_normal() {
                 return Err(Error::Data(format!(
                     "{} has mean {m:e} and standard deviation {d:e}, beyond what 64-bit numbers can square; rescale it",
-                    column_place(j, names)
-                )));
+                    column_label(j, names)
+                ).into()));
             }
             mean.push(m);
             deviation.push(d);

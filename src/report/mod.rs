@@ -1,37 +1,41 @@
 //! A run on one page of HTML, which needs nothing else: pictures are inline, and there are no scripts.
 
+mod page;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::data::rounded;
 use crate::fit::Scored;
 use crate::pictures::Picture;
 
+pub use page::{Origin, page, pictures};
+
 /// What stands on the page, from its top to its end.
-pub struct Report<'a> {
+struct Page<'a> {
     /// What was fitted.
-    pub title: String,
+    title: String,
     /// What was fitted to what, a sentence each.
-    pub lead: Vec<String>,
+    lead: Vec<String>,
     /// How good the fit is, in a sentence.
-    pub verdict: Option<String>,
-    /// What might make it better, a sentence each.
-    pub advice: Vec<String>,
+    verdict: Option<String>,
+    /// What might make it better, in a sentence.
+    advice: Option<String>,
     /// What the mean of -log_prob was taken over.
-    pub judged_by: String,
+    judged_by: String,
     /// The mean of -log_prob by this model and by others, in nats: the flow's own comes first.
-    pub scores: Vec<(String, f64)>,
+    scores: Vec<(String, f64)>,
     /// All pictures.
-    pub pictures: &'a [Picture],
+    pictures: &'a [Picture],
     /// The columns' names.
-    pub columns: &'a [String],
+    columns: &'a [String],
     /// The rows of the lowest density, the lowest first.
-    pub lowest: Vec<Scored>,
+    lowest: Vec<Scored>,
     /// Whatever else there is to know, by its name.
-    pub facts: Vec<(&'static str, String)>,
+    facts: Vec<(&'static str, String)>,
     /// The settings, as a configuration.
-    pub settings: String,
+    settings: String,
     /// Commands that do it again, and go on from it.
-    pub commands: Vec<String>,
+    commands: Vec<String>,
 }
 
 const STYLE: &str = include_str!("style.css");
@@ -39,9 +43,9 @@ const STYLE: &str = include_str!("style.css");
 /// Columns of the lowest rows that are shown.
 const COLUMNS: usize = 8;
 
-impl Report<'_> {
+impl Page<'_> {
     /// The page.
-    pub fn html(&self) -> String {
+    fn html(&self) -> String {
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -56,7 +60,7 @@ impl Report<'_> {
                     @for sentence in &self.lead { p.soft { (sentence) } }
                     @if let Some(verdict) = &self.verdict { p.verdict { (capital(verdict)) "." } }
                     (self.comparison())
-                    @for advice in &self.advice { p { (capital(advice)) "." } }
+                    @if let Some(advice) = &self.advice { p { (capital(advice)) "." } }
                     @for picture in self.pictures { (figure(picture, self.columns.len() > 3)) }
                     @if !self.lowest.is_empty() { (self.lowest_rows()) }
                     h2 { "The run" }
@@ -85,8 +89,8 @@ impl Report<'_> {
                         th scope="col" { "model" }
                         th.number scope="col" { "mean of -log_prob, nats" }
                     }
-                    @for (place, (name, nll)) in self.scores.iter().enumerate() {
-                        tr.flow[place == 0] { td { (name) } td.number { (format!("{nll:.4}")) } }
+                    @for (index, (name, nll)) in self.scores.iter().enumerate() {
+                        tr.flow[index == 0] { td { (name) } td.number { (format!("{nll:.4}")) } }
                     }
                 }
             }
@@ -124,7 +128,7 @@ impl Report<'_> {
 
 fn figure(picture: &Picture, is_many: bool) -> Markup {
     let title = match picture.name {
-        "course" => "How training went",
+        "loss" => "How training went",
         "corner" => "Data and model",
         "density" => "Density",
         "latent" => "Is the latent what it should be?",
@@ -188,11 +192,11 @@ mod tests {
     #[test]
     fn what_the_user_names_is_no_markup() {
         let columns = ["<b>".to_string()];
-        let report = Report {
+        let report = Page {
             title: "<script>alert(1)</script>".into(),
             lead: vec!["a & b".into()],
             verdict: None,
-            advice: Vec::new(),
+            advice: None,
             judged_by: "over <i>".into(),
             scores: vec![("the flow".into(), 1.0)],
             pictures: &[],

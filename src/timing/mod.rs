@@ -3,12 +3,14 @@
 mod rounds;
 mod workload;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::cpu;
 use crate::error::Result;
 use crate::executor::{Batches, Executor, KernelTime};
-use crate::fit::{Device, Tell, Work, Wrap, starting_parameters};
+use crate::fit::{Device, ExecutorRequest, Purpose, starting_parameters};
 use crate::flow::{Op, Plan};
 use crate::gpu;
 use crate::matrix::Matrix;
@@ -111,23 +113,18 @@ pub fn time(
     device: &Device,
     ceiling: &Ceiling,
     rounds: usize,
-    wrap: Wrap<'_>,
-    tell: Tell<'_>,
 ) -> Result<Vec<Timing>> {
     let peak = ceiling.gflops;
     let config = &workload.config;
     let plan = Plan::new(&config.model.spec(workload.columns)?)?;
     let parameters = starting_parameters(&plan, config);
-    let data = workload.data();
+    let data = Arc::new(workload.data());
     let training = config.training();
     let batch = Batches::new(workload.rows, training.batch_size, training.seed).size();
-    let mut executor = device.open(&Work {
+    let mut executor = device.open(&ExecutorRequest {
         plan: plan.clone(),
         parameters,
-        training: Some((workload.rows, batch)),
-        wrap,
-        tell,
-        prepare: Box::new(|executor| executor.start(&data, &training)),
+        purpose: Purpose::Train(data.clone(), training),
     })?;
     let (forward, all) = products(&plan);
     let name = executor.describe();

@@ -1,4 +1,4 @@
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{Executor, Fault};
 use crate::flow::{Plan, Transform};
 use crate::matrix::Matrix;
@@ -77,14 +77,14 @@ impl Finding {
 
 /// Whether device and reference agree.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct Agreement {
     /// Steps taken.
     pub steps: usize,
     /// One for each thing that was compared.
     pub findings: Vec<Finding>,
 }
 
-impl Verdict {
+impl Agreement {
     /// Whether all of them hold.
     pub fn agrees(&self) -> bool {
         self.findings.iter().all(Finding::holds)
@@ -122,8 +122,8 @@ impl Limits {
 
 /// Steps that device and reference train apart before they are compared and the reference is put where the device is.
 /// Rounding differences grow exponentially in training (minibatches, relu: ten-thousandfold in fifty steps was met, where
-/// the loss spikes), so two correct runs part for good; over this stretch they must not. Splines part sooner.
-pub fn stretch(plan: &Plan) -> usize {
+/// the loss spikes), so two correct runs part for good; over this interval they must not. Splines part sooner.
+pub fn sync_interval(plan: &Plan) -> usize {
     match plan.spec.transform {
         Transform::Spline { .. } => 1,
         Transform::Affine { .. } | Transform::Additive => 10,
@@ -132,7 +132,7 @@ pub fn stretch(plan: &Plan) -> usize {
 
 /// Trains a device and the f64 reference side by side. Both were started from the same parameters on the same rows.
 ///
-/// They are compared at step 0, at each logged step, at most [`stretch`] steps apart, and after the last one; then the
+/// They are compared at step 0, at each logged step, at most [`sync_interval`] steps apart, and after the last one; then the
 /// reference takes over the device's parameters and moments. `report` is called at step 0, each `log_every`-th step and
 /// after the last one, which is the next one once `stop` says so. At the end both sample with
 /// the device's parameters and the same noise, and score those samples.
@@ -148,12 +148,12 @@ pub fn compare(
     seed: u64,
     mut report: impl FnMut(&Comparison) -> Result<()>,
     stop: impl Fn() -> bool,
-) -> Result<Verdict> {
+) -> Result<Agreement> {
     if log_every == 0 {
         return Err(Error::Spec("log_every = 0: must be 1 step at least".into()));
     }
     let limits = Limits::of(reference.plan().spec.transform);
-    let stretch = stretch(reference.plan());
+    let sync_interval = sync_interval(reference.plan());
     let (mut nll, mut gradient, mut parameters) = (0.0, 0.0, 0.0);
     let mut gradients = Vec::new();
     let mut done = 0;
@@ -173,7 +173,7 @@ pub fn compare(
             break;
         }
         let count = (log_every - done % log_every)
-            .min(stretch)
+            .min(sync_interval)
             .min(steps - done);
         let taken = device.train(count)?;
         let last = taken.losses.len() - 1;
@@ -199,7 +199,7 @@ pub fn compare(
         tolerance,
         reason,
     };
-    Ok(Verdict {
+    Ok(Agreement {
         steps: done,
         findings: vec![
             finding(
@@ -221,7 +221,7 @@ pub fn compare(
                 "as before, where nothing jumps",
             ),
             finding(
-                "parameters, relative L2, over a stretch of training",
+                "parameters, relative L2, over an interval of training",
                 parameters,
                 1e-3,
                 "AdamW turns the sign of a nearly zero gradient into a whole step, so rounding grows with the steps",
@@ -247,10 +247,13 @@ fn refuse(step: usize, loss: f64, fault: Option<Fault>) -> Result<()> {
     if loss.is_finite() && fault.is_none() {
         return Ok(());
     }
-    Err(Error::Diverged(format!(
-        "step {step} on the device: loss {loss}, and nothing finite follows; train without --cpu-reference to hear what \
-         did it"
-    )))
+    let text = format!("step {step} on the device: loss {loss}, and nothing finite follows");
+    let remedy = Remedy::new(
+        "train on the device alone to hear what did it",
+        "cpu_reference",
+        false,
+    );
+    Err(Error::Diverged(Message::new(text).remedy(remedy)))
 }
 
 /// Compares, and puts the reference where the device is.

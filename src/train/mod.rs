@@ -2,11 +2,11 @@
 //! step.
 
 mod compare;
-mod course;
-mod history;
+mod ground_truth;
+mod loss_curve;
 mod offsets;
 mod snapshot;
-mod truth;
+mod training_loop;
 
 use serde::Serialize;
 
@@ -14,14 +14,13 @@ use crate::error::{Error, Result};
 use crate::executor::{Executor, Fault};
 use crate::matrix::Matrix;
 
-pub use compare::{Comparison, Finding, Verdict, compare, stretch};
-pub use course::{resume, run};
-pub use history::History;
-
+pub use compare::{Agreement, Comparison, Finding, compare, sync_interval};
+pub use ground_truth::{GroundTruth, KlEstimate};
+pub use loss_curve::LossCurve;
 pub use offsets::Offsets;
 pub(crate) use snapshot::Best;
 pub use snapshot::{Progress, Snapshot};
-pub use truth::{KlEstimate, Truth};
+pub use training_loop::{resume, run};
 
 /// How long a run may be and what judges it. What a single step does is the executor's
 /// [`Training`](crate::executor::Training).
@@ -37,7 +36,7 @@ pub struct Settings {
     pub validation: Option<Matrix<f64>>,
     /// Some of the rows trained on, as the flow sees them, that checks compare steps by where no rows are held out and
     /// each step's loss is that of other rows. Without it steps are compared by their losses.
-    pub yardstick: Option<Matrix<f64>>,
+    pub monitor_rows: Option<Matrix<f64>>,
     /// Steps without a better validation NLL after which a run ends; 0 goes on to the last step.
     pub patience: usize,
 }
@@ -69,7 +68,7 @@ pub enum Ending {
     Done,
     /// The validation NLL stopped improving.
     Patience,
-    /// [`Watch::stop`] said so.
+    /// [`TrainObserver::should_stop`] said so.
     Interrupted,
     /// Numbers that are not finite, whatever the learning rate.
     Diverged(Divergence),
@@ -97,14 +96,14 @@ pub struct StepReport {
     pub step: usize,
     /// The loss on the step's batch before its update, in nats.
     pub nll: f64,
-    /// What [`Watch::measure`] and the held-out rows say of this step.
+    /// What [`TrainObserver::measure`] and the held-out rows say of this step.
     #[serde(flatten)]
-    pub known: Known,
+    pub metrics: Metrics,
 }
 
 /// Measures that need a target with a known truth, or held-out rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Known {
+pub struct Metrics {
     /// Relative error of the mean of 1,000 samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_error: Option<f64>,
@@ -132,23 +131,22 @@ pub struct Retry {
     pub rate_factor: f64,
     /// The number of this retry, from 1 on, and of those allowed.
     pub number: usize,
-    /// As many are allowed.
-    pub most: usize,
+    /// How many are allowed.
+    pub max: usize,
 }
 
-/// Nobody watches.
-impl Watch for () {}
+/// Observes nothing.
+impl TrainObserver for () {}
 
-/// Who watches a training run.
-pub trait Watch {
-    /// Called before the update of each logged step: what is known of the model at that step beside its
-    /// NLL on held-out rows.
+/// Hears how a training run goes, and steers it.
+pub trait TrainObserver {
+    /// Called before the update of each logged step: what is known of the model at that step beside its NLL on held-out rows.
     ///
     /// # Errors
     /// Those of the executor; they end the run.
-    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Known> {
+    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Metrics> {
         let _ = executor;
-        Ok(Known::default())
+        Ok(Metrics::default())
     }
 
     /// A logged step. An error (a log that cannot be written) ends the run.
@@ -160,7 +158,7 @@ pub trait Watch {
         Ok(())
     }
 
-    /// Training goes back.
+    /// Training goes back to an earlier step.
     ///
     /// # Errors
     /// Whatever should end the run.
@@ -169,23 +167,31 @@ pub trait Watch {
         Ok(())
     }
 
-    /// Whether a snapshot is wanted now; asked before steps are taken.
-    fn is_due(&mut self) -> bool {
-        false
-    }
-
-    /// A snapshot that was due, or that of a run which [`Watch::stop`] ends.
-    fn keep(&mut self, snapshot: Snapshot) {
-        let _ = snapshot;
-    }
-
-    /// Whether to end here, with the best that there is; asked before steps are taken.
-    fn stop(&mut self) -> bool {
-        false
-    }
-
     /// `done` steps have been taken; `losses` are those of the latest ones, since it was last called.
-    fn progress(&mut self, done: usize, losses: &[f64]) {
+    ///
+    /// # Errors
+    /// Whatever should end the run.
+    fn progress(&mut self, done: usize, losses: &[f64]) -> Result<()> {
         let _ = (done, losses);
+        Ok(())
+    }
+
+    /// Whether a snapshot is due; asked before steps are taken.
+    fn wants_snapshot(&mut self) -> bool {
+        false
+    }
+
+    /// A snapshot that was due, or that of a run which [`TrainObserver::should_stop`] ends.
+    ///
+    /// # Errors
+    /// Whatever should end the run.
+    fn snapshot(&mut self, snapshot: Snapshot) -> Result<()> {
+        let _ = snapshot;
+        Ok(())
+    }
+
+    /// Whether to end here, with the best parameters so far; asked before steps are taken.
+    fn should_stop(&mut self) -> bool {
+        false
     }
 }

@@ -71,7 +71,7 @@ fn a_killed_run_ends_with_the_same_bytes() {
     assert!(folder.join("kept/checkpoint-0.safetensors").exists());
     let output = well(folder, &again);
     assert!(
-        stderr(&output).contains("going on from step"),
+        stderr(&output).contains("continuing from step"),
         "{}",
         stderr(&output)
     );

@@ -1,13 +1,15 @@
 //! The same numbers from every device, seed and number of threads, and exit codes where there are none.
 
-use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::command::{refused, stderr, stdout, table, well};
 use crate::faulty::{Fault, Faulty};
+use couplet::executor::Executor;
+use couplet::testing::with_executor_decorator;
 
 #[test]
 fn without_an_adapter_a_gpu_is_refused_and_auto_takes_the_cpu() {
@@ -197,15 +199,16 @@ fn cpu_and_gpu_agree_on_samples_and_scores_and_the_density_integrates_to_one() {
 }
 
 /// One gradient number is off.
+#[derive(Clone)]
 struct OneNumber {
-    met: Rc<Cell<bool>>,
+    met: Arc<AtomicBool>,
 }
 
 impl Fault for OneNumber {
     fn gradient(&mut self, gradient: &mut [f64]) {
         let place = gradient.len() / 2;
         gradient[place] += 0.1;
-        self.met.set(true);
+        self.met.store(true, Ordering::Relaxed);
     }
 }
 
@@ -221,12 +224,14 @@ fn one_wrong_gpu_number_is_exit_code_6() {
         args.extend([path("good.csv"), "--out".into(), path("m.safetensors")]);
         args
     };
-    let met = Rc::new(Cell::new(false));
-    let code = couplet::cli::run(args(), &|inner| {
-        let fault = OneNumber { met: met.clone() };
+    let met = Arc::new(AtomicBool::new(false));
+    let fault = OneNumber { met: met.clone() };
+    let decorator = move |inner| -> Box<dyn Executor> {
+        let fault = fault.clone();
         Box::new(Faulty { inner, fault })
-    });
-    assert!(met.get());
+    };
+    let code = with_executor_decorator(decorator, || couplet::cli::run(args()));
+    assert!(met.load(Ordering::Relaxed));
     assert_eq!(code, 6);
-    assert_eq!(couplet::cli::run(args(), &|inner| inner), 0);
+    assert_eq!(couplet::cli::run(args()), 0);
 }

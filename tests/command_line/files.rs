@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 use crate::command::{couplet, refused, stderr, table, well};
 
 use crate::faulty::{Fault, Faulty};
+use couplet::executor::Executor;
+use couplet::testing::with_executor_decorator;
 use couplet::{Error, Result};
 
 /// A folder with a table and a model of it.
@@ -353,7 +355,7 @@ fn a_device_that_fails_is_opened_again() {
             path(&format!("{out}.safetensors")),
             path(&format!("{out}.jsonl")),
         );
-        let code = couplet::cli::run(args.split_whitespace().map(OsString::from), &|inner| {
+        let decorator = move |inner: Box<dyn Executor>| -> Box<dyn Executor> {
             let fault = Flaky {
                 on_gpu: !inner.describe().starts_with("CPU"),
                 taken: 0,
@@ -361,7 +363,9 @@ fn a_device_that_fails_is_opened_again() {
                 most,
             };
             Box::new(Faulty { inner, fault })
-        });
+        };
+        let args = args.split_whitespace().map(OsString::from);
+        let code = with_executor_decorator(decorator, || couplet::cli::run(args));
         let log = fs::read_to_string(folder.join(format!("{out}.jsonl"))).unwrap();
         let failed = log.lines().filter(|line| line.contains("device_failed"));
         let model = fs::read(folder.join(format!("{out}.safetensors")));
@@ -398,10 +402,11 @@ fn a_model_outlives_the_device_that_trained_it() {
             "--out".into(),
             out.clone().into(),
         ]);
-        let code = couplet::cli::run(args, &|inner| {
+        let decorator = move |inner| -> Box<dyn Executor> {
             let fault = Lost { at_step, taken: 0 };
             Box::new(Faulty { inner, fault })
-        });
+        };
+        let code = with_executor_decorator(decorator, || couplet::cli::run(args));
         assert_eq!(code, 1);
         let output = couplet(folder, &format!("info {}", out.display()));
         assert!(output.status.success(), "{}", stderr(&output));

@@ -10,6 +10,7 @@ mod checkpoints;
 mod cli;
 mod columns;
 mod devices;
+mod disk_faults;
 mod files;
 mod formats;
 #[cfg(unix)]

@@ -19,7 +19,7 @@ fn model() -> tempfile::TempDir {
 fn a_run_and_a_model_are_drawn() {
     let folder = model();
     let folder = folder.path();
-    let all = ["corner", "course", "density", "latent", "scores"];
+    let all = ["corner", "density", "latent", "loss", "scores"];
     let made = |sub: &str| {
         let files = fs::read_dir(folder.join(sub)).unwrap();
         let mut names: Vec<String> = files

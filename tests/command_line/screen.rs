@@ -174,10 +174,7 @@ fn the_summary_says_what_may_help() {
     );
     assert!(unjudged.contains("--validation 0.1"), "{unjudged}");
     let short = said("--steps 20");
-    assert!(
-        short.contains("more steps may do better (--steps 40)"),
-        "{short}"
-    );
+    assert!(short.contains("try more steps (--steps 40)"), "{short}");
     table(folder, "few.csv", 60, |_, _| {});
     let few = "train few.csv --device cpu --validation 0.3 --steps 400 --patience 0";
     let by_heart = stderr(&well(folder, few));

@@ -68,7 +68,7 @@ fn thousands_separators_are_read_or_refused_never_taken_for_decimals() {
                 folder,
                 &format!("train t.csv {SMALL} --decimal-comma"),
                 3,
-                &["thousands", "leave --decimal-comma out"],
+                &["thousands", "without --decimal-comma"],
             );
         }
     }

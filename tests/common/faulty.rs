@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use couplet::executor::{Executor, Taken, Training, TrainingState};
+use couplet::executor::{Executor, StepsOutcome, Training, TrainingState};
 use couplet::flow::Plan;
 use couplet::{Matrix, Result};
 
 /// Where a fault may strike; without one the call passes through.
-pub trait Fault {
+pub trait Fault: Send {
     /// Before steps are taken.
     fn train(&mut self, _steps: usize) -> Result<()> {
         Ok(())
@@ -44,7 +44,7 @@ impl<F: Fault> Executor for Faulty<F> {
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
         self.inner.start(rows, training)
     }
-    fn train(&mut self, steps: usize) -> Result<Taken> {
+    fn train(&mut self, steps: usize) -> Result<StepsOutcome> {
         self.fault.train(steps)?;
         self.inner.train(steps)
     }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use couplet::checkpoint::Folder;
+use couplet::checkpoint::CheckpointDir;
 use couplet::config::Overrides;
 use couplet::data::{
     Missing, TableFormat, TableHeader, TableOptions, TableReader, read_table, write_table,
@@ -183,9 +183,9 @@ fn model(path: &Path) -> Result<()> {
 }
 
 fn checkpoint(path: &Path) -> Result<()> {
-    let mut found = Folder::look(path.parent().expect("a folder"))?;
+    let mut found = CheckpointDir::look(path.parent().expect("a folder"))?;
     if let Some(why) = found.damaged.pop() {
-        return Err(Error::Model(why));
+        return Err(Error::Model(why.into()));
     }
     assert!(found.checkpoint.is_some());
     Ok(())

@@ -1,9 +1,10 @@
 //! Rung 4: whole steps on the GPU against the CPU in f64, and against themselves. These tests fail where there is no
 //! adapter: they never pass by doing nothing.
 
-use std::cell::RefCell;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::adapter;
 use crate::common::{
     assert_close, coarseness, flow, flows, guarded_training, relative_l2, rows, take, training,
     training_rows,
@@ -12,15 +13,8 @@ use couplet::Error;
 use couplet::cpu::CpuExecutor;
 use couplet::executor::{AdamW, Batches, Executor, Fault, Recovering, Training};
 use couplet::flow::{Conditioner, FlowSpec, Plan};
-use couplet::gpu::{Adapter, GpuExecutor, GpuPath, adapters};
-use couplet::train::{self, Settings, Watch};
-
-fn adapter() -> Adapter {
-    adapters()
-        .into_iter()
-        .next()
-        .expect("the GPU tests need a Vulkan, Metal or DX12 adapter; scripts/test installs one")
-}
+use couplet::gpu::{GpuExecutor, GpuPath};
+use couplet::train::{self, Settings, TrainObserver};
 
 fn pair(spec: &FlowSpec, path: GpuPath) -> (GpuExecutor, CpuExecutor<f64>) {
     let plan = Plan::new(spec).unwrap();
@@ -389,7 +383,7 @@ fn what_does_not_fit_is_staged() {
         gpu.log_prob(&x).unwrap_err(),
     ] {
         let error = error.to_string();
-        for part in ["bytes of workgroup memory", "--gpu-path"] {
+        for part in ["bytes of workgroup memory", "gpu_path = auto"] {
             assert!(error.contains(part), "{error}");
         }
     }
@@ -401,18 +395,19 @@ fn what_does_not_fit_is_staged() {
 
 /// Loses the device at each tenth step.
 struct Destroyer<'a> {
-    loss: &'a RefCell<Option<Box<dyn Fn()>>>,
+    loss: &'a Mutex<Option<Box<dyn Fn() + Send>>>,
     at: Vec<usize>,
 }
 
-impl Watch for Destroyer<'_> {
-    fn progress(&mut self, done: usize, _: &[f64]) {
+impl TrainObserver for Destroyer<'_> {
+    fn progress(&mut self, done: usize, _: &[f64]) -> couplet::Result<()> {
         if done.is_multiple_of(10)
-            && let Some(loss) = &*self.loss.borrow()
+            && let Some(loss) = &*self.loss.lock().unwrap()
         {
             loss();
             self.at.push(done);
         }
+        Ok(())
     }
 }
 
@@ -430,28 +425,28 @@ fn a_device_destroyed_at_every_tenth_step_changes_nothing() {
             log_every: 10,
             check_every: 20,
             validation: Some(rows(100, spec.dims, 3)),
-            yardstick: None,
+            monitor_rows: None,
             patience: 0,
         };
         let run = |is_lost: bool| {
-            let loss = RefCell::new(None);
+            let loss = Mutex::new(None);
             let mut opened = 0;
             let mut open = || {
                 let mut executor = GpuExecutor::new(&adapter(), plan.clone(), &parameters)?;
                 executor.set_path(path);
                 executor.start(&data, &training(100))?;
                 opened += 1;
-                *loss.borrow_mut() = is_lost.then(|| Box::new(executor.loss()) as _);
+                *loss.lock().unwrap() = is_lost.then(|| Box::new(executor.destroyer()) as _);
                 Ok::<_, Error>(Box::new(executor) as Box<dyn Executor>)
             };
             let mut executor = Recovering::new(open().unwrap(), |_| Some(open())).unwrap();
-            let mut watch = Destroyer {
+            let mut observer = Destroyer {
                 loss: &loss,
                 at: Vec::new(),
             };
-            let outcome = train::run(&mut executor, &settings, &mut watch).unwrap();
+            let outcome = train::run(&mut executor, &settings, &mut observer).unwrap();
             drop(executor);
-            (outcome, watch.at, opened)
+            (outcome, observer.at, opened)
         };
         let (expected, _, opened) = run(false);
         assert_eq!(opened, 1);

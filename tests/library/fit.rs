@@ -3,8 +3,7 @@
 use std::thread;
 
 use couplet::config::Overrides;
-use couplet::fit::{DeviceChoice, DeviceName};
-use couplet::train::{StepReport, Watch};
+use couplet::fit::{DeviceChoice, DeviceName, Event, StopSignal};
 use couplet::{Error, Fit, Flow, Matrix, Table};
 
 fn ring(rows: usize) -> Table {
@@ -125,30 +124,22 @@ fn rows_go_there_and_back_in_their_own_units() {
     }
 }
 
-/// Stops at the second step that it hears of.
-#[derive(Default)]
-struct Impatient {
-    heard: usize,
-}
-
-impl Watch for Impatient {
-    fn step(&mut self, _: &StepReport) -> couplet::Result<()> {
-        self.heard += 1;
-        Ok(())
-    }
-    fn stop(&mut self) -> bool {
-        self.heard >= 2
-    }
-}
-
 #[test]
-fn a_watch_ends_a_fit_with_the_best_so_far() {
+fn stop_signal_ends_a_fit_with_the_best_so_far() {
     let table = ring(400);
-    let mut watch = Impatient::default();
+    let stop = StopSignal::default();
+    let mut logged = 0;
     let fit = Fit::new(&table).settings(small()).steps(5000).device(cpu());
-    let fitted = fit.watch(&mut watch).run().unwrap();
+    let fit = fit.stop_signal(stop.clone()).on_event(|event| {
+        logged += usize::from(matches!(event, Event::Step(_)));
+        if logged == 2 {
+            stop.request();
+        }
+        Ok(())
+    });
+    let fitted = fit.run().unwrap();
     assert!(fitted.report.stopped && fitted.report.steps < 200);
-    assert!(fitted.report.validation_nll.unwrap().is_finite());
+    assert!(fitted.report.validation_nll().unwrap().is_finite());
     // On from there, in its units.
     let model = fitted.flow.model().clone();
     let on = Fit::new(&table).steps(30).device(cpu()).start_from(model);

@@ -271,7 +271,7 @@ fn a_callers_mistakes_are_errors() {
                 log_every,
                 check_every,
                 validation: None,
-                yardstick: None,
+                monitor_rows: None,
                 patience: 0,
             };
             spec_error(train::run(executor, &settings, &mut ()).map(drop));

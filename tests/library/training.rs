@@ -6,7 +6,7 @@ use couplet::cpu::CpuExecutor;
 use couplet::data::{Target, TargetName};
 use couplet::executor::{Batches, Executor, Fault};
 use couplet::flow::{Plan, initial_parameters};
-use couplet::train::{self, Ending, Outcome, Retry, Settings, Snapshot, StepReport, Watch};
+use couplet::train::{self, Ending, Outcome, Retry, Settings, Snapshot, StepReport, TrainObserver};
 use couplet::{Matrix, Result};
 
 /// Remembers what it was told.
@@ -16,7 +16,7 @@ struct Notes {
     retries: Vec<Retry>,
 }
 
-impl Watch for Notes {
+impl TrainObserver for Notes {
     fn step(&mut self, report: &StepReport) -> Result<()> {
         self.steps.push(*report);
         Ok(())
@@ -33,7 +33,7 @@ fn settings(steps: usize, validation: Option<Matrix<f64>>) -> Settings {
         log_every: 10,
         check_every: 10,
         validation,
-        yardstick: None,
+        monitor_rows: None,
         patience: 0,
     }
 }
@@ -76,7 +76,7 @@ fn a_run_ends_when_held_out_rows_get_worse() {
         let logged: Vec<f64> = notes
             .steps
             .iter()
-            .map(|report| report.known.validation_nll.unwrap())
+            .map(|report| report.metrics.validation_nll.unwrap())
             .collect();
         assert_eq!(logged.iter().copied().fold(f64::INFINITY, f64::min), best);
         assert_eq!(notes.steps.last().unwrap().step, outcome.steps);
@@ -118,7 +118,7 @@ fn a_rate_that_is_too_large_is_lowered() {
     let outcome = train::run(&mut executor, &settings(300, None), &mut notes).unwrap();
     assert!(!notes.retries.is_empty());
     for (k, retry) in notes.retries.iter().enumerate() {
-        assert_eq!((retry.number, retry.most), (k + 1, 5));
+        assert_eq!((retry.number, retry.max), (k + 1, 5));
         assert!(retry.back_to <= retry.step);
         assert!((retry.rate_factor - 0.3f64.powi(k as i32 + 1)).abs() < 1e-12);
     }
@@ -193,19 +193,19 @@ fn minibatches_are_compared_like_with_like() {
     while far(&config, 0) || !far(&config, 200) {
         config.train.seed += 1;
     }
-    let yardstick = data.map(f64::from);
+    let monitor_rows = data.map(f64::from);
     let run = |config: &Config, parameters: Option<&[f64]>| {
         let mut executor = start(config, &data);
         if let Some(parameters) = parameters {
             executor.set_parameters(parameters).unwrap();
         }
         let settings = Settings {
-            yardstick: Some(yardstick.clone()),
+            monitor_rows: Some(monitor_rows.clone()),
             ..settings(200, None)
         };
-        let before = nll(&mut executor, &yardstick);
+        let before = nll(&mut executor, &monitor_rows);
         let outcome = train::run(&mut executor, &settings, &mut Notes::default()).unwrap();
-        (outcome, before, nll(&mut executor, &yardstick))
+        (outcome, before, nll(&mut executor, &monitor_rows))
     };
     let (outcome, before, after) = run(&config, None);
     assert!(after < before, "{before} {after}");
@@ -230,18 +230,19 @@ struct Album {
     snapshots: Vec<Snapshot>,
 }
 
-impl Watch for Album {
+impl TrainObserver for Album {
     fn step(&mut self, report: &StepReport) -> Result<()> {
         self.notes.step(report)
     }
     fn retry(&mut self, retry: &Retry) -> Result<()> {
         self.notes.retry(retry)
     }
-    fn is_due(&mut self) -> bool {
+    fn wants_snapshot(&mut self) -> bool {
         true
     }
-    fn keep(&mut self, snapshot: Snapshot) {
+    fn snapshot(&mut self, snapshot: Snapshot) -> Result<()> {
         self.snapshots.push(snapshot);
+        Ok(())
     }
 }
 
@@ -261,8 +262,8 @@ fn a_run_taken_up_again_ends_as_it_would_have() {
     wild.train.learning_rate = 40.0;
     wild.train.weight_decay = 0.0;
     wild.model.layers = 4;
-    let yardstick = Settings {
-        yardstick: Some(held_out.clone()),
+    let monitor_rows = Settings {
+        monitor_rows: Some(held_out.clone()),
         ..settings(120, None)
     };
     let patient = Settings {
@@ -272,7 +273,7 @@ fn a_run_taken_up_again_ends_as_it_would_have() {
     for (what, config, settings, data) in [
         ("held-out rows", &plain, &patient, &data),
         ("an average", &averaged, &patient, &data),
-        ("a yardstick", &averaged, &yardstick, &data),
+        ("a monitor_rows", &averaged, &monitor_rows, &data),
         ("losses", &plain, &settings(120, None), &data),
         ("retries", &wild, &settings(100, None), &banana),
     ] {

@@ -1,24 +1,18 @@
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Once;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
-    /// Whether a panic of this thread is to be an error, and nothing is to be said of it.
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread becomes an error, of which nothing need be said.
+pub(crate) fn is_panic_an_error() -> bool {
+    IS_GUARDED.get()
 }
 
 /// Makes a panic an error: the readers of these formats panic at some damaged files. What they held is dropped, so that
 /// nothing half done is used.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let others = take_hook();
-        set_hook(Box::new(move |panic| {
-            if !IS_GUARDED.get() {
-                others(panic);
-            }
-        }));
-    });
     IS_GUARDED.set(true);
     let result = catch_unwind(AssertUnwindSafe(work));
     IS_GUARDED.set(false);

@@ -16,7 +16,7 @@ use arrow_ipc::Message;
 use arrow_schema::{Field, Schema};
 use serde::Deserialize;
 
-use crate::error::{self, Error, Result, first_few, shown, told};
+use crate::error::{self, Error, Remedy, Result, escape_control, first_few, quote};
 use crate::memory;
 
 use super::cell::Cell;
@@ -25,6 +25,8 @@ use super::source::{Format, Source, held_within};
 use super::{TableOptions, Values};
 
 use guarded::guarded;
+#[cfg(feature = "cli")]
+pub(crate) use guarded::is_panic_an_error;
 use numbers::{Numbers, holds_numbers};
 pub(super) use plain::{json, plain};
 pub(super) use write::{write_arrow, write_parquet};
@@ -70,18 +72,25 @@ const CUT_SHORT: &str = "it is cut short";
 /// Opens a Parquet file, or an Arrow file or stream.
 pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
-    let bad = |message: String| Error::Data(format!("{name}: {message}"));
+    let bad = |message: error::Message| {
+        Error::Data(
+            message
+                .prefixed(format_args!("{name}: "))
+                .in_file(name.as_ref()),
+        )
+    };
     let what = match format {
         Format::Parquet => "a Parquet",
         _ => "an Arrow",
     };
-    let damaged = move |error: String| format!("not readable as {what} file: {}", told(&error));
+    let damaged =
+        move |error: String| format!("not readable as {what} file: {}", escape_control(&error));
     let file = match format {
         Format::Parquet => guarded(|| parquet::open(source)),
         _ if source.head.starts_with(&CONTINUATION) => guarded(|| stream::open(source)),
         _ => guarded(|| ipc::open(source)),
     };
-    let file = file.map_err(|error| bad(damaged(error)))?;
+    let file = file.map_err(|error| bad(damaged(error).into()))?;
     let columns: Vec<String> = file
         .schema
         .fields()
@@ -99,7 +108,7 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
     }
     let order = selection.columns.iter();
     let order = order.filter_map(|j| read.binary_search(j).ok()).collect();
-    let batches = guarded(|| (file.batches)(&read)).map_err(|error| bad(damaged(error)))?;
+    let batches = guarded(|| (file.batches)(&read)).map_err(|error| bad(damaged(error).into()))?;
     let fields = file.schema.fields().iter();
     let types = fields.map(|field| field.data_type().to_string()).collect();
     let metadata = file.schema.metadata().iter();
@@ -144,10 +153,10 @@ fn row_labels(schema: &Schema) -> Vec<String> {
 }
 
 /// Refuses columns that are to be read and hold no numbers.
-fn check_types(schema: &Schema, columns: &[usize]) -> Result<(), String> {
+fn check_types(schema: &Schema, columns: &[usize]) -> Result<(), error::Message> {
     let described = |field: &Field| {
-        let kind = error::plain(&field.data_type().to_string());
-        format!("{} ({kind})", shown(field.name()))
+        let kind = error::truncate_escaped(&field.data_type().to_string());
+        format!("{} ({kind})", quote(field.name()))
     };
     let fields = columns.iter().map(|&j| schema.field(j));
     let others: Vec<String> = fields
@@ -156,10 +165,10 @@ fn check_types(schema: &Schema, columns: &[usize]) -> Result<(), String> {
         .collect();
     match others.is_empty() {
         true => Ok(()),
-        false => Err(format!(
-            "these columns hold no numbers: {}; leave them out with --exclude",
-            first_few(&others)
-        )),
+        false => {
+            let text = format!("these columns hold no numbers: {}", first_few(&others));
+            Err(error::Message::new(text).remedy(Remedy::with("leave them out", "exclude")))
+        }
     }
 }
 
@@ -271,7 +280,7 @@ impl Rows for ArrowRows {
         self.builder.dropped()
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<error::Message> {
         self.builder.notes()
     }
 }

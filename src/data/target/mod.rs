@@ -10,7 +10,7 @@ use std::str::FromStr;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Result};
 use crate::matrix::Matrix;
 use crate::random::{Philox, Purpose, StandardNormal};
 
@@ -80,7 +80,7 @@ impl FromStr for TargetName {
         let mut all = Self::ALL.into_iter();
         all.find(|target| target.name() == wanted).ok_or_else(|| {
             let names = Self::ALL.map(TargetName::name).join(", ");
-            Error::Spec(format!("there is no target \"{text}\"; there are {names}"))
+            Error::Spec(format!("there is no target \"{text}\"; there are {names}").into())
         })
     }
 }
@@ -150,30 +150,25 @@ impl Target {
         condition: Option<f64>,
         seed: u64,
     ) -> Result<Self> {
-        let fail = |message: String| Err(Error::Spec(message));
         let sized = matches!(name, TargetName::Gaussian | TargetName::Funnel);
         if let Some(dims) = dims {
+            let fail = |text: &str| Err(Error::Spec(Message::about("dims", dims, text)));
             if !sized {
                 return fail(
-                    "--dims is for the gaussian and the funnel; the other targets have 2 columns"
-                        .into(),
+                    "is for the gaussian and the funnel; the other targets have 2 columns",
                 );
             }
             if !(2..=1024).contains(&dims) {
-                return fail(format!("--dims {dims}: must be from 2 to 1024"));
+                return fail("must be from 2 to 1024");
             }
         }
         if let Some(condition) = condition {
+            let fail = |text: &str| Err(Error::Spec(Message::about("condition", condition, text)));
             if name != TargetName::Gaussian {
-                return fail(
-                    "--condition is for the gaussian: the other targets have no covariance to set"
-                        .into(),
-                );
+                return fail("is for the gaussian: the other targets have no covariance to set");
             }
             if !(1.0..=1e10).contains(&condition) {
-                return fail(format!(
-                    "--condition {condition}: must be from 1 to 1e10; 32-bit rows have no room for more"
-                ));
+                return fail("must be from 1 to 1e10; 32-bit rows have no room for more");
             }
         }
         let other: Box<dyn Distribution> = match name {

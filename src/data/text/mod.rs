@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Result, list};
+use crate::error::{Error, Message, Remedy, Result, list};
 
 use super::rows::{Dropped, Opened, Part, RowBuilder, Rows};
 use super::source::Source;
@@ -77,8 +77,14 @@ struct TextRows {
 /// if none of its fields is a number.
 pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
-    let bad = |message: String| Error::Data(format!("{name}: {message}"));
-    let unreadable = |error: io::Error| bad(error.to_string());
+    let bad = |message: Message| {
+        Error::Data(
+            message
+                .prefixed(format_args!("{name}: "))
+                .in_file(name.as_ref()),
+        )
+    };
+    let unreadable = |error: io::Error| bad(error.to_string().into());
     let front = Front::skip(&mut source).map_err(unreadable)?;
     let sample = Sample::of(&mut source, LONGEST_ROW as usize).map_err(unreadable)?;
     let separator = options.separator.or(front.separator);
@@ -107,10 +113,17 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
         && may_be_names(&first, &sample, separator, options.decimal_comma);
     let doubt = is_doubtful.then(|| {
         let first: Vec<String> = first.iter().map(|field| field.to_string()).collect();
-        format!(
-            "the first line ({}) is taken for a row of numbers; if it names the columns, say --header yes (else --header no)",
+        let text = format!(
+            "the first line ({}) is taken for a row of numbers",
             list(&first)
-        )
+        );
+        Message::new(text)
+            .remedy(Remedy::new(
+                "say that it names the columns",
+                "header",
+                "yes",
+            ))
+            .remedy(Remedy::new("that it does not", "header", "no"))
     });
     let names = match &header {
         Header::Nowhere => None,
@@ -122,7 +135,7 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
                     records.line.unwrap_or(1),
                     j + 1,
                     first[j].len()
-                )));
+                ).into()));
             }
             Some(first.iter().map(|name| name.to_string()).collect())
         }
@@ -141,7 +154,7 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
                 front.lines,
                 list(names)
             ),
-            (_, 1) => "a comment in front of the table is skipped".into(),
+            (_, 1) => "a comment in front of the table is skipped".to_string(),
             (_, count) => format!("{count} lines of comments in front of the table are skipped"),
         });
     }
@@ -183,9 +196,9 @@ impl Records {
         };
         let delimiter = match separator {
             Separator::Byte(byte) if !byte.is_ascii() => {
-                return Err(Error::Spec(format!(
-                    "byte {byte} cannot separate fields: it is no character alone"
-                )));
+                return Err(Error::Spec(
+                    format!("byte {byte} cannot separate fields: it is no character alone").into(),
+                ));
             }
             Separator::Byte(byte) => byte,
             Separator::Blanks => b' ',
@@ -209,7 +222,7 @@ impl Records {
     }
 
     fn bad(&self, message: String) -> Error {
-        Error::Data(format!("{}: {message}", self.name))
+        Error::Data(format!("{}: {message}", self.name).into())
     }
 
     /// Reads the next record.
@@ -313,12 +326,13 @@ impl Rows for TextRows {
         self.builder.dropped()
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<Message> {
         let mut notes = self.builder.notes();
         if self.comments > 0 {
             notes.push(match self.comments {
                 1 => "a comment between or after the rows is skipped".into(),
-                count => format!("{count} lines of comments between or after the rows are skipped"),
+                count => format!("{count} lines of comments between or after the rows are skipped")
+                    .into(),
             });
         }
         notes
@@ -326,7 +340,7 @@ impl Rows for TextRows {
 }
 
 /// What to say of records without a separator that seem to have another one.
-fn other_separator(sample: &Sample) -> Option<String> {
+fn other_separator(sample: &Sample) -> Option<Message> {
     let (what, name) = if sample.has_in_all(|record| record.contains('|')) {
         ("|", "'|'")
     } else if sample.has_in_all(|record| record.split_whitespace().nth(1).is_some()) {
@@ -334,8 +348,13 @@ fn other_separator(sample: &Sample) -> Option<String> {
     } else {
         return None;
     };
-    Some(format!(
-        "its fields seem to be separated by {what}, but not all of its first lines have as many of them; --separator {name} \
-         reads them so, and says which line differs"
-    ))
+    let text = format!(
+        "its fields seem to be separated by {what}, but not all of its first lines have as many of them"
+    );
+    let remedy = Remedy::new(
+        "read them so, to hear which line differs",
+        "separator",
+        name,
+    );
+    Some(Message::new(text).remedy(remedy))
 }

@@ -1,4 +1,5 @@
 use crate::data::selector;
+use crate::error::{Message, Remedy};
 
 use super::{QualityKind, QualityWarning};
 
@@ -33,16 +34,16 @@ pub(super) fn warnings(
     index: usize,
     names: &[String],
 ) -> Vec<QualityWarning> {
-    let out = format!("--exclude {}", selector(index, names));
+    let out = &selector(index, names);
     let mut found: Vec<QualityWarning> = Vec::new();
-    match row_index(column, &out) {
+    match row_index(column, out) {
         Some(warning) => found.push(warning),
         None => {
-            found.extend(repeated_number(column, &out));
+            found.extend(repeated_number(column, out));
             let is_constant = found
                 .iter()
                 .any(|it| it.kind == QualityKind::NearlyConstant);
-            if !is_constant && let Some(levels) = levels(distinct, &out) {
+            if !is_constant && let Some(levels) = levels(distinct, out) {
                 // Of levels one is often far more frequent than the others.
                 found.retain(|_| is_in_most(column));
                 found.push(levels);
@@ -53,14 +54,16 @@ pub(super) fn warnings(
     found
 }
 
+fn leave_out(column: &str) -> Remedy {
+    Remedy::new("leave it out", "exclude", column)
+}
+
 /// A running number, as tools write it before the columns of a table.
 fn row_index(column: &[f64], out: &str) -> Option<QualityWarning> {
     let counts = column.len() >= 10 && column.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
     counts.then(|| {
-        let message = format!(
-            "counts the rows: it looks like an index, not a measurement; leave it out with {out}"
-        );
-        QualityWarning::new(QualityKind::RowIndex, message)
+        let message = Message::new("counts the rows: it looks like an index, not a measurement");
+        QualityWarning::new(QualityKind::RowIndex, message.remedy(leave_out(out)))
     })
 }
 
@@ -141,8 +144,10 @@ fn repeated_number(column: &[f64], out: &str) -> Option<QualityWarning> {
     if different == 1 {
         return None;
     }
-    let constant =
-        |message: String| Some(QualityWarning::new(QualityKind::NearlyConstant, message));
+    let constant = |text: String| {
+        let message = Message::new(text).remedy(leave_out(out));
+        Some(QualityWarning::new(QualityKind::NearlyConstant, message))
+    };
     let most = levels.levels.iter().max_by_key(|(_, count)| *count);
     if let Some(&(number, most)) = most
         && most as f64 >= NEARLY_ALL * count as f64
@@ -150,23 +155,23 @@ fn repeated_number(column: &[f64], out: &str) -> Option<QualityWarning> {
     {
         let most = (most * rows.div_ceil(ROWS)).min(rows - 1);
         return constant(format!(
-            "is nearly constant: {number} in {most} of {rows} rows; a density cannot describe such a column well; leave it \
-             out with {out}"
+            "is nearly constant: {number} in {most} of {rows} rows; a density cannot describe such a column well"
         ));
     }
     let (low, high) = (levels.levels[0].0, levels.levels[different - 1].0);
     if high - low < 1e-9 * low.abs().max(high.abs()) {
         return constant(format!(
-            "is nearly constant: it varies by {:e} around {low}, in its last digits only; leave it out with {out}",
+            "is nearly constant: it varies by {:e} around {low}, in its last digits only",
             high - low
         ));
     }
     let (number, often) = levels.spike()?;
-    let message = format!(
-        "is {number} in {:.0}% of the rows: no density describes one number that often; model those rows apart, or leave the \
-         column out with {out}",
+    let message = Message::new(format!(
+        "is {number} in {:.0}% of the rows: no density describes one number that often",
         (100.0 * often as f64 / count as f64).max(1.0)
-    );
+    ))
+    .remedy(Remedy::by_hand("model those rows apart"))
+    .remedy(leave_out(out));
     Some(QualityWarning::new(QualityKind::RepeatedNumber, message))
 }
 
@@ -190,24 +195,23 @@ fn levels(column: &[f64], out: &str) -> Option<QualityWarning> {
     if !is_discrete {
         return None;
     }
-    let (what, remedy) = match step {
-        Some(step) => (
-            format!("only {different} different numbers, {} apart", short(step)),
-            format!(
-                "add noise to it that is uniform between {} and {}, or leave it out with {out}",
-                short(-0.5 * step),
-                short(0.5 * step)
-            ),
-        ),
-        None => (
-            format!("only {different} different numbers"),
-            format!("leave it out with {out}"),
-        ),
+    let apart = match step {
+        Some(step) => format!(", {} apart", short(step)),
+        None => String::new(),
     };
-    let message = format!(
-        "has {what}, each in {each:.0} rows on average: a density can grow without bound at them, and says little of what \
-         lies between; {remedy}"
-    );
+    let noise = step.map(|step| {
+        Remedy::by_hand(format!(
+            "add noise to it that is uniform between {} and {}",
+            short(-0.5 * step),
+            short(0.5 * step)
+        ))
+    });
+    let message = Message::new(format!(
+        "has only {different} different numbers{apart}, each in {each:.0} rows on average: a density can grow without bound \
+         at them, and says little of what lies between"
+    ))
+    .remedies(noise)
+    .remedy(leave_out(out));
     Some(QualityWarning::new(QualityKind::Discrete, message))
 }
 
@@ -267,7 +271,9 @@ mod tests {
         let column: Vec<f64> = (0..rows).map(number).collect();
         let names = ["a".to_string(), "b".to_string()];
         let warnings = warnings(&column, &column, 1, &names).into_iter();
-        warnings.map(|it| (it.kind, it.message)).collect()
+        warnings
+            .map(|it| (it.kind, it.message.to_string()))
+            .collect()
     }
 
     #[track_caller]
@@ -291,7 +297,7 @@ mod tests {
         let far = |row| if row == 7 { 40.0 } else { z(row) };
         one(FarValue, "has 40.0 in row 8", 1000, far);
         for text in found(200, |row| (row % 4) as f64).iter().map(|it| &it.1) {
-            assert!(text.contains("--exclude b"), "{text}");
+            assert!(text.contains("exclude = b"), "{text}");
         }
     }
 

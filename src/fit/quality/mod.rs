@@ -5,7 +5,7 @@ mod relation;
 mod surface;
 
 use crate::data::{Repeats, Table};
-use crate::error::column_place;
+use crate::error::{Message, Remedy, column_label};
 use crate::matrix::Matrix;
 
 /// Something in a table that speaks against fitting a density to it. A flow puts higher and higher density on such points, as
@@ -14,8 +14,8 @@ use crate::matrix::Matrix;
 pub struct QualityWarning {
     /// What it is.
     pub kind: QualityKind,
-    /// What it is, where, and what to do, as a sentence.
-    pub message: String,
+    /// What it is, where, and what to do.
+    pub message: Message,
 }
 
 /// Kinds of [`QualityWarning`].
@@ -53,7 +53,7 @@ impl QualityKind {
 }
 
 impl QualityWarning {
-    fn new(kind: QualityKind, message: impl Into<String>) -> Self {
+    fn new(kind: QualityKind, message: impl Into<Message>) -> Self {
         QualityWarning {
             kind,
             message: message.into(),
@@ -90,9 +90,14 @@ pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning>
         if !warnings.iter().any(|warning| is_apart(warning.kind)) {
             continuous.push(j);
         }
-        columns.extend(warnings.into_iter().map(|warning| QualityWarning {
-            message: format!("{} {}", column_place(j, names), warning.message),
-            ..warning
+        columns.extend(warnings.into_iter().map(|warning| {
+            QualityWarning {
+                message: warning
+                    .message
+                    .prefixed(format_args!("{} ", column_label(j, names)))
+                    .in_column(&names[j]),
+                ..warning
+            }
         }));
     }
     let more = columns.split_off(columns.len().min(MAX_COLUMNS));
@@ -110,8 +115,11 @@ pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning>
     if relations.is_empty() && surface::is_on_surface(&columns_of(values, &continuous)) {
         relations.push(QualityWarning::new(
             QualityKind::Surface,
-            "the rows seem to lie on a curve or a surface, as where a column is computed from others: the density has no width \
-             there, and the NLL may fall without end; leave out the columns that follow from others, with --exclude",
+            Message::new(
+                "the rows seem to lie on a curve or a surface, as where a column is computed from others: the density has no \
+                 width there, and the NLL may fall without end",
+            )
+            .remedy(Remedy::with("leave out the columns that follow from others", "exclude")),
         ));
     }
     found.extend(relations);
@@ -177,7 +185,7 @@ mod tests {
             .filter(|warning| warning.kind == QualityKind::RepeatedRows)
             .collect();
         assert_eq!(rows.len(), 1, "{found:?}");
-        let message = &rows[0].message;
+        let message = rows[0].message.to_string();
         assert!(
             message.contains("150 of 200") && message.contains("50 rows differ"),
             "{message}"

@@ -1,5 +1,5 @@
 use crate::data::{Table, selector};
-use crate::error::column_place;
+use crate::error::{Message, Remedy, column_label};
 
 /// Rows that are looked at, from all over the table.
 const ROWS: usize = 2000;
@@ -11,7 +11,7 @@ const MAX_NAMED: usize = 8;
 
 /// Columns that are linear combinations of others, up to rounding: a Cholesky factorisation of the correlations, column by
 /// column, leaves nothing of them.
-pub(super) fn relations(table: &Table) -> Vec<String> {
+pub(super) fn relations(table: &Table) -> Vec<Message> {
     let (values, names) = (&table.values, &table.columns);
     let rows = values.rows();
     let step = rows.div_ceil(ROWS);
@@ -51,7 +51,7 @@ pub(super) fn relations(table: &Table) -> Vec<String> {
                 .iter()
                 .zip(&weights)
                 .filter(|((other, _), weight)| other != j && weight.abs() > 1e-3)
-                .map(|((other, _), _)| column_place(*other, names))
+                .map(|((other, _), _)| column_label(*other, names))
                 .collect();
             let what = match &parts[..] {
                 [] => continue,
@@ -61,12 +61,12 @@ pub(super) fn relations(table: &Table) -> Vec<String> {
                 }
                 parts => format!("is a linear combination of {} other columns", parts.len()),
             };
-            found.push(format!(
-                "{} {what}: the density has no width there, and 32-bit numbers cannot follow it; leave one of them out, as \
-                 with --exclude {}",
-                column_place(*j, names),
-                selector(*j, names)
-            ));
+            let text = format!(
+                "{} {what}: the density has no width there, and 32-bit numbers cannot follow it",
+                column_label(*j, names)
+            );
+            let remedy = Remedy::new("leave one of them out", "exclude", selector(*j, names));
+            found.push(Message::new(text).remedy(remedy));
             continue;
         }
         for x in &mut rest {
@@ -107,8 +107,11 @@ mod tests {
         }));
         let expected =
             "column 4 (\"d\") is a linear combination of column 1 (\"a\"), column 2 (\"b\"): ";
-        assert!(sum.len() == 1 && sum[0].starts_with(expected), "{sum:?}");
-        assert!(sum[0].contains("--exclude"));
+        assert!(
+            sum.len() == 1 && sum[0].to_string().starts_with(expected),
+            "{sum:?}"
+        );
+        assert!(sum[0].to_string().contains("exclude = "));
         // In 32-bit numbers, which leave rounding; and one combination of three, not exact.
         let percent = |row: usize, j: usize| 33.0 + noise(row, j) as f32 as f64;
         let hundred = |off: f64| {
@@ -120,7 +123,7 @@ mod tests {
             }))
         };
         assert_eq!(hundred(0.0).len(), 1);
-        assert_eq!(hundred(1e-3), [""; 0]);
+        assert_eq!(hundred(1e-3), []);
     }
 
     #[test]
@@ -131,7 +134,8 @@ mod tests {
         };
         let found = relations(&table(2, number));
         assert!(
-            found[0].contains("over again") && found[0].contains("--exclude b"),
+            found[0].to_string().contains("over again")
+                && found[0].to_string().contains("exclude = b"),
             "{found:?}"
         );
     }

@@ -2,7 +2,7 @@ use faer::Side;
 
 use crate::data::{Repeats, default_names, take};
 use crate::matrix::Matrix;
-use crate::preprocessing::{Preprocessing, Steps};
+use crate::preprocessing::{Preprocessing, PreprocessingConfig};
 
 /// Rows that neighbors are sought for, rows that they are sought among, and columns.
 const PROBES: usize = 200;
@@ -57,7 +57,7 @@ fn whitened(values: &Matrix<f64>) -> Option<Vec<Vec<f64>>> {
     let is_first = |row: &u32| repeats.is_first(*row);
     let rows: Vec<u32> = (0..sample.rows() as u32).filter(is_first).collect();
     let values = take(&sample, &rows);
-    let linear = Steps {
+    let linear = PreprocessingConfig {
         standardize: true,
         whiten: true,
         robust: false,

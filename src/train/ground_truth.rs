@@ -1,10 +1,12 @@
+use std::fmt;
+
 use crate::data::Target;
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::matrix::Matrix;
 use crate::preprocessing::Preprocessing;
 
-use super::Known;
+use super::Metrics;
 
 /// Rows that the KL divergence is estimated on.
 const HELD_OUT: usize = 50_000;
@@ -12,7 +14,7 @@ const HELD_OUT: usize = 50_000;
 const SAMPLES: u64 = 1000;
 
 /// A target whose density is known, beside a model that learns it.
-pub struct Truth {
+pub struct GroundTruth {
     target: Target,
     entropy: f64,
     seed: u64,
@@ -29,10 +31,16 @@ pub struct KlEstimate {
     pub rows: usize,
 }
 
-impl Truth {
+impl fmt::Debug for GroundTruth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a density with entropy {}", self.entropy)
+    }
+}
+
+impl GroundTruth {
     /// `seed` draws the samples that the moments are compared on.
     pub fn new(target: Target, seed: u64) -> Self {
-        Truth {
+        GroundTruth {
             entropy: target.entropy(),
             target,
             seed,
@@ -67,16 +75,16 @@ impl Truth {
         &self,
         executor: &mut dyn Executor,
         preprocessing: &Preprocessing,
-    ) -> Result<Known> {
+    ) -> Result<Metrics> {
         if !self.has_moments() {
-            return Ok(Known::default());
+            return Ok(Metrics::default());
         }
         let sample = preprocessing.undo(&executor.sample(self.seed, 0..SAMPLES)?);
         let errors = self.target.moment_errors(&sample);
-        Ok(Known {
+        Ok(Metrics {
             mean_error: errors.map(|(mean, _)| mean),
             cov_error: errors.map(|(_, covariance)| covariance),
-            ..Known::default()
+            ..Metrics::default()
         })
     }
 

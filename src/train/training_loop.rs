@@ -1,21 +1,21 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::executor::{Executor, Fault, Taken, TrainingState};
+use crate::executor::{Executor, Fault, StepsOutcome, TrainingState};
 use crate::matrix::Matrix;
 
 use super::{
-    Best, Divergence, Ending, Known, Outcome, Progress, Retry, Settings, Snapshot, StepReport,
-    Watch,
+    Best, Divergence, Ending, Metrics, Outcome, Progress, Retry, Settings, Snapshot, StepReport,
+    TrainObserver,
 };
 
 /// How often training goes back before it gives up, and what the learning rate is multiplied by each time: 0.3^5 is a
 /// four-hundredth.
 const RETRIES: usize = 5;
-const TAMING: f64 = 0.3;
+const LR_BACKOFF: f64 = 0.3;
 
-/// How long the host lets the executor work between two signs of life.
-const BURST: Duration = Duration::from_millis(250);
+/// How long the executor works between two reports of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Trains an executor that was started, and reports step 0, each `log_every`-th one, and the state after the last. At a
 /// number that is not finite it goes back to the last check and lowers the learning rate, a bounded number of times. The
@@ -28,9 +28,9 @@ const BURST: Duration = Duration::from_millis(250);
 pub fn run(
     executor: &mut dyn Executor,
     settings: &Settings,
-    watch: &mut dyn Watch,
+    observer: &mut dyn TrainObserver,
 ) -> Result<Outcome> {
-    run_from(executor, settings, None, watch)
+    run_from(executor, settings, None, observer)
 }
 
 /// As [`run`], from where an earlier run with these settings on these rows stood.
@@ -41,71 +41,76 @@ pub fn resume(
     executor: &mut dyn Executor,
     settings: &Settings,
     from: &Snapshot,
-    watch: &mut dyn Watch,
+    observer: &mut dyn TrainObserver,
 ) -> Result<Outcome> {
-    run_from(executor, settings, Some(from), watch)
+    run_from(executor, settings, Some(from), observer)
 }
 
 fn run_from(
     executor: &mut dyn Executor,
     settings: &Settings,
     from: Option<&Snapshot>,
-    watch: &mut dyn Watch,
+    observer: &mut dyn TrainObserver,
 ) -> Result<Outcome> {
     for (name, every) in [
         ("log_every", settings.log_every),
         ("check_every", settings.check_every),
     ] {
         if every == 0 {
-            return Err(Error::Spec(format!("{name} = 0: must be 1 step at least")));
+            return Err(Error::Spec(
+                format!("{name} = 0: must be 1 step at least").into(),
+            ));
         }
     }
     if let Some(state) = from.map(|snapshot| &snapshot.state)
         && state.step > settings.steps as u64
     {
-        return Err(Error::Spec(format!(
-            "the snapshot is of step {}, beyond the {} steps to take",
-            state.step, settings.steps
-        )));
+        return Err(Error::Spec(
+            format!(
+                "the snapshot is of step {}, beyond the {} steps to take",
+                state.step, settings.steps
+            )
+            .into(),
+        ));
     }
     let begun = from.map(|snapshot| (snapshot.state.step as usize, snapshot.progress.clone()));
     let (done, progress) = begun.unwrap_or_default();
     if let Some(snapshot) = from {
         executor.set_state(&snapshot.state)?;
     }
-    let mut course = Course {
+    let mut run = TrainingLoop {
         settings,
         progress,
         done,
-        burst: 1,
+        chunk: 1,
     };
-    match course.go(executor, watch) {
-        Ok(ending) => course.finish(executor, ending),
-        Err(error) => course.fail(error),
+    match run.go(executor, observer) {
+        Ok(ending) => run.finish(executor, ending),
+        Err(error) => run.fail(error),
     }
 }
 
 /// A run on its way.
-struct Course<'a> {
+struct TrainingLoop<'a> {
     settings: &'a Settings,
     progress: Progress,
     /// Steps taken.
     done: usize,
-    /// Steps in one call: about [`BURST`]'s worth.
-    burst: usize,
+    /// Steps in one call: as many as take about [`PROGRESS_INTERVAL`].
+    chunk: usize,
 }
 
 /// What is known before a step.
 #[derive(Default)]
-struct Look {
+struct Evaluation {
     /// Why no step should follow.
     ending: Option<Ending>,
     /// What to report, if it is time to.
-    known: Option<Known>,
+    metrics: Option<Metrics>,
 }
 
 /// Steps that were taken one after another.
-struct Stretch {
+struct StepRun {
     /// How many.
     steps: usize,
     /// Their losses, and that of a step behind them that had a fault.
@@ -114,9 +119,9 @@ struct Stretch {
 }
 
 /// The loss of the step that comes next, which is not taken.
-fn last_loss(executor: &mut dyn Executor) -> Result<Stretch> {
+fn last_loss(executor: &mut dyn Executor) -> Result<StepRun> {
     let (loss, _) = executor.loss_and_gradient()?;
-    Ok(Stretch {
+    Ok(StepRun {
         steps: 0,
         losses: vec![loss],
         fault: (!loss.is_finite()).then_some(Fault::Loss),
@@ -128,48 +133,52 @@ fn last_loss(executor: &mut dyn Executor) -> Result<Stretch> {
 /// ```text
 ///      ┌──────────────────────────────────────────────┐
 ///      ▼                                              │
-///    look ──> stop? ──> take some steps ──> confirm ──┤ no fault
-///      │        │              │                      │
-///      │        │              └─ fault ──> go back ──┘
-///      │        └──> interrupted               │
+///  evaluate ──> stop? ──> take steps ──> confirm ─────┤ no fault
+///      │          │            │                      │
+///      │          │            └─ fault ──> go back ──┘
+///      │          └──> interrupted             │
 ///      └─ nothing more ──> the last loss       └──> diverged
 ///                             └──> done, or out of patience
 /// ```
-impl Course<'_> {
-    fn go(&mut self, executor: &mut dyn Executor, watch: &mut dyn Watch) -> Result<Ending> {
+impl TrainingLoop<'_> {
+    fn go(
+        &mut self,
+        executor: &mut dyn Executor,
+        observer: &mut dyn TrainObserver,
+    ) -> Result<Ending> {
         // Whether training just went back to this step: it was kept and reported before.
         let mut is_back = false;
         loop {
-            if !is_back && watch.is_due() {
-                self.keep(executor, watch)?;
+            if !is_back && observer.wants_snapshot() {
+                self.snapshot(executor, observer)?;
             }
-            let look = self.look(executor, watch, is_back)?;
-            if look.ending.is_none() && watch.stop() {
-                self.keep(executor, watch)?;
+            let evaluation = self.evaluate(executor, observer, is_back)?;
+            if evaluation.ending.is_none() && observer.should_stop() {
+                self.snapshot(executor, observer)?;
                 return Ok(Ending::Interrupted);
             }
-            let stretch = match look.ending {
+            let steps_run = match evaluation.ending {
                 None => self.take(executor)?,
                 Some(_) => last_loss(executor)?,
             };
-            if stretch.steps > 0 || stretch.fault.is_none() {
-                if let Some(known) = look.known {
-                    watch.step(&StepReport {
+            if steps_run.steps > 0 || steps_run.fault.is_none() {
+                if let Some(metrics) = evaluation.metrics {
+                    observer.step(&StepReport {
                         step: self.done,
-                        nll: stretch.losses[0],
-                        known,
+                        nll: steps_run.losses[0],
+                        metrics,
                     })?;
                 }
-                self.confirm(stretch.losses[0]);
-                if let Some(ending) = look.ending {
+                self.confirm(steps_run.losses[0]);
+                if let Some(ending) = evaluation.ending {
                     return Ok(ending);
                 }
             }
-            self.done += stretch.steps;
-            is_back = stretch.fault.is_some();
-            match stretch.fault {
-                None => watch.progress(self.done, &stretch.losses[..stretch.steps]),
-                Some(fault) => match self.go_back(executor, watch, fault)? {
+            self.done += steps_run.steps;
+            is_back = steps_run.fault.is_some();
+            match steps_run.fault {
+                None => observer.progress(self.done, &steps_run.losses[..steps_run.steps])?,
+                Some(fault) => match self.go_back(executor, observer, fault)? {
                     Ok(step) => self.done = step,
                     Err(divergence) => return Ok(Ending::Diverged(divergence)),
                 },
@@ -178,55 +187,62 @@ impl Course<'_> {
     }
 
     /// Takes steps: as many as a sign of life may wait for, and no further than the next report or check.
-    fn take(&mut self, executor: &mut dyn Executor) -> Result<Stretch> {
+    fn take(&mut self, executor: &mut dyn Executor) -> Result<StepRun> {
         let settings = self.settings;
         let to_next = |every: usize| every - self.done % every;
         let count = self
-            .burst
+            .chunk
             .min(to_next(settings.log_every))
             .min(to_next(settings.check_every))
             .min(settings.steps - self.done);
         let begin = Instant::now();
-        let Taken { losses, fault } = executor.train(count)?;
+        let StepsOutcome { losses, fault } = executor.train(count)?;
         let took = begin.elapsed().max(Duration::from_micros(1));
         self.progress.in_steps += took;
-        let fitting = BURST.as_secs_f64() / took.as_secs_f64();
-        self.burst = ((count as f64 * fitting) as usize).clamp(1, 4 * self.burst);
-        Ok(Stretch {
+        let fitting = PROGRESS_INTERVAL.as_secs_f64() / took.as_secs_f64();
+        self.chunk = ((count as f64 * fitting) as usize).clamp(1, 4 * self.chunk);
+        Ok(StepRun {
             steps: losses.len() - usize::from(fault.is_some()),
             losses,
             fault,
         })
     }
 
-    fn keep(&self, executor: &mut dyn Executor, watch: &mut dyn Watch) -> Result<()> {
-        watch.keep(Snapshot {
+    fn snapshot(
+        &self,
+        executor: &mut dyn Executor,
+        observer: &mut dyn TrainObserver,
+    ) -> Result<()> {
+        observer.snapshot(Snapshot {
             state: executor.state()?,
             progress: self.progress.clone(),
             device: executor.describe(),
-        });
-        Ok(())
+        })
     }
 
     /// Checks and measures, where it is time to, before the update of the step at hand, which may have been reported.
-    fn look(
+    fn evaluate(
         &mut self,
         executor: &mut dyn Executor,
-        watch: &mut dyn Watch,
+        observer: &mut dyn TrainObserver,
         is_reported: bool,
-    ) -> Result<Look> {
+    ) -> Result<Evaluation> {
         let (settings, done) = (self.settings, self.done);
         let last = done == settings.steps;
-        let checked = last || done.is_multiple_of(settings.check_every);
-        let logged = last || done.is_multiple_of(settings.log_every);
-        if !checked && !logged {
-            return Ok(Look::default());
+        let is_check = last || done.is_multiple_of(settings.check_every);
+        let is_logged = last || done.is_multiple_of(settings.log_every);
+        if !is_check && !is_logged {
+            return Ok(Evaluation::default());
         }
         let state = executor.state()?;
         let mut validation_nll = None;
         let mut ending = last.then_some(Ending::Done);
-        if checked {
-            if let Some(rows) = settings.validation.as_ref().or(settings.yardstick.as_ref()) {
+        if is_check {
+            if let Some(rows) = settings
+                .validation
+                .as_ref()
+                .or(settings.monitor_rows.as_ref())
+            {
                 let nll = as_result(executor, &state, |executor| mean_nll(executor, rows))?;
                 self.offer(nll, &state);
                 self.judge(nll);
@@ -239,21 +255,21 @@ impl Course<'_> {
             }
             self.progress.checked = Some(state.clone());
         }
-        let known = if (logged && !is_reported) || ending.is_some() {
-            let known = as_result(executor, &state, |executor| watch.measure(executor))?;
-            Some(Known {
+        let metrics = if (is_logged && !is_reported) || ending.is_some() {
+            let metrics = as_result(executor, &state, |executor| observer.measure(executor))?;
+            Some(Metrics {
                 validation_nll,
-                ..known
+                ..metrics
             })
         } else {
             None
         };
-        Ok(Look { ending, known })
+        Ok(Evaluation { ending, metrics })
     }
 
     /// The step at hand, with this loss before its update, was taken: the state there was a good one.
     fn confirm(&mut self, loss: f64) {
-        let by_loss = self.settings.validation.is_none() && self.settings.yardstick.is_none();
+        let by_loss = self.settings.validation.is_none() && self.settings.monitor_rows.is_none();
         if by_loss {
             self.judge(loss);
         }
@@ -301,7 +317,7 @@ impl Course<'_> {
     fn go_back(
         &mut self,
         executor: &mut dyn Executor,
-        watch: &mut dyn Watch,
+        observer: &mut dyn TrainObserver,
         fault: Fault,
     ) -> Result<Result<usize, Divergence>> {
         let step = self.done as u64;
@@ -326,15 +342,15 @@ impl Course<'_> {
             }));
         };
         self.progress.retries += 1;
-        good.rate_factor *= TAMING;
+        good.rate_factor *= LR_BACKOFF;
         executor.set_state(good)?;
-        watch.retry(&Retry {
+        observer.retry(&Retry {
             step,
             fault,
             back_to: good.step,
             rate_factor: good.rate_factor,
             number: self.progress.retries,
-            most: RETRIES,
+            max: RETRIES,
         })?;
         Ok(Ok(good.step as usize))
     }

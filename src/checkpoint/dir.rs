@@ -11,26 +11,26 @@ use crate::train::Snapshot;
 /// The largest file that is read: thirteen lists of parameters in f64 (three states of four, and the best), and what names them.
 const LARGEST_FILE: u64 = (1 << 24) + 13 * 8 * MAX_PARAMETERS as u64;
 
-/// A folder with the checkpoints of a run.
+/// A directory with the checkpoints of a run: two slots, which new ones take in turn.
 #[derive(Clone, Debug)]
-pub struct Folder {
+pub struct CheckpointDir {
     path: PathBuf,
-    /// The place of the newest one that can be read, and its number.
+    /// The slot of the newest one that can be read, and its number.
     newest: Option<(usize, u64)>,
 }
 
-/// What a folder holds.
+/// What a directory holds.
 pub struct Found {
-    /// The folder, ready to be written to.
-    pub folder: Folder,
+    /// The directory, ready to be written to.
+    pub dir: CheckpointDir,
     /// The newest that can be read.
     pub checkpoint: Option<Checkpoint>,
     /// Those that cannot, a sentence each.
     pub damaged: Vec<String>,
 }
 
-impl Folder {
-    /// Looks into a folder, which need not be there yet.
+impl CheckpointDir {
+    /// Looks into a directory, which need not be there yet.
     ///
     /// # Errors
     /// [`Error::Io`] where it is no folder or cannot be read.
@@ -40,14 +40,14 @@ impl Folder {
             let kind = io::ErrorKind::NotADirectory;
             return Err(Error::io(path)(io::Error::new(kind, message)));
         }
-        let mut folder = Folder {
+        let mut dir = CheckpointDir {
             path: path.to_owned(),
             newest: None,
         };
         let mut checkpoint: Option<Checkpoint> = None;
         let mut damaged = Vec::new();
-        for place in 0..2 {
-            let file = folder.file(place);
+        for slot in 0..2 {
+            let file = dir.file(slot);
             let bytes = match read_at_most(&file, LARGEST_FILE) {
                 Ok(bytes) => bytes,
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -56,8 +56,8 @@ impl Folder {
                 Err(error) => return Err(error),
             };
             match Checkpoint::from_bytes(&bytes) {
-                Ok(it) if folder.newest.is_none_or(|(_, number)| it.number > number) => {
-                    folder.newest = Some((place, it.number));
+                Ok(it) if dir.newest.is_none_or(|(_, number)| it.number > number) => {
+                    dir.newest = Some((slot, it.number));
                     checkpoint = Some(it);
                 }
                 Ok(_) => {}
@@ -65,7 +65,7 @@ impl Folder {
             }
         }
         Ok(Found {
-            folder,
+            dir,
             checkpoint,
             damaged,
         })
@@ -76,8 +76,8 @@ impl Folder {
         &self.path
     }
 
-    fn file(&self, place: usize) -> PathBuf {
-        self.path.join(format!("checkpoint-{place}.safetensors"))
+    fn file(&self, slot: usize) -> PathBuf {
+        self.path.join(format!("checkpoint-{slot}.safetensors"))
     }
 
     /// Makes the folder, if it is not there.
@@ -113,8 +113,8 @@ impl Folder {
     /// # Errors
     /// [`Error::Io`].
     pub fn clear(&mut self) -> Result<()> {
-        for place in 0..2 {
-            let file = self.file(place);
+        for slot in 0..2 {
+            let file = self.file(slot);
             match before(&file).and_then(|()| std::fs::remove_file(&file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::io(&file)(error));
@@ -131,25 +131,28 @@ impl Folder {
     /// # Errors
     /// [`Error::Io`]; [`Error::Model`] where the file that was written is not what was to be written.
     pub fn write(&mut self, identity: &Identity, snapshot: Snapshot) -> Result<()> {
-        let (place, number) = match self.newest {
+        let (slot, number) = match self.newest {
             None => (0, 0),
-            Some((place, number)) => (1 - place, number + 1),
+            Some((slot, number)) => (1 - slot, number + 1),
         };
         let checkpoint = Checkpoint {
             number,
             identity: identity.clone(),
             snapshot,
         };
-        let file = self.file(place);
+        let file = self.file(slot);
         let bytes = checkpoint.to_bytes()?;
         write_whole(&file, &bytes)?;
         if read_at_most(&file, LARGEST_FILE)? != bytes {
-            return Err(Error::Model(format!(
-                "{}: what was written cannot be read back; is the disk sound?",
-                file.display()
-            )));
+            return Err(Error::Model(
+                format!(
+                    "{}: what was written cannot be read back; is the disk in order?",
+                    file.display()
+                )
+                .into(),
+            ));
         }
-        self.newest = Some((place, number));
+        self.newest = Some((slot, number));
         Ok(())
     }
 }
@@ -164,7 +167,7 @@ mod tests {
     fn the_one_before_stays() {
         let folder = tempfile::tempdir().unwrap();
         let it = checkpoint();
-        let mut kept = Folder::look(&folder.path().join("new")).unwrap().folder;
+        let mut kept = CheckpointDir::look(&folder.path().join("new")).unwrap().dir;
         kept.make().unwrap();
         let lock = kept.lock().unwrap();
         let second = kept.lock().unwrap_err().to_string();
@@ -175,14 +178,14 @@ mod tests {
             let mut snapshot = it.snapshot.clone();
             snapshot.state.step = step;
             kept.write(&it.identity, snapshot).unwrap();
-            let found = Folder::look(kept.path()).unwrap();
+            let found = CheckpointDir::look(kept.path()).unwrap();
             assert_eq!(found.checkpoint.unwrap().snapshot.state.step, step);
             assert!(found.damaged.is_empty());
-            let newest = found.folder.newest.unwrap().0;
+            let newest = found.dir.newest.unwrap().0;
             let lost = kept.file(newest);
             let whole = std::fs::read(&lost).unwrap();
             std::fs::write(&lost, &whole[..whole.len() / 2]).unwrap();
-            let found = Folder::look(kept.path()).unwrap();
+            let found = CheckpointDir::look(kept.path()).unwrap();
             let before = found.checkpoint.map(|it| it.snapshot.state.step);
             assert_eq!(before, step.checked_sub(1));
             assert_eq!(found.damaged.len(), 1);

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::checkpoint::Folder;
-use crate::files::Fault;
-use crate::model::Model;
+use couplet::checkpoint::CheckpointDir;
+use couplet::model::Model;
+use couplet::testing::DiskFault;
 
 /// A folder with a table, and a model that is to be written over.
 fn folder() -> tempfile::TempDir {
@@ -36,9 +36,7 @@ fn run(folder: &Path, args: &str) -> u8 {
         }
     });
     let args = std::iter::once("couplet".into()).chain(args);
-    crate::cli::run(args.chain(["--device".into(), "cpu".into()]), &|executor| {
-        executor
-    })
+    couplet::cli::run(args.chain(["--device", "cpu", "--quiet"].map(Into::into)))
 }
 
 /// Runs a command once for each change that it makes to the disk, with that one failing, and has `check` look at what is left.
@@ -46,7 +44,7 @@ fn run(folder: &Path, args: &str) -> u8 {
 fn at_every_change(args: &str, mut check: impl FnMut(&Path, u8, &str)) -> [usize; 2] {
     let before = folder();
     let mut ended = [0, 0];
-    for fault in [Fault::Full, Fault::Denied] {
+    for fault in [DiskFault::Full, DiskFault::Denied] {
         for at in 0.. {
             let folder = tempfile::tempdir().unwrap();
             let folder = folder.path();
@@ -56,7 +54,7 @@ fn at_every_change(args: &str, mut check: impl FnMut(&Path, u8, &str)) -> [usize
             }
             fault.plan(folder, at);
             let code = run(folder, args);
-            let changes = Fault::end(folder);
+            let changes = DiskFault::end(folder);
             check(
                 folder,
                 code,
@@ -101,7 +99,7 @@ fn a_run_on_a_disk_that_fails() {
             1 => assert!(model == old || Model::load(&path).is_ok(), "{what}"),
             other => panic!("{what}: exit code {other}"),
         }
-        let kept = Folder::look(&folder.join("kept")).unwrap();
+        let kept = CheckpointDir::look(&folder.join("kept")).unwrap();
         assert_eq!(kept.damaged, Vec::<String>::new(), "{what}");
         let log = fs::read_to_string(folder.join("l.jsonl")).unwrap_or_default();
         for line in log

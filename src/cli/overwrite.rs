@@ -8,7 +8,7 @@ use super::{Failure, Result};
 /// The files that a command reads and those that it writes, by the names that the user knows them by. None of them may be
 /// lost.
 #[derive(Default)]
-pub struct Guard<'a> {
+pub struct OverwriteCheck<'a> {
     inputs: Vec<(&'static str, &'a Path)>,
     outputs: Vec<Output<'a>>,
 }
@@ -20,7 +20,7 @@ struct Output<'a> {
     is_model: bool,
 }
 
-impl<'a> Guard<'a> {
+impl<'a> OverwriteCheck<'a> {
     pub fn reads(mut self, name: &'static str, path: Option<&'a Path>) -> Self {
         let path = path.map(|path| {
             if is_dash(path) {
@@ -36,7 +36,7 @@ impl<'a> Guard<'a> {
     pub fn reads_all(self, name: &'static str, paths: &'a [PathBuf]) -> Self {
         paths
             .iter()
-            .fold(self, |guard, path| guard.reads(name, Some(path)))
+            .fold(self, |check, path| check.reads(name, Some(path)))
     }
 
     pub fn writes(mut self, flag: &'static str, path: Option<&'a Path>) -> Self {
@@ -59,9 +59,9 @@ impl<'a> Guard<'a> {
 
     /// Refuses to write what is read, however it is named, or one file twice; and, unless forced, to put anything but a
     /// model in the place of a model.
-    pub fn check(self, force: bool) -> Result<()> {
+    pub fn run(self, force: bool) -> Result<()> {
         for (
-            place,
+            index,
             Output {
                 flag,
                 path,
@@ -75,7 +75,7 @@ impl<'a> Guard<'a> {
                     "{flag} {shown}: this is {name}, which it would overwrite; name another file"
                 )));
             }
-            let earlier = &self.outputs[..place];
+            let earlier = &self.outputs[..index];
             if let Some(other) = earlier.iter().find(|other| same(other.path, path)) {
                 return Err(Failure::usage(format!(
                     "{} and {flag} name the same file, {shown}; name two",

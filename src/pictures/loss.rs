@@ -4,10 +4,10 @@ use kuva::render::annotations::ReferenceLine;
 use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 
-use crate::train::History;
+use crate::train::LossCurve;
 
 use super::Picture;
-use super::ground::{DATA, INK, KNOWN, MODEL, Span, axes, entry, lines, over_legend};
+use super::axes::{DATA, INK, Interval, KNOWN, MODEL, axes, entry, lines, over_legend};
 
 /// Points that the line of losses has, at most: beyond them it is drawn through means.
 const POINTS: usize = 500;
@@ -27,12 +27,12 @@ fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
 const BEGINNING: f64 = 0.1;
 
 /// The interval of the losses that is worth a look.
-fn span(history: &History, losses: &[(f64, f64)]) -> Span {
-    let last = losses.iter().chain(&history.validation).map(|p| p.0);
+fn span(loss_curve: &LossCurve, losses: &[(f64, f64)]) -> Interval {
+    let last = losses.iter().chain(&loss_curve.validation).map(|p| p.0);
     let begin = BEGINNING * last.fold(0.0, f64::max);
-    let all = || losses.iter().chain(&history.validation);
+    let all = || losses.iter().chain(&loss_curve.validation);
     let late = all().filter(|p| p.0 >= begin).map(|p| p.1);
-    let known = history.entropy.into_iter();
+    let known = loss_curve.entropy.into_iter();
     let mut shown: Vec<f64> = late.chain(known).filter(|y| y.is_finite()).collect();
     if shown.is_empty() {
         shown = all().map(|p| p.1).filter(|y| y.is_finite()).collect();
@@ -40,17 +40,17 @@ fn span(history: &History, losses: &[(f64, f64)]) -> Span {
     let low = shown.iter().copied().fold(f64::INFINITY, f64::min);
     let high = shown.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     match low.is_finite() {
-        true => Span { low, high }.wider(0.08),
-        false => Span::of([], 0.0),
+        true => Interval { low, high }.wider(0.08),
+        false => Interval::of([], 0.0),
     }
 }
 
 /// Loss and validation NLL over the steps, the best marked.
-pub fn course(history: &History) -> Picture {
-    let losses = thinned(&history.losses, POINTS);
-    let y = span(history, &losses);
-    let steps = losses.iter().chain(&history.validation).map(|p| p.0);
-    let x = Span {
+pub fn loss(loss_curve: &LossCurve) -> Picture {
+    let losses = thinned(&loss_curve.losses, POINTS);
+    let y = span(loss_curve, &losses);
+    let steps = losses.iter().chain(&loss_curve.validation).map(|p| p.0);
+    let x = Interval {
         low: 0.0,
         high: steps.fold(1.0, f64::max),
     };
@@ -69,40 +69,40 @@ pub fn course(history: &History) -> Picture {
             .into_iter()
             .map(Plot::from),
     );
-    if !history.validation.is_empty() {
+    if !loss_curve.validation.is_empty() {
         legend.push(entry("rows held out", MODEL, LegendShape::Line));
-        let held_out = lines(&inside(&history.validation), MODEL, 2.4);
+        let held_out = lines(&inside(&loss_curve.validation), MODEL, 2.4);
         plots.extend(held_out.into_iter().map(Plot::from));
     }
     let mut layout = axes(x, y, "step", "NLL in nats");
-    if let Some(entropy) = history.entropy {
+    if let Some(entropy) = loss_curve.entropy {
         let mut known = entry("entropy, the least", KNOWN, LegendShape::Line);
         known.dasharray = Some("2 3".into());
         legend.push(known);
         let line = ReferenceLine::horizontal(entropy).with_color(KNOWN);
         layout = layout.with_reference_line(line.with_stroke_width(1.5).with_dasharray("2 3"));
     }
-    if let Some(best) = history.best {
+    if let Some(best) = loss_curve.best {
         let mut kept = entry(format!("kept: step {best}"), INK, LegendShape::Line);
         kept.dasharray = Some("6 4".into());
         legend.push(kept);
         let line = ReferenceLine::vertical(best).with_color(INK);
         layout = layout.with_reference_line(line.with_stroke_width(1.2).with_dasharray("6 4"));
         let at = |p: &&(f64, f64)| (p.0 - best).abs() < 0.5 && y.holds(p.1);
-        if let Some(&point) = history.validation.iter().find(at) {
+        if let Some(&point) = loss_curve.validation.iter().find(at) {
             let mark = ScatterPlot::new().with_data([point]).with_color(INK);
             plots.push(mark.with_size(4.0).into());
         }
     }
     let layout = over_legend(layout, legend, 420.0);
-    let beyond = losses.iter().chain(&history.validation);
+    let beyond = losses.iter().chain(&loss_curve.validation);
     let beyond = beyond.filter(|p| !y.holds(p.1)).count();
     let mut caption = "Mean of -log_prob over the steps, in nats: lower is better.".to_string();
     if beyond > 0 {
         caption += " The first steps lie above the picture.";
     }
     Picture {
-        name: "course",
+        name: "loss",
         caption,
         scene: render_multiple(plots, layout),
     }
@@ -117,12 +117,12 @@ mod tests {
         let losses: Vec<(f64, f64)> = (0..1000)
             .map(|k| (f64::from(k), 1.0 + 1e4 * (-0.2 * f64::from(k)).exp()))
             .collect();
-        let history = History {
+        let loss_curve = LossCurve {
             losses: losses.clone(),
             entropy: Some(0.9),
-            ..History::default()
+            ..LossCurve::default()
         };
-        let span = span(&history, &losses);
+        let span = span(&loss_curve, &losses);
         assert!(span.holds(0.9) && span.holds(1.0) && span.high < 2.0);
     }
 
@@ -137,15 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn any_course_can_be_drawn() {
+    fn any_loss_curve_can_be_drawn() {
         for losses in [vec![], vec![(0.0, 1.0)], vec![(0.0, f64::NAN), (1.0, 2.0)]] {
-            let of = History {
+            let of = LossCurve {
                 losses,
                 validation: vec![(0.0, f64::INFINITY)],
                 best: Some(0.0),
                 entropy: None,
             };
-            assert!(course(&of).svg().contains("NLL in nats"));
+            assert!(loss(&of).svg().contains("NLL in nats"));
         }
     }
 }

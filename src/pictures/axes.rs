@@ -21,25 +21,25 @@ const PAPER: &str = "#fefefe";
 
 /// An interval of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Span {
+pub struct Interval {
     pub low: f64,
     pub high: f64,
 }
 
-impl Span {
+impl Interval {
     /// Holds all but the farthest share on either side, with a margin. Numbers that are all the same get some room.
     pub fn of(numbers: impl IntoIterator<Item = f64>, left_out: f64) -> Self {
         let mut sorted: Vec<f64> = numbers.into_iter().filter(|x| x.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let Some(last) = sorted.len().checked_sub(1) else {
-            return Span {
+            return Interval {
                 low: 0.0,
                 high: 1.0,
             };
         };
         let cut = (left_out * last as f64) as usize;
         let (low, high) = (sorted[cut], sorted[last - cut]);
-        Span { low, high }.wider(0.04)
+        Interval { low, high }.wider(0.04)
     }
 
     /// With a margin on either side, a share of its length.
@@ -50,7 +50,7 @@ impl Span {
             true => share * length,
             false => 0.5 * self.low.abs().max(1e-3),
         };
-        Span {
+        Interval {
             low: self.low - margin,
             high: self.high + margin,
         }
@@ -113,7 +113,7 @@ const TICKS: usize = 4;
 const LABEL: u32 = 11;
 
 /// Axes with these names over these intervals.
-pub fn axes(x: Span, y: Span, x_name: &str, y_name: &str) -> Layout {
+pub fn axes(x: Interval, y: Interval, x_name: &str, y_name: &str) -> Layout {
     let [of_x, of_y] = Ticks::of(x, y, LENGTH, LABEL, TICKS);
     let mut layout = Layout::new((x.low, x.high), (y.low, y.high))
         .with_x_axis_min(x.low)
@@ -221,17 +221,17 @@ mod tests {
     fn a_span_leaves_out_what_is_far_and_has_room_for_what_is_one() {
         let mut numbers: Vec<f64> = (0..10_000).map(f64::from).collect();
         numbers.push(1e9);
-        let span = Span::of(numbers, 0.001);
+        let span = Interval::of(numbers, 0.001);
         assert!(span.holds(0.0) && span.holds(9_980.0) && !span.holds(12_000.0));
-        let one = Span::of([7.0; 5], 0.1);
+        let one = Interval::of([7.0; 5], 0.1);
         assert!(one.holds(7.0) && one.length() > 1.0);
-        assert!(Span::of([], 0.1).length() > 0.0);
-        assert!(Span::of([f64::NAN, 0.0], 0.0).length() > 0.0);
+        assert!(Interval::of([], 0.1).length() > 0.0);
+        assert!(Interval::of([f64::NAN, 0.0], 0.0).length() > 0.0);
     }
 
     #[test]
     fn every_number_of_a_span_has_a_part() {
-        let span = Span {
+        let span = Interval {
             low: -1.0,
             high: 1.0,
         };

@@ -4,26 +4,26 @@ use crate::error::Result;
 use crate::fit::Flow;
 use crate::flow::Density;
 use crate::matrix::Matrix;
-use crate::train::History;
+use crate::train::LossCurve;
 
-use super::ground::evenly;
-use super::{Field, Latent, Picture, corner, course, density, latent, scores};
+use super::axes::evenly;
+use super::{Field, Latent, Picture, corner, density, latent, loss, scores};
 
-/// What an album is made of.
+/// What an plots is made of.
 #[derive(Default)]
-pub struct Wanted<'a> {
+pub struct PlotRequest<'a> {
     /// Rows to hold the model against, in the model's columns and units.
     pub data: Option<&'a Matrix<f64>>,
     /// Rows to judge it by, which it was not trained on: their latents and scores are drawn. Without them it is by `data`.
     pub held_out: Option<&'a Matrix<f64>>,
     /// How it was trained.
-    pub history: Option<&'a History>,
+    pub loss_curve: Option<&'a LossCurve>,
     /// The columns to draw, by their places; none are the first few.
     pub columns: Vec<usize>,
 }
 
 /// All pictures that there can be of a flow.
-pub struct Album {
+pub struct PlotSet {
     /// In the order to look at them.
     pub pictures: Vec<Picture>,
 }
@@ -41,40 +41,40 @@ const LATENTS: usize = 100_000;
 /// Rows held out that say something by themselves.
 const ENOUGH: usize = 100;
 
-impl Album {
+impl PlotSet {
     /// Samples, scores, and draws.
     ///
     /// # Errors
     /// As [`Flow::log_prob`] and [`Flow::sample`].
-    pub fn new(flow: &Flow, wanted: &Wanted<'_>) -> Result<Self> {
+    pub fn new(flow: &Flow, request: &PlotRequest<'_>) -> Result<Self> {
         let names = flow.columns();
-        let shown: Vec<usize> = match wanted.columns.is_empty() {
+        let shown: Vec<usize> = match request.columns.is_empty() {
             true => (0..names.len().min(COLUMNS)).collect(),
-            false => wanted.columns.clone(),
+            false => request.columns.clone(),
         };
-        let mut pictures: Vec<Picture> = wanted.history.map(course).into_iter().collect();
+        let mut pictures: Vec<Picture> = request.loss_curve.map(loss).into_iter().collect();
 
         let sample = flow.sample(0..SAMPLE, SEED)?;
         let among = |rows: &Matrix<f64>| -> Matrix<f64> {
             Matrix::from_fn(rows.rows(), shown.len(), |row, j| rows.get(row, shown[j]))
         };
         let few: Vec<String> = shown.iter().map(|&j| names[j].clone()).collect();
-        let data = wanted.data.map(among);
+        let data = request.data.map(among);
         pictures.push(corner(&few, data.as_ref(), &among(&sample)));
 
         if names.len() == 2 {
-            let field = Field::over(wanted.data.unwrap_or(&sample));
+            let field = Field::over(request.data.unwrap_or(&sample));
             let log_prob = flow.log_prob(&field.points())?;
-            pictures.push(density(names, &field, &log_prob, wanted.data));
+            pictures.push(density(names, &field, &log_prob, request.data));
         }
 
         let enough = |rows: &&Matrix<f64>| rows.rows() >= ENOUGH;
-        let judged_by = wanted.held_out.filter(enough).or(wanted.data);
+        let judged_by = request.held_out.filter(enough).or(request.data);
         if let Some(rows) = judged_by {
             pictures.push(latent(&latents(flow, rows, shown)?));
             pictures.push(scores(&flow.log_prob(rows)?));
         }
-        Ok(Album { pictures })
+        Ok(PlotSet { pictures })
     }
 }
 

@@ -1,0 +1,234 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{Overrides, Preset, TrainOverrides};
+use crate::data::{Dropped, Table, TableOptions, TableReader, Target, default_names, table_files};
+use crate::files::{OutputFile, same};
+use crate::fit::Fit;
+use crate::memory;
+use crate::model::{self, Model, ModelFileKind};
+use crate::train::GroundTruth;
+
+use super::overwrite::{OverwriteCheck, is_dash};
+#[cfg(feature = "plots")]
+use super::plot;
+use super::train_args::TrainArgs;
+use super::{Failure, Result, input, say_of_reading};
+
+/// Rows that a built-in target draws where `--rows` does not say.
+const ROWS: usize = 50_000;
+
+/// What a run is made of: the table, the settings and the file to start from, read and checked before any work begins.
+pub struct Inputs {
+    table: Table,
+    settings: Overrides,
+    preset: Preset,
+    start: Option<(PathBuf, ModelFileKind)>,
+    ground_truth: Option<Arc<GroundTruth>>,
+    /// Where the model goes.
+    pub out: PathBuf,
+    /// The model that stands there now, in words.
+    replaced: Option<String>,
+}
+
+/// What `--init` brings: a model, or, beside a configuration that says what they are, tensors alone.
+fn read_init(path: &Path, with_config: bool) -> Result<ModelFileKind> {
+    match model::read(path).map_err(input)? {
+        ModelFileKind::Tensors(_) if !with_config => Err(model::tensors_alone(path).into()),
+        content => Ok(content),
+    }
+}
+
+/// The configuration file, if there is one.
+pub fn read_config(path: Option<&Path>) -> Result<Overrides> {
+    match path {
+        Some(path) => Overrides::read(path).map_err(|error| Failure::usage(error.to_string())),
+        None => Ok(Overrides::default()),
+    }
+}
+
+impl Inputs {
+    pub fn read(args: &TrainArgs) -> Result<Self> {
+        let start = match args.start() {
+            Some((_, path)) => Some((path.to_owned(), read_init(path, args.config.is_some())?)),
+            None => None,
+        };
+        let content = start.as_ref().map(|(_, content)| content);
+        let settings = match (content, &args.continue_from) {
+            (Some(ModelFileKind::Model(model)), Some(path)) => settings_of_model(model, path),
+            _ => read_config(args.config.as_deref())?,
+        };
+        let settings = settings.and(args.settings.clone());
+        let preset = match !args.data.is_empty() || args.target.is_some() {
+            true => Preset::Safe,
+            false => Preset::Published,
+        };
+        // Once more when the table's size is known; what is wrong is better said before it is read.
+        let spec = content.and_then(ModelFileKind::spec);
+        let config = settings.config(preset, spec, None)?;
+        if let Some((flag, _)) = args.start()
+            && let Some(ModelFileKind::Model(model)) = content
+            && config.data != model.preprocessing.steps()
+        {
+            log::info!(
+                "note: columns are standardized, whitened and compressed, or not, as in the model that {flag} names"
+            );
+        }
+        let out = args.model_file();
+        let replaced = check_outputs(args, &out)?;
+        let (ground_truth, table) = match args.data.is_empty() {
+            false => (None, read_table(args, content)?),
+            true => {
+                let (truth, table) = draw_table(args, config.train.seed)?;
+                (Some(Arc::new(truth)), table)
+            }
+        };
+        say_of_reading(&table.notes, &table.dropped);
+        Ok(Inputs {
+            table,
+            settings,
+            preset,
+            start,
+            ground_truth,
+            out,
+            replaced,
+        })
+    }
+
+    pub fn fit(&self, args: &TrainArgs) -> Fit<'_> {
+        let mut fit = Fit::new(&self.table)
+            .settings(self.settings.clone())
+            .preset(self.preset)
+            .device(args.device())
+            .log_every(args.log_every as usize);
+        if let Some((path, content)) = &self.start {
+            fit = fit.start_from_file(path, content.clone());
+        }
+        if let Some(truth) = &self.ground_truth {
+            fit = fit.ground_truth(truth.clone());
+        }
+        fit
+    }
+
+    /// Where the model goes, and what it replaces.
+    pub fn destination(&self) -> String {
+        let out = self.out.display();
+        match &self.replaced {
+            Some(spec) => format!("{out}, in place of the model that was there ({spec})"),
+            None => out.to_string(),
+        }
+    }
+}
+
+fn read_table(args: &TrainArgs, start: Option<&ModelFileKind>) -> Result<Table> {
+    let options = TableOptions {
+        expected: match start {
+            Some(ModelFileKind::Model(model)) => Some(model.expected_columns()),
+            _ => None,
+        },
+        ..args.table.options()
+    };
+    let reader = TableReader::open(&args.data, &options);
+    reader.and_then(TableReader::read).map_err(input)
+}
+
+/// Rows of a built-in target.
+fn draw_table(args: &TrainArgs, seed: u64) -> Result<(GroundTruth, Table)> {
+    let target = match &args.target {
+        None => Target::reference(seed),
+        Some(name) => Target::new(*name, args.dims, args.condition, seed)?,
+    };
+    let truth = GroundTruth::new(target, seed);
+    let rows = args.rows.map_or(ROWS, |rows| rows as usize);
+    // As drawn, in f64, standardized, as f32, and cut in two.
+    let bytes = (rows as u64).saturating_mul(truth.dims() as u64 * 40);
+    if let Some(shortfall) = memory::shortfall(bytes) {
+        return Err(Failure::usage(format!(
+            "--rows {rows}: such a table {shortfall}; draw fewer"
+        )));
+    }
+    let values = truth.rows(rows).map(f64::from);
+    let table = Table {
+        columns: default_names(values.columns()),
+        named: false,
+        values,
+        dropped: Dropped::default(),
+        notes: Vec::new(),
+    };
+    Ok((truth, table))
+}
+
+/// The settings that a model was trained with.
+fn settings_of_model(model: &Model, path: &Path) -> Overrides {
+    if model.training.is_none() {
+        log::info!(
+            "note: {} does not say how it was trained; the usual settings are taken",
+            path.display()
+        );
+    }
+    let train = model.training.as_ref().map(TrainOverrides::all);
+    Overrides {
+        train: train.unwrap_or_default(),
+        ..Overrides::default()
+    }
+}
+
+/// Where the model goes where --out does not say: to a file named after what it was fitted to, in the current folder.
+pub fn default_name(args: &TrainArgs) -> PathBuf {
+    let mut name = match (args.data.first(), &args.target) {
+        (Some(path), _) if is_stream(path) => "stdin".into(),
+        // The whole of it, less what says which kind of table it is.
+        (Some(path), _) => path.file_stem().unwrap_or("model".as_ref()).to_owned(),
+        (None, Some(target)) => target.name().into(),
+        (None, None) => "experiment".into(),
+    };
+    name.push(".safetensors");
+    name.into()
+}
+
+/// Standard input, or a pipe that a shell made: names that say nothing.
+pub fn is_stream(path: &Path) -> bool {
+    is_dash(path) || path.starts_with("/dev") || path.starts_with("/proc")
+}
+
+/// No file of the user's is lost: neither what is read, nor what stands where the model or the log will be. Returns what the
+/// model replaces.
+fn check_outputs(args: &TrainArgs, out: &Path) -> Result<Option<String>> {
+    if is_dash(out) {
+        return Err(Failure::usage(
+            "--out -: a model cannot go to standard output; name a file",
+        ));
+    }
+    #[cfg(feature = "plots")]
+    let plots = args.plot.as_deref().map_or(Vec::new(), plot::of_training);
+    #[cfg(not(feature = "plots"))]
+    let plots: Vec<PathBuf> = Vec::new();
+    let start = args.start();
+    let data = table_files(&args.data).map_err(input)?;
+    let check = OverwriteCheck::default()
+        .reads_all("DATA", &data)
+        .reads("--config", args.config.as_deref())
+        // Training may continue in place.
+        .reads(
+            start.map_or("--init", |(flag, _)| flag),
+            start.map(|(_, path)| path).filter(|path| !same(path, out)),
+        )
+        .writes("--log", args.log.as_deref())
+        .writes_model("--out", out);
+    #[cfg(feature = "plots")]
+    let check = check.writes("--report", args.report.as_deref());
+    plots
+        .iter()
+        .fold(check, |check, file| check.writes("--plot", Some(file)))
+        .run(args.force)?;
+    let replaced = model::peek(out);
+    let holds_something = || std::fs::metadata(out).is_ok_and(|m| m.is_file() && m.len() > 0);
+    if replaced.is_none() && !args.force && holds_something() {
+        return Err(Failure::usage(format!(
+            "--out {}: this file is no model of couplet's, and would be lost; name another, or add --force",
+            out.display()
+        )));
+    }
+    OutputFile::check(out)?;
+    Ok(replaced)
+}

@@ -1,0 +1,38 @@
+use crate::error::{Message, Result};
+use crate::executor::DeviceFailure;
+use crate::train::{Retry, StepReport};
+
+/// What happens in a fit, in nats and in the units of the table.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Something that the user should know, and may have to act on.
+    Warning(&'a Message),
+    /// Training continues from a checkpoint.
+    Resumed {
+        /// The step that comes next.
+        step: u64,
+    },
+    /// Steps were taken.
+    Progress {
+        /// How many in all.
+        done: usize,
+        /// The losses of the latest ones, each the NLL of its batch. To save work, all have what preprocessing adds on average
+        /// over all rows.
+        losses: &'a [f64],
+    },
+    /// A logged step, with what is measured there.
+    Step(&'a StepReport),
+    /// Training goes back, with a lower learning rate.
+    Retry(&'a Retry),
+    /// A checkpoint is written.
+    Checkpoint {
+        /// The step that comes next.
+        step: u64,
+    },
+    /// The device failed; it is opened again, or given up.
+    DeviceFailure(&'a DeviceFailure),
+}
+
+/// Hears of each event. An error ends the fit, with the best parameters so far.
+pub type EventHandler<'a> = dyn FnMut(&Event<'_>) -> Result<()> + 'a;

@@ -1,0 +1,370 @@
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::checkpoint::{CheckpointWriter, Checkpoints};
+use crate::cpu::CpuExecutor;
+use crate::error::{Error, Remedy, Result};
+use crate::executor::{DeviceFailure, Executor};
+use crate::flow::Plan;
+use crate::train::{
+    self, Agreement, Comparison, Ending, LossCurve, Metrics, Retry, Snapshot, StepReport,
+    TrainObserver,
+};
+
+use super::divergence::explain;
+use super::report::Report;
+use super::{Device, Event, EventHandler, Fit, Flow, Prepared, StopSignal};
+
+/// A fit whose rows are prepared and whose device is open: what [`Fit::run`] and the command line train with.
+pub struct Session<'a> {
+    prepared: Prepared,
+    plan: Plan,
+    device: Device,
+    executor: Box<dyn Executor>,
+    fallback: bool,
+    failures: Receiver<DeviceFailure>,
+    checkpoints: Option<Checkpoints>,
+    log_every: usize,
+    stop: StopSignal,
+    on_event: Box<EventHandler<'a>>,
+}
+
+/// How training ended. The session's model has the parameters to keep.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why it ended early: it diverged, or the device or the event handler failed.
+    pub error: Option<Error>,
+    /// Whether [`StopSignal::request`] ended it.
+    pub stopped: bool,
+    /// Whether the validation loss stopped improving.
+    pub out_of_patience: bool,
+    /// Steps taken.
+    pub steps: usize,
+    /// The step whose parameters were kept.
+    pub best_step: usize,
+    /// NLL of the held-out rows with the parameters kept, and with the last ones, in nats and in the units of the table.
+    pub validation: Option<(f64, f64)>,
+    /// The losses of all steps.
+    pub loss_curve: LossCurve,
+    /// The directory with the newest checkpoint, if one was written.
+    pub checkpoint: Option<PathBuf>,
+    /// The time that training took, and the part of it spent in steps.
+    pub took: Duration,
+    /// See [`Outcome::took`].
+    pub in_steps: Duration,
+}
+
+/// How a comparison of the device with the CPU in f64 ended.
+pub struct Compared {
+    /// The step that the session's parameters are of.
+    pub step: usize,
+    /// Whether [`StopSignal::request`] ended it.
+    pub stopped: bool,
+    /// What was found, or what failed.
+    pub result: Result<Agreement>,
+    /// The time that it took.
+    pub took: Duration,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn open(prepared: Prepared, device: Device, fit: Fit<'a>) -> Result<Self> {
+        let request = prepared.request()?;
+        let plan = request.plan.clone();
+        let fallback = fit.device.fallback_to_cpu;
+        let (sender, failures) = channel();
+        let on_failure = move |failure: &DeviceFailure| {
+            // Nobody listens where the session is over.
+            let _ = sender.send(failure.clone());
+        };
+        let mut checkpoints = fit.checkpoints;
+        if let Some(checkpoints) = &mut checkpoints {
+            checkpoints.make_ready()?;
+        }
+        let executor = device
+            .clone()
+            .open_recovering(request, fallback, on_failure)?;
+        Ok(Session {
+            prepared,
+            plan,
+            device,
+            executor,
+            fallback,
+            failures,
+            checkpoints,
+            log_every: fit.log_every,
+            stop: fit.stop,
+            on_event: fit.on_event,
+        })
+    }
+
+    /// The rows and the settings, and the model with the parameters so far.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// What it trains on, in words.
+    pub fn device(&self) -> String {
+        self.executor.describe()
+    }
+
+    /// Bytes of memory that it takes, of the machine's or of the device's own.
+    pub fn memory(&self) -> Result<u64> {
+        self.device.memory(&self.prepared.request()?)
+    }
+
+    /// Trains, from the checkpoint if there is one to continue from. Where training ends early, the best parameters so far are
+    /// kept; the outcome says why.
+    ///
+    /// # Errors
+    /// Those before the first step.
+    pub fn train(&mut self) -> Result<Outcome> {
+        let begin = Instant::now();
+        let settings = self.prepared.settings(self.log_every);
+        let prepared = &self.prepared;
+        let (writer, snapshot) = match self.checkpoints.take() {
+            Some(checkpoints) => {
+                let device = self.executor.describe();
+                let (writer, snapshot) = checkpoints.begin(|| prepared.identity(), &device)?;
+                (Some(writer), snapshot)
+            }
+            None => (None, None),
+        };
+        if let Some(snapshot) = &snapshot {
+            let step = snapshot.state.step;
+            (self.on_event)(&Event::Resumed { step })?;
+        }
+        let mut observer = Observer {
+            prepared,
+            writer,
+            failures: &self.failures,
+            stop: &self.stop,
+            on_event: &mut self.on_event,
+            loss_curve: LossCurve::default(),
+        };
+        let executor = self.executor.as_mut();
+        let trained = match &snapshot {
+            Some(snapshot) => train::resume(executor, &settings, snapshot, &mut observer),
+            None => train::run(executor, &settings, &mut observer),
+        };
+        let reported = observer.report_failures();
+        let trained = trained?;
+        let (mut loss_curve, checkpoint) = observer.finish();
+        loss_curve.best = Some(trained.best_step as f64);
+        loss_curve.entropy = prepared.ground_truth.as_ref().map(|truth| truth.entropy());
+        self.prepared.set_parameters(&trained.parameters);
+        let offset = self.prepared.offsets.validation();
+        let error = match &trained.ending {
+            Ending::Diverged(divergence) => {
+                let message = explain(&self.prepared, &self.plan, divergence);
+                Some(Error::Diverged(message.into()))
+            }
+            Ending::Failed(_) | Ending::Done | Ending::Patience | Ending::Interrupted => None,
+        };
+        if trained.worsened {
+            let warning = format!(
+                "the NLL ended above where it began, so the parameters of step {}, the best of all checks, are kept; \
+                 lower learning_rate, or set scale_bound",
+                trained.best_step
+            );
+            (self.on_event)(&Event::Warning(&warning.into()))?;
+        }
+        Ok(Outcome {
+            stopped: matches!(trained.ending, Ending::Interrupted),
+            out_of_patience: matches!(trained.ending, Ending::Patience),
+            error: match trained.ending {
+                Ending::Failed(error) => Some(self.with_fallback(error)),
+                _ => error.or(reported.err()),
+            },
+            steps: trained.steps,
+            best_step: trained.best_step,
+            validation: trained
+                .validation
+                .map(|(best, last)| (best + offset, last + offset)),
+            loss_curve,
+            checkpoint,
+            took: begin.elapsed(),
+            in_steps: trained.in_steps,
+        })
+    }
+
+    /// An error, with what would have helped against a device that keeps failing.
+    fn with_fallback(&self, error: Error) -> Error {
+        match error {
+            Error::Gpu(_) if !self.fallback && self.device.adapter().is_some() => {
+                error.with_remedy(Remedy::new("let the CPU take over", "fallback", "cpu"))
+            }
+            error => error,
+        }
+    }
+
+    /// Trains the device and the CPU in f64 side by side, and compares them. `on_comparison` hears of each logged step.
+    ///
+    /// # Errors
+    /// Those before the first step.
+    pub fn compare(
+        &mut self,
+        mut on_comparison: impl FnMut(&Comparison) -> Result<()>,
+    ) -> Result<Compared> {
+        let begin = Instant::now();
+        let prepared = &self.prepared;
+        let config = &prepared.config;
+        let mut reference = CpuExecutor::<f64>::new(self.plan.clone(), &prepared.model.parameters);
+        reference.start(&prepared.rows, &config.training())?;
+        let result = train::compare(
+            self.executor.as_mut(),
+            &mut reference,
+            config.train.steps,
+            self.log_every,
+            config.train.seed,
+            |at| {
+                let offset = prepared.offsets.of_step(at.step as u64);
+                on_comparison(&Comparison {
+                    device_nll: at.device_nll + offset,
+                    reference_nll: at.reference_nll + offset,
+                    ..*at
+                })
+            },
+            || self.stop.is_requested(),
+        );
+        let state = match &result {
+            Ok(_) => self.executor.state(),
+            Err(_) => reference.state(),
+        }?;
+        let steps = config.train.steps;
+        self.prepared.set_parameters(state.result());
+        if result.is_ok() {
+            self.executor.set_parameters(state.result())?;
+        }
+        Ok(Compared {
+            step: state.step as usize,
+            stopped: result.as_ref().is_ok_and(|found| found.steps < steps),
+            result,
+            took: begin.elapsed(),
+        })
+    }
+
+    /// How good the model is: scores all rows, and those of simpler models to compare with.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn report(&mut self, outcome: &Outcome) -> Result<Report> {
+        Report::of_training(
+            &self.prepared,
+            self.executor.as_mut(),
+            outcome,
+            &mut self.on_event,
+        )
+    }
+
+    /// The same after a comparison.
+    ///
+    /// # Errors
+    /// As [`Session::report`].
+    pub fn report_comparison(&mut self, steps: usize, took: Duration) -> Result<Report> {
+        let executor = self.executor.as_mut();
+        Report::of_comparison(&self.prepared, executor, steps, took, &mut self.on_event)
+    }
+
+    /// The flow, on the same device, and what it was fitted to.
+    ///
+    /// # Errors
+    /// Those of opening the device again.
+    pub fn into_flow(self) -> Result<(Flow, Prepared)> {
+        // One of the two at a time on the device.
+        drop(self.executor);
+        let flow = Flow::on(self.prepared.model.clone(), &self.device)?;
+        Ok((flow, self.prepared))
+    }
+}
+
+/// Turns what the training loop says into events, in the units of the table.
+struct Observer<'s, 'a> {
+    prepared: &'s Prepared,
+    writer: Option<CheckpointWriter<'s>>,
+    failures: &'s Receiver<DeviceFailure>,
+    stop: &'s StopSignal,
+    on_event: &'s mut Box<EventHandler<'a>>,
+    loss_curve: LossCurve,
+}
+
+impl Observer<'_, '_> {
+    fn report_failures(&mut self) -> Result<()> {
+        self.failures
+            .try_iter()
+            .try_for_each(|failure| (self.on_event)(&Event::DeviceFailure(&failure)))
+    }
+
+    /// The losses, and where the newest checkpoint is.
+    fn finish(self) -> (LossCurve, Option<PathBuf>) {
+        let mut writer = self.writer;
+        if let Some(writer) = &mut writer {
+            writer.wait();
+        }
+        let written = writer.as_ref().and_then(CheckpointWriter::written_to);
+        (self.loss_curve, written.map(PathBuf::from))
+    }
+}
+
+impl TrainObserver for Observer<'_, '_> {
+    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Metrics> {
+        match &self.prepared.ground_truth {
+            Some(truth) => truth.measure(executor, &self.prepared.model.preprocessing),
+            None => Ok(Metrics::default()),
+        }
+    }
+
+    fn step(&mut self, report: &StepReport) -> Result<()> {
+        self.report_failures()?;
+        let (step, offsets) = (report.step, &self.prepared.offsets);
+        let nll = report.nll + offsets.of_step(step as u64);
+        let validation_nll = report.metrics.validation_nll;
+        let truth = self.prepared.ground_truth.as_ref();
+        let metrics = Metrics {
+            validation_nll: validation_nll.map(|nll| nll + offsets.validation()),
+            kl: truth.map(|truth| nll - truth.entropy()),
+            ..report.metrics
+        };
+        let held_out = metrics.validation_nll.map(|nll| (step as f64, nll));
+        self.loss_curve.validation.extend(held_out);
+        (self.on_event)(&Event::Step(&StepReport { step, nll, metrics }))
+    }
+
+    fn retry(&mut self, retry: &Retry) -> Result<()> {
+        self.report_failures()?;
+        self.loss_curve.back_to(retry.back_to);
+        (self.on_event)(&Event::Retry(retry))
+    }
+
+    fn progress(&mut self, done: usize, losses: &[f64]) -> Result<()> {
+        self.report_failures()?;
+        let offset = self.prepared.offsets.all();
+        self.loss_curve.steps(done, losses, offset);
+        let latest = self.loss_curve.losses.len() - losses.len();
+        let losses: Vec<f64> = self.loss_curve.losses[latest..]
+            .iter()
+            .map(|(_, nll)| *nll)
+            .collect();
+        (self.on_event)(&Event::Progress {
+            done,
+            losses: &losses,
+        })
+    }
+
+    fn wants_snapshot(&mut self) -> bool {
+        self.writer.as_ref().is_some_and(CheckpointWriter::is_due)
+    }
+
+    fn snapshot(&mut self, snapshot: Snapshot) -> Result<()> {
+        let Some(writer) = &mut self.writer else {
+            return Ok(());
+        };
+        let step = snapshot.state.step;
+        writer.write(snapshot);
+        (self.on_event)(&Event::Checkpoint { step })
+    }
+
+    fn should_stop(&mut self) -> bool {
+        self.stop.is_requested()
+    }
+}

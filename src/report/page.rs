@@ -1,0 +1,208 @@
+//! What a report says of a fit.
+
+use crate::data::{Part, take};
+use crate::error::{Message, Result, Setting};
+use crate::fit::{Flow, Prepared, Report, Scored, Scores};
+use crate::matrix::Matrix;
+use crate::pictures::{PlotRequest, PlotSet};
+
+use super::Page;
+
+/// Rows that are listed.
+const LISTED: usize = 10;
+
+/// What a page says of where its rows came from.
+pub struct Origin {
+    /// What was fitted, as a title.
+    pub title: String,
+    /// The same within a sentence.
+    pub name: String,
+    /// The model file.
+    pub model: String,
+    /// Commands that do it again, and use the model.
+    pub commands: Vec<String>,
+}
+
+/// The pictures of a fit.
+///
+/// # Errors
+/// As [`PlotSet::new`].
+pub fn pictures(flow: &Flow, prepared: &Prepared, report: &Report) -> Result<PlotSet> {
+    let rows = Rows::of(prepared);
+    PlotSet::new(
+        flow,
+        &PlotRequest {
+            data: Some(&rows.all),
+            held_out: rows.held_out.as_ref(),
+            loss_curve: Some(&report.loss_curve),
+            columns: Vec::new(),
+        },
+    )
+}
+
+/// A fit on a page. Settings are shown as `show` has them.
+///
+/// # Errors
+/// Those of the flow's device.
+pub fn page(
+    flow: &Flow,
+    prepared: &Prepared,
+    report: &Report,
+    origin: Origin,
+    pictures: &PlotSet,
+    show: impl Fn(&Setting) -> String,
+) -> Result<String> {
+    let page = Page {
+        lead: lead(prepared, &origin, &show),
+        verdict: verdict(report),
+        advice: report.advice().map(|advice| advice.to_sentence(&show)),
+        judged_by: judged_by(report),
+        scores: scores(report),
+        pictures: &pictures.pictures,
+        columns: flow.columns(),
+        lowest: lowest(flow, prepared)?,
+        facts: facts(prepared, report, &origin),
+        settings: report.config.to_toml(),
+        title: origin.title,
+        commands: origin.commands,
+    };
+    Ok(page.html())
+}
+
+/// A run's rows in the units of the table.
+struct Rows {
+    /// In the order of the table.
+    all: Matrix<f64>,
+    held_out: Option<Matrix<f64>>,
+}
+
+impl Rows {
+    fn of(prepared: &Prepared) -> Self {
+        let in_units = |rows: &Matrix<f64>| prepared.model.preprocessing.undo(rows);
+        let trained_on = in_units(&prepared.rows.map(f64::from));
+        let Some(held_out) = prepared.validation.as_ref().map(in_units) else {
+            return Rows {
+                all: trained_on,
+                held_out: None,
+            };
+        };
+        let both = trained_on.followed_by(&held_out);
+        let split = &prepared.split;
+        let mut indices = vec![0; both.rows()];
+        for (index, &row) in split.training.iter().chain(&split.held_out).enumerate() {
+            indices[row as usize] = index as u32;
+        }
+        Rows {
+            all: take(&both, &indices),
+            held_out: Some(held_out),
+        }
+    }
+}
+
+/// The rows of the lowest density.
+fn lowest(flow: &Flow, prepared: &Prepared) -> Result<Vec<Scored>> {
+    let rows = Rows::of(prepared).all;
+    let log_prob = flow.log_prob(&rows)?;
+    let mut scores = Scores::new(LISTED, false);
+    let numbers = 1..rows.rows() as u64 + 1;
+    let part = Part {
+        values: rows,
+        rows: numbers.clone(),
+        numbers: numbers.collect(),
+        table: None,
+    };
+    scores.note(&part, &log_prob);
+    Ok(scores.into_lowest())
+}
+
+fn lead(prepared: &Prepared, origin: &Origin, show: &impl Fn(&Setting) -> String) -> Vec<String> {
+    let columns = &prepared.model.columns;
+    let held_out = match &prepared.validation {
+        Some(rows) => format!("; {} more were held out to judge it by", rows.rows()),
+        None => String::new(),
+    };
+    let mut lead = vec![format!(
+        "A normalizing flow, fitted to {} rows and {} columns of {}{held_out}.",
+        prepared.rows.rows(),
+        columns.len(),
+        origin.name
+    )];
+    if columns.len() <= 40 {
+        lead.push(format!("Columns: {}.", columns.join(", ")));
+    }
+    let sentence = |message: &Message| format!("Warning: {}.", message.to_sentence(show));
+    let warnings = prepared.warnings.iter();
+    lead.extend(warnings.map(|warning| sentence(&warning.message)));
+    lead
+}
+
+fn verdict(report: &Report) -> Option<String> {
+    let verdict = report.verdict()?;
+    Some(match &report.ground_truth {
+        None => verdict,
+        Some(truth) => format!(
+            "{verdict}: {:.4} ± {:.4} nats from it",
+            truth.kl.mean, truth.kl.standard_error
+        ),
+    })
+}
+
+fn judged_by(report: &Report) -> String {
+    let (rows, kind) = match &report.validation {
+        Some(validation) => (validation.rows, "held out"),
+        None => (report.rows, "trained on"),
+    };
+    format!("over the {rows} rows {kind}, in the units of the table")
+}
+
+/// The flow first, then what it is compared with.
+fn scores(report: &Report) -> Vec<(String, f64)> {
+    let own = report.validation_nll().unwrap_or(report.nll);
+    let mut scores = vec![("this flow".to_string(), own)];
+    let others = report.baseline_scores().into_iter();
+    scores.extend(others.map(|(words, _, nll)| (words.to_string(), nll)));
+    if let Some(truth) = &report.ground_truth {
+        scores.push(("the truth (its entropy)".into(), truth.entropy));
+    }
+    scores
+}
+
+fn facts(prepared: &Prepared, report: &Report, origin: &Origin) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("flow", prepared.model.spec.to_string()),
+        ("parameters", prepared.model.parameters.len().to_string()),
+        ("model file", origin.model.clone()),
+        (
+            "NLL of rows trained on",
+            format!("{:.4} nats, over {} rows", report.nll, report.rows),
+        ),
+    ];
+    if let Some(truth) = &report.ground_truth {
+        let kl = &truth.kl;
+        facts.push((
+            "KL divergence from the truth",
+            format!(
+                "{:.4} ± {:.4} nats, on {} new rows",
+                kl.mean, kl.standard_error, kl.rows
+            ),
+        ));
+    }
+    if report.validation.is_some() {
+        let step = report.best_step;
+        facts.push((
+            "kept",
+            format!("the parameters of step {step}, the best on held-out rows"),
+        ));
+    }
+    let each = report.per_step().map_or(String::new(), |each| {
+        format!(", {:.2} ms a step", 1e3 * each.as_secs_f64())
+    });
+    facts.extend([
+        ("steps", report.steps.to_string()),
+        ("time", format!("{:.1} s{each}", report.took.as_secs_f64())),
+        ("device", report.device.clone()),
+        ("seed", report.config.train.seed.to_string()),
+        ("couplet", env!("CARGO_PKG_VERSION").to_string()),
+    ]);
+    facts
+}
