@@ -56,9 +56,9 @@ fn time(
         (0..count).try_for_each(|_| call(executor))
     });
     let each = each.expect("what can be run once can be run again");
-    let [median, least, most] = [each.median, each.least, each.most].map(|seconds| 1e3 * seconds);
+    let [median, min, max] = [each.median, each.min, each.max].map(|seconds| 1e3 * seconds);
     let speed = rows as f64 / each.median;
-    println!("{name:<28} {median:>9.4} ms ({least:.4} to {most:.4}) {speed:>10.3e} rows/s");
+    println!("{name:<28} {median:>9.4} ms ({min:.4} to {max:.4}) {speed:>10.3e} rows/s");
 }
 
 fn step(name: &str, spec: &FlowSpec, rows: usize) {

@@ -16,8 +16,8 @@ for line in open(path("peers.jsonl")):
     line = json.loads(line)
     peers.setdefault(line["workload"], {})[line["peer"]] = line["ms"]
 
-ceilings = {it["device"]: it for ways in runs.values() for run in ways.values() for it in run["ceilings"]}
-for device, it in ceilings.items():
+peaks = {it["device"]: it for ways in runs.values() for run in ways.values() for it in run["peaks"]}
+for device, it in peaks.items():
     print(f"- {device}: {it['gflops']:,.0f} GFLOP/s of multiply-adds, {it['copy_gb_per_second']:,.0f} GB/s of copying.")
 
 
@@ -39,15 +39,15 @@ for what, title in [("train", "Milliseconds a step"), ("score", "Milliseconds a 
 
 print("\nThe kernels of a step, by the GPU's clock; what they are given to read and to write, each buffer of a dispatch once; the")
 print("products' share of its multiply-adds:\n")
-print("| workload | path | kernel | dispatches | µs | GB/s | of copying | products, of the ceiling |")
+print("| workload | path | kernel | dispatches | µs | GB/s | of copying | products, of the peak |")
 print("| --- | --- | --- | --- | --- | --- | --- | --- |")
 for workload, found in runs.items():
     for way in ways[1:]:
         train = timing(found[way], "train") if way in found else None
         for number, kernel in enumerate(train.get("kernels", []) if train else []):
-            share = train.get("products_of_ceiling")
+            share = train.get("products_of_peak")
             first = f"{100 * share:.1f} %" if number == 0 and share is not None else ""
-            bytes_moved = f"{kernel['gb_per_second']:,.1f} | {100 * kernel['of_copy_ceiling']:.0f} %"
+            bytes_moved = f"{kernel['gb_per_second']:,.1f} | {100 * kernel['of_copy_peak']:.0f} %"
             print(
                 f"| {workload} | {way} | `{kernel['kernel']}` | {kernel['dispatches']} | {kernel['us']:,.1f} "
                 f"| {bytes_moved} | {first} |"

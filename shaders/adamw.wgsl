@@ -1,4 +1,5 @@
-// One AdamW step, one invocation a parameter, if the gate is open. Twins: `update` and `average` in src/cpu/adamw.rs.
+#import squares
+// One AdamW step, one invocation a parameter, if the gate is open. CPU version: `update` and `average` in src/cpu/adamw.rs.
 
 @group(1) @binding(1) var<storage, read> gradient: array<f32>;
 @group(1) @binding(2) var<storage, read_write> parameters: array<f32>;

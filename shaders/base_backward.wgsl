@@ -1,5 +1,6 @@
-// The gradient of the loss with respect to z, and the split's share of that of the base's parameters. A group takes one
-// dimension of one split. Twin: `backward` in src/cpu/base.rs.
+#import sum, <parameters>, <base>, <base_partials>, <density>
+// The gradient of the loss with respect to z, and the split's part of that of the base's parameters. A group takes one
+// dimension of one split. CPU version: `backward` in src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;
 @group(1) @binding(2) var<storage, read> z: array<f32>;
@@ -23,12 +24,12 @@ fn base_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         }
         // The loss is minus the mean of log_prob.
         let score = scores(z[d * step.stride + row], location, spread);
-        z_gradient[d * step.stride + row] = -score.x * step.share;
+        z_gradient[d * step.stride + row] = -score.x * step.inv_batch_size;
         by_location += score.x;
         by_spread -= score.y;
     }
-    let location_sum = group_sum(lane, by_location) * step.share;
-    let spread_sum = group_sum(lane, by_spread) * step.share;
+    let location_sum = group_sum(lane, by_location) * step.inv_batch_size;
+    let spread_sum = group_sum(lane, by_spread) * step.inv_batch_size;
     if lane == 0u {
         store_base_partials(d, group.z * step.parameters, location_sum, spread_sum);
     }

@@ -1,5 +1,6 @@
+#import <parameters>, <base>, <density>
 // log_prob = log_det + sum_d log p(z_d). One invocation takes four rows.
-// Twin: `log_prob` in src/cpu/base.rs.
+// CPU version: `log_prob` in src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;
 @group(1) @binding(2) var<storage, read> z: array<vec4<f32>>;

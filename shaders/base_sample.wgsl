@@ -1,4 +1,5 @@
-// The base noise of the rows from sample_row on: a draw from each dimension's density. One invocation a row. Twin: `sample` in
+#import philox, <parameters>, <base>, <density>
+// The base noise of the rows from sample_row on: a draw from each dimension's density. One invocation a row. CPU version: `sample` in
 // src/cpu/base.rs.
 
 @group(1) @binding(0) var<uniform> op: BaseDensity;

@@ -1,4 +1,5 @@
-// output[m] = term m of the basis. One invocation takes one term of four rows. Twin: `forward` in src/cpu/basis.rs.
+#import basis, quad_index
+// output[m] = term m of the basis. One invocation takes one term of four rows. CPU version: `forward` in src/cpu/basis.rs.
 
 @group(1) @binding(3) var<storage, read_write> output: array<vec4<f32>>;
 
@@ -8,5 +9,5 @@ fn basis_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     if 4u * quad >= step.rows {
         return;
     }
-    output[at(group.y, quad)] = term(group.y, quad);
+    output[quad_index(group.y, quad)] = term(group.y, quad);
 }

@@ -1,5 +1,6 @@
+#import squares, sum
 // What the gradient is multiplied by so that its norm is at most clip_norm, and whether the step may be taken at all. One
-// group. Twin: `clip` in src/cpu/adamw.rs.
+// group. CPU version: `clip` in src/cpu/adamw.rs.
 
 @group(1) @binding(1) var<storage, read> partials: array<Squares>;
 @group(1) @binding(2) var<storage, read> losses: array<u32>;
@@ -23,8 +24,8 @@ fn clip(@builtin(local_invocation_index) lane: u32) {
     let scale = group_max(lane, largest);
     var sum = 0.0;
     for (var group = lane; group < groups; group += GROUP) {
-        let share = partials[group].scale / scale;
-        sum += share * share * partials[group].sum;
+        let ratio = partials[group].scale / scale;
+        sum += ratio * ratio * partials[group].sum;
     }
     let total = group_sum(lane, sum);
     // A gate that is shut stays shut until the host opens it.

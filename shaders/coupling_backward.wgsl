@@ -1,5 +1,6 @@
+#import coupling, quad_index, <transform>
 // From the gradient of z, and of the log-determinant (-1/N in each row), the gradients of x and of the heads; the latter
-// are stored by `shared/head_gradients_*.wgsl`. One invocation takes four rows. Twin: `backward` in src/cpu/coupling.rs.
+// are stored by `shared/head_gradients_*.wgsl`. One invocation takes four rows. CPU version: `backward` in src/cpu/coupling.rs.
 
 @group(1) @binding(0) var<uniform> op: Coupling;
 @group(1) @binding(1) var<storage, read> x: array<vec4<f32>>;
@@ -13,13 +14,13 @@ fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     for (var k = 0u; k < op.dims - op.active_count; k++) {
-        x_gradient[at(frozen(k), quad)] = z_gradient[at(frozen(k), quad)];
+        x_gradient[quad_index(frozen(k), quad)] = z_gradient[quad_index(frozen(k), quad)];
     }
     // The rows that fill up the last four count for nothing.
     let rows = vec4(4u * quad) + vec4(0u, 1u, 2u, 3u);
-    let share = select(vec4<f32>(), vec4(step.share), rows < vec4(step.rows));
+    let weight = select(vec4<f32>(), vec4(step.inv_batch_size), rows < vec4(step.rows));
     for (var k = 0u; k < op.active_count; k++) {
-        let index = at(op.active_first + k, quad);
-        x_gradient[index] = transform_backward(x[index], z_gradient[index], -share, k, quad);
+        let index = quad_index(op.active_first + k, quad);
+        x_gradient[index] = transform_backward(x[index], z_gradient[index], -weight, k, quad);
     }
 }

@@ -1,5 +1,6 @@
+#import coupling, quad_index, <transform>
 // Active columns are transformed (`shared/transform_*.wgsl`), the others copied; the log-determinant gains the sum of the
-// log-slopes. One invocation takes four rows. Twin: `forward` in src/cpu/coupling.rs.
+// log-derivatives. One invocation takes four rows. CPU version: `forward` in src/cpu/coupling.rs.
 
 @group(1) @binding(0) var<uniform> op: Coupling;
 @group(1) @binding(1) var<storage, read> x: array<vec4<f32>>;
@@ -13,14 +14,14 @@ fn coupling_forward(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     for (var k = 0u; k < op.dims - op.active_count; k++) {
-        z[at(frozen(k), quad)] = x[at(frozen(k), quad)];
+        z[quad_index(frozen(k), quad)] = x[quad_index(frozen(k), quad)];
     }
     var gain = vec4<f32>();
     for (var k = 0u; k < op.active_count; k++) {
-        let index = at(op.active_first + k, quad);
-        let moved = transform_forward(x[index], k, quad);
-        z[index] = moved.value;
-        gain += moved.log_slope;
+        let index = quad_index(op.active_first + k, quad);
+        let result = transform_forward(x[index], k, quad);
+        z[index] = result.value;
+        gain += result.log_derivative;
     }
     log_det[quad] += gain;
 }

@@ -1,4 +1,5 @@
-// The way back through a coupling (`shared/transform_*.wgsl`). One invocation takes four rows. Twin: `inverse` in
+#import coupling, quad_index, <transform>
+// The way back through a coupling (`shared/transform_*.wgsl`). One invocation takes four rows. CPU version: `inverse` in
 // src/cpu/coupling.rs.
 
 @group(1) @binding(0) var<uniform> op: Coupling;
@@ -12,10 +13,10 @@ fn coupling_inverse(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     for (var k = 0u; k < op.dims - op.active_count; k++) {
-        x[at(frozen(k), quad)] = z[at(frozen(k), quad)];
+        x[quad_index(frozen(k), quad)] = z[quad_index(frozen(k), quad)];
     }
     for (var k = 0u; k < op.active_count; k++) {
-        let index = at(op.active_first + k, quad);
+        let index = quad_index(op.active_first + k, quad);
         x[index] = transform_inverse(z[index], k, quad);
     }
 }

@@ -1,36 +1,37 @@
+#import numbers, shuffle, tile, tile_layers, tile_linear, tile_linear_backward, tile_shared, <base>, <conditioner>, <density>, <head_gradients>, <parameters>, <transform>
 // Loss and gradient of a batch in one kernel: a tile of rows after another goes from the data through all layers to the latent and
-// back, and each group keeps a share of the gradient. What a network computed is forgotten on the way forward and computed again on the way back, from the frozen columns, which a coupling leaves, and the
-// parameters that it gives are put aside, as are the columns that a layer changes. Twins: the ops of the plan, one after another,
+// back, and each group sums a part of the gradient. What a network computed is forgotten on the way forward and computed again on the way back, from the frozen columns, which a coupling leaves, and the
+// parameters that it gives are saved, as are the columns that a layer changes. CPU version: the ops of the plan, one after another,
 // in src/cpu; shaders/*.wgsl of the same names.
 
 @group(1) @binding(3) var<storage, read> data: array<f32>;
-/// The columns put aside, share after share.
-@group(1) @binding(4) var<storage, read_write> aside: array<vec4<f32>>;
-/// Each share of the gradient.
+/// The activations saved for the way back, part after part.
+@group(1) @binding(4) var<storage, read_write> saved_activations: array<vec4<f32>>;
+/// The parts of the gradient.
 @group(1) @binding(5) var<storage, read_write> partials: array<f32>;
 @group(1) @binding(6) var<storage, read_write> loss_partials: array<f32>;
 
-/// The share's place in `aside`, and its number.
-var<private> own_aside: u32;
-var<private> share: u32;
-/// Whether the share has had a tile before.
+/// Where this group's part begins in `saved_activations`, and its number.
+var<private> saved_begin: u32;
+var<private> partial: u32;
+/// Whether this part has had a tile before.
 var<private> add: bool;
 
-fn keep(index: u32, value: f32) {
-    let place = share * step.parameters + index;
+fn accumulate_gradient(index: u32, value: f32) {
+    let slot = partial * step.parameters + index;
     var sum = value;
     if ADDS && add {
-        sum += partials[place];
+        sum += partials[slot];
     }
-    partials[place] = sum;
+    partials[slot] = sum;
 }
 
-fn put_aside(column: u32, quad: u32, value: vec4<f32>) {
-    aside[own_aside + column * QUADS + quad] = value;
+fn save_activation(column: u32, quad: u32, value: vec4<f32>) {
+    saved_activations[saved_begin + column * QUADS + quad] = value;
 }
 
-fn put_aside_before(column: u32, quad: u32) -> vec4<f32> {
-    return aside[own_aside + column * QUADS + quad];
+fn saved_activation(column: u32, quad: u32) -> vec4<f32> {
+    return saved_activations[saved_begin + column * QUADS + quad];
 }
 
 /// Which of four rows are rows of the batch, as numbers to multiply by.
@@ -49,7 +50,7 @@ fn gather(first: u32, end: u32, lane: u32) {
             sources[row] = source;
         }
     }
-    together();
+    tile_barrier();
     let data_rows = arrayLength(&data) / DIMS;
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let d = item / QUADS;
@@ -63,16 +64,16 @@ fn gather(first: u32, end: u32, lane: u32) {
         );
     }
     for (var item = lane; item < MOST_ACTIVE * QUADS; item += THREADS) {
-        tile[cell(LOG_DET + item / QUADS, item % QUADS)] = vec4<f32>();
+        tile[tile_index(LOG_DET + item / QUADS, item % QUADS)] = vec4<f32>();
     }
-    together();
+    tile_barrier();
 }
 
 /// The sum over the tile's rows of the products of two columns.
-fn product(a: u32, b: u32) -> f32 {
+fn column_dot(a: u32, b: u32) -> f32 {
     var sum = 0.0;
     for (var quad = 0u; quad < QUADS; quad++) {
-        sum += dot(tile[cell(a, quad)], tile[cell(b, quad)]);
+        sum += dot(tile[tile_index(a, quad)], tile[tile_index(b, quad)]);
     }
     return sum;
 }
@@ -82,19 +83,19 @@ fn mix_backward(rows: f32, lane: u32) {
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let i = item / QUADS;
         let quad = item % QUADS;
-        tile[cell(OTHER + i, quad)] = put_aside_before(op.mix_aside + DIMS + i, quad);
+        tile[tile_index(OTHER + i, quad)] = saved_activation(op.saved_mixing + DIMS + i, quad);
     }
-    together();
+    tile_barrier();
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let j = item / QUADS;
         let quad = item % QUADS;
         var sum = tile[gradient(j, quad)];
         for (var i = j + 1u; i < DIMS; i++) {
-            sum += matrix(op.lower, i, j) * tile[gradient(i, quad)];
+            sum += mixing_weight(op.lower, i, j) * tile[gradient(i, quad)];
         }
-        tile[cell(OTHER_GRADIENT + j, quad)] = sum;
+        tile[tile_index(OTHER_GRADIENT + j, quad)] = sum;
         // What went into U.
-        tile[state(j, quad)] = put_aside_before(op.mix_aside + j, quad);
+        tile[state(j, quad)] = saved_activation(op.saved_mixing + j, quad);
     }
     for (var item = lane; item < DIMS * DIMS; item += THREADS) {
         let i = item / DIMS;
@@ -102,17 +103,17 @@ fn mix_backward(rows: f32, lane: u32) {
         // What lies outside the triangle counts for nothing.
         var sum = 0.0;
         if j < i {
-            sum = product(GRADIENT + i, OTHER + j);
+            sum = column_dot(GRADIENT + i, OTHER + j);
         }
-        keep(op.lower + item, sum);
+        accumulate_gradient(op.lower + item, sum);
     }
-    together();
+    tile_barrier();
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let j = item / QUADS;
         let quad = item % QUADS;
-        var sum = exp(trained(op.log_diagonal + j)) * tile[cell(OTHER_GRADIENT + j, quad)];
+        var sum = exp(parameter(op.log_diagonal + j)) * tile[tile_index(OTHER_GRADIENT + j, quad)];
         for (var i = 0u; i < j; i++) {
-            sum += matrix(op.upper, i, j) * tile[cell(OTHER_GRADIENT + i, quad)];
+            sum += mixing_weight(op.upper, i, j) * tile[tile_index(OTHER_GRADIENT + i, quad)];
         }
         tile[gradient(j, quad)] = sum;
     }
@@ -121,42 +122,42 @@ fn mix_backward(rows: f32, lane: u32) {
         let j = item % DIMS;
         var sum = 0.0;
         if j >= i {
-            sum = product(OTHER_GRADIENT + i, STATE + j);
+            sum = column_dot(OTHER_GRADIENT + i, STATE + j);
         }
-        keep(op.upper + item, select(0.0, sum, j > i));
+        accumulate_gradient(op.upper + item, select(0.0, sum, j > i));
         if i == j {
             // The log-determinant of each row has the gradient -1/N.
-            keep(op.log_diagonal + i, sum * exp(trained(op.log_diagonal + i)) - rows * step.share);
+            accumulate_gradient(op.log_diagonal + i, sum * exp(parameter(op.log_diagonal + i)) - rows * step.inv_batch_size);
         }
     }
-    together();
+    tile_barrier();
 }
 
-fn coupling_backward(first: u32, end: u32, lane: u32) {
+fn tile_coupling_backward(first: u32, end: u32, lane: u32) {
     for (var item = lane; item < op.active_count * QUADS; item += THREADS) {
         let k = item / QUADS;
         let quad = item % QUADS;
         let d = op.active_first + k;
-        let x = put_aside_before(op.aside + k, quad);
+        let x = saved_activation(op.saved + k, quad);
         tile[state(d, quad)] = x;
         for (var i = 0u; i < op.each; i++) {
-            // In the place where its gradient will lie.
-            store_gradient(i, k, quad, put_aside_before(parameter_aside(i, k), quad));
+            // In the index where its gradient will lie.
+            store_parameter_gradient(i, k, quad, saved_activation(saved_parameter(i, k), quad));
         }
-        let of_log_slope = -step.share * present(first, end, quad);
-        tile[gradient(d, quad)] = transform_backward(x, tile[gradient(d, quad)], of_log_slope, k, quad);
+        let log_derivative_gradient = -step.inv_batch_size * present(first, end, quad);
+        tile[gradient(d, quad)] = transform_backward(x, tile[gradient(d, quad)], log_derivative_gradient, k, quad);
     }
-    together();
+    tile_barrier();
 }
 
 /// From the latent: the gradients of its columns and of the base's parameters, and the sum of the rows' log-densities, of which
 /// each invocation has a part.
-fn base_backward(first: u32, end: u32, lane: u32) -> f32 {
+fn tile_base_backward(first: u32, end: u32, lane: u32) -> f32 {
     var log_prob = 0.0;
     for (var quad = lane; quad < QUADS; quad += THREADS) {
         var sum = vec4<f32>();
         for (var k = 0u; k < MOST_ACTIVE; k++) {
-            sum += tile[cell(LOG_DET + k, quad)];
+            sum += tile[tile_index(LOG_DET + k, quad)];
         }
         for (var d = 0u; d < DIMS; d++) {
             sum += log_density(tile[state(d, quad)], base_location(d), base_spread(d));
@@ -179,27 +180,27 @@ fn base_backward(first: u32, end: u32, lane: u32) -> f32 {
             let score2 = scores(z.z, location, spread) * rows.z;
             let score3 = scores(z.w, location, spread) * rows.w;
             // The loss is minus the mean of log_prob.
-            tile[gradient(d, quad)] = -step.share * vec4(score0.x, score1.x, score2.x, score3.x);
+            tile[gradient(d, quad)] = -step.inv_batch_size * vec4(score0.x, score1.x, score2.x, score3.x);
             by_location += score0.x + score1.x + score2.x + score3.x;
             by_spread += score0.y + score1.y + score2.y + score3.y;
         }
         if BASE_TRAINED {
-            keep(op.location + d, step.share * by_location);
+            accumulate_gradient(op.location + d, step.inv_batch_size * by_location);
             // d softplus(r) / dr = sigmoid(r)
-            let raw = vec4(trained(op.raw_spread + d));
-            keep(op.raw_spread + d, -step.share * by_spread * sigmoid(raw).x);
+            let raw = vec4(parameter(op.raw_spread + d));
+            accumulate_gradient(op.raw_spread + d, -step.inv_batch_size * by_spread * sigmoid(raw).x);
         }
     }
-    together();
+    tile_barrier();
     return log_prob;
 }
 
 @compute @workgroup_size(THREADS)
 fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    // Of all shares of the batch: a dispatch may have some of them.
+    // Of all parts of the batch: a dispatch may have some of them.
     let number = step.first_group + group.z;
-    own_aside = number * ASIDE * QUADS;
-    share = number;
+    saved_begin = number * SAVED_COLUMNS * QUADS;
+    partial = number;
     let begin = number * step.rows_per_split;
     let end = min(begin + step.rows_per_split, step.rows);
     var log_prob = 0.0;
@@ -212,22 +213,22 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             if layer.mixed != 0u {
                 mix_forward(lane);
             }
-            expand(false, lane);
+            expand_basis(false, lane);
             for (var network = 0u; network < layer.networks; network++) {
                 condition(layer, network, lane);
             }
-            coupling_forward(lane);
+            tile_coupling_forward(lane);
         }
-        log_prob += base_backward(first, end, lane);
+        log_prob += tile_base_backward(first, end, lane);
         for (var l = LAYERS; l > 0u; l--) {
             let layer = layers[l - 1u];
             op = layer;
-            coupling_backward(first, end, lane);
-            expand(true, lane);
+            tile_coupling_backward(first, end, lane);
+            expand_basis(true, lane);
             for (var network = 0u; network < layer.networks; network++) {
                 condition_backward(layer, network, lane);
             }
-            expand_backward(lane);
+            expand_basis_backward(lane);
             if layer.mixed != 0u {
                 mix_backward(f32(min(ROWS, end - first)), lane);
             }

@@ -1,37 +1,38 @@
-// From the data to the latent, and the log-determinant: a tile of rows goes through all layers. Twins: the ops of the
+#import tile, tile_layers, tile_rows
+// From the data to the latent, and the log-determinant: a tile of rows goes through all layers. CPU version: the ops of the
 // plan, one after another, in src/cpu; shaders/*_forward.wgsl.
 
 @group(1) @binding(5) var<storage, read_write> log_det: array<vec4<f32>>;
 
 /// There is no way back.
-fn put_aside(column: u32, quad: u32, value: vec4<f32>) {}
+fn save_activation(column: u32, quad: u32, value: vec4<f32>) {}
 
 @compute @workgroup_size(THREADS)
 fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let number = group.x;
     load_state(number, lane);
     for (var item = lane; item < MOST_ACTIVE * QUADS; item += THREADS) {
-        tile[cell(LOG_DET + item / QUADS, item % QUADS)] = vec4<f32>();
+        tile[tile_index(LOG_DET + item / QUADS, item % QUADS)] = vec4<f32>();
     }
-    together();
+    tile_barrier();
     for (var l = 0u; l < LAYERS; l++) {
         let layer = layers[l];
         op = layer;
         if layer.mixed != 0u {
             mix_forward(lane);
         }
-        make_parameters(layer, lane);
-        coupling_forward(lane);
+        compute_parameters(layer, lane);
+        tile_coupling_forward(lane);
     }
     store_state(number, lane);
     for (var quad = lane; quad < QUADS; quad += THREADS) {
-        let place = number * QUADS + quad;
-        if 4u * place < step.rows {
+        let index = number * QUADS + quad;
+        if 4u * index < step.rows {
             var sum = vec4<f32>();
             for (var k = 0u; k < MOST_ACTIVE; k++) {
-                sum += tile[cell(LOG_DET + k, quad)];
+                sum += tile[tile_index(LOG_DET + k, quad)];
             }
-            log_det[place] = sum;
+            log_det[index] = sum;
         }
     }
 }

@@ -1,14 +1,15 @@
-// From the latent to the data: a tile of rows goes back through all layers. Twins: the ops of the plan's inverse, one
+#import tile, tile_rows, <parameters>, <transform>
+// From the latent to the data: a tile of rows goes back through all layers. CPU version: the ops of the plan's inverse, one
 // after another, in src/cpu; shaders/*_inverse.wgsl.
 
-fn coupling_inverse(lane: u32) {
+fn tile_coupling_inverse(lane: u32) {
     for (var item = lane; item < op.active_count * QUADS; item += THREADS) {
         let k = item / QUADS;
         let quad = item % QUADS;
-        let place = state(op.active_first + k, quad);
-        tile[place] = transform_inverse(tile[place], k, quad);
+        let index = state(op.active_first + k, quad);
+        tile[index] = transform_inverse(tile[index], k, quad);
     }
-    together();
+    tile_barrier();
 }
 
 /// x = U^-1 L^-1 y: one invocation solves for four rows.
@@ -17,7 +18,7 @@ fn unmix(lane: u32) {
         for (var i = 0u; i < DIMS; i++) {
             var sum = tile[state(i, quad)];
             for (var j = 0u; j < i; j++) {
-                sum -= matrix(op.lower, i, j) * tile[state(j, quad)];
+                sum -= mixing_weight(op.lower, i, j) * tile[state(j, quad)];
             }
             tile[state(i, quad)] = sum;
         }
@@ -25,24 +26,24 @@ fn unmix(lane: u32) {
             let i = k - 1u;
             var sum = tile[state(i, quad)];
             for (var j = k; j < DIMS; j++) {
-                sum -= matrix(op.upper, i, j) * tile[state(j, quad)];
+                sum -= mixing_weight(op.upper, i, j) * tile[state(j, quad)];
             }
-            tile[state(i, quad)] = sum * exp(-trained(op.log_diagonal + i));
+            tile[state(i, quad)] = sum * exp(-parameter(op.log_diagonal + i));
         }
     }
-    together();
+    tile_barrier();
 }
 
 @compute @workgroup_size(THREADS)
 fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let number = group.x;
     load_state(number, lane);
-    together();
+    tile_barrier();
     for (var l = LAYERS; l > 0u; l--) {
         let layer = layers[l - 1u];
         op = layer;
-        make_parameters(layer, lane);
-        coupling_inverse(lane);
+        compute_parameters(layer, lane);
+        tile_coupling_inverse(lane);
         if layer.mixed != 0u {
             unmix(lane);
         }

@@ -1,5 +1,6 @@
+#import shuffle
 // The rows of this step, from one segment of the data, into the flow's first state. One invocation a row; the last four
-// rows are filled up by repeating the last one. Twin: `Batch::row` in src/executor/batches.rs.
+// rows are filled up by repeating the last one. CPU version: `Batch::row` in src/executor/batches.rs.
 
 @group(1) @binding(0) var<uniform> op: Segment;
 @group(1) @binding(1) var<storage, read> data: array<f32>;
@@ -8,12 +9,12 @@
 
 @compute @workgroup_size(GROUP)
 fn gather_rows(@builtin(global_invocation_id) id: vec3<u32>) {
-    let place = id.x;
-    if place >= (step.rows + 3u) / 4u * 4u {
+    let index = id.x;
+    if index >= (step.rows + 3u) / 4u * 4u {
         return;
     }
-    log_det[place] = 0.0;
-    var source = step.first + min(place, step.rows - 1u);
+    log_det[index] = 0.0;
+    var source = step.first + min(index, step.rows - 1u);
     if step.shuffled != 0u {
         source = shuffled_row(source);
     }
@@ -21,6 +22,6 @@ fn gather_rows(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     for (var d = 0u; d < op.dims; d++) {
-        x[d * step.stride + place] = data[d * op.rows + source - op.first];
+        x[d * step.stride + index] = data[d * op.rows + source - op.first];
     }
 }

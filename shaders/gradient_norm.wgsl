@@ -1,4 +1,5 @@
-// partials[group] = the sum of squares of NORM_SPAN * GROUP numbers of the gradient. Twin: `gradient_norm` in
+#import squares, sum
+// partials[group] = the sum of squares of NORM_SPAN * GROUP numbers of the gradient. CPU version: `gradient_norm` in
 // src/cpu/adamw.rs.
 
 @group(1) @binding(1) var<storage, read> gradient: array<u32>;
@@ -22,8 +23,8 @@ fn gradient_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     let scale = group_max(lane, largest);
     var sum = 0.0;
     for (var p = begin; p < end; p += GROUP) {
-        let share = bitcast<f32>(gradient[p]) / scale;
-        sum += share * share;
+        let ratio = bitcast<f32>(gradient[p]) / scale;
+        sum += ratio * ratio;
     }
     let total = group_sum(lane, sum);
     if lane == 0u {

@@ -1,5 +1,6 @@
+#import linear_backward_input
 // linear_backward_input for maps with few inputs or few outputs: an invocation makes four input gradients of four rows,
-// straight from the buffers. Twin: `backward_input` in src/cpu/linear.rs.
+// straight from the buffers. CPU version: `backward_input` in src/cpu/linear.rs.
 
 @compute @workgroup_size(GROUP)
 fn linear_backward_input_narrow(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -14,14 +15,14 @@ fn linear_backward_input_narrow(@builtin(workgroup_id) group: vec3<u32>, @builti
     var sum3 = vec4<f32>();
     for (var o = 0u; o < op.outputs; o++) {
         // Beyond the last input lie other parameters, whose sums are dropped.
-        let g = output_gradient[at(op.output_first + o, quad)];
+        let g = output_gradient[quad_index(op.output_first + o, quad)];
         sum0 += weight(o, i) * g;
         sum1 += weight(o, i + 1u) * g;
         sum2 += weight(o, i + 2u) * g;
         sum3 += weight(o, i + 3u) * g;
     }
-    finish(sum0, i, quad);
-    finish(sum1, i + 1u, quad);
-    finish(sum2, i + 2u, quad);
-    finish(sum3, i + 3u, quad);
+    finish_sum(sum0, i, quad);
+    finish_sum(sum1, i + 1u, quad);
+    finish_sum(sum2, i + 2u, quad);
+    finish_sum(sum3, i + 3u, quad);
 }

@@ -1,15 +1,13 @@
+#import lane_sums, linear_backward_weights
 // linear_backward_weights for maps with few inputs or few outputs: a group makes four outputs by four inputs of one split.
-// Each lane sums its own rows in registers; then the lanes' sums are added, in fixed order. Twin: `backward_weights` in
+// Each lane sums its own rows in registers; then the lanes' sums are added, in fixed order. CPU version: `backward_weights` in
 // src/cpu/linear.rs.
 
 // Twenty sums (16 weights, 4 biases) of each lane.
 const SUMS = 20u;
 
 @compute @workgroup_size(GROUP)
-fn linear_backward_weights_narrow(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn linear_backward_weights_narrow(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = 4u * group.x;
     let o = 4u * group.y;
     let begin = group.z * step.rows_per_split;
@@ -35,11 +33,11 @@ fn linear_backward_weights_narrow(
         sum3 += vec4(dot(g3, x0), dot(g3, x1), dot(g3, x2), dot(g3, x3));
         bias += vec4(dot(g0, vec4(1.0)), dot(g1, vec4(1.0)), dot(g2, vec4(1.0)), dot(g3, vec4(1.0)));
     }
-    keep(lane, 0u, sum0);
-    keep(lane, 4u, sum1);
-    keep(lane, 8u, sum2);
-    keep(lane, 12u, sum3);
-    keep(lane, 16u, bias);
+    store_lane_sums(lane, 0u, sum0);
+    store_lane_sums(lane, 4u, sum1);
+    store_lane_sums(lane, 8u, sum2);
+    store_lane_sums(lane, 12u, sum3);
+    store_lane_sums(lane, 16u, bias);
     workgroupBarrier();
     if lane >= SUMS {
         return;

@@ -1,15 +1,13 @@
+#import lane_sums, <pair>
 // linear_backward_weights for maps with at most two inputs, or two outputs: a group makes eight of the long side by the two of
 // the short side (`shared/pair_*.wgsl` say which is which) of one split. Each lane sums its own rows in registers; then the
-// lanes' sums are added, in fixed order. Twin: `backward_weights` in src/cpu/linear.rs.
+// lanes' sums are added, in fixed order. CPU version: `backward_weights` in src/cpu/linear.rs.
 
 // Sixteen products, eight sums of the long side, two of the short one.
 const SUMS = 26u;
 
 @compute @workgroup_size(GROUP)
-fn linear_backward_weights_pair(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn linear_backward_weights_pair(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let c = 8u * group.x;
     let one = vec4(1.0);
     let begin = group.z * step.rows_per_split;
@@ -42,12 +40,12 @@ fn linear_backward_weights_pair(
         long_high += vec4(dot(c4, one), dot(c5, one), dot(c6, one), dot(c7, one));
         short += vec2(dot(s0, one), dot(s1, one));
     }
-    keep(lane, 0u, first_low);
-    keep(lane, 4u, first_high);
-    keep(lane, 8u, second_low);
-    keep(lane, 12u, second_high);
-    keep(lane, 16u, long_low);
-    keep(lane, 20u, long_high);
+    store_lane_sums(lane, 0u, first_low);
+    store_lane_sums(lane, 4u, first_high);
+    store_lane_sums(lane, 8u, second_low);
+    store_lane_sums(lane, 12u, second_high);
+    store_lane_sums(lane, 16u, long_low);
+    store_lane_sums(lane, 20u, long_high);
     lane_sums[24u * GROUP + lane] = short.x;
     lane_sums[25u * GROUP + lane] = short.y;
     workgroupBarrier();

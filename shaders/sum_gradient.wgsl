@@ -1,3 +1,4 @@
+#import split_gradients, split_losses, squares, sum
 // gradient[p] = the sum over the splits of their parts of it, in their order; norms[group] = the sum of the squares of GROUP
 // of them; and, by the first group, losses[slot] = -(sum of the splits' log_prob) / N. One invocation a parameter. Twins:
 // `gradient_norm` in src/cpu/adamw.rs.
@@ -35,8 +36,8 @@ fn sum_gradient(
     }
     let any_bad = group_max(lane, bad) > 0.0;
     let scale = group_max(lane, size);
-    let share = sum / scale;
-    let total = group_sum(lane, share * share);
+    let ratio = sum / scale;
+    let total = group_sum(lane, ratio * ratio);
     if lane == 0u && number * GROUP < step.parameters {
         norms[number] = Squares(scale, select(total, -1.0, any_bad));
     }

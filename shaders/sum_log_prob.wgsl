@@ -1,3 +1,4 @@
+#import sum
 // partials[split] = the sum of log_prob over the split's rows. A group takes one split.
 
 @group(1) @binding(1) var<storage, read> log_prob: array<f32>;

@@ -1,3 +1,4 @@
+#import split_losses
 // losses[slot] (+)= -(sum of the splits' log_prob) / N. One group.
 
 @group(1) @binding(1) var<storage, read> loss_partials: array<f32>;

@@ -1,3 +1,4 @@
+#import split_gradients
 // gradient[p] (+)= the sum over the splits of partials[split][p], in their order. One invocation a parameter.
 
 @group(1) @binding(2) var<storage, read_write> gradient: array<f32>;

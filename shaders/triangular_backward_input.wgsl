@@ -1,3 +1,4 @@
+#import quad_index, triangular
 // The gradient of x, written, from that of y: the transposed product. One invocation makes four rows of a column. Twin:
 // `backward_input` in src/cpu/triangular.rs.
 
@@ -11,11 +12,11 @@ fn triangular_backward_input(@builtin(global_invocation_id) id: vec3<u32>) {
     if 4u * quad >= step.rows {
         return;
     }
-    var sum = exp(log_diagonal(j)) * y_gradient[at(j, quad)];
+    var sum = exp(log_diagonal(j)) * y_gradient[quad_index(j, quad)];
     let first = select(j + 1u, 0u, op.upper != 0u);
     let end = select(op.dims, j, op.upper != 0u);
     for (var i = first; i < end; i++) {
-        sum += matrix(i, j) * y_gradient[at(i, quad)];
+        sum += triangular_weight(i, j) * y_gradient[quad_index(i, quad)];
     }
-    x_gradient[at(j, quad)] = sum;
+    x_gradient[quad_index(j, quad)] = sum;
 }

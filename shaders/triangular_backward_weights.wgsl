@@ -1,5 +1,6 @@
-// The split's share of the parameters' gradients; what lies outside the triangle has none. A group takes one place of the
-// matrix. Twin: `backward_weights` in src/cpu/triangular.rs.
+#import quad_index, sum, triangular
+// The split's part of the parameters' gradients; what lies outside the triangle has none. A group takes one index of the
+// matrix. CPU version: `backward_weights` in src/cpu/triangular.rs.
 
 @group(1) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(1) @binding(3) var<storage, read> y_gradient: array<vec4<f32>>;
@@ -14,10 +15,7 @@ fn is_inside(i: u32, j: u32) -> bool {
 }
 
 @compute @workgroup_size(GROUP)
-fn triangular_backward_weights(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn triangular_backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let j = group.x;
     let i = group.y;
     let begin = group.z * step.rows_per_split;
@@ -25,7 +23,7 @@ fn triangular_backward_weights(
     var own = 0.0;
     // Where the last four rows are not all there, the gradients of the others are zero.
     for (var row = begin + 4u * lane; row < end; row += 4u * GROUP) {
-        own += dot(y_gradient[at(i, row / 4u)], x[at(j, row / 4u)]);
+        own += dot(y_gradient[quad_index(i, row / 4u)], x[quad_index(j, row / 4u)]);
     }
     let sum = group_sum(lane, own);
     if lane != 0u {
@@ -35,7 +33,7 @@ fn triangular_backward_weights(
     partials[partial + op.matrix + i * op.dims + j] = select(0.0, sum, is_inside(i, j));
     if i == j && op.upper != 0u {
         // The log-determinant of each row has the gradient -1/N.
-        let of_log_det = -f32(end - begin) * step.share;
+        let of_log_det = -f32(end - begin) * step.inv_batch_size;
         partials[partial + op.log_diagonal + i] = sum * exp(log_diagonal(i)) + of_log_det;
     }
 }

@@ -1,3 +1,4 @@
+#import quad_index, triangular
 // A triangular solve, from the last column (upper) or from the first (lower). One invocation takes four rows. Twin:
 // `inverse` in src/cpu/triangular.rs.
 
@@ -12,12 +13,12 @@ fn triangular_inverse(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     for (var k = 0u; k < op.dims; k++) {
         let i = select(k, op.dims - 1u - k, op.upper != 0u);
-        var sum = y[at(i, quad)];
+        var sum = y[quad_index(i, quad)];
         let first = select(0u, i + 1u, op.upper != 0u);
         let end = select(i, op.dims, op.upper != 0u);
         for (var j = first; j < end; j++) {
-            sum -= matrix(i, j) * x[at(j, quad)];
+            sum -= triangular_weight(i, j) * x[quad_index(j, quad)];
         }
-        x[at(i, quad)] = sum * exp(-log_diagonal(i));
+        x[quad_index(i, quad)] = sum * exp(-log_diagonal(i));
     }
 }

@@ -67,7 +67,8 @@ fn main() {
             let said: Value = serde_json::from_str(&body).expect("JSON from the page");
             let kernel = kernels[said["number"].as_u64().expect("a number") as usize];
             let line = said["line"].as_u64().unwrap_or(0) as u32;
-            let (file, line) = kernel.source().locate(line);
+            let source = kernel.source();
+            let (file, line) = source.locate(line);
             println!("{kernel:?}, {file}:{line}: {}", said["message"]);
         } else {
             answer(&mut stream, "text/plain", "");

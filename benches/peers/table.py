@@ -39,7 +39,7 @@ def ours(workload, couplet):
     for timing in json.loads(output)["timings"]:
         if timing["what"] == what:
             line = {"peer": "couplet", "workload": workload, "ms": timing["ms"], "peak_mb": peak_mb(workload, couplet)}
-            print(json.dumps({**line, "low": timing["least"], "high": timing["most"]}))
+            print(json.dumps({**line, "low": timing["min"], "high": timing["max"]}))
 
 
 def peak_mb(workload, couplet):

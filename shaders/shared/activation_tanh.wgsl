@@ -1,7 +1,8 @@
+#import numbers
 fn activate(pre: vec4<f32>) -> vec4<f32> {
     return tanh_(pre);
 }
 
-fn slope(saved: vec4<f32>) -> vec4<f32> {
+fn derivative(saved: vec4<f32>) -> vec4<f32> {
     return 1.0 - saved * saved;
 }

@@ -1,8 +1,9 @@
-// A base with trained location and spread. Twin: `place` in src/cpu/base.rs.
+#import numbers, <parameters>
+// A base with trained location and spread. CPU version: `index` in src/cpu/base.rs.
 fn base_location(d: u32) -> f32 {
-    return trained(op.location + d);
+    return parameter(op.location + d);
 }
 
 fn base_spread(d: u32) -> f32 {
-    return softplus(trained(op.raw_spread + d));
+    return softplus(parameter(op.raw_spread + d));
 }

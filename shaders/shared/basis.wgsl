@@ -1,3 +1,4 @@
+#import bounded, <basis_family>, <basis_input>
 // The terms of a polynomial basis, from a table of theirs; `basis_input` gives four rows of an input dimension.
 //
 // Term m: the number of its factors at op.first + m * op.pitch, then each factor's dimension * 65536 + degree. From
@@ -5,10 +6,10 @@
 
 struct Polynomial {
     value: vec4<f32>,
-    slope: vec4<f32>,
+    derivative: vec4<f32>,
 }
 
-/// The bounded input and its slope.
+/// The bounded input and its derivative.
 fn input_at(d: u32, quad: u32) -> Bounded {
     return bounded(basis_input(d, quad), op.input_bound);
 }

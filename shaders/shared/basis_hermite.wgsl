@@ -1,4 +1,5 @@
-/// Value and slope of He_n(x) / sqrt(n!). Twin: `polynomial` in src/cpu/basis.rs.
+#import basis
+/// Value and derivative of He_n(x) / sqrt(n!). CPU version: `polynomial` in src/cpu/basis.rs.
 fn polynomial(n: u32, x: vec4<f32>) -> Polynomial {
     var before = vec4<f32>();
     var p = Polynomial(vec4(1.0), vec4<f32>());

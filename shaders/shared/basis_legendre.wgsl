@@ -1,4 +1,5 @@
-/// Value and slope of sqrt(2n + 1) P_n(x). Twin: `polynomial` in src/cpu/basis.rs.
+#import basis
+/// Value and derivative of sqrt(2n + 1) P_n(x). CPU version: `polynomial` in src/cpu/basis.rs.
 fn polynomial(n: u32, x: vec4<f32>) -> Polynomial {
     var before = Polynomial(vec4<f32>(), vec4<f32>());
     var p = Polynomial(vec4(1.0), vec4<f32>());
@@ -7,11 +8,11 @@ fn polynomial(n: u32, x: vec4<f32>) -> Polynomial {
         let odd = f32(2u * k + 1u);
         let next = Polynomial(
             (odd * x * p.value - f32(k) * before.value) / f32(k + 1u),
-            before.slope + odd * p.value,
+            before.derivative + odd * p.value,
         );
         before = p;
         p = next;
     }
     let norm = sqrt(f32(2u * n + 1u));
-    return Polynomial(norm * p.value, norm * p.slope);
+    return Polynomial(norm * p.value, norm * p.derivative);
 }

@@ -1,9 +1,10 @@
+#import numbers
 struct Bounded {
     value: vec4<f32>,
-    slope: vec4<f32>,
+    derivative: vec4<f32>,
 }
 
-/// bound * tanh(x / bound) and its slope; a bound of 0 leaves x. Twin: `bounded` in src/cpu/bounded.rs.
+/// bound * tanh(x / bound) and its derivative; a bound of 0 leaves x. CPU version: `bounded` in src/cpu/bounded.rs.
 fn bounded(x: vec4<f32>, bound: f32) -> Bounded {
     if bound == 0.0 {
         return Bounded(x, vec4(1.0));

@@ -1,4 +1,5 @@
-// The logistic distribution; the spread is its scale. Twin: `Density::Logistic` in src/cpu/base.rs.
+#import normal, numbers
+// The logistic distribution; the spread is its scale. CPU version: `Density::Logistic` in src/cpu/base.rs.
 
 fn log_density(z: vec4<f32>, location: f32, spread: f32) -> vec4<f32> {
     // exp(-u) / (1 + exp(-u))^2 is even in u; from its lighter side nothing overflows.

@@ -1,4 +1,5 @@
-// N(location, spread): the spread is the variance. Twin: `Density::Normal` in src/cpu/base.rs.
+#import normal
+// N(location, spread): the spread is the variance. CPU version: `Density::Normal` in src/cpu/base.rs.
 const TAU = 6.2831855;
 
 fn log_density(z: vec4<f32>, location: f32, spread: f32) -> vec4<f32> {

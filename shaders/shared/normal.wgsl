@@ -1,4 +1,4 @@
-/// A standard normal number from one random word (Wichura 1988, AS 241, PPND7). Twin: `standard_normal` in
+/// A standard normal number from one random word (Wichura 1988, AS 241, PPND7). CPU version: `standard_normal` in
 /// src/random/normal.rs.
 fn standard_normal(word: u32) -> f32 {
     // p in (0, 1/2]: the probability of the tail beyond the number.
@@ -24,7 +24,7 @@ fn standard_normal(word: u32) -> f32 {
     return select(magnitude, -magnitude, word >> 31u == 1u);
 }
 
-/// A standard logistic number from one random word. Twin: `standard_logistic` in src/random/normal.rs.
+/// A standard logistic number from one random word. CPU version: `standard_logistic` in src/random/normal.rs.
 fn standard_logistic(word: u32) -> f32 {
     let p = (f32(word & 0x7FFFFFFFu) + 0.5) * 2.3283064e-10;
     let magnitude = log((1.0 - p) / p);

@@ -1,3 +1,4 @@
+#import linear_backward_weights
 // At most two inputs, and many outputs.
 fn short_rows(i: u32, quad: u32) -> vec4<f32> {
     return input_rows(i, quad);

@@ -1,3 +1,4 @@
+#import linear_backward_weights
 // At most two outputs, and many inputs.
 fn short_rows(o: u32, quad: u32) -> vec4<f32> {
     return gradient_rows(o, quad);

@@ -1,4 +1,4 @@
-// Philox4x32-10 (Salmon et al. 2011). Twin: `philox4x32` in src/random/philox.rs; the integers are the same.
+// Philox4x32-10 (Salmon et al. 2011). CPU version: `philox4x32` in src/random/philox.rs; the integers are the same.
 
 /// The high and the low word of a 32 x 32 bit product.
 fn multiply_wide(a: u32, b: u32) -> vec2<u32> {

@@ -1,1 +1,1 @@
-fn save(pre: vec4<f32>, index: u32) {}
+fn save_preactivation(pre: vec4<f32>, index: u32) {}

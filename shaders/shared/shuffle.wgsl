@@ -1,6 +1,6 @@
-// The order of the rows in an epoch. Twin: `Shuffle` in src/random/shuffle.rs; the integers are the same.
+// The order of the rows in an epoch. CPU version: `Shuffle` in src/random/shuffle.rs; the integers are the same.
 
-fn mix(value: u32) -> u32 {
+fn hash(value: u32) -> u32 {
     var h = value;
     h ^= h >> 16u;
     h *= 0x85EBCA6Bu;
@@ -11,13 +11,13 @@ fn mix(value: u32) -> u32 {
 
 /// (left, right) after one Feistel round.
 fn feistel(halves: vec2<u32>, key: u32, mask: u32) -> vec2<u32> {
-    return vec2(halves.y, halves.x ^ (mix(halves.y ^ key) & mask));
+    return vec2(halves.y, halves.x ^ (hash(halves.y ^ key) & mask));
 }
 
-/// The row visited at a place of the epoch.
-fn shuffled_row(place: u32) -> u32 {
+/// The row visited at a index of the epoch.
+fn shuffled_row(index: u32) -> u32 {
     let mask = (1u << step.half_bits) - 1u;
-    var value = place;
+    var value = index;
     loop {
         var halves = vec2(value >> step.half_bits, value & mask);
         halves = feistel(halves, step.key0, mask);

@@ -1,3 +1,4 @@
+#import splits
 /// The splits' parts of the gradient, one after another.
 @group(1) @binding(1) var<storage, read> partials: array<f32>;
 

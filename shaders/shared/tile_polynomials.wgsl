@@ -1,3 +1,4 @@
+#import basis, basis_derivatives, tile, tile_shared
 // Conditioners that are linear in a polynomial basis, whose terms have columns of the tile, and their gradients.
 
 @group(1) @binding(7) var<storage, read> terms: array<u32>;
@@ -7,28 +8,28 @@ fn basis_input(d: u32, quad: u32) -> vec4<f32> {
 }
 
 fn term_gradient(m: u32, quad: u32) -> vec4<f32> {
-    return tile[cell(op.term_gradients + m, quad)];
+    return tile[tile_index(op.term_gradients + m, quad)];
 }
 
 /// The terms of the layer's basis. On the way back (`back`) their gradients begin at 0.
-fn expand(back: bool, lane: u32) {
+fn expand_basis(back: bool, lane: u32) {
     for (var item = lane; item < op.term_count * QUADS; item += THREADS) {
         let m = item / QUADS;
         let quad = item % QUADS;
-        tile[cell(op.term_values + m, quad)] = term(m, quad);
+        tile[tile_index(op.term_values + m, quad)] = term(m, quad);
         if back {
-            tile[cell(op.term_gradients + m, quad)] = vec4<f32>();
+            tile[tile_index(op.term_gradients + m, quad)] = vec4<f32>();
         }
     }
-    together();
+    tile_barrier();
 }
 
 /// From the terms' gradients those of the basis's inputs, unless they are the data.
-fn expand_backward(lane: u32) {
+fn expand_basis_backward(lane: u32) {
     for (var item = lane; item < op.inputs_with_gradient * QUADS; item += THREADS) {
         let d = item / QUADS;
         let quad = item % QUADS;
         tile[gradient(op.input_first + d, quad)] += gradient_along(d, quad);
     }
-    together();
+    tile_barrier();
 }

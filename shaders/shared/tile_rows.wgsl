@@ -1,3 +1,4 @@
+#import tile, tile_linear, tile_shared, <conditioner>
 // Tiles of rows that lie in buffers, column after column.
 
 @group(1) @binding(3) var<storage, read> rows_in: array<vec4<f32>>;
@@ -7,8 +8,8 @@
 fn load_state(number: u32, lane: u32) {
     let pitch = step.stride / 4u;
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
-        let place = min(number * QUADS + item % QUADS, pitch - 1u);
-        tile[state(item / QUADS, item % QUADS)] = rows_in[item / QUADS * pitch + place];
+        let index = min(number * QUADS + item % QUADS, pitch - 1u);
+        tile[state(item / QUADS, item % QUADS)] = rows_in[item / QUADS * pitch + index];
     }
 }
 
@@ -16,16 +17,16 @@ fn load_state(number: u32, lane: u32) {
 fn store_state(number: u32, lane: u32) {
     let pitch = step.stride / 4u;
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
-        let place = number * QUADS + item % QUADS;
-        if place < pitch {
-            rows_out[item / QUADS * pitch + place] = tile[state(item / QUADS, item % QUADS)];
+        let index = number * QUADS + item % QUADS;
+        if index < pitch {
+            rows_out[item / QUADS * pitch + index] = tile[state(item / QUADS, item % QUADS)];
         }
     }
 }
 
 /// The parameters of a layer's transform.
-fn make_parameters(layer: FusedLayer, lane: u32) {
-    expand(false, lane);
+fn compute_parameters(layer: FusedLayer, lane: u32) {
+    expand_basis(false, lane);
     for (var network = 0u; network < layer.networks; network++) {
         condition(layer, network, lane);
     }

@@ -1,3 +1,4 @@
+#import tile
 // The tile of a group, in workgroup memory.
 
 var<workgroup> tile: array<vec4<f32>, TILE_COLUMNS * QUADS>;
@@ -5,13 +6,13 @@ var<workgroup> tile: array<vec4<f32>, TILE_COLUMNS * QUADS>;
 /// The rows of the data that the tile has.
 var<workgroup> sources: array<u32, ROWS>;
 
-/// The place of four rows of a column.
-fn cell(column: u32, quad: u32) -> u32 {
+/// The index of four rows of a column.
+fn tile_index(column: u32, quad: u32) -> u32 {
     return column * QUADS + quad;
 }
 
 /// Waits for the others that have the tile.
-fn together() {
+fn tile_barrier() {
     workgroupBarrier();
 }
 
@@ -20,7 +21,7 @@ fn total(number: f32, lane: u32) -> f32 {
     if lane < QUADS {
         tile[lane].x = number;
     }
-    together();
+    tile_barrier();
     var sum = 0.0;
     for (var quad = 0u; quad < QUADS; quad++) {
         sum += tile[quad].x;

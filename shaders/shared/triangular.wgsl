@@ -3,7 +3,7 @@
 @group(1) @binding(0) var<uniform> op: Triangular;
 @group(1) @binding(1) var<storage, read> parameters: array<f32>;
 
-fn matrix(i: u32, j: u32) -> f32 {
+fn triangular_weight(i: u32, j: u32) -> f32 {
     return parameters[op.matrix + i * op.dims + j];
 }
 

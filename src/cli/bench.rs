@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::config::Preset;
 use crate::fit::{Device, DeviceChoice, DeviceName};
 use crate::gpu::adapters;
-use crate::timing::{self, Ceiling, Timing, Workload, WorkloadName};
+use crate::timing::{self, PeakThroughput, Timing, Workload, WorkloadName};
 
 use super::Result;
 use super::inputs::read_config;
@@ -43,24 +43,24 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         _ => vec![Device::choose(&args.device)?],
     };
     log::info!("measuring what each device can do at most");
-    let mut ceilings = Vec::new();
+    let mut peaks = Vec::new();
     for device in &devices {
-        let ceiling = Ceiling::of(device)?;
+        let peak = PeakThroughput::of(device)?;
         log::info!(
-            "ceiling    {:.0} GFLOP/s of multiply-adds in f32, {:.1} GB/s of copying: {}",
-            ceiling.gflops,
-            ceiling.copy_gb_per_second,
-            ceiling.device
+            "peak    {:.0} GFLOP/s of multiply-adds in f32, {:.1} GB/s of copying: {}",
+            peak.gflops,
+            peak.copy_gb_per_second,
+            peak.device
         );
-        ceilings.push(ceiling);
+        peaks.push(peak);
     }
     log::info!(
-        "\nworkload  device                 what                 median     least      most     rows/s  GFLOP/s of ceiling"
+        "\nworkload  device                 what                 median       min       max     rows/s  GFLOP/s of peak"
     );
     let mut timings = Vec::new();
     for workload in &workloads {
-        for (device, ceiling) in devices.iter().zip(&ceilings) {
-            for timing in timing::time(workload, device, ceiling, args.rounds as usize)? {
+        for (device, peak) in devices.iter().zip(&peaks) {
+            for timing in timing::time(workload, device, peak, args.rounds as usize)? {
                 show(&timing);
                 timings.push(timing);
             }
@@ -69,7 +69,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     if args.json {
         let value = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "ceilings": ceilings,
+            "peaks": peaks,
             "timings": timings,
         });
         print(&format!("{value}\n"))?;
@@ -112,7 +112,7 @@ fn at_hand() -> Vec<Device> {
 }
 
 fn show(timing: &Timing) {
-    let (ms, least, most) = (timing.ms, timing.least, timing.most);
+    let (ms, min, max) = (timing.ms, timing.min, timing.max);
     let unit = if timing.what == "train" {
         "step"
     } else {
@@ -120,12 +120,12 @@ fn show(timing: &Timing) {
     };
     let device: String = timing.device.chars().take(22).collect();
     log::info!(
-        "{:<9} {device:<22} {:<6} ms/{unit:<7} {ms:>9.3} {least:>9.3} {most:>9.3} {:>10.3e} {:>8.1} {:>9.0}%",
+        "{:<9} {device:<22} {:<6} ms/{unit:<7} {ms:>9.3} {min:>9.3} {max:>9.3} {:>10.3e} {:>8.1} {:>9.0}%",
         timing.workload,
         timing.what,
         timing.rows_per_second,
         timing.gflops,
-        100.0 * timing.of_ceiling
+        100.0 * timing.of_peak
     );
     let whole: f64 = timing.kernels.iter().map(|share| share.us).sum();
     for share in &timing.kernels {
@@ -136,12 +136,12 @@ fn show(timing: &Timing) {
             1e-3 * share.us,
             100.0 * share.us / whole,
             share.gb_per_second,
-            100.0 * share.of_copy_ceiling
+            100.0 * share.of_copy_peak
         );
     }
-    if let Some(share) = timing.products_of_ceiling {
+    if let Some(share) = timing.products_of_peak {
         log::info!(
-            "          the kernels that make products reach {:.1}% of the ceiling",
+            "          the kernels that make products reach {:.1}% of the peak",
             100.0 * share
         );
     }

@@ -143,7 +143,7 @@ mod tests {
     fn at(activation: Activation, x: f64) -> [f64; 2] {
         let mut output = [[x; LANES]];
         let mut saved = [[0.0; LANES]];
-        let saves = (!activation.is_enough_for_slope()).then_some(&mut saved[..]);
+        let saves = (!activation.derivative_from_output()).then_some(&mut saved[..]);
         activate(Scalar, activation, &mut output, saves);
         let mut gradient = [[1.0; LANES]];
         slope(Scalar, activation, &output, &saved, &mut gradient);

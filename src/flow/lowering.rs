@@ -257,7 +257,7 @@ impl Lowering<'_> {
             let output = self.buffer(outputs, &mut conditioning.slot);
             let activation = (k < hidden.len()).then_some(activation);
             let saved = match activation {
-                Some(activation) if !activation.is_enough_for_slope() => {
+                Some(activation) if !activation.derivative_from_output() => {
                     self.buffer(outputs, &mut conditioning.slot)
                 }
                 _ => output,

@@ -16,5 +16,5 @@ pub use plan::{
 pub use polynomial::{Family, Term, count_terms, max_terms, terms};
 pub use spec::{
     Activation, Base, Conditioner, Density, FlowSpec, MAX_BINS, MAX_PARAMETERS, Mixing,
-    SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET, Transform,
+    SPLINE_DERIVATIVE_OFFSET, SPLINE_MINIMUM, Transform,
 };

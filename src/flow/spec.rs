@@ -65,7 +65,7 @@ pub const MAX_BINS: usize = 32;
 pub const SPLINE_MINIMUM: f64 = 1e-3;
 
 /// What is added to the number that a spline's slope is made of, so that 0 makes it 1: log(exp(1 - [`SPLINE_MINIMUM`]) - 1).
-pub const SPLINE_SLOPE_OFFSET: f64 = 0.539_742_417_236_952;
+pub const SPLINE_DERIVATIVE_OFFSET: f64 = 0.539_742_417_236_952;
 
 impl Transform {
     /// How many numbers it takes for each active column. The affine transform's are s and t, the additive one's t, the spline's
@@ -156,7 +156,7 @@ impl Activation {
 
     /// Whether its slope follows from its output alone. Where it does not, something is saved beside the output on the way
     /// forward: the slope itself, or what it follows from.
-    pub fn is_enough_for_slope(self) -> bool {
+    pub fn derivative_from_output(self) -> bool {
         match self {
             Activation::Tanh | Activation::Relu => true,
             Activation::Silu | Activation::Gelu => false,

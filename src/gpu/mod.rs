@@ -7,7 +7,6 @@
 //! bits.
 
 pub(crate) mod builder;
-pub mod ceiling;
 mod device;
 pub(crate) mod dispatch;
 #[cfg(feature = "testing")]
@@ -16,6 +15,7 @@ mod fused;
 mod inference;
 pub(crate) mod kernels;
 mod memory;
+pub mod peak;
 pub(crate) mod pipelines;
 pub(crate) mod program;
 mod queue;

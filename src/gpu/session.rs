@@ -139,7 +139,7 @@ impl Session {
             stride: program.rows as u32,
             rows_per_split: program.rows_per_split as u32,
             parameters: plan.layout.len() as u32,
-            share: 1.0 / batch.rows as f32,
+            inv_batch_size: 1.0 / batch.rows as f32,
             slot: slot as u32,
             ..Step::default()
         };

@@ -1,25 +1,77 @@
 use std::fmt::Write;
 
+use include_dir::{Dir, include_dir};
 use wgpu::naga::{AddressSpace, StorageAccess, front::wgsl};
 
-/// One WGSL file, or a generated piece of one.
-#[derive(Clone, Copy, Debug)]
-pub struct File {
-    /// For messages: its path under `shaders/`.
-    pub name: &'static str,
-    pub text: &'static str,
-}
+/// Every WGSL file, by its path under `shaders/`.
+static SHADERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/shaders");
 
 /// A file under `shaders/`.
-macro_rules! file {
-    ($name:literal) => {
-        $crate::gpu::shader::File {
-            name: $name,
-            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name)),
-        }
-    };
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct File {
+    path: String,
+    text: &'static str,
 }
-pub(super) use file;
+
+impl File {
+    fn open(path: String) -> Result<Self, String> {
+        match SHADERS
+            .get_file(&path)
+            .and_then(|file| file.contents_utf8())
+        {
+            Some(text) => Ok(File { path, text }),
+            None => Err(format!("there is no shaders/{path}")),
+        }
+    }
+
+    /// What its first line imports: names of files under `shaders/shared`, or `<part>`, for which a kernel chooses one.
+    fn imports(&self) -> impl Iterator<Item = &'static str> {
+        let first = self.text.lines().next().unwrap_or_default();
+        let names = first.strip_prefix(IMPORT).into_iter();
+        names.flat_map(|names| names.split(',').map(str::trim))
+    }
+}
+
+const IMPORT: &str = "#import ";
+
+/// The files that a kernel is made of: its own, behind all that it and they import, each once. `choices` has the file that
+/// stands for each `<part>`.
+fn resolve(kernel: &str, choices: &[(&str, String)]) -> Result<Vec<File>, String> {
+    fn visit(
+        file: File,
+        choices: &[(&str, String)],
+        visited: &mut Vec<String>,
+        files: &mut Vec<File>,
+    ) -> Result<(), String> {
+        visited.push(file.path.clone());
+        for name in file.imports() {
+            let part = name.strip_prefix('<').and_then(|it| it.strip_suffix('>'));
+            let name = match part {
+                None => name,
+                Some(part) => {
+                    let choice = choices.iter().find(|(known, _)| *known == part);
+                    let missing = || format!("{}: nothing stands for <{part}>", file.path);
+                    &choice.ok_or_else(missing)?.1
+                }
+            };
+            let path = format!("shared/{name}.wgsl");
+            if !visited.contains(&path) {
+                let found = File::open(path).map_err(|error| format!("{}: {error}", file.path))?;
+                visit(found, choices, visited, files)?;
+            }
+        }
+        files.push(file);
+        Ok(())
+    }
+    let mut files = Vec::new();
+    visit(
+        File::open(format!("{kernel}.wgsl"))?,
+        choices,
+        &mut Vec::new(),
+        &mut files,
+    )?;
+    Ok(files)
+}
 
 /// How a kernel uses a binding of group 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,32 +84,40 @@ pub enum Access {
     Write,
 }
 
-/// Several files in one text, with the way back from a line of the whole to a line of a file.
-///
-/// Kernels are composed by concatenation alone: the generated prelude, the shared files a kernel needs, the kernel.
+/// Several files in one text, with the way back from a line of the whole to a line of a file: the generated prelude, what a
+/// kernel imports, the kernel.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The whole.
     pub text: String,
     /// For each piece: its name and the line of the whole (from 0) it begins at.
-    pieces: Vec<(&'static str, usize)>,
+    pieces: Vec<(String, usize)>,
 }
 
 impl Source {
-    /// The prelude, and the files in their order.
-    pub fn compose(prelude: &str, files: &[File]) -> Self {
+    /// The prelude, and the files of a kernel; `choices` has the file that stands for each `<part>` that they import.
+    ///
+    /// # Panics
+    /// If a file imports what is not there: a mistake in this library, which its tests compile every kernel to find.
+    pub fn compose(prelude: &str, kernel: &str, choices: &[(&str, String)]) -> Self {
         let mut source = Source {
             text: String::new(),
             pieces: Vec::new(),
         };
-        source.push("generated prelude", prelude);
-        for file in files {
-            source.push(file.name, file.text);
+        source.push("generated prelude".into(), prelude);
+        match resolve(kernel, choices) {
+            Ok(files) => {
+                for file in files {
+                    // A comment to WGSL, so that lines keep their numbers.
+                    source.push(file.path, &file.text.replacen(IMPORT, "// import ", 1));
+                }
+            }
+            Err(error) => panic!("{error}"),
         }
         source
     }
 
-    fn push(&mut self, name: &'static str, text: &str) {
+    fn push(&mut self, name: String, text: &str) {
         self.pieces.push((name, self.text.lines().count()));
         self.text.push_str(text);
         if !text.ends_with('\n') {
@@ -66,7 +126,7 @@ impl Source {
     }
 
     /// The file and line (from 1) of a line (from 1) of the whole.
-    pub fn locate(&self, line: u32) -> (&'static str, u32) {
+    pub fn locate(&self, line: u32) -> (&str, u32) {
         let line = line.max(1) as usize - 1;
         let (name, first) = self
             .pieces
@@ -152,20 +212,48 @@ mod tests {
 
     #[test]
     fn lines_lead_back_to_files() {
-        let files = [
-            File {
-                name: "a.wgsl",
-                text: "one\ntwo",
-            },
-            File {
-                name: "b.wgsl",
-                text: "three\nfour\n",
-            },
-        ];
-        let source = Source::compose("zero\n", &files);
-        assert_eq!(source.text, "zero\none\ntwo\nthree\nfour\n");
-        assert_eq!(source.locate(1), ("generated prelude", 1));
-        assert_eq!(source.locate(3), ("a.wgsl", 2));
-        assert_eq!(source.locate(4), ("b.wgsl", 1));
+        let source = Source::compose("zero\none\n", "sum_log_prob", &[]);
+        assert_eq!(source.locate(2), ("generated prelude", 2));
+        assert_eq!(source.locate(3), ("shared/sum.wgsl", 1));
+        let (line, _) = source.text.lines().enumerate().last().unwrap();
+        let (name, last) = source.locate(line as u32 + 1);
+        let kernel = File::open("sum_log_prob.wgsl".into()).unwrap();
+        assert_eq!(
+            (name, last as usize),
+            ("sum_log_prob.wgsl", kernel.text.lines().count())
+        );
+    }
+
+    #[test]
+    fn missing_imports_say_where_they_stand() {
+        let error = resolve("coupling_forward", &[]).unwrap_err();
+        assert_eq!(
+            error,
+            "coupling_forward.wgsl: nothing stands for <transform>"
+        );
+        let error = resolve("coupling_forward", &[("transform", "no_such".into())]).unwrap_err();
+        assert!(
+            error.contains("coupling_forward.wgsl") && error.contains("no_such"),
+            "{error}"
+        );
+        assert!(resolve("no_such", &[]).is_err());
+    }
+
+    /// A file that no kernel imports would lie there unnoticed.
+    #[test]
+    fn every_file_belongs_to_a_kernel() {
+        let kernels = crate::gpu::kernels::Kernel::all();
+        let used: std::collections::BTreeSet<String> = kernels
+            .into_iter()
+            .flat_map(|kernel| kernel.source().pieces)
+            .map(|(name, _)| name)
+            .collect();
+        let all = SHADERS
+            .files()
+            .chain(SHADERS.get_dir("shared").unwrap().files());
+        for file in all.filter(|file| file.path().extension().is_some_and(|it| it == "wgsl")) {
+            let path = file.path().to_str().unwrap();
+            assert!(used.contains(path), "no kernel is made of shaders/{path}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::flow::{Op, Plan};
 use crate::gpu;
 use crate::matrix::Matrix;
 
-pub use rounds::{Each, repeat};
+pub use rounds::{Stats, repeat};
 pub use workload::{Workload, WorkloadName};
 
 /// Rows scored or drawn in a call, at most.
@@ -30,21 +30,21 @@ pub struct Timing {
     pub device: String,
     /// "train", "score" or "sample".
     pub what: &'static str,
-    /// Milliseconds a step, or a million rows scored or drawn: median, least, most.
+    /// Milliseconds a step, or a million rows scored or drawn: median, min, max.
     pub ms: f64,
     /// The fastest round.
-    pub least: f64,
+    pub min: f64,
     /// The slowest round.
-    pub most: f64,
+    pub max: f64,
     /// Of the median round.
     pub rows_per_second: f64,
     /// Of the matrix products alone, by the whole time.
     pub gflops: f64,
     /// As a share of what the device can do at most.
-    pub of_ceiling: f64,
+    pub of_peak: f64,
     /// The same by the time of the kernels that make products, where the device has a clock for them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub products_of_ceiling: Option<f64>,
+    pub products_of_peak: Option<f64>,
     /// Of a step, where the device has a clock for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kernels: Vec<KernelShare>,
@@ -62,7 +62,7 @@ pub struct KernelShare {
     /// What they are given to read and to write, by that time.
     pub gb_per_second: f64,
     /// As a share of what the device copies at most.
-    pub of_copy_ceiling: f64,
+    pub of_copy_peak: f64,
 }
 
 impl KernelShare {
@@ -74,7 +74,7 @@ impl KernelShare {
 
 /// What a device can do at most.
 #[derive(Serialize)]
-pub struct Ceiling {
+pub struct PeakThroughput {
     /// Which device.
     pub device: String,
     /// Of multiply-adds in f32.
@@ -83,20 +83,20 @@ pub struct Ceiling {
     pub copy_gb_per_second: f64,
 }
 
-impl Ceiling {
+impl PeakThroughput {
     /// By measurement, in a second or so.
     ///
     /// # Errors
     /// Those of a GPU that cannot be opened, or fails.
     pub fn of(device: &Device) -> Result<Self> {
         let (gflops, copy_gb_per_second) = match device.adapter() {
-            None => (cpu::ceiling::multiply_adds(), cpu::ceiling::copy()),
+            None => (cpu::peak::multiply_adds(), cpu::peak::copy()),
             Some(adapter) => {
-                let top = gpu::ceiling::measure(adapter)?;
+                let top = gpu::peak::measure(adapter)?;
                 (top.gflops, top.copy)
             }
         };
-        Ok(Ceiling {
+        Ok(PeakThroughput {
             device: device.describe(),
             gflops,
             copy_gb_per_second,
@@ -111,10 +111,10 @@ impl Ceiling {
 pub fn time(
     workload: &Workload,
     device: &Device,
-    ceiling: &Ceiling,
+    peak: &PeakThroughput,
     rounds: usize,
 ) -> Result<Vec<Timing>> {
-    let peak = ceiling.gflops;
+    let peak_gflops = peak.gflops;
     let config = &workload.config;
     let plan = Plan::new(&config.model.spec(workload.columns)?)?;
     let parameters = starting_parameters(&plan, config);
@@ -128,15 +128,15 @@ pub fn time(
     })?;
     let (forward, all) = products(&plan);
     let name = executor.describe();
-    let timing = |what, each: Each, rows: usize, operations: f64, per: f64| Timing {
-        of_ceiling: operations * rows as f64 / each.median / 1e9 / peak,
-        products_of_ceiling: None,
+    let timing = |what, each: Stats, rows: usize, operations: f64, per: f64| Timing {
+        of_peak: operations * rows as f64 / each.median / 1e9 / peak_gflops,
+        products_of_peak: None,
         workload: workload.name.clone(),
         device: name.clone(),
         what,
         ms: 1e3 * each.median * per,
-        least: 1e3 * each.least * per,
-        most: 1e3 * each.most * per,
+        min: 1e3 * each.min * per,
+        max: 1e3 * each.max * per,
         rows_per_second: rows as f64 / each.median,
         gflops: operations * rows as f64 / each.median / 1e9,
         kernels: Vec::new(),
@@ -145,11 +145,11 @@ pub fn time(
         executor.train(count).map(drop)
     })?;
     let mut trained = timing("train", steps, batch, all, 1.0);
-    trained.kernels = kernels(executor.as_mut(), rounds, ceiling.copy_gb_per_second)?;
+    trained.kernels = kernels(executor.as_mut(), rounds, peak.copy_gb_per_second)?;
     let products = trained.kernels.iter().filter(|share| share.multiplies());
     let seconds = 1e-6 * products.map(|share| share.us).sum::<f64>();
-    trained.products_of_ceiling =
-        (seconds > 0.0).then(|| all * batch as f64 / seconds / 1e9 / peak);
+    trained.products_of_peak =
+        (seconds > 0.0).then(|| all * batch as f64 / seconds / 1e9 / peak_gflops);
     let rows = MOST_ROWS.min(workload.rows);
     let few = Matrix::from_fn(rows, workload.columns, |row, column| {
         f64::from(data.get(row, column))
@@ -166,11 +166,11 @@ pub fn time(
     Ok(vec![trained, scored, sampled])
 }
 
-/// Each kernel's median over as many steps as there are rounds, the longest first.
+/// Stats kernel's median over as many steps as there are rounds, the longest first.
 fn kernels(
     executor: &mut dyn Executor,
     rounds: usize,
-    most_gb_per_second: f64,
+    peak_gb_per_second: f64,
 ) -> Result<Vec<KernelShare>> {
     let steps: Vec<Vec<KernelTime>> = (0..rounds)
         .map(|_| executor.timed_step())
@@ -190,7 +190,7 @@ fn kernels(
                 dispatches: time.dispatches,
                 us: 1e6 * seconds,
                 gb_per_second,
-                of_copy_ceiling: gb_per_second / most_gb_per_second,
+                of_copy_peak: gb_per_second / peak_gb_per_second,
             }
         })
         .collect();

@@ -7,13 +7,13 @@ use crate::executor::Executor;
 const ROUND: f64 = 0.3;
 
 /// Seconds of one repetition.
-pub struct Each {
+pub struct Stats {
     /// Of all rounds.
     pub median: f64,
     /// Of the fastest.
-    pub least: f64,
+    pub min: f64,
     /// Of the slowest.
-    pub most: f64,
+    pub max: f64,
 }
 
 /// Warms up, then takes rounds of as many repetitions as fill a third of a second: `work` is told how many.
@@ -24,7 +24,7 @@ pub fn repeat(
     executor: &mut dyn Executor,
     rounds: usize,
     mut work: impl FnMut(&mut dyn Executor, usize) -> Result<()>,
-) -> Result<Each> {
+) -> Result<Stats> {
     let mut count = 1;
     loop {
         let begin = Instant::now();
@@ -43,9 +43,9 @@ pub fn repeat(
         times.push(begin.elapsed().as_secs_f64() / count as f64);
     }
     times.sort_by(f64::total_cmp);
-    Ok(Each {
+    Ok(Stats {
         median: times[times.len() / 2],
-        least: times[0],
-        most: times[times.len() - 1],
+        min: times[0],
+        max: times[times.len() - 1],
     })
 }

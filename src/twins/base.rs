@@ -52,7 +52,7 @@ fn for_each_case(check: impl Fn(&Case)) {
                         stride: z.stride as u32,
                         rows_per_split: SPLIT as u32,
                         parameters: count as u32,
-                        share: 1.0 / rows as f32,
+                        inv_batch_size: 1.0 / rows as f32,
                         seed_low: 9,
                         sample_row_low: u32::MAX - 30,
                         ..Step::default()

@@ -34,7 +34,7 @@ impl<'a> Case<'a> {
         let step = Step {
             rows: rows as u32,
             stride: lanes[0].stride as u32,
-            share: 1.0 / rows as f32,
+            inv_batch_size: 1.0 / rows as f32,
             ..Step::default()
         };
         Case {

@@ -46,7 +46,7 @@ fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> L
         transposed: false,
         activation,
         saved: match activation {
-            Some(activation) if !activation.is_enough_for_slope() => 2,
+            Some(activation) if !activation.derivative_from_output() => 2,
             _ => 1,
         },
         input_gradient: Some(InputGradient::Add),
@@ -279,7 +279,7 @@ fn backward_on_cpu(
         let mut hidden = x[op.input.range()].to_vec();
         let mut slopes = hidden.clone();
         if let Some(InputGradient::Through { activation, .. }) = op.input_gradient
-            && !activation.is_enough_for_slope()
+            && !activation.derivative_from_output()
         {
             activate(Scalar, activation, &mut hidden, Some(&mut slopes));
         }

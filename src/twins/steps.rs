@@ -122,7 +122,7 @@ fn sums_and_adamw() {
                 stride: log_prob.stride as u32,
                 rows_per_split: 48,
                 parameters: count as u32,
-                share: 1.0 / rows as f32,
+                inv_batch_size: 1.0 / rows as f32,
                 slot: number + 1,
                 ..Step::default()
             };

@@ -165,7 +165,7 @@ fn triangular_forward_inverse_and_backward() {
                     stride: Lanes::new(rows, 1, 0).stride as u32,
                     rows_per_split: 48,
                     parameters: plan.layout.len() as u32,
-                    share: 1.0 / rows as f32,
+                    inv_batch_size: 1.0 / rows as f32,
                     ..Step::default()
                 },
             };

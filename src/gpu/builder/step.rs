@@ -138,12 +138,12 @@ impl Builder<'_> {
             unreachable!("fused where the data fit one binding")
         };
         let parameters = self.plan.layout.len();
-        let aside = 4 * (fused.shape.aside * fused.shape.quads) as usize * shares;
-        let aside = gpu.buffer("columns put aside", aside);
+        let saved = 4 * (fused.shape.saved_columns * fused.shape.quads) as usize * shares;
+        let saved = gpu.buffer("saved activations", saved);
         let partials = gpu.buffer("partial gradients", shares * parameters);
         let loss_partials = gpu.buffer("partial losses", shares);
         let norms = gpu.buffer("partial norms", 2 * parameters.div_ceil(GROUP as usize));
-        let outputs = [&aside, &partials, &loss_partials];
+        let outputs = [&saved, &partials, &loss_partials];
         let evaluate = self.fused(fused, Grid::Splits(1, 1), rows, &outputs)?;
         let batch = fused.rows_per_share * shares * self.plan.dims();
         let evaluate = evaluate.taking(rows, 4 * batch as u64);

@@ -3,8 +3,7 @@ use std::fmt::Write;
 use crate::flow::{Activation, Base, Family};
 
 use super::tables::{FusedLayer, FusedMap};
-use crate::gpu::kernels::{self, Elementwise, GROUP, saves_input};
-use crate::gpu::shader::{File, file};
+use crate::gpu::kernels::{self, Choices, Elementwise, GROUP, saves_input};
 
 /// Columns that an invocation makes at once.
 pub const FOUR: u32 = 4;
@@ -23,9 +22,9 @@ pub struct Shape {
     /// Linear maps of a network.
     pub depth: u32,
     pub most_active: u32,
-    /// Columns that a group puts aside on the way forward.
-    pub aside: u32,
-    /// Whether a share may have more tiles than one.
+    /// Columns that a group saves on the way forward.
+    pub saved_columns: u32,
+    /// Whether a part of the batch may have more tiles than one.
     pub adds: bool,
     pub mixed: bool,
     pub activation: Option<Activation>,
@@ -38,14 +37,14 @@ pub struct Shape {
 impl Shape {
     /// Where the tile's parts begin: the state, its gradient, the log-determinant of each active column, and, where there is
     /// mixing, what lies between its two triangular maps, and the gradient of that. Without a way back there are no gradients.
-    pub fn places(&self) -> Places {
+    pub fn offsets(&self) -> Offsets {
         let [dims, most_active] = [self.dims, self.most_active];
         let gradient = u32::from(self.pass == Pass::Evaluate) * dims;
         let mixed = u32::from(self.mixed);
         let log_det = dims + gradient;
         let other = log_det + most_active;
         let other_gradient = other + mixed * dims;
-        Places {
+        Offsets {
             state: 0,
             gradient: dims,
             log_det,
@@ -59,57 +58,39 @@ impl Shape {
         16 * (self.quads * self.columns) as usize
     }
 
-    pub fn files(&self) -> Vec<File> {
-        let mut files = kernels::activation_files(self.activation);
-        if self.activation.is_none() {
-            files.push(file!("shared/slope_none.wgsl"));
+    /// The name of the kernel's own file.
+    pub fn kernel_name(&self) -> &'static str {
+        match self.pass {
+            Pass::Evaluate => "fused_evaluate",
+            Pass::Forward => "fused_forward",
+            Pass::Inverse => "fused_inverse",
         }
-        files.extend([
-            kernels::PARAMETERS,
-            kernels::BOUNDED,
-            kernels::MOVED,
-            self.transform.file(),
-            file!("shared/tile.wgsl"),
-        ]);
-        files.extend([
-            kernels::OUTER,
-            file!("shared/tile_shared.wgsl"),
-            file!("shared/networks_shared.wgsl"),
+    }
+
+    /// What stands for the parts that the kernel imports.
+    pub fn choices(&self) -> Choices {
+        let mut choices = kernels::base_choices(self.base);
+        choices.extend([
+            kernels::activation_choice(self.activation),
+            ("transform", kernels::named("transform", self.transform)),
+            // A transform's parameters, and their gradients, lie in the tile.
+            ("heads", "tile".into()),
+            ("head_gradients", "tile".into()),
         ]);
         match self.family {
-            None => files.push(file!("shared/tile_networks.wgsl")),
-            Some(family) => files.extend([
-                kernels::BASIS,
-                kernels::BASIS_SLOPES,
-                kernels::basis_file(family),
-                file!("shared/tile_polynomials.wgsl"),
+            None => choices.push(("conditioner", "tile_networks".into())),
+            Some(family) => choices.extend([
+                ("conditioner", "tile_polynomials".into()),
+                ("basis_family", kernels::named("basis", family)),
+                ("basis_input", "tile_polynomials".into()),
             ]),
         }
-        match self.pass {
-            Pass::Evaluate => {
-                files.extend(kernels::density_files(self.base));
-                files.push(file!("shared/gradients_shared.wgsl"));
-                files.extend([
-                    file!("shared/shuffle.wgsl"),
-                    file!("shared/layers_forward.wgsl"),
-                    file!("fused_evaluate.wgsl"),
-                ]);
-            }
-            Pass::Forward => files.extend([
-                file!("shared/tile_rows.wgsl"),
-                file!("shared/layers_forward.wgsl"),
-                file!("fused_forward.wgsl"),
-            ]),
-            Pass::Inverse => {
-                files.extend([file!("shared/tile_rows.wgsl"), file!("fused_inverse.wgsl")])
-            }
-        }
-        files
+        choices
     }
 
     /// The constants that the kernel's files count on.
     pub fn prelude(&self) -> String {
-        let places = self.places();
+        let offsets = self.offsets();
         let mut text = [FusedLayer::WGSL, FusedMap::WGSL].concat();
         for (name, value) in [
             ("THREADS", GROUP),
@@ -120,12 +101,12 @@ impl Shape {
             ("LAYERS", self.layers),
             ("MAPS", self.maps),
             ("MOST_ACTIVE", self.most_active),
-            ("ASIDE", self.aside),
-            ("STATE", places.state),
-            ("GRADIENT", places.gradient),
-            ("LOG_DET", places.log_det),
-            ("OTHER", places.other),
-            ("OTHER_GRADIENT", places.other_gradient),
+            ("SAVED_COLUMNS", self.saved_columns),
+            ("STATE", offsets.state),
+            ("GRADIENT", offsets.gradient),
+            ("LOG_DET", offsets.log_det),
+            ("OTHER", offsets.other),
+            ("OTHER_GRADIENT", offsets.other_gradient),
         ] {
             let _ = writeln!(text, "const {name} = {value}u;");
         }
@@ -155,7 +136,7 @@ impl Shape {
             maps: 9,
             depth: 3,
             most_active: 3,
-            aside: 30,
+            saved_columns: 30,
             adds: true,
             mixed: true,
             activation: None,
@@ -207,7 +188,7 @@ pub enum Pass {
 
 /// Columns at which a tile's parts begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct Offsets {
     pub state: u32,
     pub gradient: u32,
     pub log_det: u32,

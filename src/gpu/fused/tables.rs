@@ -2,14 +2,14 @@ use std::collections::HashMap;
 
 use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
-use super::shape::{FOUR, Pass, Places, Shape};
+use super::shape::{FOUR, Offsets, Pass, Shape};
 use crate::gpu::kernels::{self, Elementwise, GROUP};
 use crate::gpu::shader::record;
 use crate::gpu::{sizes, terms};
 
 record! {
     /// A coupling layer of the fused kernel, with the mixing in front of it; the base's parameters lie in all of them. Columns are
-    /// those of a tile, but for `aside`, among those that a group puts aside.
+    /// those of a tile, but for `saved`, among those that a group puts saved.
     FusedLayer {
         /// Its networks' linear maps in the list of all, so many a network.
         first_map: u32,
@@ -24,13 +24,13 @@ record! {
         active_count: u32,
         bound: f32,
         bins: u32,
-        aside: u32,
+        saved: u32,
         /// Whether there is mixing in front.
         mixed: u32,
         upper: u32,
         log_diagonal: u32,
         lower: u32,
-        mix_aside: u32,
+        saved_mixing: u32,
         location: u32,
         raw_spread: u32,
         /// Of a polynomial basis: as in [`kernels::Basis`], the columns of its terms and of their gradients, and how many of its
@@ -110,7 +110,7 @@ impl Tables {
             maps: 0,
             depth: depth as u32,
             most_active: most_active as u32,
-            aside: 0,
+            saved_columns: 0,
             adds: false,
             mixed: false,
             activation: None,
@@ -126,8 +126,8 @@ impl Tables {
                 Op::Coupling(_) => {}
             }
         }
-        let places = shape.places();
-        shape.columns = places.conditioner;
+        let offsets = shape.offsets();
+        shape.columns = offsets.conditioner;
         let mut tables = Tables {
             shape,
             layers: Vec::new(),
@@ -145,11 +145,11 @@ impl Tables {
                     mixing.upper = upper.matrix.start as u32;
                     mixing.log_diagonal = upper.log_diagonal.start as u32;
                     mixing.lower = lower.matrix.start as u32;
-                    mixing.mix_aside = tables.shape.aside;
-                    tables.shape.aside += 2 * plan.dims() as u32;
+                    mixing.saved_mixing = tables.shape.saved_columns;
+                    tables.shape.saved_columns += 2 * plan.dims() as u32;
                 }
                 [maps @ .., Op::Coupling(coupling)] => {
-                    let record = tables.coupling(plan, layer, maps, coupling, places, mixing)?;
+                    let record = tables.coupling(plan, layer, maps, coupling, offsets, mixing)?;
                     tables.layers.push(record);
                     mixing = FusedLayer::default();
                 }
@@ -168,20 +168,20 @@ impl Tables {
         layer: &Layer,
         ops: &[Op],
         coupling: &Coupling,
-        places: Places,
+        offsets: Offsets,
         mixing: FusedLayer,
     ) -> Result<FusedLayer, String> {
         let trains = self.shape.pass == Pass::Evaluate;
         let mut columns = Columns::default();
-        columns.put(layer.input, places.state, places.gradient);
-        let mut end = places.conditioner;
+        columns.put(layer.input, offsets.state, offsets.gradient);
+        let mut end = offsets.conditioner;
         let head_place = end;
         let mut take = |width: u32| {
             let first = end;
             end += width;
             first
         };
-        // The heads side by side, as those of a single network are; their gradients take their places.
+        // The heads side by side, as those of a single network are; their gradients take their offsets.
         for head in &coupling.heads {
             let place = take(in_fours(head.count));
             columns.put(head.buffer, place, place);
@@ -242,7 +242,7 @@ impl Tables {
                     columns.values.entry(op.saved).or_insert(saved);
                     next = saved + width;
                 } else if op.activation.is_some() {
-                    // Two places in turn.
+                    // Two offsets in turn.
                     let place = first_hidden + k as u32 % 2 * widest;
                     columns.put(output, place, 0);
                     columns.values.entry(op.saved).or_insert(0);
@@ -261,12 +261,12 @@ impl Tables {
             [head, ..] => in_fours(head.count),
             [] => unreachable!("a coupling has a head"),
         };
-        let aside = self.shape.aside;
-        self.shape.aside += (coupling.active.len() + parameters) as u32;
+        let saved = self.shape.saved_columns;
+        self.shape.saved_columns += (coupling.active.len() + parameters) as u32;
         Ok(FusedLayer {
             head: head_place,
             each: each as u32,
-            aside,
+            saved,
             first_map: first_map as u32,
             networks: networks as u32,
             depth: depth as u32,

@@ -1,264 +1,152 @@
-//! The files that each kernel is composed of.
+//! Which file each kernel is, and what stands for the parts that it imports.
 
-use crate::flow::{Activation, Base, Density, Family, InputGradient};
-use crate::gpu::shader::{File, file};
+use std::fmt::Debug;
+
+use crate::flow::{Activation, Base, InputGradient};
 
 use super::{Elementwise, Form, Heads, Kernel, WeightForm};
 
-const NUMBERS: File = file!("shared/numbers.wgsl");
-const SUM: File = file!("shared/sum.wgsl");
-const SQUARES: File = file!("shared/squares.wgsl");
-pub const BOUNDED: File = file!("shared/bounded.wgsl");
-pub const PARAMETERS: File = file!("shared/parameters_storage.wgsl");
-const PARAMETERS_UNIFORM: File = file!("shared/parameters_uniform.wgsl");
-pub const MOVED: File = file!("shared/moved.wgsl");
-const AT: File = file!("shared/at.wgsl");
-const COUPLING: File = file!("shared/coupling.wgsl");
-const SPLITS: File = file!("shared/splits.wgsl");
-const SPLIT_GRADIENTS: File = file!("shared/split_gradients.wgsl");
-const SPLIT_LOSSES: File = file!("shared/split_losses.wgsl");
-pub const OUTER: File = file!("shared/outer.wgsl");
-const PRODUCT: File = file!("shared/product.wgsl");
-const FOUR_WEIGHTS: File = file!("shared/four_weights.wgsl");
-const TRIANGULAR: File = file!("shared/triangular.wgsl");
-pub const BASIS: File = file!("shared/basis.wgsl");
-pub const BASIS_SLOPES: File = file!("shared/basis_slopes.wgsl");
+/// The files that stand for `<part>`s: the part, and the name of a file under `shaders/shared`.
+pub type Choices = Vec<(&'static str, String)>;
 
 impl Kernel {
-    /// What it is composed of, in this order.
-    pub(super) fn files(self) -> Vec<File> {
+    /// The name of its own file, which is that of its entry point.
+    pub fn name(self) -> &'static str {
         match self {
-            Kernel::GatherRows => vec![file!("shared/shuffle.wgsl"), file!("gather_rows.wgsl")],
-            Kernel::LinearForward(activation, form) => {
-                let mut files = activation_files(activation);
-                files.extend([
-                    match saves_input(activation) {
-                        true => file!("shared/save_pre.wgsl"),
-                        false => file!("shared/save_nothing.wgsl"),
-                    },
-                    parameter_file(form),
-                    AT,
-                    file!("shared/linear_forward.wgsl"),
-                ]);
-                match form {
-                    Form::Tiled => {
-                        files.extend([OUTER, FOUR_WEIGHTS, PRODUCT, file!("linear_forward.wgsl")])
-                    }
-                    Form::Narrow | Form::NarrowUniform => {
-                        files.push(file!("linear_forward_narrow.wgsl"))
-                    }
-                }
-                files
-            }
+            Kernel::GatherRows => "gather_rows",
+            Kernel::LinearForward(_, Form::Tiled) => "linear_forward",
+            Kernel::LinearForward(..) => "linear_forward_narrow",
+            Kernel::LinearBackwardInput(_, Form::Tiled) => "linear_backward_input",
+            Kernel::LinearBackwardInput(..) => "linear_backward_input_narrow",
+            Kernel::LinearBackwardWeights(WeightForm::Tiled) => "linear_backward_weights",
+            Kernel::LinearBackwardWeights(WeightForm::Narrow) => "linear_backward_weights_narrow",
+            Kernel::LinearBackwardWeights(_) => "linear_backward_weights_pair",
+            Kernel::BasisForward(_) => "basis_forward",
+            Kernel::BasisBackward(_) => "basis_backward",
+            Kernel::CouplingForward(..) => "coupling_forward",
+            Kernel::CouplingInverse(..) => "coupling_inverse",
+            Kernel::CouplingBackward(..) => "coupling_backward",
+            Kernel::TriangularForward => "triangular_forward",
+            Kernel::TriangularInverse => "triangular_inverse",
+            Kernel::TriangularBackwardInput => "triangular_backward_input",
+            Kernel::TriangularBackwardWeights => "triangular_backward_weights",
+            Kernel::BaseLogProb(_) => "base_log_prob",
+            Kernel::BaseBackward(_) => "base_backward",
+            Kernel::BaseSample(_) => "base_sample",
+            Kernel::SumLogProb => "sum_log_prob",
+            Kernel::SumLoss => "sum_loss",
+            Kernel::SumPartials => "sum_partials",
+            Kernel::GradientNorm => "gradient_norm",
+            Kernel::Clip => "clip",
+            Kernel::AdamW => "adamw",
+            Kernel::Fused(shape) => shape.kernel_name(),
+            Kernel::SumGradient => "sum_gradient",
+            Kernel::PeakMultiplyAdds => "peak_multiply_adds",
+            Kernel::PeakCopy => "peak_copy",
+        }
+    }
+
+    /// What stands for the parts that it imports.
+    pub(super) fn choices(self) -> Choices {
+        match self {
+            Kernel::LinearForward(activation, form) => vec![
+                activation_choice(activation),
+                parameters_choice(form),
+                match saves_input(activation) {
+                    true => ("save", "save_preactivation".into()),
+                    false => ("save", "save_nothing".into()),
+                },
+            ],
             Kernel::LinearBackwardInput(way, form) => {
-                let mut files = match way {
-                    InputGradient::Add => vec![file!("shared/into_add.wgsl")],
-                    InputGradient::Write => vec![file!("shared/into_write.wgsl")],
+                let (name, activation) = match way {
+                    InputGradient::Add => ("add", None),
+                    InputGradient::Write => ("write", None),
                     InputGradient::Through { activation, .. } => {
-                        let mut files = activation_files(Some(activation));
-                        files.push(file!("shared/into_through.wgsl"));
-                        files
+                        ("through_activation", Some(activation))
                     }
                 };
-                files.extend([
-                    parameter_file(form),
-                    AT,
-                    file!("shared/linear_backward_input.wgsl"),
-                ]);
-                match form {
-                    Form::Tiled => {
-                        files.extend([
-                            OUTER,
-                            FOUR_WEIGHTS,
-                            PRODUCT,
-                            file!("linear_backward_input.wgsl"),
-                        ]);
-                    }
-                    Form::Narrow | Form::NarrowUniform => {
-                        files.push(file!("linear_backward_input_narrow.wgsl"))
-                    }
-                }
-                files
-            }
-            Kernel::BasisForward(family) => {
-                let mut files = basis_files(family);
-                files.push(file!("basis_forward.wgsl"));
-                files
-            }
-            Kernel::BasisBackward(family) => {
-                let mut files = basis_files(family);
-                files.extend([BASIS_SLOPES, file!("basis_backward.wgsl")]);
-                files
-            }
-            Kernel::LinearBackwardWeights(form) => {
-                let mut files = vec![file!("shared/linear_backward_weights.wgsl")];
-                if form != WeightForm::Tiled {
-                    files.push(file!("shared/lane_sums.wgsl"));
-                }
-                files.extend(match form {
-                    WeightForm::Tiled => vec![file!("linear_backward_weights.wgsl")],
-                    WeightForm::Narrow => vec![file!("linear_backward_weights_narrow.wgsl")],
-                    WeightForm::PairInputs => vec![
-                        file!("shared/pair_inputs.wgsl"),
-                        file!("linear_backward_weights_pair.wgsl"),
-                    ],
-                    WeightForm::PairOutputs => vec![
-                        file!("shared/pair_outputs.wgsl"),
-                        file!("linear_backward_weights_pair.wgsl"),
-                    ],
-                });
-                files
-            }
-            Kernel::CouplingForward(map, heads) => {
-                let mut files = coupling_files(map, heads);
-                files.push(file!("shared/head_gradients_none.wgsl"));
-                files.push(file!("coupling_forward.wgsl"));
-                files
-            }
-            Kernel::CouplingInverse(map, heads) => {
-                let mut files = coupling_files(map, heads);
-                files.push(file!("shared/head_gradients_none.wgsl"));
-                files.push(file!("coupling_inverse.wgsl"));
-                files
-            }
-            Kernel::CouplingBackward(map, heads) => {
-                let mut files = coupling_files(map, heads);
-                files.push(match heads {
-                    Heads::One => file!("shared/head_gradients_one.wgsl"),
-                    Heads::Two => file!("shared/head_gradients_two.wgsl"),
-                });
-                files.push(file!("coupling_backward.wgsl"));
-                files
-            }
-            Kernel::TriangularForward => {
-                vec![AT, TRIANGULAR, file!("triangular_forward.wgsl")]
-            }
-            Kernel::TriangularInverse => {
-                vec![AT, TRIANGULAR, file!("triangular_inverse.wgsl")]
-            }
-            Kernel::TriangularBackwardInput => {
-                vec![AT, TRIANGULAR, file!("triangular_backward_input.wgsl")]
-            }
-            Kernel::TriangularBackwardWeights => {
                 vec![
-                    AT,
-                    TRIANGULAR,
-                    SUM,
-                    file!("triangular_backward_weights.wgsl"),
+                    ("input_gradient", format!("input_gradient_{name}")),
+                    activation_choice(activation),
+                    parameters_choice(form),
                 ]
             }
-            Kernel::BaseLogProb(base) => {
-                let mut files = base_files(base);
-                files.push(file!("base_log_prob.wgsl"));
-                files
+            Kernel::LinearBackwardWeights(WeightForm::PairInputs) => {
+                vec![("pair", "pair_inputs".into())]
             }
-            Kernel::BaseBackward(base) => {
-                let mut files = base_files(base);
-                files.push(if base.trained {
-                    file!("shared/base_partials.wgsl")
-                } else {
-                    file!("shared/base_no_partials.wgsl")
-                });
-                files.extend([SUM, file!("base_backward.wgsl")]);
-                files
+            Kernel::LinearBackwardWeights(WeightForm::PairOutputs) => {
+                vec![("pair", "pair_outputs".into())]
             }
-            Kernel::BaseSample(base) => {
-                let mut files = base_files(base);
-                files.extend([file!("shared/philox.wgsl"), file!("base_sample.wgsl")]);
-                files
-            }
-            Kernel::SumLogProb => vec![SUM, file!("sum_log_prob.wgsl")],
-            Kernel::SumLoss => vec![SUM, SPLITS, SPLIT_LOSSES, file!("sum_loss.wgsl")],
-            Kernel::SumPartials => vec![SPLITS, SPLIT_GRADIENTS, file!("sum_partials.wgsl")],
-            Kernel::GradientNorm => vec![SUM, SQUARES, file!("gradient_norm.wgsl")],
-            Kernel::Clip => vec![SUM, SQUARES, file!("clip.wgsl")],
-            Kernel::AdamW => vec![SQUARES, file!("adamw.wgsl")],
-            Kernel::Fused(shape) => shape.files(),
-            Kernel::SumGradient => vec![
-                SUM,
-                SQUARES,
-                SPLITS,
-                SPLIT_GRADIENTS,
-                SPLIT_LOSSES,
-                file!("sum_gradient.wgsl"),
+            Kernel::BasisForward(family) | Kernel::BasisBackward(family) => vec![
+                ("basis_family", named("basis", family)),
+                ("basis_input", "basis_rows".into()),
             ],
-            Kernel::CeilingMultiplyAdds => vec![file!("ceiling_multiply_adds.wgsl")],
-            Kernel::CeilingCopy => vec![file!("ceiling_copy.wgsl")],
+            Kernel::CouplingForward(transform, heads)
+            | Kernel::CouplingInverse(transform, heads) => {
+                coupling_choices(transform, heads, "head_gradients_none".into())
+            }
+            Kernel::CouplingBackward(transform, heads) => {
+                coupling_choices(transform, heads, named("head_gradients", heads))
+            }
+            Kernel::BaseLogProb(base) | Kernel::BaseSample(base) => base_choices(base),
+            Kernel::BaseBackward(base) => {
+                let partials = match base.trained {
+                    true => "base_partials",
+                    false => "base_no_partials",
+                };
+                let mut choices = base_choices(base);
+                choices.push(("base_partials", partials.into()));
+                choices
+            }
+            Kernel::Fused(shape) => shape.choices(),
+            _ => Vec::new(),
         }
     }
 }
 
-/// Whether what goes into an activation is saved for its slope.
+/// The name of the file of a variant: its kind and its name.
+pub fn named(kind: &str, variant: impl Debug) -> String {
+    format!("{kind}_{variant:?}").to_lowercase()
+}
+
+/// Whether what goes into an activation is saved for its derivative.
 pub fn saves_input(activation: Option<Activation>) -> bool {
-    activation.is_some_and(|activation| !activation.is_enough_for_slope())
+    activation.is_some_and(|activation| !activation.derivative_from_output())
 }
 
-pub fn activation_files(activation: Option<Activation>) -> Vec<File> {
+pub fn activation_choice(activation: Option<Activation>) -> (&'static str, String) {
     let file = match activation {
-        None => file!("shared/activation_identity.wgsl"),
-        Some(Activation::Tanh) => file!("shared/activation_tanh.wgsl"),
-        Some(Activation::Relu) => file!("shared/activation_relu.wgsl"),
-        Some(Activation::Silu) => file!("shared/activation_silu.wgsl"),
-        Some(Activation::Gelu) => file!("shared/activation_gelu.wgsl"),
+        None => "activation_identity".into(),
+        Some(activation) => named("activation", activation),
     };
-    vec![NUMBERS, file]
+    ("activation", file)
 }
 
-fn coupling_files(map: Elementwise, heads: Heads) -> Vec<File> {
+fn parameters_choice(form: Form) -> (&'static str, String) {
+    let file = match form {
+        Form::NarrowUniform => "parameters_uniform",
+        Form::Narrow | Form::Tiled => "parameters_storage",
+    };
+    ("parameters", file.into())
+}
+
+fn coupling_choices(transform: Elementwise, heads: Heads, gradients: String) -> Choices {
     vec![
-        NUMBERS,
-        BOUNDED,
-        MOVED,
-        AT,
-        COUPLING,
-        heads.file(),
-        map.file(),
+        ("transform", named("transform", transform)),
+        ("heads", named("heads", heads)),
+        ("head_gradients", gradients),
     ]
 }
 
-fn parameter_file(form: Form) -> File {
-    match form {
-        Form::NarrowUniform => PARAMETERS_UNIFORM,
-        _ => PARAMETERS,
-    }
-}
-
-fn basis_files(family: Family) -> Vec<File> {
+/// The density, and where its parameters lie.
+pub fn base_choices(base: Base) -> Choices {
+    let parameters = match base.trained {
+        true => "base_trained",
+        false => "base_fixed",
+    };
     vec![
-        NUMBERS,
-        BOUNDED,
-        AT,
-        file!("shared/basis_rows.wgsl"),
-        BASIS,
-        basis_file(family),
-    ]
-}
-
-pub fn basis_file(family: Family) -> File {
-    match family {
-        Family::Hermite => file!("shared/basis_hermite.wgsl"),
-        Family::Legendre => file!("shared/basis_legendre.wgsl"),
-    }
-}
-
-fn base_files(base: Base) -> Vec<File> {
-    let mut files = vec![NUMBERS, PARAMETERS];
-    files.extend(density_files(base));
-    files
-}
-
-/// The density itself, whatever binding its parameters lie in.
-pub fn density_files(base: Base) -> Vec<File> {
-    vec![
-        file!("shared/normal.wgsl"),
-        if base.trained {
-            file!("shared/base_trained.wgsl")
-        } else {
-            file!("shared/base_fixed.wgsl")
-        },
-        match base.density {
-            Density::Normal => file!("shared/density_normal.wgsl"),
-            Density::Logistic => file!("shared/density_logistic.wgsl"),
-        },
+        ("base", parameters.into()),
+        ("density", named("density", base.density)),
+        ("parameters", "parameters_storage".into()),
     ]
 }

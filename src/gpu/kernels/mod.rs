@@ -5,16 +5,15 @@ mod variants;
 use std::fmt::Write;
 
 use crate::executor::{BETA1, BETA2, EPSILON};
-use crate::flow::{Activation, Base, Family, InputGradient, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET};
+use crate::flow::{
+    Activation, Base, Family, InputGradient, SPLINE_DERIVATIVE_OFFSET, SPLINE_MINIMUM,
+};
 use crate::random::Purpose;
 
 use super::fused::Shape;
 use super::shader::Source;
 
-pub use files::{
-    BASIS, BASIS_SLOPES, BOUNDED, MOVED, OUTER, PARAMETERS, activation_files, basis_file,
-    density_files, saves_input,
-};
+pub use files::{Choices, activation_choice, base_choices, named, saves_input};
 pub use records::{BaseDensity, Basis, Coupling, FAULTS, Gate, Linear, Segment, Step, Triangular};
 pub use variants::{Elementwise, Form, Heads, WeightForm};
 
@@ -27,8 +26,8 @@ pub const TILE_DEPTH: u32 = 8;
 
 /// Numbers of the gradient whose squares one invocation sums.
 pub const NORM_SPAN: u32 = 64;
-/// How often an invocation of `ceiling_multiply_adds` goes round: well below what a software adapter grants.
-pub const CEILING_ROUNDS: u32 = 4096;
+/// How often an invocation of `peak_multiply_adds` goes round: well below what a software adapter grants.
+pub const PEAK_ROUNDS: u32 = 4096;
 /// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
 pub const UNIFORM_PARAMETERS: u32 = 16_384;
 
@@ -84,9 +83,9 @@ pub enum Kernel {
     /// Gradient, sums of squares and loss, from their splits.
     SumGradient,
     /// Multiply-adds alone.
-    CeilingMultiplyAdds,
+    PeakMultiplyAdds,
     /// Copying alone.
-    CeilingCopy,
+    PeakCopy,
 }
 
 impl Kernel {
@@ -118,8 +117,8 @@ impl Kernel {
             Kernel::Clip,
             Kernel::AdamW,
             Kernel::SumGradient,
-            Kernel::CeilingMultiplyAdds,
-            Kernel::CeilingCopy,
+            Kernel::PeakMultiplyAdds,
+            Kernel::PeakCopy,
         ];
         all.extend(Shape::examples().map(Kernel::Fused));
         for (map, heads) in Elementwise::ALL {
@@ -146,20 +145,13 @@ impl Kernel {
         all
     }
 
-    /// The entry point, which has the name of the kernel's own file: the last it is composed of.
-    pub fn name(self) -> &'static str {
-        let files = self.files();
-        let own = files.last().map_or("", |file| file.name);
-        own.strip_suffix(".wgsl").unwrap_or(own)
-    }
-
     /// The whole WGSL of this kernel.
     pub fn source(self) -> Source {
         let mut prelude = prelude();
         if let Kernel::Fused(shape) = self {
             prelude += &shape.prelude();
         }
-        Source::compose(&prelude, &self.files())
+        Source::compose(&prelude, self.name(), &self.choices())
     }
 }
 
@@ -172,7 +164,7 @@ fn prelude() -> String {
         ("TILE_DEPTH", TILE_DEPTH),
         ("NORM_SPAN", NORM_SPAN),
         ("UNIFORM_PARAMETERS", UNIFORM_PARAMETERS),
-        ("CEILING_ROUNDS", CEILING_ROUNDS),
+        ("PEAK_ROUNDS", PEAK_ROUNDS),
         ("PURPOSE_NOISE", Purpose::Noise as u32),
     ]
     .into_iter()
@@ -185,7 +177,7 @@ fn prelude() -> String {
         ("BETA2", BETA2),
         ("EPSILON", EPSILON),
         ("SPLINE_MINIMUM", SPLINE_MINIMUM),
-        ("SPLINE_SLOPE_OFFSET", SPLINE_SLOPE_OFFSET),
+        ("SPLINE_DERIVATIVE_OFFSET", SPLINE_DERIVATIVE_OFFSET),
     ] {
         let _ = writeln!(text, "const {name} = {value:?};");
     }

@@ -34,7 +34,7 @@ record! {
         key6: u32,
         key7: u32,
         /// 1 / (rows of the whole batch).
-        share: f32,
+        inv_batch_size: f32,
         /// Whether gradient and loss are added to those of the batch's earlier rows.
         add: u32,
         /// Where the loss goes.

@@ -1,7 +1,6 @@
 //! The forms that some kernels come in, and which suits what.
 
 use crate::flow::Transform;
-use crate::gpu::shader::{File, file};
 
 use super::{TILE, UNIFORM_PARAMETERS};
 
@@ -86,14 +85,6 @@ impl Elementwise {
         (Elementwise::Additive, Heads::One),
         (Elementwise::Spline, Heads::One),
     ];
-
-    pub fn file(self) -> File {
-        match self {
-            Elementwise::Affine => file!("shared/transform_affine.wgsl"),
-            Elementwise::Additive => file!("shared/transform_additive.wgsl"),
-            Elementwise::Spline => file!("shared/transform_spline.wgsl"),
-        }
-    }
 }
 
 /// Where a transform's parameters lie, and their gradients.
@@ -103,13 +94,4 @@ pub enum Heads {
     One,
     /// Each in its own.
     Two,
-}
-
-impl Heads {
-    pub fn file(self) -> File {
-        match self {
-            Heads::One => file!("shared/heads_one.wgsl"),
-            Heads::Two => file!("shared/heads_two.wgsl"),
-        }
-    }
 }

@@ -4,7 +4,7 @@ use pulp::Simd;
 
 use crate::cpu::real::Real;
 use crate::cpu::vector::Vector;
-use crate::flow::{MAX_BINS, SPLINE_MINIMUM, SPLINE_SLOPE_OFFSET};
+use crate::flow::{MAX_BINS, SPLINE_DERIVATIVE_OFFSET, SPLINE_MINIMUM};
 
 use super::Elementwise;
 use curve::{Bin, Curve, Sides, within};
@@ -115,7 +115,7 @@ impl Spline {
     #[inline(always)]
     fn slope<S: Simd, T: Real>(simd: S, raw: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
         let zero = Vector::splat(simd, T::zero());
-        let raw = raw + Vector::splat(simd, T::of(SPLINE_SLOPE_OFFSET));
+        let raw = raw + Vector::splat(simd, T::of(SPLINE_DERIVATIVE_OFFSET));
         let softplus = raw.max(zero) + (-raw.abs()).exp().ln_1p();
         (Vector::splat(simd, T::of(SPLINE_MINIMUM)) + softplus, raw)
     }

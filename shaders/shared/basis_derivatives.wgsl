@@ -1,3 +1,4 @@
+#import basis, <basis_family>, <basis_input>
 /// The sum over the terms m with a factor in d of their gradients (`term_gradient`) times d term[m] / d input[d].
 fn gradient_along(d: u32, quad: u32) -> vec4<f32> {
     var sum = vec4<f32>();
@@ -10,7 +11,7 @@ fn gradient_along(d: u32, quad: u32) -> vec4<f32> {
             let factor = terms[first + k];
             let u = input_at(factor >> 16u, quad);
             let p = polynomial(factor & 0xFFFFu, u.value);
-            product *= select(p.value, p.slope * u.slope, factor >> 16u == d);
+            product *= select(p.value, p.derivative * u.derivative, factor >> 16u == d);
         }
         sum += product;
     }

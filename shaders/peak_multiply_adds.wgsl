@@ -1,17 +1,17 @@
 // As many multiply-adds as a GPU can do: chains in registers alone, more of them than an invocation has under way at once.
-// `src/gpu/ceiling.rs` times it. Twin: `multiply_adds` in src/cpu/ceiling.rs.
+// `src/gpu/peak.rs` times it. CPU version: `multiply_adds` in src/cpu/peak.rs.
 
 @group(1) @binding(0) var<storage, read_write> sums: array<vec4<f32>>;
 
 @compute @workgroup_size(GROUP)
-fn ceiling_multiply_adds(@builtin(global_invocation_id) invocation: vec3<u32>) {
+fn peak_multiply_adds(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let factor = vec4(0.999);
     let addend = vec4(1e-3);
     var sum0 = vec4(f32(invocation.x));
     var sum1 = sum0 + 1.0;
     var sum2 = sum0 + 2.0;
     var sum3 = sum0 + 3.0;
-    for (var i = 0u; i < CEILING_ROUNDS; i++) {
+    for (var i = 0u; i < PEAK_ROUNDS; i++) {
         sum0 = fma(sum0, factor, addend);
         sum1 = fma(sum1, factor, addend);
         sum2 = fma(sum2, factor, addend);

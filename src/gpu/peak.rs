@@ -6,14 +6,14 @@ use crate::error::Result;
 
 use super::device::{Adapter, Gpu};
 use super::dispatch::{Dispatch, Grid};
-use super::kernels::{CEILING_ROUNDS, GROUP, Kernel, Step};
+use super::kernels::{GROUP, Kernel, PEAK_ROUNDS, Step};
 use super::pipelines::Pipelines;
 use super::ring::Ring;
 use super::timestamps::{self, Timed};
 
 /// By measurement, on one device.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ceiling {
+pub struct PeakThroughput {
     /// Multiply-adds in f32, two operations each, in 10^9 a second.
     pub gflops: f64,
     /// Bytes copied, read and written counted both, in 10^9 a second.
@@ -33,7 +33,7 @@ const NUMBERS: usize = 1 << 24;
 ///
 /// # Errors
 /// [`crate::error::Error::NoGpu`] where the adapter cannot be opened; others where it fails.
-pub fn measure(adapter: &Adapter) -> Result<Ceiling> {
+pub fn measure(adapter: &Adapter) -> Result<PeakThroughput> {
     let gpu = Gpu::open(adapter, wgpu::Limits::default())?;
     let pipelines = Pipelines::new(&gpu);
     let clock = Clock {
@@ -47,7 +47,7 @@ pub fn measure(adapter: &Adapter) -> Result<Ceiling> {
         Dispatch::new(
             &gpu,
             &pipelines,
-            Kernel::CeilingMultiplyAdds,
+            Kernel::PeakMultiplyAdds,
             Grid::Numbers(groups * GROUP),
             &[&sums],
         )
@@ -58,7 +58,7 @@ pub fn measure(adapter: &Adapter) -> Result<Ceiling> {
         groups *= 2;
     }
     // Eight fours of multiply-adds a round.
-    let operations = 64.0 * f64::from(CEILING_ROUNDS) * f64::from(groups * GROUP);
+    let operations = 64.0 * f64::from(PEAK_ROUNDS) * f64::from(groups * GROUP);
     let gflops = operations / clock.best(&multiply_adds(groups)?)? / 1e9;
 
     let (from, to) = gpu.allocate("a copy", || {
@@ -67,12 +67,12 @@ pub fn measure(adapter: &Adapter) -> Result<Ceiling> {
     let copy = Dispatch::new(
         &gpu,
         &pipelines,
-        Kernel::CeilingCopy,
+        Kernel::PeakCopy,
         Grid::Numbers(NUMBERS as u32 / 4),
         &[&from, &to],
     )?;
     let copy = (8 * NUMBERS) as f64 / clock.best(&copy)? / 1e9;
-    Ok(Ceiling { gflops, copy })
+    Ok(PeakThroughput { gflops, copy })
 }
 
 /// Times single dispatches: by the device where it can, else from submission to the end.
