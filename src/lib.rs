@@ -54,7 +54,7 @@
 //! [`model`] the model file, [`data`] tables and targets.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![cfg_attr(not(feature = "testing"), warn(missing_docs))]
 
 pub mod checkpoint;
 #[cfg(feature = "cli")]
@@ -82,8 +82,6 @@ pub mod report;
 pub mod testing;
 pub mod timing;
 pub mod train;
-#[cfg(test)]
-mod twins;
 
 pub use data::Table;
 pub use error::{Error, Location, Message, Remedy, Result, Setting};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::executor::Executor;
 
 pub use crate::files::Fault as DiskFault;
-pub use crate::gpu::FaultInjection;
+pub use crate::gpu::fault_injection::FaultInjection;
 
 /// Stands between whoever opens an executor and the executor.
 pub type ExecutorDecorator = dyn Fn(Box<dyn Executor>) -> Box<dyn Executor>;
@@ -32,4 +32,38 @@ pub(crate) fn decorate(executor: Box<dyn Executor>) -> Box<dyn Executor> {
         Some(decorator) => decorator(executor),
         None => executor,
     }
+}
+
+/// The CPU's version of each kernel.
+pub mod cpu {
+    pub use crate::cpu::columns::{BLOCK_ROWS, Column};
+    macro_rules! reexport {
+        ($($name:ident)*) => {
+            $(
+                /// All of this module.
+                pub mod $name {
+                    pub use crate::cpu::$name::*;
+                }
+            )*
+        };
+    }
+    reexport!(activation adamw base basis coupling linear triangular);
+}
+
+/// What dispatches kernels.
+pub mod gpu {
+    pub use crate::gpu::kernels::Kernel;
+    pub use crate::gpu::pipelines::Pipelines;
+    pub use crate::gpu::shader::{Access, Source};
+    macro_rules! reexport {
+        ($($name:ident)*) => {
+            $(
+                /// All of this module.
+                pub mod $name {
+                    pub use crate::gpu::$name::*;
+                }
+            )*
+        };
+    }
+    reexport!(builder dispatch kernels program sizes);
 }

@@ -7,7 +7,7 @@ mod null_device;
 
 use std::time::Duration;
 
-use couplet::gpu::Kernel;
+use couplet::testing::gpu::Kernel;
 use null_device::NullDevice;
 
 #[test]

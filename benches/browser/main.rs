@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio, exit};
 
-use couplet::gpu::{Access, Kernel};
+use couplet::testing::gpu::{Access, Kernel};
 use serde_json::{Value, json};
 
 /// Asks for each kernel, and posts what the browser says of it.

@@ -7,7 +7,7 @@
 
 mod null_device;
 
-use couplet::gpu::Kernel;
+use couplet::testing::gpu::Kernel;
 use null_device::{Compiled, FAMILY, NullDevice};
 
 fn main() {

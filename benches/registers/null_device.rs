@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ash::vk;
-use couplet::gpu::{Access, Kernel};
+use couplet::testing::gpu::{Access, Kernel};
 
 /// The description of the driver, as Debian and others install it.
 const DRIVER: &str = "/usr/share/vulkan/icd.d/radeon_icd.x86_64.json";

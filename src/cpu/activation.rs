@@ -2,7 +2,7 @@ use pulp::Simd;
 
 use crate::flow::Activation;
 
-use super::lanes::Column;
+use super::columns::Column;
 use super::real::Real;
 use super::vector::{Vector, load, store, vectors};
 
@@ -137,15 +137,15 @@ mod tests {
     use pulp::Scalar;
 
     use super::*;
-    use crate::cpu::lanes::LANES;
+    use crate::cpu::columns::BLOCK_ROWS;
 
     /// Each activation of a number, and its slope there.
     fn at(activation: Activation, x: f64) -> [f64; 2] {
-        let mut output = [[x; LANES]];
-        let mut saved = [[0.0; LANES]];
+        let mut output = [[x; BLOCK_ROWS]];
+        let mut saved = [[0.0; BLOCK_ROWS]];
         let saves = (!activation.derivative_from_output()).then_some(&mut saved[..]);
         activate(Scalar, activation, &mut output, saves);
-        let mut gradient = [[1.0; LANES]];
+        let mut gradient = [[1.0; BLOCK_ROWS]];
         slope(Scalar, activation, &output, &saved, &mut gradient);
         [output[0][3], gradient[0][3]]
     }

@@ -7,7 +7,7 @@ use rand::RngExt;
 use crate::flow::{BaseOp, Density};
 use crate::random::{Philox, Purpose, StandardLogistic, StandardNormal};
 
-use super::lanes::Column;
+use super::columns::Column;
 use super::real::Real;
 use super::vector::{Vector, load, store, vectors};
 

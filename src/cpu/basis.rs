@@ -3,7 +3,7 @@ use pulp::Simd;
 use crate::flow::{Basis, Family};
 
 use super::bounded::bounded;
-use super::lanes::Column;
+use super::columns::Column;
 use super::real::Real;
 use super::vector::{Vector, load, store, vectors};
 

@@ -2,9 +2,9 @@ use pulp::{Scalar, Simd, WithSimd};
 
 use crate::flow::{Basis, BufferId, Columns, Coupling, Linear, Op, Plan};
 
+use super::columns::{self, BLOCK_ROWS, Column};
 use super::coupling::Heads;
 use super::instructions::dispatch;
-use super::lanes::{self, Column, LANES};
 use super::linear::Hidden;
 use super::real::Real;
 use super::sums::Sums;
@@ -12,8 +12,8 @@ use super::{base, basis, coupling, linear, triangular};
 
 /// The activation and gradient buffers of one block of rows, and the passes over a plan's ops.
 pub struct Block<T> {
-    buffers: Vec<lanes::Columns<T>>,
-    gradients: Vec<lanes::Columns<T>>,
+    buffers: Vec<columns::Columns<T>>,
+    gradients: Vec<columns::Columns<T>>,
     sums: Sums<T>,
     /// Whether the chunk at hand has had a block.
     begun: bool,
@@ -54,10 +54,10 @@ impl<T: Real> WithSimd for Pass<'_, T> {
 
 impl<T: Real> Block<T> {
     pub fn new(plan: &Plan) -> Self {
-        let columns = |widths: &[usize]| -> Vec<lanes::Columns<T>> {
+        let columns = |widths: &[usize]| -> Vec<columns::Columns<T>> {
             widths
                 .iter()
-                .map(|&width| lanes::Columns::zeros(width))
+                .map(|&width| columns::Columns::zeros(width))
                 .collect()
         };
         Block {
@@ -65,8 +65,8 @@ impl<T: Real> Block<T> {
             gradients: columns(&plan.gradient_widths),
             sums: Sums::new(plan),
             begun: false,
-            log_det: [T::zero(); LANES],
-            log_prob: [T::zero(); LANES],
+            log_det: [T::zero(); BLOCK_ROWS],
+            log_prob: [T::zero(); BLOCK_ROWS],
         }
     }
 
@@ -87,7 +87,7 @@ impl<T: Real> Block<T> {
 
     #[inline(always)]
     fn forward_ops<S: Simd>(&mut self, simd: S, plan: &Plan, parameters: &[T]) {
-        self.log_det = [T::zero(); LANES];
+        self.log_det = [T::zero(); BLOCK_ROWS];
         for op in &plan.forward {
             self.forward_op(simd, op, parameters);
         }
@@ -96,10 +96,14 @@ impl<T: Real> Block<T> {
 
     /// As [`Block::forward`]; returns for each lane the place in the plan's forward list of the first op whose values are
     /// not finite, or the list's length for the log-density.
-    pub fn first_not_finite(&mut self, plan: &Plan, parameters: &[T]) -> [Option<usize>; LANES] {
+    pub fn first_not_finite(
+        &mut self,
+        plan: &Plan,
+        parameters: &[T],
+    ) -> [Option<usize>; BLOCK_ROWS] {
         let simd = Scalar;
-        self.log_det = [T::zero(); LANES];
-        let mut first = [None; LANES];
+        self.log_det = [T::zero(); BLOCK_ROWS];
+        let mut first = [None; BLOCK_ROWS];
         let mut note = |place: usize, columns: &[Column<T>]| {
             for column in columns {
                 for (first, value) in first.iter_mut().zip(column) {
@@ -334,7 +338,7 @@ impl<T: Real> Block<T> {
         let head_slots = [0, 1].map(|head| op.heads.get(head).map(|head| slot(head.buffer)));
         let mut head_gradients = head_slots.map(|slot| match slot {
             Some(slot) => std::mem::take(&mut self.gradients[slot]),
-            None => lanes::Columns::default(),
+            None => columns::Columns::default(),
         });
         let [first, second] = &mut head_gradients;
         coupling::backward(

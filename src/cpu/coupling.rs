@@ -2,7 +2,7 @@ use pulp::Simd;
 
 use crate::flow::{Coupling, Transform};
 
-use super::lanes::Column;
+use super::columns::Column;
 use super::real::Real;
 use super::transform::{Additive, Affine, Elementwise, Spline};
 use super::vector::{Vector, load, store, vectors};

@@ -4,7 +4,7 @@ use crate::matrix::Matrix;
 
 use super::adamw::gradient_norm;
 use super::block::Block;
-use super::lanes::LANES;
+use super::columns::BLOCK_ROWS;
 
 /// What made a step's numbers not finite, as the CPU finds it in f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +51,7 @@ pub fn diagnose(plan: &Plan, parameters: &[f32], rows: &Matrix<f32>, batch: &Bat
     // The earliest op, and the first row that has it.
     let mut earliest: Option<(usize, u32)> = None;
     let mut bad_rows = 0;
-    for first in (0..batch.rows).step_by(LANES) {
+    for first in (0..batch.rows).step_by(BLOCK_ROWS) {
         let visited = load(&mut block, rows, batch, first);
         for (lane, op) in block
             .first_not_finite(plan, parameters)
@@ -80,9 +80,9 @@ pub fn diagnose(plan: &Plan, parameters: &[f32], rows: &Matrix<f32>, batch: &Bat
     }
 }
 
-/// Puts up to [`LANES`] rows of a batch into a block; lanes beyond the last one repeat it. Returns the rows.
+/// Puts up to [`BLOCK_ROWS`] rows of a batch into a block; lanes beyond the last one repeat it. Returns the rows.
 fn load(block: &mut Block<f32>, rows: &Matrix<f32>, batch: &Batch, first: u32) -> Vec<u32> {
-    let places = first..batch.rows.min(first + LANES as u32);
+    let places = first..batch.rows.min(first + BLOCK_ROWS as u32);
     let visited: Vec<u32> = places.map(|place| batch.row(place)).collect();
     for (j, column) in block.state(0).iter_mut().enumerate() {
         for (lane, value) in column.iter_mut().enumerate() {
@@ -138,7 +138,7 @@ fn steepest(
     let share = -1.0 / batch.rows as f32;
     let mut gradient = vec![0.0; plan.layout.len()];
     let mut length = |block: &mut Block<f32>, lanes: std::ops::Range<usize>| {
-        let mut row_gradient = [0.0; LANES];
+        let mut row_gradient = [0.0; BLOCK_ROWS];
         row_gradient[lanes].fill(share);
         block.forward(plan, parameters);
         block.begin();
@@ -147,7 +147,7 @@ fn steepest(
         (sortable(gradient_norm(&gradient)), gradient.clone())
     };
     let mut worst = (-1.0, 0);
-    for first in (0..batch.rows).step_by(LANES) {
+    for first in (0..batch.rows).step_by(BLOCK_ROWS) {
         let count = load(block, rows, batch, first).len();
         let (norm, _) = length(block, 0..count);
         if norm > worst.0 {

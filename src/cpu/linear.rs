@@ -3,7 +3,7 @@ use pulp::Simd;
 use crate::flow::{InputGradient, Linear};
 
 use super::activation::{activate, slope};
-use super::lanes::Column;
+use super::columns::Column;
 use super::product::{self, Start};
 use super::real::Real;
 use super::strided::Strided;

@@ -4,7 +4,7 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-use super::lanes::{Column, LANES};
+use super::columns::{BLOCK_ROWS, Column};
 use super::strided::Strided;
 
 /// Maps from so many weights on are wide, if neither side is narrower than this: elsewhere a tile in registers is faster than
@@ -19,12 +19,12 @@ pub fn is_wide(inputs: usize, outputs: usize) -> bool {
 
 /// Columns as a matrix with a row for each.
 fn rows(columns: &[Column<f32>]) -> MatRef<'_, f32> {
-    MatRef::from_row_major_slice(columns.as_flattened(), columns.len(), LANES)
+    MatRef::from_row_major_slice(columns.as_flattened(), columns.len(), BLOCK_ROWS)
 }
 
 fn rows_mut(columns: &mut [Column<f32>]) -> MatMut<'_, f32> {
     let count = columns.len();
-    MatMut::from_row_major_slice_mut(columns.as_flattened_mut(), count, LANES)
+    MatMut::from_row_major_slice_mut(columns.as_flattened_mut(), count, BLOCK_ROWS)
 }
 
 /// `output[m] += sum_k weight(m, k) * columns[k]`.

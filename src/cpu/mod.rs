@@ -1,7 +1,7 @@
 //! The CPU executor, generic over f32 and f64. In f64 it is the reference that every kernel is checked against, so it
 //! reads like the maths; in f32 it is what runs on a machine without a GPU.
 //!
-//! Rows go through the flow in blocks of [`LANES`]; blocks are gathered in chunks, each with a gradient of its own. How
+//! Rows go through the flow in blocks of [`BLOCK_ROWS`]; blocks are gathered in chunks, each with a gradient of its own. How
 //! rows are cut into chunks depends on their number alone and chunks are summed in order, so the results do not
 //! depend on the number of threads.
 
@@ -12,10 +12,10 @@ pub(crate) mod base;
 pub(crate) mod basis;
 mod block;
 mod bounded;
+pub(crate) mod columns;
 pub(crate) mod coupling;
 mod diagnosis;
 mod instructions;
-pub(crate) mod lanes;
 pub(crate) mod linear;
 mod matrix;
 mod passes;
@@ -43,10 +43,10 @@ use crate::flow::Plan;
 use crate::matrix::Matrix;
 
 use block::Block;
+pub use columns::BLOCK_ROWS;
+use columns::Column;
 pub use diagnosis::{Cause, Diagnosis, diagnose};
 pub use instructions::name as instructions;
-use lanes::Column;
-pub use lanes::LANES;
 pub use real::Real;
 use session::{Session, rows_per_chunk};
 use sums::Sums;
@@ -64,7 +64,7 @@ pub struct CpuExecutor<T> {
 pub fn memory<T: Real>(plan: &Plan, training: Option<(usize, usize)>) -> u64 {
     let product = |a: usize, b: usize| (a as u64).saturating_mul(b as u64);
     let widths: usize = plan.widths.iter().chain(&plan.gradient_widths).sum();
-    let block = (widths * LANES).saturating_add(Sums::<T>::count(plan));
+    let block = (widths * BLOCK_ROWS).saturating_add(Sums::<T>::count(plan));
     let blocks = product(block, rayon::current_num_threads());
     let parameters = plan.layout.len();
     let numbers = match training {
@@ -110,14 +110,14 @@ impl<T: Real> CpuExecutor<T> {
     ) -> Matrix<f64> {
         let mut values = vec![0.0; rows * columns];
         let mut blocks: Vec<Vec<&mut [f64]>> = Vec::new();
-        blocks.resize_with(rows.div_ceil(LANES), || Vec::with_capacity(columns));
+        blocks.resize_with(rows.div_ceil(BLOCK_ROWS), || Vec::with_capacity(columns));
         for column in values.chunks_exact_mut(rows.max(1)) {
-            for (block, out) in blocks.iter_mut().zip(column.chunks_mut(LANES)) {
+            for (block, out) in blocks.iter_mut().zip(column.chunks_mut(BLOCK_ROWS)) {
                 block.push(out);
             }
         }
         blocks.par_iter_mut().enumerate().for_each(|(index, out)| {
-            let rows = index * LANES..rows.min((index + 1) * LANES);
+            let rows = index * BLOCK_ROWS..rows.min((index + 1) * BLOCK_ROWS);
             self.workers.with(|block| pass(block, rows, out));
         });
         Matrix::from_values(rows, columns, values)

@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::lanes::Column;
+use super::columns::Column;
 use super::real::Real;
 use super::strided::Strided;
 use super::vector::{Vector, load, store, vectors};

@@ -5,7 +5,7 @@ use num_traits::{Float, NumAssign};
 use crate::flow::Linear;
 
 use super::arithmetic::Arithmetic;
-use super::lanes::Column;
+use super::columns::Column;
 use super::matrix;
 use super::passes::Passes;
 use super::strided::Strided;

@@ -8,7 +8,7 @@ use crate::matrix::Matrix;
 
 use super::adamw;
 use super::block::Block;
-use super::lanes::LANES;
+use super::columns::BLOCK_ROWS;
 use super::real::Real;
 use super::workers::Workers;
 
@@ -41,13 +41,13 @@ pub fn rows_per_chunk(batch: usize, parameters: usize) -> usize {
     /// Numbers in all chunks' gradients: what the last cache holds.
     const NUMBERS: usize = 1 << 22;
     let chunks = (NUMBERS / parameters.max(1)).clamp(8, 64);
-    let blocks = batch.div_ceil(chunks).div_ceil(LANES);
-    let blocks = if batch >= 8 * LANES {
+    let blocks = batch.div_ceil(chunks).div_ceil(BLOCK_ROWS);
+    let blocks = if batch >= 8 * BLOCK_ROWS {
         blocks.max(2)
     } else {
         blocks
     };
-    blocks * LANES
+    blocks * BLOCK_ROWS
 }
 
 impl<T: Real> Session<T> {
@@ -134,20 +134,20 @@ impl<T: Real> Chunk<T> {
         self.log_prob = 0.0;
         block.begin();
         let share = T::of(-1.0 / f64::from(batch.rows));
-        for first in places.clone().step_by(LANES) {
-            let valid = LANES.min(places.end - first);
+        for first in places.clone().step_by(BLOCK_ROWS) {
+            let valid = BLOCK_ROWS.min(places.end - first);
             let begin = block.state(0);
             match &batch.shuffle {
                 // Neighbours in the table.
-                None if valid == LANES => {
+                None if valid == BLOCK_ROWS => {
                     let first = batch.row(first as u32) as usize;
                     for (j, column) in begin.iter_mut().enumerate() {
-                        T::copy(&rows.column(j)[first..first + LANES], column);
+                        T::copy(&rows.column(j)[first..first + BLOCK_ROWS], column);
                     }
                 }
                 // Lanes beyond the last row repeat it, with a gradient of zero.
                 _ => {
-                    let visited: [usize; LANES] = std::array::from_fn(|lane| {
+                    let visited: [usize; BLOCK_ROWS] = std::array::from_fn(|lane| {
                         batch.row((first + lane.min(valid - 1)) as u32) as usize
                     });
                     for (j, column) in begin.iter_mut().enumerate() {
@@ -158,7 +158,7 @@ impl<T: Real> Chunk<T> {
                 }
             }
             block.forward(plan, parameters);
-            let mut row_gradient = [T::zero(); LANES];
+            let mut row_gradient = [T::zero(); BLOCK_ROWS];
             row_gradient[..valid].fill(share);
             block.backward(plan, parameters, &row_gradient, &mut self.gradient);
             self.log_prob += block.log_prob[..valid]

@@ -5,7 +5,7 @@ use pulp::Simd;
 
 use crate::flow::{Linear, Op, Plan};
 
-use super::lanes::{Columns, LANES};
+use super::columns::{BLOCK_ROWS, Columns};
 use super::real::Real;
 use super::vector::Vector;
 
@@ -31,7 +31,7 @@ impl<T: Real> Sums<T> {
         Sums {
             places: places.collect(),
             parameters,
-            numbers: Columns::zeros(Self::count(plan).div_ceil(LANES)),
+            numbers: Columns::zeros(Self::count(plan).div_ceil(BLOCK_ROWS)),
         }
     }
 

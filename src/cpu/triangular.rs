@@ -4,7 +4,7 @@ use pulp::Simd;
 
 use crate::flow::Triangular;
 
-use super::lanes::Column;
+use super::columns::Column;
 use super::product;
 use super::real::Real;
 use super::vector::{Vector, load, store, vectors};

@@ -3,7 +3,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 use pulp::Simd;
 
 use super::arithmetic::Arithmetic;
-use super::lanes::{Column, LANES};
+use super::columns::{BLOCK_ROWS, Column};
 use super::real::Real;
 
 /// Some neighbouring numbers of a column, computed with at once: what the loops of the ops are written in, so that they read
@@ -17,7 +17,7 @@ pub struct Vector<S: Simd, T: Real> {
 /// How many vectors make up a column.
 #[inline(always)]
 pub fn vectors<S: Simd, T: Real>() -> std::ops::Range<usize> {
-    0..LANES * size_of::<T>() / size_of::<T::Vector<S>>()
+    0..BLOCK_ROWS * size_of::<T>() / size_of::<T::Vector<S>>()
 }
 
 /// Vector `place` of a column.

@@ -10,7 +10,7 @@ pub(crate) mod builder;
 mod device;
 pub(crate) mod dispatch;
 #[cfg(feature = "testing")]
-mod fault_injection;
+pub(crate) mod fault_injection;
 mod fused;
 mod inference;
 pub(crate) mod kernels;
@@ -22,7 +22,7 @@ mod queue;
 mod readback;
 mod ring;
 mod session;
-mod shader;
+pub(crate) mod shader;
 pub(crate) mod sizes;
 mod terms;
 mod timestamps;
@@ -38,13 +38,9 @@ use crate::flow::Plan;
 use crate::matrix::Matrix;
 
 pub use device::{Adapter, Gpu, adapters};
-#[cfg(feature = "testing")]
-pub use fault_injection::FaultInjection;
-pub use kernels::Kernel;
 pub use memory::memory;
-pub use pipelines::Pipelines;
-pub use shader::Access;
-pub use shader::Source;
+
+use pipelines::Pipelines;
 
 use builder::Builder;
 use inference::{Inference, upload};

@@ -9,7 +9,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use couplet::gpu::{Access, Gpu, Kernel, Pipelines, adapters};
+use couplet::gpu::{Gpu, adapters};
+use couplet::testing::gpu::{Access, Kernel, Pipelines};
 use wgpu::util::DeviceExt;
 
 /// The longest that a driver may take for one kernel.

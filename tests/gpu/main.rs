@@ -8,6 +8,7 @@ mod faulty;
 mod compile;
 mod fallback;
 mod fault_injection;
+mod parity;
 mod shaders;
 mod steps;
 

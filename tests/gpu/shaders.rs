@@ -1,7 +1,7 @@
 //! Rung 6: every kernel in every variant parses, validates without any optional capability, and translates to SPIR-V,
 //! MSL and HLSL. No GPU is needed.
 
-use couplet::gpu::{Access, Kernel};
+use couplet::testing::gpu::{Access, Kernel};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 

@@ -2,8 +2,8 @@ use pulp::Scalar;
 
 use super::*;
 
-use crate::cpu::basis;
-use crate::flow::{Basis, Columns, Family, InputGradient, terms};
+use couplet::flow::{Basis, Columns, Family, InputGradient, terms};
+use couplet::testing::cpu::basis;
 
 #[test]
 fn basis_forward_and_backward() {
@@ -41,9 +41,9 @@ fn basis_forward_and_backward() {
                 let what = format!(
                     "{family:?} of {dims} columns to {degree}, total {total_degree}, bound {input_bound}, {rows} rows"
                 );
-                let input = Lanes::new(rows, dims + 2, 3);
-                let output = Lanes::new(rows, op.terms.len(), 4).zero_filled();
-                let before = Lanes::new(rows, dims + 2, 5);
+                let input = TestMatrix::new(rows, dims + 2, 3);
+                let output = TestMatrix::new(rows, op.terms.len(), 4).zero_filled();
+                let before = TestMatrix::new(rows, dims + 2, 5);
                 let buffers = [
                     bench.filled(&input.flat()),
                     bench.poisoned(output.columns * output.stride),
@@ -57,7 +57,7 @@ fn basis_forward_and_backward() {
                 bench.run(&builder.basis_forward(&op).unwrap(), step);
                 let expected: Vec<_> = starts(rows)
                     .map(|first| {
-                        let mut out = vec![[0.0; LANES]; op.terms.len()];
+                        let mut out = vec![[0.0; BLOCK_ROWS]; op.terms.len()];
                         basis::forward(
                             Scalar,
                             &op,
@@ -85,7 +85,7 @@ fn basis_forward_and_backward() {
                         &mut expected[op.input.range()],
                     );
                     for (column, expected) in expected.iter().enumerate() {
-                        for lane in 0..LANES.min(rows - first) {
+                        for lane in 0..BLOCK_ROWS.min(rows - first) {
                             let value = got[column * before.stride + first + lane];
                             let what = format!("{what}: column {column}, row {}", first + lane);
                             // A hundred products of four polynomials, up to 3 each, and their slopes.

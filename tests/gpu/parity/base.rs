@@ -2,8 +2,8 @@ use pulp::Scalar;
 
 use super::*;
 
-use crate::cpu::base;
-use crate::cpu::lanes::Column;
+use couplet::testing::cpu::Column;
+use couplet::testing::cpu::base;
 
 /// Latent rows under a base, and a step over them.
 struct Case<'a> {
@@ -12,7 +12,7 @@ struct Case<'a> {
     plan: &'a Plan,
     values: &'a [f64],
     rows: usize,
-    z: Lanes,
+    z: TestMatrix,
     builder: Builder<'a>,
     buffers: &'a [wgpu::Buffer],
     step: Step,
@@ -35,7 +35,7 @@ fn for_each_case(check: impl Fn(&Case)) {
             }
             let parameters = bench.parameters(&values);
             for rows in ROWS {
-                let z = Lanes::new(rows, dims, 5);
+                let z = TestMatrix::new(rows, dims, 5);
                 let buffers: Vec<wgpu::Buffer> = (0..=plan.latent())
                     .map(|_| bench.filled(&z.flat()))
                     .collect();
@@ -68,21 +68,21 @@ fn for_each_case(check: impl Fn(&Case)) {
 fn base_log_prob() {
     for_each_case(|case| {
         let (bench, z) = (case.bench, &case.z);
-        let log_det = Lanes::new(case.rows, 1, 6);
+        let log_det = TestMatrix::new(case.rows, 1, 6);
         let log_dets = bench.filled(&log_det.flat());
         let log_probs = bench.poisoned(z.stride);
         let dispatch = case.builder.base_log_prob(&log_dets, &log_probs).unwrap();
         bench.run(&dispatch, case.step);
         let expected: Vec<_> = starts(case.rows)
             .map(|first| {
-                let mut out = [0.0; LANES];
+                let mut out = [0.0; BLOCK_ROWS];
                 let (z, log_det) = (z.block(first), log_det.block(first)[0]);
                 base::log_prob(Scalar, &case.plan.base, case.values, &z, &log_det, &mut out);
                 vec![out]
             })
             .collect();
         // A variance of 1e-4 makes log-densities of some thousands.
-        let one = Lanes::new(case.rows, 1, 0);
+        let one = TestMatrix::new(case.rows, 1, 0);
         check_columns(&case.what, bench, &log_probs, &one, 0, &expected);
     });
 }
@@ -100,9 +100,9 @@ fn base_backward() {
         let mut expected_parameters = vec![0.0; count];
         let expected: Vec<Vec<Column<f64>>> = starts(rows)
             .map(|first| {
-                let mut share = [0.0; LANES];
-                share[..LANES.min(rows - first)].fill(-1.0 / rows as f64);
-                let mut out = vec![[0.0; LANES]; z.columns];
+                let mut share = [0.0; BLOCK_ROWS];
+                share[..BLOCK_ROWS.min(rows - first)].fill(-1.0 / rows as f64);
+                let mut out = vec![[0.0; BLOCK_ROWS]; z.columns];
                 let sums = &mut expected_parameters[base.location.start..base.raw_spread.end];
                 let z = z.block(first);
                 base::backward(Scalar, base, case.values, &z, &share, &mut out, sums);
@@ -135,8 +135,9 @@ fn base_sample() {
         let got = bench.gpu.read(latent, z.columns * z.stride).unwrap();
         let first_row = u64::from(case.step.sample_row_low);
         for first in starts(rows) {
-            let mut out = vec![[0.0; LANES]; z.columns];
-            let wanted = first_row + first as u64..first_row + (first + LANES).min(rows) as u64;
+            let mut out = vec![[0.0; BLOCK_ROWS]; z.columns];
+            let wanted =
+                first_row + first as u64..first_row + (first + BLOCK_ROWS).min(rows) as u64;
             base::sample(&case.plan.base, case.values, 9, wanted, &mut out);
             for (d, column) in out.iter().enumerate() {
                 for (lane, &expected) in column.iter().enumerate().take(rows - first) {

@@ -2,8 +2,8 @@ use pulp::Scalar;
 
 use super::*;
 
-use crate::cpu::coupling;
-use crate::flow::{Columns, Coupling, Op};
+use couplet::flow::{Columns, Coupling, Op};
+use couplet::testing::cpu::coupling;
 
 /// A coupling of a plan, with numbers in all buffers.
 struct Case<'a> {
@@ -12,7 +12,7 @@ struct Case<'a> {
     plan: &'a Plan,
     rows: usize,
     /// The numbers in each of the plan's buffers.
-    lanes: Vec<Lanes>,
+    lanes: Vec<TestMatrix>,
     step: Step,
     tolerance: f64,
 }
@@ -28,8 +28,8 @@ fn coupling_of(ops: &[Op], layer: usize) -> &Coupling {
 impl<'a> Case<'a> {
     fn new(bench: &'a Bench, what: String, plan: &'a Plan, rows: usize) -> Self {
         let widths = plan.widths.iter().enumerate();
-        let lanes: Vec<Lanes> = widths
-            .map(|(k, &width)| Lanes::new(rows, width, 10 + k as u64))
+        let lanes: Vec<TestMatrix> = widths
+            .map(|(k, &width)| TestMatrix::new(rows, width, 10 + k as u64))
             .collect();
         let step = Step {
             rows: rows as u32,
@@ -77,10 +77,10 @@ impl<'a> Case<'a> {
 
     fn forward(&self, op: &Coupling) {
         // It adds to the log-determinant that is there.
-        let gains = Lanes::new(self.rows, 1, 77);
+        let gains = TestMatrix::new(self.rows, 1, 77);
         let (expected, expected_gains): (Vec<_>, Vec<_>) = starts(self.rows)
             .map(|first| {
-                let mut z = vec![[0.0; LANES]; self.plan.dims()];
+                let mut z = vec![[0.0; BLOCK_ROWS]; self.plan.dims()];
                 let mut log_det = gains.block(first)[0];
                 let heads = self.heads(op, first);
                 let [a, b] = &heads;
@@ -99,7 +99,7 @@ impl<'a> Case<'a> {
         let got = self.bench.gpu.read(&log_det, self.rows).unwrap();
         for (row, &value) in got.iter().enumerate() {
             let what = format!("{}: log-det of row {row}", self.what);
-            let expected = expected_gains[row / LANES][row % LANES];
+            let expected = expected_gains[row / BLOCK_ROWS][row % BLOCK_ROWS];
             close_by(&what, value, expected, [self.tolerance; 2]);
         }
     }
@@ -107,7 +107,7 @@ impl<'a> Case<'a> {
     fn inverse(&self, op: &Coupling) {
         let expected: Vec<_> = starts(self.rows)
             .map(|first| {
-                let mut x = vec![[0.0; LANES]; self.plan.dims()];
+                let mut x = vec![[0.0; BLOCK_ROWS]; self.plan.dims()];
                 let heads = self.heads(op, first);
                 let [a, b] = &heads;
                 coupling::inverse(Scalar, op, &self.state(op.input, first), [a, b], &mut x);
@@ -124,16 +124,16 @@ impl<'a> Case<'a> {
 
     fn backward(&self, op: &Coupling) {
         let (plan, rows) = (self.plan, self.rows);
-        let z_gradient = Lanes::new(rows, plan.dims(), 50).zero_filled();
-        let share = [-1.0 / rows as f64; LANES];
+        let z_gradient = TestMatrix::new(rows, plan.dims(), 50).zero_filled();
+        let share = [-1.0 / rows as f64; BLOCK_ROWS];
         let mut expected = Vec::new();
         let mut expected_heads = [Vec::new(), Vec::new()];
         for first in starts(rows) {
-            let mut x = vec![[0.0; LANES]; plan.dims()];
+            let mut x = vec![[0.0; BLOCK_ROWS]; plan.dims()];
             let heads = self.heads(op, first);
             let mut gradients = heads
                 .clone()
-                .map(|columns| vec![[0.0; LANES]; columns.len()]);
+                .map(|columns| vec![[0.0; BLOCK_ROWS]; columns.len()]);
             let ([a, b], [a_gradient, b_gradient]) = (&heads, &mut gradients);
             coupling::backward(
                 Scalar,
@@ -165,17 +165,17 @@ impl<'a> Case<'a> {
         let builder = self.bench.builder(plan, &parameters, &buffers);
         let dispatch = builder.coupling_backward(op, &gradient_of).unwrap();
         self.bench.run(&dispatch, self.step);
-        let x_lanes = Lanes::new(rows, plan.dims(), 0);
+        let x_lanes = TestMatrix::new(rows, plan.dims(), 0);
         self.check(gradient_of(op.input), &x_lanes, &expected);
         check_filling(&self.what, self.bench, gradient_of(op.input), &x_lanes);
         for (head, expected) in op.heads.iter().zip(&expected_heads) {
-            let lanes = Lanes::new(rows, plan.widths[head.buffer], 0);
+            let lanes = TestMatrix::new(rows, plan.widths[head.buffer], 0);
             self.check(gradient_of(head.buffer), &lanes, expected);
             check_filling(&self.what, self.bench, gradient_of(head.buffer), &lanes);
         }
     }
 
-    fn check(&self, buffer: &wgpu::Buffer, lanes: &Lanes, expected: &[Vec<Column<f64>>]) {
+    fn check(&self, buffer: &wgpu::Buffer, lanes: &TestMatrix, expected: &[Vec<Column<f64>>]) {
         let tolerance = self.tolerance;
         check_columns_by(
             &self.what, self.bench, buffer, lanes, 0, expected, tolerance,

@@ -2,8 +2,8 @@ use pulp::Scalar;
 
 use super::*;
 
-use crate::cpu::triangular;
-use crate::flow::{Op, Triangular};
+use couplet::flow::{Op, Triangular};
+use couplet::testing::cpu::triangular;
 
 /// The triangular maps of a flow's mixing, upper and lower.
 fn maps(ops: &[Op]) -> Vec<&Triangular> {
@@ -25,12 +25,12 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn state(&self, seed: u64) -> Lanes {
-        Lanes::new(self.rows, self.plan.dims(), seed)
+    fn state(&self, seed: u64) -> TestMatrix {
+        TestMatrix::new(self.rows, self.plan.dims(), seed)
     }
 
     /// The plan's buffers: those of `filled` with rows, all others with poison.
-    fn buffers(&self, filled: usize, lanes: &Lanes) -> Vec<wgpu::Buffer> {
+    fn buffers(&self, filled: usize, lanes: &TestMatrix) -> Vec<wgpu::Buffer> {
         let widths = self.plan.widths.iter().enumerate();
         widths
             .map(|(k, width)| match k == filled {
@@ -45,11 +45,11 @@ impl Case<'_> {
     }
 
     fn forward(&self, op: &Triangular) {
-        let (x, gains) = (self.state(1), Lanes::new(self.rows, 1, 77));
+        let (x, gains) = (self.state(1), TestMatrix::new(self.rows, 1, 77));
         let wide = widen(&self.parameters);
         let (expected, expected_gains): (Vec<_>, Vec<_>) = starts(self.rows)
             .map(|first| {
-                let mut y = vec![[0.0; LANES]; self.plan.dims()];
+                let mut y = vec![[0.0; BLOCK_ROWS]; self.plan.dims()];
                 let mut log_det = gains.block(first)[0];
                 let x = x.block(first);
                 triangular::forward(Scalar, op, &wide, &x, &mut y, &mut log_det);
@@ -66,7 +66,11 @@ impl Case<'_> {
         let got = self.bench.gpu.read(&log_det, self.rows).unwrap();
         for (row, &value) in got.iter().enumerate() {
             let what = format!("{}: log-det of row {row}", self.what);
-            close(&what, value, expected_gains[row / LANES][row % LANES]);
+            close(
+                &what,
+                value,
+                expected_gains[row / BLOCK_ROWS][row % BLOCK_ROWS],
+            );
         }
     }
 
@@ -75,7 +79,7 @@ impl Case<'_> {
         let wide = widen(&self.parameters);
         let expected: Vec<_> = starts(self.rows)
             .map(|first| {
-                let mut x = vec![[0.0; LANES]; self.plan.dims()];
+                let mut x = vec![[0.0; BLOCK_ROWS]; self.plan.dims()];
                 triangular::inverse(Scalar, op, &wide, &y.block(first), &mut x);
                 x
             })
@@ -97,10 +101,10 @@ impl Case<'_> {
         let mut expected_parameters = vec![0.0; count];
         let expected: Vec<_> = starts(self.rows)
             .map(|first| {
-                let mut share = [0.0; LANES];
-                share[..LANES.min(self.rows - first)].fill(-1.0 / self.rows as f64);
+                let mut share = [0.0; BLOCK_ROWS];
+                share[..BLOCK_ROWS.min(self.rows - first)].fill(-1.0 / self.rows as f64);
                 let gradient = y_gradient.block(first);
-                let mut out = vec![[0.0; LANES]; plan.dims()];
+                let mut out = vec![[0.0; BLOCK_ROWS]; plan.dims()];
                 triangular::backward_input(Scalar, op, &wide, &gradient, &mut out);
                 let sums = &mut expected_parameters[own.clone()];
                 let x = x.block(first);
@@ -162,7 +166,7 @@ fn triangular_forward_inverse_and_backward() {
                     .collect(),
                 step: Step {
                     rows: rows as u32,
-                    stride: Lanes::new(rows, 1, 0).stride as u32,
+                    stride: TestMatrix::new(rows, 1, 0).stride as u32,
                     rows_per_split: 48,
                     parameters: plan.layout.len() as u32,
                     inv_batch_size: 1.0 / rows as f32,

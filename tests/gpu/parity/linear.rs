@@ -2,10 +2,10 @@ use pulp::Scalar;
 
 use super::*;
 
-use crate::cpu::activation::activate;
-use crate::cpu::linear;
-use crate::flow::{Columns, InputGradient, Linear};
-use crate::gpu::kernels::{Form, WeightForm};
+use couplet::flow::{Columns, InputGradient, Linear};
+use couplet::testing::cpu::activation::activate;
+use couplet::testing::cpu::linear;
+use couplet::testing::gpu::kernels::{Form, WeightForm};
 
 const SHAPES: [(usize, usize); 8] = [
     (1, 1),
@@ -55,7 +55,7 @@ fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> L
 
 fn forms(parameters: usize) -> Vec<Form> {
     let mut forms = vec![Form::Tiled, Form::Narrow];
-    if parameters <= crate::gpu::kernels::UNIFORM_PARAMETERS as usize {
+    if parameters <= couplet::testing::gpu::kernels::UNIFORM_PARAMETERS as usize {
         forms.push(Form::NarrowUniform);
     }
     forms
@@ -77,11 +77,11 @@ fn linear_forward() {
             let values = numbers(op.bias.end, 1);
             let wide = widen(&values);
             for rows in ROWS {
-                let input = Lanes::new(rows, inputs + 3, 2);
-                let output = Lanes::new(rows, outputs + 2, 0);
+                let input = TestMatrix::new(rows, inputs + 3, 2);
+                let output = TestMatrix::new(rows, outputs + 2, 0);
                 let (expected, expected_saved): (Vec<_>, Vec<_>) = starts(rows)
                     .map(|first| {
-                        let mut out = vec![[0.0; LANES]; outputs];
+                        let mut out = vec![[0.0; BLOCK_ROWS]; outputs];
                         let mut pre = out.clone();
                         let x = input.block(first);
                         let x = &x[op.input.range()];
@@ -132,7 +132,7 @@ struct Backward<'a> {
     /// The gradient of what comes out.
     output_gradient: wgpu::Buffer,
     /// What stands where the gradient of the input goes.
-    before: &'a Lanes,
+    before: &'a TestMatrix,
     expected_weights: &'a [f64],
     expected_input: &'a [Vec<Column<f64>>],
 }
@@ -189,8 +189,8 @@ impl Backward<'_> {
             if !op.input.range().contains(&column) {
                 assert_eq!(value, before.number(column, row), "{place}");
             } else if row < self.rows {
-                let block = &self.expected_input[row / LANES];
-                let expected = block[column - op.input.first][row % LANES];
+                let block = &self.expected_input[row / BLOCK_ROWS];
+                let expected = block[column - op.input.first][row % BLOCK_ROWS];
                 close(&place, value, expected);
             }
         }
@@ -223,9 +223,9 @@ fn linear_backward() {
         let values = numbers(op.bias.end, 1);
         let parameters = bench.parameters(&values);
         for rows in ROWS {
-            let input = Lanes::new(rows, inputs + 3, 2);
-            let gradient = Lanes::new(rows, outputs + 2, 3).zero_filled();
-            let before = Lanes::new(rows, inputs + 3, 4);
+            let input = TestMatrix::new(rows, inputs + 3, 2);
+            let gradient = TestMatrix::new(rows, outputs + 2, 3).zero_filled();
+            let before = TestMatrix::new(rows, inputs + 3, 4);
             let (expected_weights, expected_input) =
                 backward_on_cpu(&op, &values, &input, &gradient, &before, rows);
             let buffers = [bench.filled(&input.flat())];
@@ -262,9 +262,9 @@ fn linear_backward() {
 fn backward_on_cpu(
     op: &Linear,
     values: &[f32],
-    input: &Lanes,
-    gradient: &Lanes,
-    before: &Lanes,
+    input: &TestMatrix,
+    gradient: &TestMatrix,
+    before: &TestMatrix,
     rows: usize,
 ) -> (Vec<f64>, Vec<Vec<Column<f64>>>) {
     let wide = widen(values);
@@ -304,19 +304,19 @@ fn activations_let_a_fault_through() {
     for activation in Activation::ALL {
         let op = linear_op(inputs, outputs, Some(activation));
         let values = numbers(op.bias.end, 1);
-        let input = Lanes::new(rows, inputs + 3, 2);
+        let input = TestMatrix::new(rows, inputs + 3, 2);
         let mut flat = input.flat();
         flat[op.input.first * input.stride + wrong] = f32::NAN;
         let mut block = input.block(0);
         block[op.input.first][wrong] = f64::NAN;
-        let mut out = vec![[0.0; LANES]; outputs];
+        let mut out = vec![[0.0; BLOCK_ROWS]; outputs];
         let wide = widen(&values);
         linear::forward(Scalar, &op, &wide, &block[op.input.range()], &mut out, None);
         let narrow: Vec<Column<f32>> = block[op.input.range()]
             .iter()
             .map(|column| column.map(|x| x as f32))
             .collect();
-        let mut out32 = vec![[0.0f32; LANES]; outputs];
+        let mut out32 = vec![[0.0f32; BLOCK_ROWS]; outputs];
         linear::forward(Scalar, &op, &values, &narrow, &mut out32, None);
         for o in 0..outputs {
             for row in 0..rows {

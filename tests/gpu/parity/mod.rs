@@ -1,4 +1,4 @@
-//! Rung 3: each kernel alone against its CPU twin in f64. Every buffer is poisoned first, and whatever a kernel should
+//! Each kernel alone against its CPU version in f64. Every buffer is poisoned first, and whatever a kernel should
 //! not write must still be poison afterwards. Sizes are 1, a prime, and each side of a tile.
 
 mod base;
@@ -8,14 +8,16 @@ mod linear;
 mod steps;
 mod triangular;
 
-use crate::cpu::lanes::{Column, LANES};
-use crate::flow::{Activation, Base, Conditioner, FlowSpec, Mixing, Plan, Transform};
-use crate::gpu::builder::Builder;
-use crate::gpu::dispatch::Dispatch;
-use crate::gpu::kernels::Step;
-use crate::gpu::pipelines::Pipelines;
-use crate::gpu::{Gpu, adapters};
-use crate::random::{Purpose, normal_at};
+use couplet::flow::{Activation, Base, Conditioner, FlowSpec, Mixing, Plan, Transform};
+use couplet::gpu::Gpu;
+use couplet::testing::cpu::{BLOCK_ROWS, Column};
+use couplet::testing::gpu::Pipelines;
+use couplet::testing::gpu::builder::Builder;
+use couplet::testing::gpu::dispatch::Dispatch;
+use couplet::testing::gpu::kernels::Step;
+
+use crate::adapter;
+use couplet::random::{Purpose, normal_at};
 
 const ROWS: [usize; 7] = [1, 61, 63, 64, 65, 256, 257];
 /// A NaN with a payload, as bits: what was never written.
@@ -29,11 +31,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let adapter = adapters()
-            .into_iter()
-            .next()
-            .expect("the kernel tests need a GPU adapter; scripts/test installs one");
-        let gpu = Gpu::open(&adapter, wgpu::Limits::default()).unwrap();
+        let gpu = Gpu::open(&adapter(), wgpu::Limits::default()).unwrap();
         let pipelines = Pipelines::new(&gpu);
         Bench { gpu, pipelines }
     }
@@ -104,7 +102,7 @@ impl Bench {
 }
 
 /// Some columns of numbers, as a buffer of `stride` rows a column holds them. Rows beyond the last repeat it.
-struct Lanes {
+struct TestMatrix {
     rows: usize,
     stride: usize,
     columns: usize,
@@ -113,9 +111,9 @@ struct Lanes {
     repeats: bool,
 }
 
-impl Lanes {
+impl TestMatrix {
     fn new(rows: usize, columns: usize, seed: u64) -> Self {
-        Lanes {
+        TestMatrix {
             rows,
             stride: (rows + 5).next_multiple_of(4),
             columns,
@@ -125,7 +123,7 @@ impl Lanes {
     }
 
     fn zero_filled(self) -> Self {
-        Lanes {
+        TestMatrix {
             repeats: false,
             ..self
         }
@@ -158,7 +156,7 @@ fn check_columns(
     what: &str,
     bench: &Bench,
     buffer: &wgpu::Buffer,
-    lanes: &Lanes,
+    lanes: &TestMatrix,
     first: usize,
     expected: &[Vec<Column<f64>>],
 ) {
@@ -170,7 +168,7 @@ fn check_columns_by(
     what: &str,
     bench: &Bench,
     buffer: &wgpu::Buffer,
-    lanes: &Lanes,
+    lanes: &TestMatrix,
     first: usize,
     expected: &[Vec<Column<f64>>],
     tolerance: f64,
@@ -189,7 +187,7 @@ fn check_columns_by(
                 "{what}: wrote to column {column}, row {row}"
             );
         } else if row < lanes.rows {
-            let expected = expected[row / LANES][column - first][row % LANES];
+            let expected = expected[row / BLOCK_ROWS][column - first][row % BLOCK_ROWS];
             let what = format!("{what}: column {column}, row {row}");
             close_by(&what, value, expected, [tolerance; 2]);
         }
@@ -197,7 +195,7 @@ fn check_columns_by(
 }
 
 /// The rows that fill up the last four must have gradient zero: sums do not mask them.
-fn check_filling(what: &str, bench: &Bench, gradient: &wgpu::Buffer, lanes: &Lanes) {
+fn check_filling(what: &str, bench: &Bench, gradient: &wgpu::Buffer, lanes: &TestMatrix) {
     let got = bench
         .gpu
         .read(gradient, lanes.columns * lanes.stride)
@@ -242,7 +240,7 @@ fn widen(values: &[f32]) -> Vec<f64> {
 }
 
 fn starts(rows: usize) -> impl Iterator<Item = usize> {
-    (0..rows).step_by(LANES)
+    (0..rows).step_by(BLOCK_ROWS)
 }
 
 fn plan(dims: usize, transform: Transform, separate: bool, base: Base) -> Plan {

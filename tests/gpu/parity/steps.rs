@@ -1,12 +1,12 @@
 use super::*;
 
-use crate::cpu::adamw;
-use crate::executor::{AdamW, Batches, Fault};
-use crate::gpu::builder::{Data, Optimizer};
-use crate::gpu::kernels::{Gate, Segment, TILE_DEPTH};
-use crate::gpu::program::Program;
-use crate::gpu::sizes::Sizes;
-use crate::matrix::Matrix;
+use couplet::Matrix;
+use couplet::executor::{AdamW, Batches, Fault};
+use couplet::testing::cpu::adamw;
+use couplet::testing::gpu::builder::{Data, Optimizer};
+use couplet::testing::gpu::kernels::{Gate, Segment, TILE_DEPTH};
+use couplet::testing::gpu::program::Program;
+use couplet::testing::gpu::sizes::Sizes;
 
 /// Several buffers come back one after another, through one copy or, where they are too large for that, through several.
 #[test]
@@ -91,11 +91,11 @@ fn sums_and_adamw() {
         let parameters = bench.parameters(&start);
         let builder = bench.builder(&plan, &parameters, &[]);
         let splits = rows.div_ceil(48);
-        let shares = Lanes::new(splits, count, 8);
+        let shares = TestMatrix::new(splits, count, 8);
         let partials: Vec<f32> = (0..splits * count)
             .map(|k| shares.number(k % count, k / count))
             .collect();
-        let log_prob = Lanes::new(rows, 1, 9);
+        let log_prob = TestMatrix::new(rows, 1, 9);
         let optimizer = Optimizer {
             gradient: bench.poisoned(count),
             first_moment: bench.filled(&vec![0.0; count]),

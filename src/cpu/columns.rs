@@ -2,10 +2,10 @@ use bytemuck::Pod;
 
 /// Rows that go through the flow together: long enough that a wide map's weights are not fetched again too often, short
 /// enough that a small flow's activations stay in the first caches.
-pub const LANES: usize = 128;
+pub const BLOCK_ROWS: usize = 128;
 
 /// One number for each row of a block.
-pub type Column<T> = [T; LANES];
+pub type Column<T> = [T; BLOCK_ROWS];
 
 /// A cache line.
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
