@@ -28,7 +28,7 @@ fn main() -> couplet::Result<()> {
         })
     };
     let ([left, right], [bottom, top]) = (range(0), range(1));
-    let at = |low: f64, high: f64, place: f64| low + (high - low) * place;
+    let at = |low: f64, high: f64, index: f64| low + (high - low) * index;
     let points = Matrix::from_fn(WIDTH * HEIGHT, 2, |cell, j| match j {
         0 => at(left, right, (0.5 + (cell % WIDTH) as f64) / WIDTH as f64),
         _ => at(top, bottom, (0.5 + (cell / WIDTH) as f64) / HEIGHT as f64),

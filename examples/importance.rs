@@ -1,4 +1,4 @@
-//! A flow as the proposal of an importance sampler: the normalising constant of a density that is known up to it, a banana
+//! A flow as the proposal of an importance sampler: the normalizing constant of a density that is known up to it, a banana
 //! whose constant is 2 pi. The flow is fitted to draws of a Markov chain, and what the chain got wrong the weights put right.
 
 use couplet::random::{Philox, Purpose};

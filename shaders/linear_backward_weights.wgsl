@@ -5,7 +5,7 @@
 // through workgroup memory in fours, as they lie, DEPTH fours at a time, in two buffers: while one is used the other is filled.
 // `sum_partials` adds the splits. CPU version: `backward_weights` in src/cpu/linear.rs.
 
-/// Invocations each way; an invocation's inputs, and its outputs, are so second apart: neighbours read neighbouring words.
+/// Invocations each way; an invocation's inputs, and its outputs, are so second apart: neighbors read neighboring words.
 const HALF = TILE / 8u;
 const DEPTH = TILE_DEPTH / 4u;
 const BUFFER = DEPTH * TILE;

@@ -1,6 +1,6 @@
 #import split_gradients, split_losses, squares, sum
 // gradient[p] = the sum over the splits of their parts of it, in their order; norms[group] = the sum of the squares of GROUP
-// of them; and, by the first group, losses[slot] = -(sum of the splits' log_prob) / N. One invocation a parameter. Twins:
+// of them; and, by the first group, losses[slot] = -(sum of the splits' log_prob) / N. One invocation a parameter. CPU version:
 // `gradient_norm` in src/cpu/adamw.rs.
 
 @group(1) @binding(2) var<storage, read> loss_partials: array<f32>;

@@ -1,5 +1,5 @@
 #import quad_index, triangular
-// The gradient of x, written, from that of y: the transposed product. One invocation makes four rows of a column. Twin:
+// The gradient of x, written, from that of y: the transposed product. One invocation makes four rows of a column. CPU version:
 // `backward_input` in src/cpu/triangular.rs.
 
 @group(1) @binding(2) var<storage, read> y_gradient: array<vec4<f32>>;

@@ -1,5 +1,5 @@
 #import quad_index, triangular
-// A triangular solve, from the last column (upper) or from the first (lower). One invocation takes four rows. Twin:
+// A triangular solve, from the last column (upper) or from the first (lower). One invocation takes four rows. CPU version:
 // `inverse` in src/cpu/triangular.rs.
 
 @group(1) @binding(2) var<storage, read> y: array<vec4<f32>>;

@@ -50,7 +50,7 @@
 //! # }
 //! ```
 //!
-//! [`fit`] makes tables ready and chooses devices, [`train`] holds the training loop, [`checkpoint`] what it goes on from,
+//! [`fit`] makes tables ready and chooses devices, [`train`] holds the training loop, [`checkpoint`] what it continues from,
 //! [`model`] the model file, [`data`] tables and targets.
 
 #![forbid(unsafe_code)]

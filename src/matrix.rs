@@ -1,5 +1,5 @@
 /// A table of numbers, column after column (feature-major): `values[column * rows + row]`. The executors keep their
-/// activations the same way, so that neighbouring rows are neighbouring lanes.
+/// activations the same way, so that neighboring rows are neighboring lanes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matrix<T> {
     rows: usize,

@@ -10,11 +10,11 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::config::{MixingName, ModelConfig, ModelOverrides, TrainConfig, TransformName};
+use crate::config::{MixingName, ModelConfig, ModelOverrides, TrainConfig};
 use crate::data::{ExpectedColumns, are_default_names};
 use crate::error::{Error, Message, Remedy, Result, escape_control, truncate_escaped};
 use crate::files::{read_at_most, write_whole};
-use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan};
+use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan, TransformKind};
 use crate::preprocessing::Preprocessing;
 
 /// The version of the metadata that this library writes and reads.
@@ -69,7 +69,7 @@ impl Serialize for SpecRecord {
     /// With every key that says something of the flow, whether or not it has its usual value: other programs, which do not
     /// know the usual ones, read this.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let is_spline = self.model.transform == TransformName::Spline;
+        let is_spline = self.model.transform == TransformKind::Spline;
         let is_mixed = self.model.mixing != MixingName::None;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("dims", &self.dims)?;
@@ -166,7 +166,7 @@ impl Model {
             preprocessing: self.preprocessing.clone(),
             training: self.training.clone(),
         };
-        let json = serde_json::to_string(&metadata).expect("plain data serialises");
+        let json = serde_json::to_string(&metadata).expect("plain data serializes");
         let bytes: Vec<u8> = self
             .parameters
             .iter()
@@ -369,7 +369,7 @@ fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> R
         .find(|name| layout.tensor(name).is_none())
     {
         return bad(format!(
-            "tensor {} has no place in this flow; check layers, transform, mixing, conditioner, separate and base",
+            "tensor {} has no position in this flow; check layers, transform, mixing, conditioner, separate and base",
             truncate_escaped(name)
         ));
     }
@@ -397,7 +397,7 @@ fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> R
         };
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             let value = values[index];
-            return bad(format!("tensor {name} holds {value} at place {index}"));
+            return bad(format!("tensor {name} holds {value} at position {index}"));
         }
         parameters.extend(values);
     }

@@ -19,7 +19,7 @@ const PAGE: &str = include_str!("page.html");
 fn main() {
     let kernels = Kernel::all();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let place = format!("http://{}/", listener.local_addr().expect("an address"));
+    let index = format!("http://{}/", listener.local_addr().expect("an address"));
     let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".into());
     let profile = tempfile::tempdir().expect("a folder");
     let child = Command::new(&browser)
@@ -29,7 +29,7 @@ fn main() {
             "--use-webgpu-adapter=swiftshader",
         ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(place)
+        .arg(index)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();

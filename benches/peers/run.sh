@@ -23,7 +23,7 @@ if [[ ${ISA:-} ]]; then
 fi
 : >"$out/times.jsonl"
 : >"$out/errors.txt"
-# Runs one script; what it cannot do is said, and the others go on.
+# Runs one script; what it cannot do is said, and the others continue.
 peer() {
     "$peers/bin/python" "benches/peers/$@" --rounds 3 >>"$out/times.jsonl" 2>>"$out/errors.txt" ||
         echo "$*: failed, see $out/errors.txt" >&2

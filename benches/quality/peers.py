@@ -4,7 +4,7 @@ data, its standard error, and the seconds that the fit took, compilation include
     peers.py FOLDER TABLE PEER
 
 Each peer trains as Couplet does by default: 4,000 steps of 512 rows, a tenth of the rows held out for the choice of the best
-parameters. Its columns are standardised, or whitened where the peer's name says so.
+parameters. Its columns are standardized, or whitened where the peer's name says so.
 """
 
 import json

@@ -69,12 +69,13 @@ impl NullDevice {
             let queue = vk::DeviceQueueCreateInfo::default().queue_priorities(&[1.0]);
             let queues = [queue];
             let extensions = [ash::khr::pipeline_executable_properties::NAME.as_ptr()];
-            let mut wanted = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
-                .pipeline_executable_info(true);
+            let mut requested =
+                vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
+                    .pipeline_executable_info(true);
             let create = vk::DeviceCreateInfo::default()
                 .queue_create_infos(&queues)
                 .enabled_extension_names(&extensions)
-                .push_next(&mut wanted);
+                .push_next(&mut requested);
             let device = instance
                 .create_device(physical, &create, None)
                 .expect("a device");

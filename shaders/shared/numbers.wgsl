@@ -33,7 +33,7 @@ fn sigmoid(x: vec4<f32>) -> vec4<f32> {
 }
 
 /// The natural logarithm of positive numbers: the exponent, and a polynomial for the rest; WGSL's own may be off by 5e-7
-/// near 1. NaN for what has no logarithm. CPU version: `ln_` for f32 in src/cpu/arithmetic.rs.
+/// near 1. NaN for what has no logarithm. CPU version: `ln_` for f32 in src/cpu/arithmetic/single.rs.
 fn log_(x: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(x);
     let half = bitcast<vec4<f32>>((bits & vec4(0x007fffffu)) | vec4(0x3f000000u));
@@ -59,7 +59,7 @@ fn log_(x: vec4<f32>) -> vec4<f32> {
 }
 
 /// log(1 + x) for x from 0 to 1: 2 artanh(x / (2 + x)) as a series, because WGSL's `log` may be off by 5e-7 near 1, which is
-/// all of a small variance. CPU version: `ln_1p_` for f32 in src/cpu/arithmetic.rs.
+/// all of a small variance. CPU version: `ln_1p_` for f32 in src/cpu/arithmetic/single.rs.
 fn log1p_(x: vec4<f32>) -> vec4<f32> {
     let s = x / (2.0 + x);
     let s2 = s * s;

@@ -6,7 +6,7 @@
 // composes this file has both functions; they give zero beyond the edge, so that the sums need no mask.
 
 const TILE_QUADS = TILE / 4u;
-/// Invocations each way. An invocation's rows, and its n, are fours at places HALF apart: neighbours read neighbouring words.
+/// Invocations each way. An invocation's rows, and its n, are fours at places HALF apart: neighbors read neighboring words.
 const HALF = TILE / 8u;
 const ACROSS = HALF;
 const DOWN = HALF;

@@ -1,7 +1,7 @@
 #import tile, tile_shared, <heads>, <parameters>, <transform>
 // The layers forward, from a tile's state to its state; see tile.wgsl. `save_activation` keeps what the way back needs, if there is one.
 
-/// Where parameter `i` of the k-th active column is put aside.
+/// Where parameter `i` of the k-th active column is saved.
 fn saved_parameter(i: u32, k: u32) -> u32 {
     return op.saved + op.active_count * (1u + i) + k;
 }

@@ -1,7 +1,7 @@
 #import outer, tile, tile_shared, <activation>
 // Networks of a tile that is shared: an invocation makes four columns of four rows at a time. Their way back: tile_linear_backward.wgsl.
 
-/// Four rows of four neighbouring columns, from a index on.
+/// Four rows of four neighboring columns, from a index on.
 fn columns(index: u32) -> mat4x4<f32> {
     return mat4x4(tile[index], tile[index + QUADS], tile[index + 2u * QUADS], tile[index + 3u * QUADS]);
 }

@@ -1,7 +1,7 @@
 #import numbers, transform_result, <head_gradients>, <heads>
 // A rational-quadratic spline with `op.bins` bins on [-op.bound, op.bound], and the identity outside (Durkan et al. 2019,
 // "Neural spline flows", eq. 4 to 8 and appendix A.1). The parameters are numbers for the widths, for the heights, and for
-// the derivatives at the inner knots. The input is clamped before the maths, and the tail chosen after. Twin:
+// the derivatives at the inner knots. The input is clamped before the maths, and the tail chosen after. CPU version:
 // src/cpu/transform/spline/mod.rs.
 
 /// What the softmax of the widths or the heights needs beside the numbers themselves.

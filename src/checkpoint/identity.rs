@@ -8,7 +8,7 @@ use super::hex;
 use crate::config::Config;
 use crate::matrix::Matrix;
 
-/// What a run is of: another one cannot go on from its checkpoints.
+/// What a run is of: another one cannot continue from its checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// The configuration as JSON: as text, since a number that is read back may lose its last bit.
@@ -39,7 +39,7 @@ impl Identity {
             digest.update(value.to_le_bytes());
         }
         Identity {
-            config: serde_json::to_string(config).expect("plain data serialises"),
+            config: serde_json::to_string(config).expect("plain data serializes"),
             columns: columns.to_vec(),
             rows: rows.rows(),
             held_out: held_out.map_or(0, Matrix::rows),
@@ -47,7 +47,7 @@ impl Identity {
         }
     }
 
-    /// What a run with this identity lacks to go on from the checkpoints of `other`, a sentence each.
+    /// What a run with this identity lacks to continue from the checkpoints of `other`, a sentence each.
     pub fn differences(&self, other: &Identity) -> Vec<String> {
         let mut found = Vec::new();
         let settings =

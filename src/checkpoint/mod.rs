@@ -112,7 +112,7 @@ impl Checkpoint {
             retries: progress.retries,
             in_steps: progress.in_steps,
         };
-        let record = serde_json::to_string(&record).expect("plain data serialises");
+        let record = serde_json::to_string(&record).expect("plain data serializes");
         let states = [
             ("state", Some(state)),
             ("checked", progress.checked.as_ref()),
@@ -177,22 +177,22 @@ impl Checkpoint {
             Some(view) => unpacked(view).ok_or(format!("tensor {name} is {:?}", view.dtype())),
             None => Err(format!("tensor {name} is missing")),
         };
-        let state = |prefix: &str, place: Place| {
+        let state = |prefix: &str, index: Place| {
             let list = |name: &str| list(format!("{prefix}.{name}"));
             Ok::<_, String>(TrainingState {
-                step: place.step,
+                step: index.step,
                 parameters: list("parameters")?,
                 first_moment: list("first_moment")?,
                 second_moment: list("second_moment")?,
                 average: list("average")?,
-                rate_factor: f64::from_bits(place.rate_factor),
+                rate_factor: f64::from_bits(index.rate_factor),
             })
         };
         let checked = record
             .checked
-            .map(|place| state("checked", place))
+            .map(|index| state("checked", index))
             .transpose()?;
-        let good = record.good.map(|place| state("good", place)).transpose()?;
+        let good = record.good.map(|index| state("good", index)).transpose()?;
         let best = match record.best {
             None => None,
             Some((step, nll)) => Some(Best {
@@ -346,13 +346,13 @@ pub(crate) mod tests {
                 "{length} bytes"
             );
         }
-        for place in 0..bytes.len() {
+        for index in 0..bytes.len() {
             let mut damaged = bytes.clone();
-            damaged[place] ^= 1 << (place % 8);
+            damaged[index] ^= 1 << (index % 8);
             // The padding of the header holds nothing.
             assert!(
                 Checkpoint::from_bytes(&damaged).map_or(true, |read| read == it),
-                "byte {place}"
+                "byte {index}"
             );
         }
     }

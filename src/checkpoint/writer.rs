@@ -10,14 +10,14 @@ use crate::train::Snapshot;
 /// The directory after a checkpoint, its step, and what came of it.
 type Written = (CheckpointDir, u64, Result<()>);
 
-/// Writes the checkpoints of a run while it goes on.
+/// Writes the checkpoints of a run while it continues.
 pub struct CheckpointWriter<'a> {
     /// Reads every row, so it is called once, and not before it is needed.
     identify: Box<dyn Fn() -> Identity + 'a>,
     identity: Option<Identity>,
     /// None where nobody chose one, until one is needed.
     dir: Option<CheckpointDir>,
-    /// Whether checkpoints are written while the run goes on; else one is where it is stopped.
+    /// Whether checkpoints are written while the run continues; else one is where it is stopped.
     is_periodic: bool,
     /// Keeps other runs out of the directory.
     _lock: Option<File>,

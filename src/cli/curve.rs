@@ -7,7 +7,7 @@ pub const LINES: usize = 3;
 const ACROSS: usize = 2 * WIDTH;
 const DOWN: usize = 4 * LINES;
 
-/// The share of the points, from the first on, that may leave the picture above: where training begins says little.
+/// The fraction of the points, from the first on, that may leave the picture above: where training begins says little.
 const BEGINNING: usize = 10;
 
 /// Lines that show numbers one after another, the upper and the lower end of what they show beside them. Nothing is drawn
@@ -20,9 +20,9 @@ pub fn draw(numbers: impl ExactSizeIterator<Item = f64>) -> [String; LINES] {
     }
     // The mean of what falls into each column.
     let mut sums = vec![(0.0, 0u32); columns];
-    for (place, number) in numbers.enumerate() {
+    for (index, number) in numbers.enumerate() {
         if number.is_finite() {
-            let (sum, count) = &mut sums[place * columns / count];
+            let (sum, count) = &mut sums[index * columns / count];
             *sum += number;
             *count += 1;
         }
@@ -42,11 +42,11 @@ pub fn draw(numbers: impl ExactSizeIterator<Item = f64>) -> [String; LINES] {
         if !(low..=high).contains(&mean) {
             continue;
         }
-        let share = match high > low {
+        let fraction = match high > low {
             true => (mean - low) / (high - low),
             false => 0.5,
         };
-        let row = ((1.0 - share) * (DOWN - 1) as f64).round() as usize;
+        let row = ((1.0 - fraction) * (DOWN - 1) as f64).round() as usize;
         // Few points stand apart, over the whole width.
         let x = column * (ACROSS - 1) / (columns - 1);
         dots[row / 4][x / 2] |= dot(x % 2, row % 4);
@@ -83,11 +83,11 @@ mod tests {
     fn rows(lines: &[String; LINES]) -> Vec<Vec<usize>> {
         let mut rows = vec![Vec::new(); ACROSS];
         for (line, text) in lines.iter().enumerate() {
-            for (place, letter) in text.chars().take(WIDTH).enumerate() {
+            for (index, letter) in text.chars().take(WIDTH).enumerate() {
                 let bits = letter as u32 - 0x2800;
                 for (x, y) in (0..2).flat_map(|x| (0..4).map(move |y| (x, y))) {
                     if bits & u32::from(dot(x, y)) != 0 {
-                        rows[2 * place + x].push(4 * line + y);
+                        rows[2 * index + x].push(4 * line + y);
                     }
                 }
             }

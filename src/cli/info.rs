@@ -58,8 +58,8 @@ pub fn run(args: &InfoArgs) -> Result<()> {
         None => text += "data        as it comes\n",
         Some(s) => {
             text += match &model.preprocessing.whiten {
-                None => "data        standardised\n",
-                Some(_) => "data        standardised, then whitened\n",
+                None => "data        standardized\n",
+                Some(_) => "data        standardized, then whitened\n",
             };
             if let Some(tails) = &model.preprocessing.tails {
                 text += &format!(

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use crate::data::{TableFormat, TableHeader, Values, places, rounded};
+use crate::data::{TableFormat, TableHeader, Values, indices, rounded};
 use crate::error::Error;
 use crate::fit::{Device, DeviceChoice, Flow, Purpose};
 use crate::matrix::Matrix;
@@ -60,11 +60,11 @@ pub fn run(args: &SampleArgs) -> Result<()> {
         || Ok(starts.next()),
         |first| {
             let x = flow.sample(first..args.rows.min(first + ROWS), args.seed)?;
-            if let Some(place) = x.values().iter().position(|value| !value.is_finite()) {
+            if let Some(index) = x.values().iter().position(|value| !value.is_finite()) {
                 return Err(Error::Model(format!(
                     "{}: row {} of the sample is not finite: the inverse of this model overflows; train it with scale_bound",
                     args.model.display(),
-                    first as usize + place % x.rows() + 1
+                    first as usize + index % x.rows() + 1
                 ).into())
                 .into());
             }
@@ -88,7 +88,7 @@ fn write(
     // What the flow computes in f32 is known to some 1e-7 of the width that it sees.
     let widths = model.preprocessing.widths();
     let digits: Option<Vec<i32>> =
-        widths.map(|widths| widths.iter().map(|width| places(1e-7 * width)).collect());
+        widths.map(|widths| widths.iter().map(|width| indices(1e-7 * width)).collect());
     let known = |value: f64, j: usize| match &digits {
         Some(digits) => rounded(value, digits[j]),
         // Plain f32 numbers, in their shortest form.

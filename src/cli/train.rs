@@ -112,7 +112,7 @@ impl Run<'_, '_> {
                     let command = shell::resuming(&self.args.command, dir);
                     Failure::new(
                         failure.code,
-                        format!("{}. To go on: {command}", failure.message),
+                        format!("{}. To continue: {command}", failure.message),
                     )
                 }
             });

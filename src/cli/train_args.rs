@@ -14,7 +14,7 @@ use super::{FallbackArgs, Result, TableArgs, input};
 #[command(after_help = "Examples:
   couplet train stars.csv                                  writes stars.safetensors
   couplet train stars.parquet --exclude id --report stars.html
-  couplet train stars.csv --steps 20000 --resume kept      goes on where it was interrupted
+  couplet train stars.csv --steps 20000 --resume kept      continues where it was interrupted
   couplet train stars.csv --continue stars.safetensors     trains a model on
   couplet train --target two-moons                         a density that is known
 
@@ -79,7 +79,7 @@ pub struct TrainArgs {
     /// Steps between two logged ones
     #[arg(hide_short_help = true, long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) log_every: u64,
-    /// Keep checkpoints in this folder, to go on from after an interruption
+    /// Keep checkpoints in this folder, to continue from after an interruption
     #[arg(
         hide_short_help = true,
         long,

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::executor::{AdamW, Schedule, Training};
-use crate::flow::Activation;
+use crate::flow::{Activation, TransformKind};
 use crate::preprocessing::PreprocessingConfig;
 
-pub use names::{BaseName, ConditionerName, MixingName, ScheduleName, Start, TransformName};
+pub use names::{BaseName, ConditionerName, MixingName, ScheduleName, Start};
 pub use overrides::Overrides;
 pub use sections::{DataOverrides, ModelConfig, ModelOverrides, TrainConfig, TrainOverrides};
 
@@ -81,8 +81,8 @@ impl Config {
     pub fn safe(conditioner: ConditionerName) -> Self {
         let polynomial = conditioner != ConditionerName::Mlp;
         let (transform, mixing) = match polynomial {
-            true => (TransformName::Affine, MixingName::None),
-            false => (TransformName::Spline, MixingName::Lu),
+            true => (TransformKind::Affine, MixingName::None),
+            false => (TransformKind::Spline, MixingName::Lu),
         };
         Config {
             model: ModelConfig {
@@ -129,8 +129,8 @@ impl Config {
 
     /// Fits the settings of [`Config::safe`] to the table's size. A short table has a larger share of its rows held out, a long
     /// one no more than 10,000. With fewer than 20 rows none are held out, and since nothing would tell then how long to train,
-    /// nothing is trained: the density is a Gaussian. With few rows the flow is smaller and its parameters decay faster, so that it does not learn
-    /// the rows by heart; a wide table has splines of fewer bins, whose networks would be slow, and beyond that affine maps;
+    /// nothing is trained: the density is a Gaussian. With few rows the flow is smaller and its parameters decay faster, so that it does not
+    /// overfit; a wide table has splines of fewer bins, whose networks would be slow, and beyond that affine maps;
     /// and correlations are only taken away where there are rows to estimate them from.
     pub fn fit_to(&mut self, rows: usize, columns: usize) {
         // With fewer, what a column leaves of another is small by chance, and new rows would be thrown far out.
@@ -162,7 +162,7 @@ impl Config {
             0..=8 => {}
             9..=32 => model.bins = 8,
             _ => {
-                model.transform = TransformName::Affine;
+                model.transform = TransformKind::Affine;
                 model.mixing = MixingName::None;
                 model.hidden = vec![128; 2];
             }

@@ -20,18 +20,6 @@ pub enum Start {
     Identity,
 }
 
-/// What a layer does to its columns, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TransformName {
-    /// z = x * exp(s) + t.
-    Affine,
-    /// z = x + t.
-    Additive,
-    /// A rational-quadratic spline.
-    Spline,
-}
-
 /// What stands between two coupling layers, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

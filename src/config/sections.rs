@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::Activation;
+use crate::flow::{Activation, TransformKind};
 use crate::preprocessing::PreprocessingConfig;
 
-use super::{BaseName, ConditionerName, MixingName, ScheduleName, Start, TransformName};
+use super::{BaseName, ConditionerName, MixingName, ScheduleName, Start};
 
 /// A section of the configuration, and the same with every setting left open. In brackets is what the flag asks for.
 macro_rules! section {
@@ -106,8 +106,8 @@ section! {
         /// Coupling layers.
         layers: (usize) = 2, [value_name = "K"];
         /// What a layer does to its columns.
-        transform: (TransformName) = TransformName::Affine,
-            [value_name = "affine|additive|spline", value_parser = name::<TransformName>];
+        transform: (TransformKind) = TransformKind::Affine,
+            [value_name = "affine|additive|spline", value_parser = name::<TransformKind>];
         /// Splines: the number of bins.
         #[serde(skip_serializing_if = "is_usual_bins")]
         bins: (usize) = BINS, [value_name = "K"];

@@ -77,16 +77,16 @@ fn write_section(page: &mut String, name: &str, flags: &clap::Command, values: V
         let config = Preset::Safe.defaults(Some(conditioner), Some(size));
         (table, values(&config))
     });
-    for (place, (key, published)) in values(&Config::default()).into_iter().enumerate() {
+    for (index, (key, published)) in values(&Config::default()).into_iter().enumerate() {
         let flag = flags.get_arguments().find(|flag| flag.get_id() == key);
         let flag = flag.unwrap_or_else(|| panic!("{key} has no flag"));
         let takes = &flag.get_value_names().unwrap()[0];
         let takes = takes.replace('|', ", ");
         let what = flag.get_help().unwrap();
-        let usual = &of_tables[0].1[place].1;
+        let usual = &of_tables[0].1[index].1;
         let others = of_tables[1..]
             .iter()
-            .map(|(table, values)| (table, &values[place].1))
+            .map(|(table, values)| (table, &values[index].1))
             .filter(|(_, value)| *value != usual)
             .map(|(table, value)| format!("; {table}: {value}"));
         let safe = usual.clone() + &others.collect::<String>();

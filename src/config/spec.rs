@@ -1,7 +1,7 @@
 use crate::error::Result;
-use crate::flow::{Base, Conditioner, Density, Family, FlowSpec, Mixing, Transform};
+use crate::flow::{Base, Conditioner, Density, Family, FlowSpec, Mixing, Transform, TransformKind};
 
-use super::{BaseName, ConditionerName, MixingName, ModelConfig, TransformName};
+use super::{BaseName, ConditionerName, MixingName, ModelConfig};
 
 impl ModelConfig {
     /// The spec of a flow over `dims` columns.
@@ -20,9 +20,9 @@ impl ModelConfig {
         affine.validate()?;
         spline.validate()?;
         let transform = match self.transform {
-            TransformName::Affine => affine,
-            TransformName::Additive => Transform::Additive,
-            TransformName::Spline => spline,
+            TransformKind::Affine => affine,
+            TransformKind::Spline => spline,
+            kind => kind.without_settings(),
         };
         let polynomial = |family| Conditioner::Polynomial {
             family,
@@ -90,18 +90,15 @@ impl ModelConfig {
                 ..ModelConfig::default()
             },
         };
-        config.transform = match spec.transform {
-            Transform::Affine { scale_bound } => {
-                config.scale_bound = scale_bound;
-                TransformName::Affine
-            }
-            Transform::Additive => TransformName::Additive,
+        config.transform = spec.transform.kind();
+        match spec.transform {
+            Transform::Affine { scale_bound } => config.scale_bound = scale_bound,
             Transform::Spline { bins, bound } => {
                 config.bins = bins;
                 config.spline_bound = bound;
-                TransformName::Spline
             }
-        };
+            _ => {}
+        }
         ModelConfig {
             layers: spec.layers,
             mixing: match spec.mixing {
@@ -127,7 +124,7 @@ mod tests {
     #[test]
     fn a_spec_survives_the_way_through_its_configuration() {
         let config = ModelConfig {
-            transform: TransformName::Additive,
+            transform: TransformKind::Additive,
             hidden: vec![3, 5],
             activation: Activation::Silu,
             ..ModelConfig::default()

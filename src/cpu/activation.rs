@@ -6,8 +6,8 @@ use super::columns::Column;
 use super::real::Real;
 use super::vector::{Vector, load, store, vectors};
 
-/// Replaces each number by its activation; `saved`, where there is one, takes the slope where it does
-/// not follow from the output. Twins: `activate` in `shaders/shared/activation_*.wgsl`.
+/// Replaces each number by its activation; `saved`, where there is one, takes the derivative where it does
+/// not follow from the output. Kernel: `activate` in `shaders/shared/activation_*.wgsl`.
 #[inline(always)]
 pub fn activate<S: Simd, T: Real>(
     simd: S,
@@ -45,7 +45,7 @@ pub fn activate<S: Simd, T: Real>(
     }
 }
 
-/// x s, with s = sigmoid(x), and its slope, s + x s (1 - s).
+/// x s, with s = sigmoid(x), and its derivative, s + x s (1 - s).
 #[inline(always)]
 fn silu<S: Simd, T: Real>(simd: S, x: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
     let one = Vector::splat(simd, T::one());
@@ -54,7 +54,7 @@ fn silu<S: Simd, T: Real>(simd: S, x: Vector<S, T>) -> (Vector<S, T>, Vector<S, 
     (y, y.mul_add(one - s, s))
 }
 
-/// GELU in its tanh form, and its slope. With u = sqrt(2/pi) (x + 0.044715 x^3) and s = sigmoid(2u) it is x s, and its slope
+/// GELU in its tanh form, and its derivative. With u = sqrt(2/pi) (x + 0.044715 x^3) and s = sigmoid(2u) it is x s, and its derivative
 /// s + x s (1 - s) 2u'.
 #[inline(always)]
 fn gelu<S: Simd, T: Real>(simd: S, x: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
@@ -83,7 +83,7 @@ fn apply<S: Simd, T: Real>(
     }
 }
 
-/// As [`apply`], with a function that gives the slope as well, for `saved` if that is wanted.
+/// As [`apply`], with a function that gives the derivative as well, for `saved` if that is wanted.
 #[inline(always)]
 fn apply_with_slope<S: Simd, T: Real>(
     simd: S,
@@ -101,17 +101,17 @@ fn apply_with_slope<S: Simd, T: Real>(
     };
     for (column, saved) in columns.iter_mut().zip(saved) {
         for n in vectors::<S, T>() {
-            let (y, slope) = f(load(simd, column, n));
-            store(slope, saved, n);
+            let (y, derivative) = f(load(simd, column, n));
+            store(derivative, saved, n);
             store(y, column, n);
         }
     }
 }
 
-/// Multiplies each gradient by the activation's slope, from the output, or as [`activate`] saved it. Twins: `slope` in
+/// Multiplies each gradient by the activation's derivative, from the output, or as [`activate`] saved it. Kernel: `derivative` in
 /// `shaders/shared/activation_*.wgsl`, where silu's comes from what went in.
 #[inline(always)]
-pub fn slope<S: Simd, T: Real>(
+pub fn derivative<S: Simd, T: Real>(
     simd: S,
     activation: Activation,
     output: &[Column<T>],
@@ -139,18 +139,18 @@ mod tests {
     use super::*;
     use crate::cpu::columns::BLOCK_ROWS;
 
-    /// Each activation of a number, and its slope there.
+    /// Each activation of a number, and its derivative there.
     fn at(activation: Activation, x: f64) -> [f64; 2] {
         let mut output = [[x; BLOCK_ROWS]];
         let mut saved = [[0.0; BLOCK_ROWS]];
         let saves = (!activation.derivative_from_output()).then_some(&mut saved[..]);
         activate(Scalar, activation, &mut output, saves);
         let mut gradient = [[1.0; BLOCK_ROWS]];
-        slope(Scalar, activation, &output, &saved, &mut gradient);
+        derivative(Scalar, activation, &output, &saved, &mut gradient);
         [output[0][3], gradient[0][3]]
     }
 
-    /// Against numbers that mpmath gives to 20 digits, and slopes against central differences; far out, too.
+    /// Against numbers that mpmath gives to 20 digits, and derivatives against central differences; far out, too.
     #[test]
     fn activations_are_those_of_the_books() {
         for (activation, x, y) in [

@@ -13,7 +13,7 @@ const LEAST_SCALE: f64 = 1e-30;
 /// Numbers that one thread works on at a time; fewer are not worth a second thread.
 const SPAN: usize = 1 << 14;
 
-/// The Euclidean norm, with squares that neither overflow nor vanish; none where a number is not finite. Twin:
+/// The Euclidean norm, with squares that neither overflow nor vanish; none where a number is not finite. Kernel:
 /// `shaders/gradient_norm.wgsl`.
 pub fn gradient_norm<T: Real>(gradient: &[T]) -> Option<T> {
     let largest = spans(gradient, |span| dispatch(Largest(span)));
@@ -94,7 +94,7 @@ impl<T: Real> WithSimd for Squares<'_, T> {
 }
 
 /// What the gradient is multiplied by so that its norm is at most `clip_norm` (0: no bound). None where the norm or, after
-/// that, its square is not finite. Twin: `shaders/clip.wgsl`.
+/// that, its square is not finite. Kernel: `shaders/clip.wgsl`.
 pub fn clip<T: Real>(norm: Option<T>, clip_norm: f64) -> Option<T> {
     let (norm, bound) = (norm?, T::of(clip_norm));
     let factor = if clip_norm > 0.0 && norm > bound {
@@ -107,7 +107,7 @@ pub fn clip<T: Real>(norm: Option<T>, clip_norm: f64) -> Option<T> {
 }
 
 /// One AdamW step over flat buffers, with the gradient times `factor`; returns whether all parameters are finite after it.
-/// Twin: `shaders/adamw.wgsl`.
+/// Kernel: `shaders/adamw.wgsl`.
 pub fn update<T: Real>(
     step: &AdamWStep,
     factor: T,
@@ -210,7 +210,7 @@ fn splat<S: Simd, T: Real>(simd: S, number: f64) -> Vector<S, T> {
     Vector::splat(simd, T::of(number))
 }
 
-/// The moving average after the update. Twin: `shaders/adamw.wgsl`.
+/// The moving average after the update. Kernel: `shaders/adamw.wgsl`.
 pub fn average<T: Real>(step: &AdamWStep, parameters: &[T], average: &mut [T]) {
     let weight = T::of(step.average_weight);
     for (average, &p) in average.iter_mut().zip(parameters) {

@@ -13,7 +13,7 @@ use super::vector::{Vector, load, store, vectors};
 
 /// Location and spread of one dimension of the base.
 #[inline(always)]
-fn place<T: Real>(op: &BaseOp, parameters: &[T], d: usize) -> (T, T) {
+fn index<T: Real>(op: &BaseOp, parameters: &[T], d: usize) -> (T, T) {
     if op.kind.trained {
         (
             parameters[op.location.start + d],
@@ -56,7 +56,7 @@ impl<S: Simd, T: Real> OneDimension<S, T> {
         }
     }
 
-    /// log p(z). Twins: `log_density` in `shaders/shared/density_*.wgsl`.
+    /// log p(z). Kernel: `log_density` in `shaders/shared/density_*.wgsl`.
     #[inline(always)]
     fn log_density(&self, z: Vector<S, T>) -> Vector<S, T> {
         let offset = z - self.location;
@@ -71,7 +71,7 @@ impl<S: Simd, T: Real> OneDimension<S, T> {
         }
     }
 
-    /// The derivatives of log p(z) by z and by the spread; that by the location is minus the first. Twins: `scores` in
+    /// The derivatives of log p(z) by z and by the spread; that by the location is minus the first. Kernel: `scores` in
     /// `shaders/shared/density_*.wgsl`.
     #[inline(always)]
     fn scores(&self, z: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
@@ -89,7 +89,7 @@ impl<S: Simd, T: Real> OneDimension<S, T> {
     }
 }
 
-/// A number. Twins: `draw` in `shaders/shared/density_*.wgsl`.
+/// A number. Kernel: `draw` in `shaders/shared/density_*.wgsl`.
 #[inline(always)]
 fn draw<T: Real>(density: Density, random: &mut Philox, location: T, spread: T) -> T {
     match density {
@@ -104,7 +104,7 @@ fn draw<T: Real>(density: Density, random: &mut Philox, location: T, spread: T) 
     }
 }
 
-/// `log_prob = log_det + sum_d log p(z_d)`. Twin: `shaders/base_log_prob.wgsl`.
+/// `log_prob = log_det + sum_d log p(z_d)`. Kernel: `shaders/base_log_prob.wgsl`.
 #[inline(always)]
 pub fn log_prob<S: Simd, T: Real>(
     simd: S,
@@ -116,7 +116,7 @@ pub fn log_prob<S: Simd, T: Real>(
 ) {
     *log_prob = *log_det;
     for (d, z) in z.iter().enumerate() {
-        let (location, spread) = place(op, parameters, d);
+        let (location, spread) = index(op, parameters, d);
         let density = OneDimension::new(simd, op.kind.density, location, spread);
         for n in vectors::<S, T>() {
             let sum = load(simd, log_prob, n) + density.log_density(load(simd, z, n));
@@ -126,7 +126,7 @@ pub fn log_prob<S: Simd, T: Real>(
 }
 
 /// The gradient of the loss with respect to z (written) and to the base's parameters (added to `sums`, still spread over
-/// vectors: the location's, then the raw spread's), from `log_prob_gradient`, one number a row: -1/N. Twin:
+/// vectors: the location's, then the raw spread's), from `log_prob_gradient`, one number a row: -1/N. Kernel:
 /// `shaders/base_backward.wgsl`.
 #[inline(always)]
 pub fn backward<S: Simd, T: Real>(
@@ -139,7 +139,7 @@ pub fn backward<S: Simd, T: Real>(
     sums: &mut [T::Vector<S>],
 ) {
     for (d, z) in z.iter().enumerate() {
-        let (location, spread) = place(op, parameters, d);
+        let (location, spread) = index(op, parameters, d);
         let density = OneDimension::new(simd, op.kind.density, location, spread);
         let zero = Vector::splat(simd, T::zero());
         let (mut by_location, mut by_spread) = (zero, zero);
@@ -152,9 +152,9 @@ pub fn backward<S: Simd, T: Real>(
         }
         if op.kind.trained {
             // d softplus(r) / dr = sigmoid(r)
-            let slope = parameters[op.raw_spread.start + d].sigmoid();
+            let derivative = parameters[op.raw_spread.start + d].sigmoid();
             add_to(simd, &mut sums[d], by_location);
-            let by_raw = by_spread * Vector::splat(simd, slope);
+            let by_raw = by_spread * Vector::splat(simd, derivative);
             add_to(simd, &mut sums[op.location.len() + d], by_raw);
         }
     }
@@ -165,7 +165,7 @@ fn add_to<S: Simd, T: Real>(simd: S, sum: &mut T::Vector<S>, more: Vector<S, T>)
     *sum = (Vector::of(simd, *sum) + more).value();
 }
 
-/// The base noise of rows `rows` of the sample of `seed`. Twin: `shaders/base_sample.wgsl`.
+/// The base noise of rows `rows` of the sample of `seed`. Kernel: `shaders/base_sample.wgsl`.
 #[inline(always)]
 pub fn sample<T: Real>(
     op: &BaseOp,
@@ -174,10 +174,10 @@ pub fn sample<T: Real>(
     rows: Range<u64>,
     z: &mut [Column<T>],
 ) {
-    let places: Vec<(T, T)> = (0..z.len()).map(|d| place(op, parameters, d)).collect();
+    let indices: Vec<(T, T)> = (0..z.len()).map(|d| index(op, parameters, d)).collect();
     for (lane, row) in rows.enumerate() {
         let mut random = Philox::row(seed, Purpose::Noise, row);
-        for (z, &(location, spread)) in z.iter_mut().zip(&places) {
+        for (z, &(location, spread)) in z.iter_mut().zip(&indices) {
             z[lane] = draw(op.kind.density, &mut random, location, spread);
         }
     }
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// Ten thousand spreads from the centre nothing overflows, in f32 either.
+    /// Ten thousand spreads from the center nothing overflows, in f32 either.
     #[test]
     fn the_tails_are_finite() {
         for density in [Density::Normal, Density::Logistic] {

@@ -12,7 +12,7 @@ fn splat<S: Simd, T: Real>(simd: S, number: f64) -> Vector<S, T> {
     Vector::splat(simd, T::of(number))
 }
 
-/// Value and slope at x of the orthonormal polynomial of degree n. Twins: `polynomial` in
+/// Value and derivative at x of the orthonormal polynomial of degree n. Kernel: `polynomial` in
 /// `shaders/shared/basis_*.wgsl`.
 #[inline(always)]
 fn polynomial<S: Simd, T: Real>(
@@ -22,7 +22,7 @@ fn polynomial<S: Simd, T: Real>(
     x: Vector<S, T>,
 ) -> (Vector<S, T>, Vector<S, T>) {
     let (mut before, mut value) = (splat(simd, 0.0), splat(simd, 1.0));
-    let (mut slope_before, mut slope) = (splat(simd, 0.0), splat(simd, 0.0));
+    let (mut slope_before, mut derivative) = (splat(simd, 0.0), splat(simd, 0.0));
     for k in 0..n {
         let (k_, next) = (k as f64, (k + 1) as f64);
         let (new, new_slope) = match family {
@@ -38,18 +38,18 @@ fn polynomial<S: Simd, T: Real>(
             ),
         };
         (before, value) = (value, new);
-        (slope_before, slope) = (slope, new_slope);
+        (slope_before, derivative) = (derivative, new_slope);
     }
     match family {
-        Family::Hermite => (value, slope),
+        Family::Hermite => (value, derivative),
         Family::Legendre => {
             let norm = splat(simd, ((2 * n + 1) as f64).sqrt());
-            (norm * value, norm * slope)
+            (norm * value, norm * derivative)
         }
     }
 }
 
-/// `output[m] = product over the factors (d, n) of term m of p_n(u_d)`, with u the bounded input. Twin:
+/// `output[m] = product over the factors (d, n) of term m of p_n(u_d)`, with u the bounded input. Kernel:
 /// `shaders/basis_forward.wgsl`.
 #[inline(always)]
 pub fn forward<S: Simd, T: Real>(
@@ -59,18 +59,18 @@ pub fn forward<S: Simd, T: Real>(
     output: &mut [Column<T>],
 ) {
     for (term, output) in op.terms.iter().zip(output) {
-        for place in vectors::<S, T>() {
+        for index in vectors::<S, T>() {
             let mut product = Vector::splat(simd, T::one());
             for &(d, n) in term {
-                let (u, _) = bounded(simd, load(simd, &input[d], place), op.input_bound);
+                let (u, _) = bounded(simd, load(simd, &input[d], index), op.input_bound);
                 product = product * polynomial(simd, op.family, n, u).0;
             }
-            store(product, output, place);
+            store(product, output, index);
         }
     }
 }
 
-/// `input_gradient[d] += sum over the terms m with a factor in d of output_gradient[m] * d output[m] / d input[d]`. Twin:
+/// `input_gradient[d] += sum over the terms m with a factor in d of output_gradient[m] * d output[m] / d input[d]`. Kernel:
 /// `shaders/basis_backward.wgsl`.
 #[inline(always)]
 pub fn backward<S: Simd, T: Real>(
@@ -82,16 +82,21 @@ pub fn backward<S: Simd, T: Real>(
 ) {
     for (term, gradient) in op.terms.iter().zip(output_gradient) {
         for &(d, _) in term {
-            for place in vectors::<S, T>() {
-                let mut product = load(simd, gradient, place);
+            for index in vectors::<S, T>() {
+                let mut product = load(simd, gradient, index);
                 for &(e, n) in term {
                     let (u, bound_slope) =
-                        bounded(simd, load(simd, &input[e], place), op.input_bound);
-                    let (value, slope) = polynomial(simd, op.family, n, u);
-                    product = product * if e == d { slope * bound_slope } else { value };
+                        bounded(simd, load(simd, &input[e], index), op.input_bound);
+                    let (value, derivative) = polynomial(simd, op.family, n, u);
+                    product = product
+                        * if e == d {
+                            derivative * bound_slope
+                        } else {
+                            value
+                        };
                 }
-                let sum = load(simd, &input_gradient[d], place) + product;
-                store(sum, &mut input_gradient[d], place);
+                let sum = load(simd, &input_gradient[d], index) + product;
+                store(sum, &mut input_gradient[d], index);
             }
         }
     }
@@ -104,22 +109,22 @@ mod tests {
     use super::*;
 
     fn at(family: Family, n: usize, x: f64) -> (f64, f64) {
-        let (value, slope) = polynomial(Scalar, family, n, Vector::splat(Scalar, x));
-        (value.sum(), slope.sum())
+        let (value, derivative) = polynomial(Scalar, family, n, Vector::splat(Scalar, x));
+        (value.sum(), derivative.sum())
     }
 
     /// Metrics values: He_4 = x^4 - 6x^2 + 3 over sqrt(4!), P_3 = (5x^3 - 3x) / 2 times sqrt(7).
     #[test]
     fn known_polynomials() {
         let x = 0.7f64;
-        let (value, slope) = at(Family::Hermite, 4, x);
+        let (value, derivative) = at(Family::Hermite, 4, x);
         let norm = 24f64.sqrt();
         assert!((value - (x.powi(4) - 6.0 * x * x + 3.0) / norm).abs() < 1e-14);
-        assert!((slope - (4.0 * x.powi(3) - 12.0 * x) / norm).abs() < 1e-14);
-        let (value, slope) = at(Family::Legendre, 3, x);
+        assert!((derivative - (4.0 * x.powi(3) - 12.0 * x) / norm).abs() < 1e-14);
+        let (value, derivative) = at(Family::Legendre, 3, x);
         let norm = 7f64.sqrt();
         assert!((value - norm * (5.0 * x.powi(3) - 3.0 * x) / 2.0).abs() < 1e-14);
-        assert!((slope - norm * (15.0 * x * x - 3.0) / 2.0).abs() < 1e-14);
+        assert!((derivative - norm * (15.0 * x * x - 3.0) / 2.0).abs() < 1e-14);
     }
 
     /// The Gram matrix is the identity, by Gauss quadrature that is exact for these degrees. Legendre's nodes are found
@@ -149,12 +154,12 @@ mod tests {
                             let mut x = angle.cos();
                             let norm = ((2 * n + 1) as f64).sqrt();
                             for _ in 0..50 {
-                                let (value, slope) = at(family, n, x);
-                                x -= value / slope;
+                                let (value, derivative) = at(family, n, x);
+                                x -= value / derivative;
                             }
-                            let slope = at(family, n, x).1 / norm;
+                            let derivative = at(family, n, x).1 / norm;
                             // Half of the usual weight: the density is 1/2.
-                            (x, 1.0 / ((1.0 - x * x) * slope * slope))
+                            (x, 1.0 / ((1.0 - x * x) * derivative * derivative))
                         })
                         .unzip()
                 }

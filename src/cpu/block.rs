@@ -104,24 +104,24 @@ impl<T: Real> Block<T> {
         let simd = Scalar;
         self.log_det = [T::zero(); BLOCK_ROWS];
         let mut first = [None; BLOCK_ROWS];
-        let mut note = |place: usize, columns: &[Column<T>]| {
+        let mut note = |index: usize, columns: &[Column<T>]| {
             for column in columns {
                 for (first, value) in first.iter_mut().zip(column) {
                     if first.is_none() && !value.is_finite() {
-                        *first = Some(place);
+                        *first = Some(index);
                     }
                 }
             }
         };
-        for (place, op) in plan.forward.iter().enumerate() {
+        for (index, op) in plan.forward.iter().enumerate() {
             self.forward_op(simd, op, parameters);
             match op {
-                Op::Basis(op) => note(place, self.columns(op.output)),
-                Op::Linear(op) => note(place, self.columns(op.output)),
-                Op::Coupling(op) => note(place, &self.buffers[op.output]),
-                Op::Triangular(op) => note(place, &self.buffers[op.output]),
+                Op::Basis(op) => note(index, self.columns(op.output)),
+                Op::Linear(op) => note(index, self.columns(op.output)),
+                Op::Coupling(op) => note(index, &self.buffers[op.output]),
+                Op::Triangular(op) => note(index, &self.buffers[op.output]),
             }
-            note(place, &[self.log_det]);
+            note(index, &[self.log_det]);
         }
         self.base_log_prob(simd, plan, parameters);
         note(plan.forward.len(), &[self.log_prob]);
@@ -289,13 +289,13 @@ impl<T: Real> Block<T> {
             &mut self.gradients[latent_slot],
             self.sums.of_base(simd),
         );
-        for (place, op) in plan.forward.iter().enumerate().rev() {
+        for (index, op) in plan.forward.iter().enumerate().rev() {
             match op {
                 Op::Coupling(op) => self.coupling_backward(simd, plan, op, row_gradient),
-                Op::Linear(_) => self.linear_backward(simd, plan, place, parameters, gradient),
+                Op::Linear(_) => self.linear_backward(simd, plan, index, parameters, gradient),
                 Op::Basis(op) => self.basis_backward(simd, plan, op),
                 Op::Triangular(_) => {
-                    self.triangular_backward(simd, plan, place, parameters, row_gradient);
+                    self.triangular_backward(simd, plan, index, parameters, row_gradient);
                 }
             }
         }
@@ -306,11 +306,11 @@ impl<T: Real> Block<T> {
         &mut self,
         simd: S,
         plan: &Plan,
-        place: usize,
+        index: usize,
         parameters: &[T],
         row_gradient: &Column<T>,
     ) {
-        let Op::Triangular(op) = &plan.forward[place] else {
+        let Op::Triangular(op) = &plan.forward[index] else {
             unreachable!("called for triangular maps alone")
         };
         let slot = |buffer: BufferId| plan.gradient_slots[buffer];
@@ -319,7 +319,7 @@ impl<T: Real> Block<T> {
         let y_gradient = &self.gradients[slot(op.output)];
         triangular::backward_input(simd, op, parameters, y_gradient, &mut x_gradient);
         let x = &self.buffers[op.input];
-        let sums = self.sums.of_op(simd, place);
+        let sums = self.sums.of_op(simd, index);
         triangular::backward_weights(simd, op, parameters, x, y_gradient, row_gradient, sums);
         self.gradients[x_slot] = x_gradient;
     }
@@ -364,17 +364,17 @@ impl<T: Real> Block<T> {
         &mut self,
         simd: S,
         plan: &Plan,
-        place: usize,
+        index: usize,
         parameters: &[T],
         gradient: &mut [T],
     ) {
-        let Op::Linear(op) = &plan.forward[place] else {
+        let Op::Linear(op) = &plan.forward[index] else {
             unreachable!("called for linear maps alone")
         };
         let slot = |buffer: BufferId| plan.gradient_slots[buffer];
         let input = &self.buffers[op.input.buffer][op.input.range()];
         let output_gradient = &self.gradients[slot(op.output.buffer)][op.output.range()];
-        let sums = self.sums.of_op(simd, place);
+        let sums = self.sums.of_op(simd, index);
         linear::backward_weights(simd, op, input, output_gradient, sums);
         if T::is_wide(op) {
             let add = self.begun;

@@ -3,7 +3,7 @@ use pulp::Simd;
 use super::real::Real;
 use super::vector::Vector;
 
-/// `c * tanh(x / c)` and its slope; c = 0 leaves x as it is. Twin: `bounded` in `shaders/shared/bounded.wgsl`.
+/// `c * tanh(x / c)` and its derivative; c = 0 leaves x as it is. Kernel: `bounded` in `shaders/shared/bounded.wgsl`.
 #[inline(always)]
 pub fn bounded<S: Simd, T: Real>(
     simd: S,

@@ -1,10 +1,10 @@
 use pulp::Simd;
 
-use crate::flow::{Coupling, Transform};
+use crate::flow::{Coupling, with_transform};
 
 use super::columns::Column;
 use super::real::Real;
-use super::transform::{Additive, Affine, Elementwise, Spline};
+use super::transform::Elementwise;
 use super::vector::{Vector, load, store, vectors};
 
 /// The conditioner's outputs that a coupling reads: one buffer, or one for each parameter. The second is empty where there
@@ -13,27 +13,7 @@ pub type Heads<'a, T> = [&'a [Column<T>]; 2];
 /// As [`Heads`], for their gradients.
 pub type HeadGradients<'a, T> = [&'a mut [Column<T>]; 2];
 
-/// `$body` with `$map` as the op's own transform.
-macro_rules! with_transform {
-    ($op:expr, $map:ident => $body:expr) => {
-        match $op.transform {
-            Transform::Affine { scale_bound } => {
-                let $map = Affine { scale_bound };
-                $body
-            }
-            Transform::Additive => {
-                let $map = Additive;
-                $body
-            }
-            Transform::Spline { bins, bound } => {
-                let $map = Spline { bins, bound };
-                $body
-            }
-        }
-    };
-}
-
-/// Active columns are transformed, the others copied; the log-determinant gains the sum of the log-slopes. Twin:
+/// Active columns are transformed, the others copied; the log-determinant gains the sum of the log-derivatives. Kernel:
 /// `shaders/coupling_forward.wgsl`.
 #[inline(always)]
 pub fn forward<S: Simd, T: Real>(
@@ -45,23 +25,23 @@ pub fn forward<S: Simd, T: Real>(
     log_det: &mut Column<T>,
 ) {
     copy_frozen(op, x, z);
-    with_transform!(op, map => for n in vectors::<S, T>() {
+    with_transform!(op.transform, map => for n in vectors::<S, T>() {
         let mut sum = load(simd, log_det, n);
         for (k, j) in op.active.clone().enumerate() {
-            let (value, log_slope) = map.forward(
+            let (value, log_derivative) = map.forward(
                 simd,
                 load(simd, &x[j], n),
                 #[inline(always)]
                 |parameter| at(simd, op, heads, parameter, k, n),
             );
             store(value, &mut z[j], n);
-            sum += log_slope;
+            sum += log_derivative;
         }
         store(sum, log_det, n);
     });
 }
 
-/// The way back. Twin: `shaders/coupling_inverse.wgsl`.
+/// The way back. Kernel: `shaders/coupling_inverse.wgsl`.
 #[inline(always)]
 pub fn inverse<S: Simd, T: Real>(
     simd: S,
@@ -71,7 +51,7 @@ pub fn inverse<S: Simd, T: Real>(
     x: &mut [Column<T>],
 ) {
     copy_frozen(op, z, x);
-    with_transform!(op, map => for (k, j) in op.active.clone().enumerate() {
+    with_transform!(op.transform, map => for (k, j) in op.active.clone().enumerate() {
         for n in vectors::<S, T>() {
             let value = map.inverse(
                 simd,
@@ -85,7 +65,7 @@ pub fn inverse<S: Simd, T: Real>(
 }
 
 /// From the gradient of z, and that of the log-determinant (one number a row), the gradients of x and of the heads, all
-/// written. Twin: `shaders/coupling_backward.wgsl`.
+/// written. Kernel: `shaders/coupling_backward.wgsl`.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 pub fn backward<S: Simd, T: Real>(
@@ -99,7 +79,7 @@ pub fn backward<S: Simd, T: Real>(
     head_gradients: HeadGradients<'_, T>,
 ) {
     copy_frozen(op, z_gradient, x_gradient);
-    with_transform!(op, map => for (k, j) in op.active.clone().enumerate() {
+    with_transform!(op.transform, map => for (k, j) in op.active.clone().enumerate() {
         for n in vectors::<S, T>() {
             let gradients = (
                 load(simd, &z_gradient[j], n),
@@ -113,8 +93,8 @@ pub fn backward<S: Simd, T: Real>(
                 |parameter| at(simd, op, heads, parameter, k, n),
                 #[inline(always)]
                 |parameter, gradient| {
-                    let (head, place) = op.place(parameter, k);
-                    store(gradient, &mut head_gradients[head][place], n);
+                    let (head, index) = op.index(parameter, k);
+                    store(gradient, &mut head_gradients[head][index], n);
                 },
             );
             store(gradient, &mut x_gradient[j], n);
@@ -132,8 +112,8 @@ fn at<S: Simd, T: Real>(
     k: usize,
     n: usize,
 ) -> Vector<S, T> {
-    let (head, place) = op.place(parameter, k);
-    load(simd, &heads[head][place], n)
+    let (head, index) = op.index(parameter, k);
+    load(simd, &heads[head][index], n)
 }
 
 #[inline(always)]

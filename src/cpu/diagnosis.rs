@@ -82,8 +82,8 @@ pub fn diagnose(plan: &Plan, parameters: &[f32], rows: &Matrix<f32>, batch: &Bat
 
 /// Puts up to [`BLOCK_ROWS`] rows of a batch into a block; lanes beyond the last one repeat it. Returns the rows.
 fn load(block: &mut Block<f32>, rows: &Matrix<f32>, batch: &Batch, first: u32) -> Vec<u32> {
-    let places = first..batch.rows.min(first + BLOCK_ROWS as u32);
-    let visited: Vec<u32> = places.map(|place| batch.row(place)).collect();
+    let indices = first..batch.rows.min(first + BLOCK_ROWS as u32);
+    let visited: Vec<u32> = indices.map(|index| batch.row(index)).collect();
     for (j, column) in block.state(0).iter_mut().enumerate() {
         for (lane, value) in column.iter_mut().enumerate() {
             let row = visited[lane.min(visited.len() - 1)];
@@ -121,9 +121,9 @@ fn tensor(plan: &Plan, op: usize) -> Option<String> {
     name(plan, weight)
 }
 
-fn name(plan: &Plan, place: usize) -> Option<String> {
+fn name(plan: &Plan, index: usize) -> Option<String> {
     let mut tensors = plan.layout.tensors().iter();
-    let tensor = tensors.find(|tensor| tensor.range.contains(&place))?;
+    let tensor = tensors.find(|tensor| tensor.range.contains(&index))?;
     Some(tensor.name.clone())
 }
 
@@ -135,11 +135,11 @@ fn steepest(
     rows: &Matrix<f32>,
     batch: &Batch,
 ) -> Diagnosis {
-    let share = -1.0 / batch.rows as f32;
+    let row_weight = -1.0 / batch.rows as f32;
     let mut gradient = vec![0.0; plan.layout.len()];
     let mut length = |block: &mut Block<f32>, lanes: std::ops::Range<usize>| {
         let mut row_gradient = [0.0; BLOCK_ROWS];
-        row_gradient[lanes].fill(share);
+        row_gradient[lanes].fill(row_weight);
         block.forward(plan, parameters);
         block.begin();
         block.backward(plan, parameters, &row_gradient, &mut gradient);
@@ -218,7 +218,7 @@ mod tests {
             let batches = Batches::new(150, size, 1);
             let step = (0..2).find(|&step| {
                 let batch = batches.batch(step);
-                (0..batch.rows).any(|place| batch.row(place) == 97)
+                (0..batch.rows).any(|index| batch.row(index) == 97)
             });
             let found = diagnose(&plan, &parameters, &rows(), &batches.batch(step.unwrap()));
             assert_eq!((found.row, found.layer), (97, Some(0)));

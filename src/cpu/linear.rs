@@ -2,14 +2,14 @@ use pulp::Simd;
 
 use crate::flow::{InputGradient, Linear};
 
-use super::activation::{activate, slope};
+use super::activation::{activate, derivative};
 use super::columns::Column;
 use super::product::{self, Start};
 use super::real::Real;
 use super::strided::Strided;
 
 /// `output[o] = activate(bias[o] + sum_i weight[o][i] * input[i])`; `saved`, where there is one, keeps what
-/// the activation's slope needs. Twin: `shaders/linear_forward.wgsl`.
+/// the activation's derivative needs. Kernel: `shaders/linear_forward.wgsl`.
 #[inline(always)]
 pub fn forward<S: Simd, T: Real>(
     simd: S,
@@ -37,8 +37,8 @@ pub fn forward<S: Simd, T: Real>(
     }
 }
 
-/// `input_gradient[i] (+)= sum_o weight[o][i] * output_gradient[o]`, added, written, or written times the slope of the
-/// activation that made the input. Twin: `shaders/linear_backward_input.wgsl`.
+/// `input_gradient[i] (+)= sum_o weight[o][i] * output_gradient[o]`, added, written, or written times the derivative of the
+/// activation that made the input. Kernel: `shaders/linear_backward_input.wgsl`.
 #[inline(always)]
 pub fn backward_input<S: Simd, T: Real>(
     simd: S,
@@ -64,11 +64,11 @@ pub fn backward_input<S: Simd, T: Real>(
         product::weighted_sums(simd, start, weight, output_gradient, input_gradient);
     }
     if let InputGradient::Through { activation, saved } = way {
-        slope(simd, activation, saved.output, saved.saved, input_gradient);
+        derivative(simd, activation, saved.output, saved.saved, input_gradient);
     }
 }
 
-/// What the slope of a hidden layer's activation follows from.
+/// What the derivative of a hidden layer's activation follows from.
 #[derive(Clone, Copy)]
 pub struct Hidden<'a, T> {
     pub output: &'a [Column<T>],
@@ -78,7 +78,7 @@ pub struct Hidden<'a, T> {
 
 /// `weight_gradient[o][i] += sum_rows output_gradient[o] * input[i]`, `bias_gradient[o] += sum_rows
 /// output_gradient[o]`, as sums spread over vectors: `sums` holds them in the order of the weight, then the bias. Of a wide
-/// map the weight's gradient is left to [`wide_backward_weights`], and `sums` holds the bias alone. Twin:
+/// map the weight's gradient is left to [`wide_backward_weights`], and `sums` holds the bias alone. Kernel:
 /// `shaders/linear_backward_weights.wgsl`.
 #[inline(always)]
 pub fn backward_weights<S: Simd, T: Real>(

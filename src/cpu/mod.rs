@@ -282,13 +282,13 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let latent = self.plan.latent();
         let count = sample_count(&self.plan, &rows)?;
         Ok(
-            self.map_blocks(count, self.plan.dims(), |block, places, out| {
-                let wanted = rows.start + places.start as u64..rows.start + places.end as u64;
+            self.map_blocks(count, self.plan.dims(), |block, indices, out| {
+                let requested = rows.start + indices.start as u64..rows.start + indices.end as u64;
                 base::sample(
                     &self.plan.base,
                     &self.parameters,
                     seed,
-                    wanted,
+                    requested,
                     block.state(latent),
                 );
                 T::inverse(block, &self.plan, &self.parameters);

@@ -49,7 +49,7 @@ pub fn weighted_sums<S: Simd, T: Real>(
     }
 }
 
-/// Some neighbouring outputs of a product.
+/// Some neighboring outputs of a product.
 #[derive(Clone, Copy)]
 struct Tile<'a, T> {
     start: Start<'a, T>,

@@ -92,8 +92,8 @@ impl<T: Real> Session<T> {
             .par_iter_mut()
             .enumerate()
             .for_each(|(index, chunk)| {
-                let places = index * per_chunk..total.min((index + 1) * per_chunk);
-                workers.with(|block| chunk.run(block, plan, rows, &batch, places, parameters));
+                let indices = index * per_chunk..total.min((index + 1) * per_chunk);
+                workers.with(|block| chunk.run(block, plan, rows, &batch, indices, parameters));
             });
         let chunks = &self.chunks[..used];
         add_up(chunks, &mut self.gradient);
@@ -128,17 +128,17 @@ impl<T: Real> Chunk<T> {
         plan: &Plan,
         rows: &Matrix<f32>,
         batch: &Batch,
-        places: Range<usize>,
+        indices: Range<usize>,
         parameters: &[T],
     ) {
         self.log_prob = 0.0;
         block.begin();
-        let share = T::of(-1.0 / f64::from(batch.rows));
-        for first in places.clone().step_by(BLOCK_ROWS) {
-            let valid = BLOCK_ROWS.min(places.end - first);
+        let weight = T::of(-1.0 / f64::from(batch.rows));
+        for first in indices.clone().step_by(BLOCK_ROWS) {
+            let valid = BLOCK_ROWS.min(indices.end - first);
             let begin = block.state(0);
             match &batch.shuffle {
-                // Neighbours in the table.
+                // Neighbors in the table.
                 None if valid == BLOCK_ROWS => {
                     let first = batch.row(first as u32) as usize;
                     for (j, column) in begin.iter_mut().enumerate() {
@@ -159,7 +159,7 @@ impl<T: Real> Chunk<T> {
             }
             block.forward(plan, parameters);
             let mut row_gradient = [T::zero(); BLOCK_ROWS];
-            row_gradient[..valid].fill(share);
+            row_gradient[..valid].fill(weight);
             block.backward(plan, parameters, &row_gradient, &mut self.gradient);
             self.log_prob += block.log_prob[..valid]
                 .iter()
@@ -176,10 +176,10 @@ fn add_up<T: Real>(chunks: &[Chunk<T>], gradient: &mut [T]) {
     const SPAN: usize = 2048;
     const FEW: usize = 16;
     let span = |(span, gradient): (usize, &mut [T])| {
-        let place = span * SPAN..span * SPAN + gradient.len();
-        gradient.copy_from_slice(&chunks[0].gradient[place.clone()]);
+        let position = span * SPAN..span * SPAN + gradient.len();
+        gradient.copy_from_slice(&chunks[0].gradient[position.clone()]);
         for chunk in &chunks[1..] {
-            for (sum, &value) in gradient.iter_mut().zip(&chunk.gradient[place.clone()]) {
+            for (sum, &value) in gradient.iter_mut().zip(&chunk.gradient[position.clone()]) {
                 *sum += value;
             }
         }

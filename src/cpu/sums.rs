@@ -13,7 +13,7 @@ use super::vector::Vector;
 /// chunk, and their numbers are added up once, at its end.
 pub struct Sums<T> {
     /// Where the sums of each op of the plan's forward list lie, and of the base, in vectors.
-    places: Vec<Range<usize>>,
+    indices: Vec<Range<usize>>,
     /// The parameters that these are the gradients of.
     parameters: Vec<Range<usize>>,
     /// As many as the widest vectors need.
@@ -24,12 +24,12 @@ impl<T: Real> Sums<T> {
     pub fn new(plan: &Plan) -> Self {
         let parameters: Vec<Range<usize>> = summed::<T>(plan).collect();
         let mut end = 0;
-        let places = parameters.iter().map(|range| {
+        let indices = parameters.iter().map(|range| {
             end += range.len();
             end - range.len()..end
         });
         Sums {
-            places: places.collect(),
+            indices: indices.collect(),
             parameters,
             numbers: Columns::zeros(Self::count(plan).div_ceil(BLOCK_ROWS)),
         }
@@ -43,14 +43,14 @@ impl<T: Real> Sums<T> {
     /// The sums of an op by its place in the plan's forward list.
     #[inline(always)]
     pub fn of_op<S: Simd>(&mut self, _: S, op: usize) -> &mut [T::Vector<S>] {
-        let place = self.places[op].clone();
-        &mut vectors_mut::<T, T::Vector<S>>(&mut self.numbers)[place]
+        let index = self.indices[op].clone();
+        &mut vectors_mut::<T, T::Vector<S>>(&mut self.numbers)[index]
     }
 
     /// The sums of the base: location, then raw spread.
     #[inline(always)]
     pub fn of_base<S: Simd>(&mut self, simd: S) -> &mut [T::Vector<S>] {
-        self.of_op(simd, self.places.len() - 1)
+        self.of_op(simd, self.indices.len() - 1)
     }
 
     /// Begins a chunk.
@@ -62,8 +62,8 @@ impl<T: Real> Sums<T> {
     #[inline(always)]
     pub fn write<S: Simd>(&self, simd: S, gradient: &mut [T]) {
         let vectors = vectors::<T, T::Vector<S>>(&self.numbers);
-        for (place, parameters) in self.places.iter().zip(&self.parameters) {
-            let of_op = &vectors[place.clone()];
+        for (index, parameters) in self.indices.iter().zip(&self.parameters) {
+            let of_op = &vectors[index.clone()];
             for (gradient, sums) in gradient[parameters.clone()].iter_mut().zip(of_op) {
                 *gradient = Vector::<S, T>::of(simd, *sums).sum();
             }

@@ -10,7 +10,7 @@ use super::real::Real;
 use super::vector::{Vector, load, store, vectors};
 
 /// Upper: `y_i = exp(d_i) x_i + sum_{j > i} m_ij x_j`, and the log-determinant gains the sum of d, the same for every row.
-/// Lower: `y_i = x_i + sum_{j < i} m_ij x_j`. Twin: `shaders/triangular_forward.wgsl`.
+/// Lower: `y_i = x_i + sum_{j < i} m_ij x_j`. Kernel: `shaders/triangular_forward.wgsl`.
 #[inline(always)]
 pub fn forward<S: Simd, T: Real>(
     simd: S,
@@ -38,7 +38,7 @@ pub fn forward<S: Simd, T: Real>(
     }
 }
 
-/// The way back: a triangular solve, from the last column (upper) or from the first (lower). Twin:
+/// The way back: a triangular solve, from the last column (upper) or from the first (lower). Kernel:
 /// `shaders/triangular_inverse.wgsl`.
 #[inline(always)]
 pub fn inverse<S: Simd, T: Real>(
@@ -64,7 +64,7 @@ pub fn inverse<S: Simd, T: Real>(
     }
 }
 
-/// The gradient of x, written, from that of y: the transposed product. Twin: `shaders/triangular_backward_input.wgsl`.
+/// The gradient of x, written, from that of y: the transposed product. Kernel: `shaders/triangular_backward_input.wgsl`.
 #[inline(always)]
 pub fn backward_input<S: Simd, T: Real>(
     simd: S,
@@ -87,7 +87,7 @@ pub fn backward_input<S: Simd, T: Real>(
 }
 
 /// The gradient of the parameters, as sums spread over vectors: `sums` holds them as they lie, matrix, then log-diagonal.
-/// What lies outside the triangle has none. Twin: `shaders/triangular_backward_weights.wgsl`.
+/// What lies outside the triangle has none. Kernel: `shaders/triangular_backward_weights.wgsl`.
 #[inline(always)]
 pub fn backward_weights<S: Simd, T: Real>(
     simd: S,

@@ -6,7 +6,7 @@ use super::arithmetic::Arithmetic;
 use super::columns::{BLOCK_ROWS, Column};
 use super::real::Real;
 
-/// Some neighbouring numbers of a column, computed with at once: what the loops of the ops are written in, so that they read
+/// Some neighboring numbers of a column, computed with at once: what the loops of the ops are written in, so that they read
 /// like the maths and are the processor's vector instructions, whichever it has.
 #[derive(Clone, Copy)]
 pub struct Vector<S: Simd, T: Real> {
@@ -22,19 +22,19 @@ pub fn vectors<S: Simd, T: Real>() -> std::ops::Range<usize> {
 
 /// Vector `place` of a column.
 #[inline(always)]
-pub fn load<S: Simd, T: Real>(simd: S, column: &Column<T>, place: usize) -> Vector<S, T> {
+pub fn load<S: Simd, T: Real>(simd: S, column: &Column<T>, index: usize) -> Vector<S, T> {
     let vectors: &[T::Vector<S>] = bytemuck::cast_slice(column);
     Vector {
         simd,
-        value: vectors[place],
+        value: vectors[index],
     }
 }
 
 /// Puts a vector in its place in a column.
 #[inline(always)]
-pub fn store<S: Simd, T: Real>(vector: Vector<S, T>, column: &mut Column<T>, place: usize) {
+pub fn store<S: Simd, T: Real>(vector: Vector<S, T>, column: &mut Column<T>, index: usize) {
     let vectors: &mut [T::Vector<S>] = bytemuck::cast_slice_mut(column);
-    vectors[place] = vector.value;
+    vectors[index] = vector.value;
 }
 
 /// The vectors of a slice whose length is a multiple of theirs, and the numbers that are left over.

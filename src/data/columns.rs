@@ -175,7 +175,7 @@ impl TableOptions {
                         .find_in(&names(&selected), named)
                         .map_err(|it| bad(it.into()))?,
                 };
-                found.into_iter().map(|place| selected[place]).collect()
+                found.into_iter().map(|offset| selected[offset]).collect()
             }
         };
         for &i in &chosen {

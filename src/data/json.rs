@@ -141,10 +141,10 @@ impl JsonRows {
             return Ok(());
         };
         let mut values = vec![Value::Null; self.columns.len()];
-        for (place, (key, value)) in entries.into_iter().enumerate() {
+        for (index, (key, value)) in entries.into_iter().enumerate() {
             // Nearly always in the order of the first.
-            let column = match self.columns.get(place) == Some(&key) {
-                true => Some(place),
+            let column = match self.columns.get(index) == Some(&key) {
+                true => Some(index),
                 false => self.columns.iter().position(|column| *column == key),
             };
             let Some(column) = column else {

@@ -30,7 +30,7 @@ use crate::matrix::Matrix;
 pub(crate) use arrow::is_panic_an_error;
 pub use columns::ExpectedColumns;
 pub(crate) use columns::{are_default_names, selector};
-pub use digits::{places, rounded};
+pub use digits::{indices, rounded};
 pub use repeats::Repeats;
 pub use rows::{Dropped, Part};
 pub use several::table_files;
@@ -139,10 +139,10 @@ pub enum Missing {
 
 /// Refuses rows with a number that is not finite.
 pub(crate) fn check_finite(rows: &Matrix<f64>, names: &[String]) -> Result<()> {
-    let Some(place) = rows.values().iter().position(|value| !value.is_finite()) else {
+    let Some(index) = rows.values().iter().position(|value| !value.is_finite()) else {
         return Ok(());
     };
-    let (column, row) = (place / rows.rows(), place % rows.rows());
+    let (column, row) = (index / rows.rows(), index % rows.rows());
     Err(Error::Data(
         format!(
             "row {}, {}: {} is not a finite number",

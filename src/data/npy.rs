@@ -132,8 +132,8 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
         let values: Vec<f64> = (0..rows * columns)
             .map(|_| numbers.next())
             .collect::<Result<_>>()?;
-        let places = (0..rows).flat_map(move |row| (0..columns).map(move |j| j * rows + row));
-        numbers.numbers = Box::new(places.map(move |place| Ok(values[place])));
+        let indices = (0..rows).flat_map(move |row| (0..columns).map(move |j| j * rows + row));
+        numbers.numbers = Box::new(indices.map(move |index| Ok(values[index])));
     }
     let mut builder = RowBuilder::new(&name, &names, false, &selection, options);
     if options.keeps_table {

@@ -66,7 +66,7 @@ pub(super) struct RowBuilder {
     /// Whether the columns' names come from the file.
     named: bool,
     /// The columns in a message.
-    places: Vec<String>,
+    column_labels: Vec<String>,
     options: TableOptions,
     values: Vec<Vec<f64>>,
     numbers: Vec<u64>,
@@ -95,7 +95,7 @@ impl RowBuilder {
         selection: &Selection,
         options: &TableOptions,
     ) -> Self {
-        let place = |&j: &usize| match named {
+        let label = |&j: &usize| match named {
             true => column_label(j, columns),
             false => format!("column {}", j + 1),
         };
@@ -112,7 +112,7 @@ impl RowBuilder {
         RowBuilder {
             file: file.into(),
             named,
-            places: selected.iter().map(place).collect(),
+            column_labels: selected.iter().map(label).collect(),
             options: options.clone(),
             values: vec![Vec::new(); selected.len()],
             numbers: Vec::new(),
@@ -150,9 +150,9 @@ impl RowBuilder {
     /// What the user should know of how the file was read so far.
     pub fn notes(&self) -> Vec<Message> {
         let decimal_comma = self.options.decimal_comma;
-        let columns = self.places.iter().zip(&self.faults);
+        let columns = self.column_labels.iter().zip(&self.faults);
         let thousands =
-            columns.filter_map(|(place, faults)| faults.thousands_note(place, decimal_comma));
+            columns.filter_map(|(label, faults)| faults.thousands_note(label, decimal_comma));
         self.notes.iter().cloned().chain(thousands).collect()
     }
 
@@ -268,16 +268,16 @@ impl RowBuilder {
             return Ok(());
         }
         let of = |notation: Notation| {
-            let columns = self.places.iter().zip(&self.faults);
-            columns.filter_map(move |(place, faults)| {
-                Some((place, faults.notation(notation).first()?))
+            let columns = self.column_labels.iter().zip(&self.faults);
+            columns.filter_map(move |(label, faults)| {
+                Some((label, faults.notation(notation).first()?))
             })
         };
-        for (place, (location, field)) in of(Notation::Thousands) {
+        for (label, (location, field)) in of(Notation::Thousands) {
             let mut points = of(Notation::Point);
-            if let Some((_, (other_location, other))) = points.find(|(other, _)| *other == place) {
+            if let Some((_, (other_location, other))) = points.find(|(other, _)| *other == label) {
                 let text = format!(
-                    "{location}, {place}: the point in {field:?} separates thousands where commas are decimal, and the one in \
+                    "{location}, {label}: the point in {field:?} separates thousands where commas are decimal, and the one in \
                      {other:?} ({other_location}) cannot"
                 );
                 return Err(self.bad(
@@ -289,11 +289,11 @@ impl RowBuilder {
         }
         let mut commas = of(Notation::CommaBeforeThree);
         if of(Notation::Comma).next().is_none()
-            && let Some((place, (location, field))) = commas.next()
+            && let Some((label, (location, field))) = commas.next()
             && let Some((other_place, (_, other))) = of(Notation::Point).next()
         {
             let text = format!(
-                "{location}, {place}: {field:?} looks like a whole number with a comma for thousands, since every comma of the \
+                "{location}, {label}: {field:?} looks like a whole number with a comma for thousands, since every comma of the \
                  file stands before three digits and {other_place} has decimal points ({other:?})"
             );
             return Err(self.bad(Message::new(text).remedy(points_are_decimal())));
@@ -319,9 +319,9 @@ impl RowBuilder {
                 self.width
             ));
         }
-        let columns = self.places.iter().zip(&self.faults);
+        let columns = self.column_labels.iter().zip(&self.faults);
         let wrong: Vec<String> = columns
-            .filter_map(|(place, faults)| faults.sentence(place))
+            .filter_map(|(label, faults)| faults.sentence(label))
             .collect();
         let remedies = match wrong.is_empty() {
             true => Vec::new(),

@@ -34,11 +34,11 @@ impl Split {
         let mut held = vec![false; rows as usize];
         let mut sum = 0;
         let shuffle = Shuffle::new(seed, Purpose::Split, 0, rows);
-        for place in 0..rows {
+        for index in 0..rows {
             if sum == count {
                 break;
             }
-            let row = shuffle.row(place);
+            let row = shuffle.row(index);
             let copies = members[row as usize] as usize;
             if repeats.is_first(row) && sum + copies <= count {
                 held[row as usize] = true;
@@ -83,7 +83,7 @@ mod tests {
         for (rows, seed) in [(10, 0), (999, 7), (4096, 42)] {
             let shuffle = Shuffle::new(seed, Purpose::Split, 0, rows);
             let count = (0.1 * f64::from(rows)).round() as u32;
-            let mut first: Vec<u32> = (0..count).map(|place| shuffle.row(place)).collect();
+            let mut first: Vec<u32> = (0..count).map(|index| shuffle.row(index)).collect();
             first.sort_unstable();
             assert_eq!(split(rows as usize, 0.1, seed).held_out, first);
         }
@@ -141,7 +141,7 @@ mod tests {
 
     /// Over many seeds every row is held out equally often: mean 300, deviation 14.5.
     #[test]
-    fn no_row_is_favoured() {
+    fn no_row_is_favored() {
         let mut counts = [0u32; 200];
         for seed in 0..1000 {
             for row in split(200, 0.3, seed).held_out {

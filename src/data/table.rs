@@ -100,7 +100,7 @@ impl TableReader {
                     .in_file(name.as_ref()),
             )
         };
-        // The table is turned round and standardised in copies: a quarter is its share.
+        // The table is turned round and standardized in copies: a quarter is its share.
         let each = 4 * 8 * width as u64;
         if let Some(rows) = self.opened.row_count_hint
             && let Some(shortfall) = memory::shortfall((rows as u64).saturating_mul(each))

@@ -47,8 +47,8 @@ impl Batches {
     /// The batch of step `step`, counted from 0.
     pub fn batch(&self, step: u64) -> Batch {
         let per_epoch = u64::from(self.rows.div_ceil(self.size));
-        let (epoch, place) = (step / per_epoch, (step % per_epoch) as u32);
-        let first = place * self.size;
+        let (epoch, index) = (step / per_epoch, (step % per_epoch) as u32);
+        let first = index * self.size;
         Batch {
             first,
             rows: self.size.min(self.rows - first),
@@ -59,10 +59,10 @@ impl Batches {
 
 impl Batch {
     /// The row of the data at place `place` of this batch.
-    pub fn row(&self, place: u32) -> u32 {
+    pub fn row(&self, index: u32) -> u32 {
         match &self.shuffle {
-            Some(shuffle) => shuffle.row(self.first + place),
-            None => self.first + place,
+            Some(shuffle) => shuffle.row(self.first + index),
+            None => self.first + index,
         }
     }
 }
@@ -78,7 +78,7 @@ mod tests {
             let mut seen = Vec::new();
             for step in 3 * epoch..3 * epoch + 3 {
                 let batch = batches.batch(step);
-                seen.extend((0..batch.rows).map(|place| batch.row(place)));
+                seen.extend((0..batch.rows).map(|index| batch.row(index)));
             }
             assert_eq!(batches.batch(3 * epoch + 2).rows, 2);
             seen.sort_unstable();
@@ -90,7 +90,7 @@ mod tests {
     fn a_batch_of_all_rows_keeps_their_order() {
         for size in [0, 5, 6] {
             let batch = Batches::new(5, size, 1).batch(3);
-            let rows: Vec<u32> = (0..batch.rows).map(|place| batch.row(place)).collect();
+            let rows: Vec<u32> = (0..batch.rows).map(|index| batch.row(index)).collect();
             assert_eq!(rows, [0, 1, 2, 3, 4], "size {size}");
         }
     }

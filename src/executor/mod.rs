@@ -1,6 +1,6 @@
 //! What runs a flow. Two executors stand behind one trait: [`crate::cpu`] (f64, the reference; f32, for machines
 //! without a GPU) and [`crate::gpu`]. They never see each other; what they must agree on (the batches and the
-//! optimiser's numbers) is worked out here.
+//! optimizer's numbers) is worked out here.
 
 mod adamw;
 mod batches;
@@ -118,19 +118,19 @@ pub trait Executor: Send {
     /// The current parameters.
     fn parameters(&mut self) -> Result<Vec<f64>>;
 
-    /// Replaces the parameters. The optimiser's moments stay as they are; [`Executor::start`] clears them.
+    /// Replaces the parameters. The optimizer's moments stay as they are; [`Executor::start`] clears them.
     ///
     /// # Errors
     /// [`Error::Spec`] if their number is not that of the layout.
     fn set_parameters(&mut self, parameters: &[f64]) -> Result<()>;
 
-    /// Takes the training rows, clears the optimiser's moments and goes to step 0.
+    /// Takes the training rows, clears the optimizer's moments and goes to step 0.
     ///
     /// # Errors
     /// [`Error::Data`] if there are no rows, more than 2^32 - 1, or rows of another width.
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()>;
 
-    /// Takes `steps` optimiser steps, or fewer where one has a fault.
+    /// Takes `steps` optimizer steps, or fewer where one has a fault.
     ///
     /// # Errors
     /// [`Error::Spec`] if training was not started.

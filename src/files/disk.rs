@@ -82,8 +82,8 @@ mod planned {
         /// Takes a folder's plan back; returns how many changes there were.
         pub fn end(folder: &Path) -> usize {
             let mut plans = plans();
-            let place = plans.iter().position(|plan| plan.folder == folder);
-            plans.swap_remove(place.expect("there is a plan")).seen
+            let index = plans.iter().position(|plan| plan.folder == folder);
+            plans.swap_remove(index.expect("there is a plan")).seen
         }
     }
 

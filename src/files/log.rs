@@ -25,10 +25,10 @@ impl LogFile {
         let failed = Error::io(path);
         let (file, is_stream) = match Place::find(path)? {
             Place::Stream => (File::options().append(true).open(path), true),
-            Place::File(place, _) => {
+            Place::File(index, _) => {
                 let mut options = File::options();
                 let options = options.create(true).append(true).read(true);
-                (before(&place).and_then(|()| options.open(place)), false)
+                (before(&index).and_then(|()| options.open(index)), false)
             }
         };
         let mut file = file.map_err(failed)?;
@@ -114,7 +114,7 @@ mod tests {
         log.line("two").unwrap();
         log.finish().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
-        // A run that goes on adds to it, after a line that a power cut has cut short.
+        // A run that continues adds to it, after a line that a power cut has cut short.
         std::fs::write(&path, "one\ntw").unwrap();
         let mut log = LogFile::create(&path, true).unwrap();
         log.line("three").unwrap();

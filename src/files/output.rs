@@ -36,15 +36,15 @@ impl Place {
     /// Looks a path up, through symbolic links, also those that lead to a file yet to be made.
     pub(super) fn find(path: &Path) -> Result<Self> {
         let wrong = |kind, message: &str| Error::io(path)(io::Error::new(kind, message));
-        let mut place = path.to_owned();
+        let mut index = path.to_owned();
         for _ in 0..MOST_LINKS {
-            if is_own_stream(&place) {
+            if is_own_stream(&index) {
                 return Ok(Place::Stream);
             }
-            match fs::symlink_metadata(&place) {
+            match fs::symlink_metadata(&index) {
                 Ok(metadata) if metadata.is_symlink() => {
-                    let target = fs::read_link(&place).map_err(Error::io(path))?;
-                    place = folder(&place).join(target);
+                    let target = fs::read_link(&index).map_err(Error::io(path))?;
+                    index = folder(&index).join(target);
                 }
                 Ok(metadata) if metadata.is_dir() => {
                     let message = "this is a folder; name a file in it";
@@ -55,19 +55,19 @@ impl Place {
                         let message = "this file is read-only; make it writable, or name another";
                         return Err(wrong(io::ErrorKind::PermissionDenied, message));
                     }
-                    return Ok(Place::File(place, Some(metadata)));
+                    return Ok(Place::File(index, Some(metadata)));
                 }
                 Ok(_) => return Ok(Place::Stream),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if !folder(&place).is_dir() {
+                    if !folder(&index).is_dir() {
                         let message = "its folder does not exist; create it, or name another file";
                         return Err(wrong(io::ErrorKind::NotFound, message));
                     }
-                    if place.file_name().is_none() {
+                    if index.file_name().is_none() {
                         let message = "this is a folder; name a file in it";
                         return Err(wrong(io::ErrorKind::IsADirectory, message));
                     }
-                    return Ok(Place::File(place, None));
+                    return Ok(Place::File(index, None));
                 }
                 Err(error) => return Err(Error::io(path)(error)),
             }
@@ -95,9 +95,9 @@ impl OutputFile {
     /// [`Error::Io`], where the folder does not exist or cannot be written, or the file is read-only.
     pub fn create(path: &Path) -> Result<Self> {
         let target = match Place::find(path)? {
-            Place::File(place, metadata) => {
-                let temporary = Temporary::create(folder(&place), metadata.as_ref());
-                Target::File(BufWriter::new(temporary.map_err(Error::io(path))?), place)
+            Place::File(index, metadata) => {
+                let temporary = Temporary::create(folder(&index), metadata.as_ref());
+                Target::File(BufWriter::new(temporary.map_err(Error::io(path))?), index)
             }
             Place::Stream => {
                 let file = File::options().append(true).open(path);
@@ -128,21 +128,21 @@ impl OutputFile {
     /// [`Error::Io`]; what stood there before is untouched.
     pub fn commit(self) -> Result<()> {
         let path = &self.path;
-        let (file, place) = match self.target {
+        let (file, index) = match self.target {
             Target::Straight(mut file) => return file.flush().map_err(Error::io(path)),
-            Target::File(file, place) => (file, place),
+            Target::File(file, index) => (file, index),
         };
         let file = file
             .into_inner()
             .map_err(|error| Error::io(path)(error.into_error()))?;
-        before(&place)
+        before(&index)
             .and_then(|()| file.as_file().sync_all())
             .map_err(Error::io(path))?;
-        file.persist(&place).map_err(Error::io(path))?;
+        file.persist(&index).map_err(Error::io(path))?;
         // The rename is on disk once the folder is. Only Unix opens folders.
         if cfg!(unix) {
-            before(folder(&place))
-                .and_then(|()| File::open(folder(&place)))
+            before(folder(&index))
+                .and_then(|()| File::open(folder(&index)))
                 .and_then(|folder| folder.sync_all())
                 .map_err(Error::io(path))?;
         }

@@ -23,13 +23,13 @@ pub fn same(a: &Path, b: &Path) -> bool {
     // By its number in the file system; opening nothing, as a pipe would wait for its other end.
     match (file_id::get_file_id(a), file_id::get_file_id(b)) {
         (Ok(a_id), Ok(b_id)) => a_id == b_id && !is_shared(a),
-        (Err(_), Err(_)) => place(a) == place(b),
+        (Err(_), Err(_)) => index(a) == index(b),
         _ => false,
     }
 }
 
 /// Where a file that does not exist would be.
-fn place(path: &Path) -> PathBuf {
+fn index(path: &Path) -> PathBuf {
     let folder = folder(path);
     let real = folder.canonicalize();
     let real = real.unwrap_or_else(|_| folder.to_owned());

@@ -18,7 +18,7 @@ pub struct Baselines {
 const KERNELS: usize = 1000;
 const SCORED: usize = 2000;
 
-/// The share of a broad distribution in a kernel density estimate: what lies far from every kernel has a density, too.
+/// The fraction of a broad distribution in a kernel density estimate: what lies far from every kernel has a density, too.
 const BROAD: f64 = 0.01;
 
 impl Prepared {
@@ -71,7 +71,7 @@ fn independent(training: &Matrix<f64>, scored: &Matrix<f64>) -> Option<f64> {
         let mut kernels = few(training.column(j), KERNELS);
         kernels.sort_by(f64::total_cmp);
         let count = kernels.len() as f64;
-        let quartile = |share: f64| kernels[(share * (count - 1.0)) as usize];
+        let quartile = |fraction: f64| kernels[(fraction * (count - 1.0)) as usize];
         let mean = kernels.iter().sum::<f64>() / count;
         let variance = kernels.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
         let spread = (quartile(0.75) - quartile(0.25)) / 1.34;

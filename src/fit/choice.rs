@@ -79,13 +79,13 @@ pub(super) fn named(adapters: Vec<Adapter>, name: &str, origin: &'static str) ->
 }
 
 /// The index of the adapter of that number, or else of the first with that in its name: 4090 is more likely a part of one.
-fn position(names: &[String], wanted: &str) -> Option<usize> {
-    let by_number = wanted.parse().ok().filter(|&index| index < names.len());
+fn position(names: &[String], requested: &str) -> Option<usize> {
+    let by_number = requested.parse().ok().filter(|&index| index < names.len());
     by_number.or_else(|| {
-        let wanted = wanted.to_lowercase();
+        let requested = requested.to_lowercase();
         names
             .iter()
-            .position(|name| name.to_lowercase().contains(&wanted))
+            .position(|name| name.to_lowercase().contains(&requested))
     })
 }
 

@@ -1,7 +1,7 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
 use crate::error::format_row;
 use crate::executor::Fault;
-use crate::flow::Plan;
+use crate::flow::{Plan, TransformKind};
 use crate::train::Divergence;
 
 use super::Prepared;
@@ -92,7 +92,7 @@ fn row(fit: &Prepared, row: u32) -> String {
 
 /// The safeguards that are off, the learning rate if it had a part, the row if it stands alone.
 fn advice(fit: &Prepared, at_once: bool, few_rows: bool) -> Vec<String> {
-    use crate::config::{ConditionerName, TransformName};
+    use crate::config::ConditionerName;
     let (model, train) = (&fit.config.model, &fit.config.train);
     let polynomial = model.conditioner != ConditionerName::Mlp;
     let mut advice = Vec::new();
@@ -106,7 +106,7 @@ fn advice(fit: &Prepared, at_once: bool, few_rows: bool) -> Vec<String> {
         };
         advice.push(format!("set input_bound = {bound:.1} under [model]"));
     }
-    if model.transform == TransformName::Affine && model.scale_bound == 0.0 {
+    if model.transform == TransformKind::Affine && model.scale_bound == 0.0 {
         advice.push("set scale_bound = 3.0 under [model]".into());
     }
     if train.clip_norm == 0.0 {

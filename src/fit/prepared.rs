@@ -208,13 +208,13 @@ fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Option<Matri
 fn monitor_rows(rows: &Matrix<f32>) -> Matrix<f64> {
     const ROWS: usize = 1024;
     let count = rows.rows().min(ROWS);
-    let places: Vec<u32> = (0..count)
+    let positions: Vec<u32> = (0..count)
         .map(|k| (k * rows.rows() / count) as u32)
         .collect();
-    take(rows, &places).map(f64::from)
+    take(rows, &positions).map(f64::from)
 }
 
-/// Steps between two checks: ten epochs, as a short table is learnt by heart in a few, from 10 to 50 steps; or as many
+/// Steps between two checks: ten epochs, as a short table is overfitted in a few, from 10 to 50 steps; or as many
 /// times 50 as it takes for validation to cost no more than a third of the steps (a step costs three times as much a row).
 fn check_every(rows: usize, batch: usize, held_out: usize) -> usize {
     match held_out.div_ceil(batch * 50) {

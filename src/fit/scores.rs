@@ -97,15 +97,15 @@ impl Scores {
         (self.finite > 0).then_some((self.mean, error))
     }
 
-    /// The score that a share of the rows lie below, for each share: linear between two of them. None where they were not
+    /// The score that a fraction of the rows lie below, for each share: linear between two of them. None where they were not
     /// asked for, or there are no rows.
-    pub fn quantiles<const N: usize>(&mut self, shares: [f64; N]) -> Option<[f64; N]> {
+    pub fn quantiles<const N: usize>(&mut self, fractions: [f64; N]) -> Option<[f64; N]> {
         let all = self.all.as_mut().filter(|all| !all.is_empty())?;
         all.sort_by(f64::total_cmp);
-        Some(shares.map(|share| {
-            let place = share * (all.len() - 1) as f64;
-            let (below, above) = (all[place.floor() as usize], all[place.ceil() as usize]);
-            let weight = place.fract();
+        Some(fractions.map(|fraction| {
+            let index = fraction * (all.len() - 1) as f64;
+            let (below, above) = (all[index.floor() as usize], all[index.ceil() as usize]);
+            let weight = index.fract();
             // Nothing lies between minus infinity and a number.
             match weight > 0.0 && below.is_finite() {
                 true => below + weight * (above - below),

@@ -5,7 +5,7 @@ use super::plan::{
     BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan, Triangular,
 };
 use super::polynomial::{Family, terms};
-use super::spec::{Activation, Conditioner, FlowSpec, Mixing, Transform};
+use super::spec::{Activation, Conditioner, FlowSpec, Mixing};
 
 impl Plan {
     /// Lowers a spec that [`FlowSpec::validate`] accepts.
@@ -136,12 +136,7 @@ impl Lowering<'_> {
             layer: number,
             input,
             output,
-            strides: match spec.transform {
-                // All of s, then all of t.
-                Transform::Affine { .. } | Transform::Additive => (active.len(), 1),
-                // Column after column.
-                Transform::Spline { .. } => (1, spec.transform.parameters()),
-            },
+            strides: spec.transform.strides(active.len()),
             active,
             transform: spec.transform,
             heads,

@@ -7,6 +7,7 @@ mod lowering;
 mod plan;
 mod polynomial;
 mod spec;
+mod transform;
 
 pub use initial::{initial_parameters, start_at_identity};
 pub use layout::{Initial, Layout, Tensor};
@@ -14,7 +15,6 @@ pub use plan::{
     BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan, Triangular,
 };
 pub use polynomial::{Family, Term, count_terms, max_terms, terms};
-pub use spec::{
-    Activation, Base, Conditioner, Density, FlowSpec, MAX_BINS, MAX_PARAMETERS, Mixing,
-    SPLINE_DERIVATIVE_OFFSET, SPLINE_MINIMUM, Transform,
-};
+pub use spec::{Activation, Base, Conditioner, Density, FlowSpec, MAX_PARAMETERS, Mixing};
+pub(crate) use transform::with_transform;
+pub use transform::{MAX_BINS, SPLINE_DERIVATIVE_OFFSET, SPLINE_MINIMUM, Transform, TransformKind};

@@ -2,12 +2,13 @@ use std::ops::Range;
 
 use super::layout::Layout;
 use super::polynomial::{Family, Term};
-use super::spec::{Activation, Base, FlowSpec, Transform};
+use super::spec::{Activation, Base, FlowSpec};
+use super::transform::Transform;
 
 /// A numbered activation buffer: `width` columns of one number per row of the batch.
 pub type BufferId = usize;
 
-/// Some neighbouring columns of an activation buffer.
+/// Some neighboring columns of an activation buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns {
     /// Whose columns.
@@ -116,7 +117,7 @@ pub struct Linear {
     pub bias: Range<usize>,
     /// None after a network's last linear map.
     pub activation: Option<Activation>,
-    /// Where the backward pass finds what it needs for the activation's slope: the output itself, or for an
+    /// Where the backward pass finds what it needs for the activation's derivative: the output itself, or for an
     /// activation whose output is not enough a buffer of its own, for what the executor chooses to keep.
     pub saved: BufferId,
     /// None where nobody needs it: the input is the data.
@@ -124,18 +125,18 @@ pub struct Linear {
 }
 
 /// What the backward pass of an op does with the gradient of its input. An input that is the data has none. `Saved` is what leads
-/// an executor to what was saved for a slope: in a plan the buffer.
+/// an executor to what was saved for a derivative: in a plan the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InputGradient<Saved = BufferId> {
     /// The input has other users, which come earlier in the backward pass: add to what they left.
     Add,
     /// The input has no earlier user: write.
     Write,
-    /// The input is a hidden layer: write, times the slope of that layer's activation, found in `saved`.
+    /// The input is a hidden layer: write, times the derivative of that layer's activation, found in `saved`.
     Through {
         /// Of the layer before.
         activation: Activation,
-        /// Where that layer saved what its slope is made of.
+        /// Where that layer saved what its derivative is made of.
         saved: Saved,
     },
 }
@@ -155,7 +156,7 @@ impl<Saved> InputGradient<Saved> {
 }
 
 impl Linear {
-    /// How far apart in the parameters are the weights of neighbouring outputs, and of neighbouring inputs.
+    /// How far apart in the parameters are the weights of neighboring outputs, and of neighboring inputs.
     pub fn weight_strides(&self) -> (usize, usize) {
         if self.transposed {
             (1, self.output.count)
@@ -166,7 +167,7 @@ impl Linear {
 }
 
 /// The transform of one coupling layer. Forward: each active column of `input` becomes what the transform makes of it in
-/// `output`, the others are copied, and the log-determinant gains the sum of the log-slopes. Inverse: the same from `input` =
+/// `output`, the others are copied, and the log-determinant gains the sum of the log-derivatives. Inverse: the same from `input` =
 /// z to `output` = x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coupling {
@@ -182,14 +183,14 @@ pub struct Coupling {
     pub transform: Transform,
     /// What the conditioner's networks give: the transform's parameters, in one buffer or, for each of them, in its own.
     pub heads: Vec<Columns>,
-    /// In one buffer: how far apart are neighbouring parameters of a column, and the same parameter of neighbouring columns.
+    /// In one buffer: how far apart are neighboring parameters of a column, and the same parameter of neighboring columns.
     pub strides: (usize, usize),
 }
 
 impl Coupling {
     /// The head that holds parameter `parameter` of the `k`-th active column, and its place in it.
     #[inline(always)]
-    pub fn place(&self, parameter: usize, k: usize) -> (usize, usize) {
+    pub fn index(&self, parameter: usize, k: usize) -> (usize, usize) {
         match self.heads.len() {
             1 => (0, parameter * self.strides.0 + k * self.strides.1),
             _ => (parameter, k),

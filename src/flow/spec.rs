@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 use super::polynomial::{Family, count_terms, max_terms};
+use super::transform::Transform;
 
 /// What a flow is: plain data, checked by [`FlowSpec::validate`] before anything is built from it.
 ///
@@ -36,72 +37,6 @@ pub enum Mixing {
     /// `y = L U x` with L unit lower, U upper triangular and exp(d) on its diagonal: log|det| is the sum of d (Kingma and
     /// Dhariwal 2018, "Glow", eq. 10 and 11, without the permutation). It starts as the identity.
     Lu,
-}
-
-/// The elementwise map that a coupling layer applies to its active dimensions.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Transform {
-    /// `z = x * exp(s) + t`. With `scale_bound` c > 0 the log-scale is `c * tanh(s / c)`; 0 leaves it as it comes.
-    Affine {
-        /// c, at least 0.
-        scale_bound: f64,
-    },
-    /// `z = x + t`, volume preserving (Dinh et al. 2015, "NICE", eq. 8).
-    Additive,
-    /// A monotonic rational-quadratic spline with `bins` bins (2 to [`MAX_BINS`]) on [-bound, bound], the identity beyond
-    /// (Durkan et al. 2019, "Neural spline flows", section 3.1).
-    Spline {
-        /// 2 to [`MAX_BINS`].
-        bins: usize,
-        /// Above 0.
-        bound: f64,
-    },
-}
-
-/// The most bins of a spline.
-pub const MAX_BINS: usize = 32;
-
-/// The least share of its side that a spline's bin has, and the least slope at a knot (Durkan et al. 2019, appendix B).
-pub const SPLINE_MINIMUM: f64 = 1e-3;
-
-/// What is added to the number that a spline's slope is made of, so that 0 makes it 1: log(exp(1 - [`SPLINE_MINIMUM`]) - 1).
-pub const SPLINE_DERIVATIVE_OFFSET: f64 = 0.539_742_417_236_952;
-
-impl Transform {
-    /// How many numbers it takes for each active column. The affine transform's are s and t, the additive one's t, the spline's
-    /// those of the widths, of the heights, and of the slopes at the inner knots.
-    pub fn parameters(self) -> usize {
-        match self {
-            Transform::Affine { .. } => 2,
-            Transform::Additive => 1,
-            Transform::Spline { bins, .. } => 3 * bins - 1,
-        }
-    }
-
-    /// Checks its settings.
-    ///
-    /// # Errors
-    /// [`Error::Spec`] names the setting, its value and what is allowed.
-    pub fn validate(self) -> Result<()> {
-        let fail = |message: String| Err(Error::Spec(message.into()));
-        match self {
-            Transform::Affine { scale_bound }
-                if !(scale_bound >= 0.0 && scale_bound.is_finite()) =>
-            {
-                fail(format!(
-                    "scale_bound = {scale_bound}: must be 0 (unbounded) or a positive number"
-                ))
-            }
-            Transform::Spline { bins, .. } if !(2..=MAX_BINS).contains(&bins) => {
-                fail(format!("bins = {bins}: a spline has 2 to {MAX_BINS} bins"))
-            }
-            // Of an input so far out nothing would be left in the spline, or nothing of f32's digits in a bin.
-            Transform::Spline { bound, .. } if !(0.1..=1000.0).contains(&bound) => {
-                fail(format!("spline_bound = {bound}: must be from 0.1 to 1000"))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// The function of the frozen dimensions that yields the transform's parameters.
@@ -154,8 +89,8 @@ impl Activation {
         Activation::Gelu,
     ];
 
-    /// Whether its slope follows from its output alone. Where it does not, something is saved beside the output on the way
-    /// forward: the slope itself, or what it follows from.
+    /// Whether its derivative follows from its output alone. Where it does not, something is saved beside the output on the way
+    /// forward: the derivative itself, or what it follows from.
     pub fn derivative_from_output(self) -> bool {
         match self {
             Activation::Tanh | Activation::Relu => true,
@@ -374,14 +309,14 @@ impl FlowSpec {
 
 impl fmt::Display for FlowSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transform = match self.transform {
-            Transform::Affine { scale_bound: 0.0 } => "affine".into(),
-            Transform::Affine { scale_bound } => format!("affine (log-scale within {scale_bound})"),
-            Transform::Additive => "additive".to_string(),
-            Transform::Spline { bins, bound } => {
-                format!("spline ({bins} bins, within {bound})")
+        let settings = match self.transform {
+            Transform::Affine { scale_bound } if scale_bound > 0.0 => {
+                format!(" (log-scale within {scale_bound})")
             }
+            Transform::Spline { bins, bound } => format!(" ({bins} bins, within {bound})"),
+            _ => String::new(),
         };
+        let transform = format!("{}{settings}", self.transform.kind().name());
         let conditioner = match &self.conditioner {
             Conditioner::Mlp {
                 hidden,
@@ -390,9 +325,9 @@ impl fmt::Display for FlowSpec {
             } => {
                 let activation = format!("{activation:?}").to_lowercase();
                 let networks = match (self.transform, separate) {
-                    (Transform::Additive | Transform::Spline { .. }, _) => "",
-                    (_, true) => ", separate networks for s and t",
-                    (_, false) => ", one network for s and t",
+                    (Transform::Affine { .. }, true) => ", separate networks for s and t",
+                    (Transform::Affine { .. }, false) => ", one network for s and t",
+                    _ => "",
                 };
                 let widths = match hidden.len() {
                     0..=8 => format!("{hidden:?}"),

@@ -81,12 +81,12 @@ impl Inference {
             .iter()
             .map(|&(_, columns)| Matrix::zeros(rows, columns))
             .collect();
-        let mut take = |values: Vec<f32>, places: Range<usize>| {
+        let mut take = |values: Vec<f32>, indices: Range<usize>| {
             let mut values = &values[..];
             for (matrix, &(_, columns)) in matrices.iter_mut().zip(&outputs) {
                 for column in 0..columns {
-                    let (source, rest) = values.split_at(stride(places.len()));
-                    let target = &mut matrix.column_mut(column)[places.clone()];
+                    let (source, rest) = values.split_at(stride(indices.len()));
+                    let target = &mut matrix.column_mut(column)[indices.clone()];
                     for (target, &value) in target.iter_mut().zip(source) {
                         *target = f64::from(value);
                     }
@@ -105,8 +105,8 @@ impl Inference {
             };
             match way {
                 Way::On(index) => gpu.wait(index)?,
-                Way::Back(readback, pending, places) => {
-                    take(readback.finish(gpu, pending)?, places)
+                Way::Back(readback, pending, indices) => {
+                    take(readback.finish(gpu, pending)?, indices)
                 }
             }
             queue.done(&submission);
@@ -114,10 +114,10 @@ impl Inference {
         };
         queue.begin();
         for (run, first) in (0..rows).step_by(program.rows).enumerate() {
-            let places = first..rows.min(first + program.rows);
-            let stride = stride(places.len());
-            let mut step = fill(gpu, program, places.clone(), stride);
-            step.rows = places.len() as u32;
+            let indices = first..rows.min(first + program.rows);
+            let stride = stride(indices.len());
+            let mut step = fill(gpu, program, indices.clone(), stride);
+            step.rows = indices.len() as u32;
             step.stride = stride as u32;
             queue.push(step, dispatches.clone());
             let mut is_first = true;
@@ -134,7 +134,7 @@ impl Inference {
                         .collect();
                     let readback = &readbacks[run % readbacks.len()];
                     let pending = readback.submit(gpu, encoder, &sources);
-                    Way::Back(readback, pending, places.clone())
+                    Way::Back(readback, pending, indices.clone())
                 } else {
                     Way::On(gpu.submit(encoder))
                 };

@@ -309,8 +309,8 @@ impl Executor for GpuExecutor {
         let out = inference.map_rows(
             gpu,
             count,
-            |_, _, places, _| {
-                let first = rows.start + places.start as u64;
+            |_, _, indices, _| {
+                let first = rows.start + indices.start as u64;
                 Step {
                     seed_low: seed as u32,
                     seed_high: (seed >> 32) as u32,

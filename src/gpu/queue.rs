@@ -34,7 +34,7 @@ struct Run {
 /// long it takes. Where a run is cut makes no difference to its numbers.
 pub struct Queue {
     runs: VecDeque<Run>,
-    /// Where the first of them goes on: the dispatch, and the group of it.
+    /// Where the first of them continues: the dispatch, and the group of it.
     dispatch: usize,
     group: u32,
     /// What each dispatch of the list takes.
@@ -84,8 +84,8 @@ impl Submission {
         let steps: Vec<Step> = self.parts.iter().map(|part| part.step).collect();
         ring.write(gpu, &steps);
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        for (place, part) in self.parts.iter().enumerate() {
-            ring.bind(&mut pass, place);
+        for (position, part) in self.parts.iter().enumerate() {
+            ring.bind(&mut pass, position);
             for dispatch in &dispatches[part.dispatches.clone()] {
                 match part.groups {
                     None => dispatch.record(&mut pass, &part.step),
@@ -227,16 +227,16 @@ impl Queue {
     }
 
     fn took(&mut self, submission: &Submission, took: f64) {
-        let wanted = SUBMISSION.as_secs_f64();
+        let requested = SUBMISSION.as_secs_f64();
         let Some(Alone {
             run,
             rows,
             is_whole,
         }) = &submission.alone
         else {
-            let room = submission.work * wanted / took.max(1e-6);
+            let room = submission.work * requested / took.max(1e-6);
             // One with little work says little: it may be its own cost that took the time.
-            if took > wanted || 2.0 * submission.work > self.room {
+            if took > requested || 2.0 * submission.work > self.room {
                 self.room = room.min(GROWTH * self.room);
             }
             return;
@@ -251,7 +251,7 @@ impl Queue {
         cost.runs += usize::from(*is_whole);
         let run = &mut self.costs[run.clone()];
         let seconds: f64 = run.iter().map(|cost| cost.seconds).sum();
-        if rows * seconds < wanted && run.iter().all(|cost| cost.runs > 0) {
+        if rows * seconds < requested && run.iter().all(|cost| cost.runs > 0) {
             // Nothing to cut, and nothing more to learn.
             run.iter_mut().for_each(|cost| cost.runs = LEARNING_RUNS);
         }

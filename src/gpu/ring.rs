@@ -45,8 +45,8 @@ impl Ring {
     }
 
     /// Makes the record at `place` the one that the next dispatches read.
-    pub fn bind(&self, pass: &mut wgpu::ComputePass<'_>, place: usize) {
-        let offset = place as u32 * STEP_PITCH as u32;
+    pub fn bind(&self, pass: &mut wgpu::ComputePass<'_>, index: usize) {
+        let offset = index as u32 * STEP_PITCH as u32;
         pass.set_bind_group(0, &self.bindings, &[offset]);
     }
 }

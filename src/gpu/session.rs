@@ -83,7 +83,7 @@ impl Session {
         let data = upload_data(gpu, rows)?;
         let count = plan.layout.len();
         let averages = training.optimizer.average > 0.0;
-        let optimizer = gpu.allocate("the optimiser's moments", || Optimizer {
+        let optimizer = gpu.allocate("the optimizer's moments", || Optimizer {
             gradient: gpu.buffer("gradient", count),
             first_moment: gpu.buffer("first moment", count),
             second_moment: gpu.buffer("second moment", count),
@@ -148,14 +148,14 @@ impl Session {
         whole.optimize(&numbers);
         (0..batch.rows)
             .step_by(program.rows)
-            .map(|place| {
+            .map(|position| {
                 let mut run = Step {
-                    rows: (batch.rows - place).min(program.rows as u32),
-                    add: u32::from(place > 0),
+                    rows: (batch.rows - position).min(program.rows as u32),
+                    add: u32::from(position > 0),
                     ..whole
                 };
-                run.visit(&batch, place);
-                (run, place + run.rows == batch.rows)
+                run.visit(&batch, position);
+                (run, position + run.rows == batch.rows)
             })
             .collect()
     }
@@ -329,12 +329,12 @@ impl Session {
             &state.second_moment,
             &state.average,
         ];
-        let places: Vec<_> = self.buffers(parameters).into_iter().zip(values).collect();
+        let indices: Vec<_> = self.buffers(parameters).into_iter().zip(values).collect();
         // Before anything is changed.
-        for (_, values) in &places {
+        for (_, values) in &indices {
             check_count(plan, values.len())?;
         }
-        for (buffer, values) in places {
+        for (buffer, values) in indices {
             gpu.write(buffer, values)?;
         }
         self.step = state.step;

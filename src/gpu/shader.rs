@@ -144,14 +144,14 @@ impl Source {
     pub fn bindings(&self) -> Result<Vec<(u32, Access)>, String> {
         let module = wgsl::parse_str(&self.text).map_err(|error| {
             let at = error.location(&self.text);
-            let (name, line) = self.locate(at.map_or(1, |place| place.line_number));
+            let (name, line) = self.locate(at.map_or(1, |index| index.line_number));
             format!("shaders/{name}:{line}: {error}")
         })?;
         let mut bindings: Vec<_> = module
             .global_variables
             .iter()
             .filter_map(|(_, variable)| {
-                let binding = variable.binding.as_ref().filter(|place| place.group == 1)?;
+                let binding = variable.binding.as_ref().filter(|index| index.group == 1)?;
                 let access = match variable.space {
                     AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
                         Access::Write
@@ -170,14 +170,14 @@ impl Source {
     pub fn explain(&self, messages: &[wgpu::CompilationMessage]) -> String {
         let mut text = String::new();
         for message in messages {
-            let place = match message.location {
+            let index = match message.location {
                 Some(at) => {
                     let (name, line) = self.locate(at.line_number);
                     format!("shaders/{name}:{line}:{}", at.line_position)
                 }
                 None => "shaders".into(),
             };
-            let _ = writeln!(text, "{place}: {}", message.message);
+            let _ = writeln!(text, "{index}: {}", message.message);
         }
         text
     }

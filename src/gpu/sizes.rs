@@ -46,7 +46,7 @@ impl Sizes {
         plan: &Plan,
         limits: &wgpu::Limits,
         is_software: bool,
-        wanted: usize,
+        requested: usize,
         training: bool,
     ) -> Result<Self> {
         let parameters = plan.layout.len();
@@ -100,8 +100,10 @@ impl Sizes {
             ).into()));
         }
         // Runs of even length, so that the last one is not a small rest.
-        let wanted = wanted.max(1);
-        let rows = wanted.div_ceil(wanted.div_ceil(most)).next_multiple_of(4);
+        let requested = requested.max(1);
+        let rows = requested
+            .div_ceil(requested.div_ceil(most))
+            .next_multiple_of(4);
         // Many splits keep a GPU busy where the weights are few; few keep the partial gradients small where the
         // weights are many (2^20 numbers, or what the binding takes).
         let splits = ((1 << 20) / parameters.max(1))
@@ -165,7 +167,7 @@ pub fn rows_through_all(plan: &Plan, is_software: bool, wanted: usize) -> usize 
 }
 
 /// Refuses a plan that takes an invocation through more loop iterations than llvmpipe grants it (65,535, over all of its
-/// loops together): it would go on with wrong numbers, and say nothing.
+/// loops together): it would continue with wrong numbers, and say nothing.
 ///
 /// # Errors
 /// [`Error::GpuLimit`] names the op.

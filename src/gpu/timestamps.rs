@@ -100,8 +100,8 @@ fn ticks(gpu: &Gpu, ring: &Ring, timed: &[Timed<'_>]) -> Result<Vec<u64>> {
     let numbers = 2 * count as usize;
     let back = Readback::new(gpu, numbers)?;
     let mut encoder = gpu.encoder();
-    for (place, timed) in timed.iter().enumerate() {
-        let (first, dispatch) = (2 * place as u32, timed.dispatch);
+    for (index, timed) in timed.iter().enumerate() {
+        let (first, dispatch) = (2 * index as u32, timed.dispatch);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some(dispatch.kernel.name()),
             timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -110,7 +110,7 @@ fn ticks(gpu: &Gpu, ring: &Ring, timed: &[Timed<'_>]) -> Result<Vec<u64>> {
                 end_of_pass_write_index: Some(first + 1),
             }),
         });
-        ring.bind(&mut pass, place);
+        ring.bind(&mut pass, index);
         match timed.groups {
             None => dispatch.record(&mut pass, &timed.step),
             Some(groups) => dispatch.record_groups(&mut pass, &timed.step, groups),

@@ -1,4 +1,4 @@
-//! What all pictures share: colours, axes, and how a column's numbers are cut and counted.
+//! What all pictures share: colors, axes, and how a column's numbers are cut and counted.
 
 use kuva::plot::legend::{LegendEntry, LegendPosition, LegendShape};
 use kuva::plot::{LinePlot, MarkerShape, ScatterPlot};
@@ -7,7 +7,7 @@ use kuva::render::theme::Theme;
 
 use super::ticks::Ticks;
 
-/// Data are blue, what the model makes of them is orange: two colours that differ in lightness as well, so that they part in grey and
+/// Data are blue, what the model makes of them is orange: two colors that differ in lightness as well, so that they part in gray and
 /// for whoever sees no red or no green.
 pub const DATA: &str = "#004488";
 pub const MODEL: &str = "#e07b00";
@@ -42,12 +42,12 @@ impl Interval {
         Interval { low, high }.wider(0.04)
     }
 
-    /// With a margin on either side, a share of its length.
-    pub fn wider(self, share: f64) -> Self {
+    /// With a margin on either side, a fraction of its length.
+    pub fn wider(self, fraction: f64) -> Self {
         let length = self.high - self.low;
         let least = 1e-9 * self.low.abs().max(self.high.abs()).max(f64::MIN_POSITIVE);
         let margin = match length > least {
-            true => share * length,
+            true => fraction * length,
             false => 0.5 * self.low.abs().max(1e-3),
         };
         Interval {
@@ -71,8 +71,8 @@ impl Interval {
 
     /// Which of so many equal parts holds a number.
     pub fn part(self, x: f64, parts: usize) -> Option<usize> {
-        let place = (x - self.low) / self.length() * parts as f64;
-        self.holds(x).then(|| (place as usize).min(parts - 1))
+        let index = (x - self.low) / self.length() * parts as f64;
+        self.holds(x).then(|| (index as usize).min(parts - 1))
     }
 
     /// How many of the numbers lie in each of so many equal parts.

@@ -21,9 +21,9 @@ const PARTS: usize = 72;
 const SMOOTHING: f64 = 1.4;
 
 /// Shares of the model's mass that contours enclose.
-const SHARES: [f64; 3] = [0.5, 0.9, 0.99];
+const FRACTIONS: [f64; 3] = [0.5, 0.9, 0.99];
 
-/// The share of the rows on either side that an axis may leave out.
+/// The fraction of the rows on either side that an axis may leave out.
 const LEFT_OUT: f64 = 0.005;
 
 /// Every column and every pair of columns: rows of data against the model's. `sample` are rows drawn from the model; both have the
@@ -63,11 +63,11 @@ pub fn corner(columns: &[String], data: Option<&Matrix<f64>>, sample: &Matrix<f6
         .with_plots(plots)
         .with_layouts(layouts)
         .with_shared_legend_entries(legend);
-    let (rows, shares) = (sample.rows(), "50%, 90% and 99%");
+    let (rows, fractions) = (sample.rows(), "50%, 90% and 99%");
     let caption = match data {
         Some(data) => format!(
             "Each column, and each pair of columns: {} rows of data in blue{}; in orange the model's density, as {rows} rows drawn from \
-             it tell, with lines that enclose {shares} of it.",
+             it tell, with lines that enclose {fractions} of it.",
             data.rows(),
             if data.rows() > each {
                 ", some of them as dots"
@@ -77,7 +77,7 @@ pub fn corner(columns: &[String], data: Option<&Matrix<f64>>, sample: &Matrix<f6
         ),
         None => format!(
             "Each column, and each pair of columns: the model's density, as {rows} rows drawn from it tell, with lines that enclose \
-             {shares} of it."
+             {fractions} of it."
         ),
     };
     Picture {
@@ -170,7 +170,7 @@ impl Grid {
 /// A column's histogram.
 fn one(data: Option<&[f64]>, sample: &[f64], span: Interval) -> (Vec<Plot>, Interval) {
     let mut plots: Vec<Plot> = Vec::new();
-    // Both as densities: a share of all rows, over a length.
+    // Both as densities: a fraction of all rows, over a length.
     let mut highest = 0.0f64;
     if let Some(data) = data {
         let parts = bars(data.len());
@@ -218,7 +218,9 @@ fn two(
     let points = sample.column(a).iter().copied();
     let points = points.zip(sample.column(b).iter().copied());
     let cells = smooth::plane(points, spans, PARTS, SMOOTHING);
-    let mut levels = SHARES.map(|share| smooth::level(&cells, share)).to_vec();
+    let mut levels = FRACTIONS
+        .map(|fraction| smooth::level(&cells, fraction))
+        .to_vec();
     levels.retain(|&level| level > 0.0);
     let middles = |span: Interval| (0..PARTS).map(|k| span.middle(k, PARTS)).collect();
     let contours = ContourPlot::new()

@@ -16,7 +16,7 @@ const DOTS: usize = 1500;
 /// Nats below the highest density that are told apart, where data do not say how many it takes.
 const DEPTH: f64 = 12.0;
 
-/// The share of the rows on either side that an axis may leave out.
+/// The fraction of the rows on either side that an axis may leave out.
 const LEFT_OUT: f64 = 0.001;
 
 /// A grid over two columns, to be scored by a model.
@@ -36,9 +36,9 @@ impl Field {
     /// The middles of its cells, a row each.
     pub fn points(&self) -> Matrix<f64> {
         let [x, y] = self.spans;
-        Matrix::from_fn(PARTS * PARTS, 2, |place, column| match column {
-            0 => x.middle(place % PARTS, PARTS),
-            _ => y.middle(place / PARTS, PARTS),
+        Matrix::from_fn(PARTS * PARTS, 2, |index, column| match column {
+            0 => x.middle(index % PARTS, PARTS),
+            _ => y.middle(index / PARTS, PARTS),
         })
     }
 }
@@ -91,7 +91,7 @@ pub fn density(
     Picture {
         name: "density",
         caption: format!(
-            "The model's log-density in nats{dotted}. All that is {DEPTH:.0} nats or more below its highest has the darkest colour."
+            "The model's log-density in nats{dotted}. All that is {DEPTH:.0} nats or more below its highest has the darkest color."
         ),
         scene: render_multiple(plots, layout),
     }

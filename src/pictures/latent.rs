@@ -26,12 +26,12 @@ const POINTS: usize = 160;
 /// How far from the middle latents are shown.
 const REACH: f64 = 4.2;
 
-/// The number that a share of a standard distribution lies below.
-fn quantile(density: Density, share: f64) -> f64 {
+/// The number that a fraction of a standard distribution lies below.
+fn quantile(density: Density, fraction: f64) -> f64 {
     // The samplers invert: the tail's probability is the word's lower 31 bits, the side its highest.
-    let tail = share.min(1.0 - share);
+    let tail = fraction.min(1.0 - fraction);
     let word = ((tail * 2f64.powi(32)) as u32).min(0x7FFF_FFFF);
-    let word = if share < 0.5 { word | 1 << 31 } else { word };
+    let word = if fraction < 0.5 { word | 1 << 31 } else { word };
     f64::from(match density {
         Density::Normal => standard_normal(word),
         Density::Logistic => standard_logistic(word),
@@ -62,12 +62,12 @@ pub fn latent(latent: &Latent) -> Picture {
     let across = shown.len().clamp(1, 4);
     let down = 2 * shown.len().div_ceil(across);
     let (mut plots, mut layouts, mut structure) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, &dimension) in shown.iter().enumerate() {
+    for (index, &dimension) in shown.iter().enumerate() {
         let mut z = latent.standardized.column(dimension).to_vec();
         z.sort_by(f64::total_cmp);
-        let cell = 2 * (place / across) * across + place % across;
+        let cell = 2 * (index / across) * across + index % across;
         let name = format!("z{dimension}");
-        let first = place % across == 0;
+        let first = index % across == 0;
         let (histogram, heights) = histogram(&z, latent.density, span);
         plots.push(histogram);
         layouts.push(axes(
@@ -103,7 +103,7 @@ pub fn latent(latent: &Latent) -> Picture {
         name: "latent",
         caption: format!(
             "Where {rows} rows of data come to lie in the latent, less the base's location and over its spread. If the flow is true, \
-             bars follow the curve, and points the diagonal; of 100 points, the grey band leaves out 5 by chance."
+             bars follow the curve, and points the diagonal; of 100 points, the gray band leaves out 5 by chance."
         ),
         scene,
     }
@@ -128,25 +128,25 @@ fn histogram(z: &[f64], density: Density, span: Interval) -> (Vec<Plot>, Interva
 fn qq(sorted: &[f64], density: Density, span: Interval) -> Vec<Plot> {
     let count = sorted.len();
     let mut plots: Vec<Plot> = Vec::new();
-    let places: Vec<usize> = match count <= POINTS {
+    let indices: Vec<usize> = match count <= POINTS {
         true => (0..count).collect(),
-        // As many in the tails as in the middle: by the quantile, not by the share.
+        // As many in the tails as in the middle: by the quantile, not by the fraction.
         false => {
-            let mut places: Vec<usize> = (0..POINTS)
+            let mut indices: Vec<usize> = (0..POINTS)
                 .map(|k| span.middle(k, POINTS))
                 .map(|z| share_below(density, z) * count as f64)
-                .map(|place| (place as usize).min(count - 1))
+                .map(|index| (index as usize).min(count - 1))
                 .collect();
-            places.dedup();
-            places
+            indices.dedup();
+            indices
         }
     };
-    let share = |place: usize| (place as f64 + 0.5) / count as f64;
+    let fraction = |index: usize| (index as f64 + 0.5) / count as f64;
     let inside = |z: f64| z.clamp(span.low, span.high);
     let mut band = (Vec::new(), Vec::new(), Vec::new());
     let mut points = Vec::new();
-    for place in places {
-        let p = share(place);
+    for index in indices {
+        let p = fraction(index);
         let expected = quantile(density, p);
         if !span.holds(expected) {
             continue;
@@ -156,8 +156,8 @@ fn qq(sorted: &[f64], density: Density, span: Interval) -> Vec<Plot> {
         band.0.push(expected);
         band.1.push(inside(expected - 1.96 * error));
         band.2.push(inside(expected + 1.96 * error));
-        if span.holds(sorted[place]) {
-            points.push((expected, sorted[place]));
+        if span.holds(sorted[index]) {
+            points.push((expected, sorted[index]));
         }
     }
     if band.0.len() > 1 {
@@ -170,7 +170,7 @@ fn qq(sorted: &[f64], density: Density, span: Interval) -> Vec<Plot> {
     plots
 }
 
-/// The share of a standard distribution below a number, by bisection of its quantile.
+/// The fraction of a standard distribution below a number, by bisection of its quantile.
 fn share_below(density: Density, z: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..40 {
@@ -189,9 +189,9 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_the_tables() {
-        for (share, normal) in [(0.5, 0.0), (0.975, 1.959_964), (0.01, -2.326_348)] {
-            assert!((quantile(Density::Normal, share) - normal).abs() < 1e-5);
-            assert!((share_below(Density::Normal, normal) - share).abs() < 1e-5);
+        for (fraction, normal) in [(0.5, 0.0), (0.975, 1.959_964), (0.01, -2.326_348)] {
+            assert!((quantile(Density::Normal, fraction) - normal).abs() < 1e-5);
+            assert!((share_below(Density::Normal, normal) - fraction).abs() < 1e-5);
         }
         assert!((quantile(Density::Logistic, 0.75) - 3f64.ln()).abs() < 1e-5);
     }

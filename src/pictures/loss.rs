@@ -12,7 +12,7 @@ use super::axes::{DATA, INK, Interval, KNOWN, MODEL, axes, entry, lines, over_le
 /// Points that the line of losses has, at most: beyond them it is drawn through means.
 const POINTS: usize = 500;
 
-/// Means of as many neighbours as it takes for a line of so many points.
+/// Means of as many neighbors as it takes for a line of so many points.
 fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     let each = points.len().div_ceil(most).max(1);
     let mean = |few: &[(f64, f64)]| {
@@ -23,7 +23,7 @@ fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     points.chunks(each).map(mean).collect()
 }
 
-/// The share of the steps, from the first on, that may leave the picture above: where training begins says little.
+/// The fraction of the steps, from the first on, that may leave the picture above: where training begins says little.
 const BEGINNING: f64 = 0.1;
 
 /// The interval of the losses that is worth a look.

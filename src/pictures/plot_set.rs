@@ -80,8 +80,8 @@ impl PlotSet {
 
 /// Where rows come to lie, less the base's location and over its spread.
 fn latents(flow: &Flow, rows: &Matrix<f64>, shown: Vec<usize>) -> Result<Latent> {
-    let places: Vec<u32> = evenly(rows.rows(), LATENTS).map(|row| row as u32).collect();
-    let (mut z, _) = flow.forward(&take(rows, &places))?;
+    let indices: Vec<u32> = evenly(rows.rows(), LATENTS).map(|row| row as u32).collect();
+    let (mut z, _) = flow.forward(&take(rows, &indices))?;
     let model = flow.model();
     let base = model.plan()?.base;
     if base.kind.trained {

@@ -6,10 +6,10 @@ use kuva::render::render::render_multiple;
 use super::Picture;
 use super::axes::{DATA, Interval, MODEL, axes, bars, entry, over_legend};
 
-/// The share of the rows that lie below the line, where there are enough of them to have one.
+/// The fraction of the rows that lie below the line, where there are enough of them to have one.
 const LOWEST: f64 = 0.01;
 
-/// The share of the scores on either side that the axis may leave out.
+/// The fraction of the scores on either side that the axis may leave out.
 const LEFT_OUT: f64 = 0.001;
 
 /// A histogram of log-densities, with a line that the lowest percent lies below.

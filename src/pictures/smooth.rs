@@ -14,12 +14,12 @@ fn along(cells: &mut [f64], count: usize, stride: usize, deviation: f64) {
     let last = count as isize - 1;
     for k in 0..count {
         let near = (-reach..=reach).zip(&kernel).map(|(offset, weight)| {
-            let place = match k as isize + offset {
+            let index = match k as isize + offset {
                 before if before < 0 => -1 - before,
                 beyond if beyond > last => 2 * last + 1 - beyond,
                 inside => inside,
             };
-            weight * line[place.clamp(0, last) as usize]
+            weight * line[index.clamp(0, last) as usize]
         });
         cells[k * stride] = near.sum::<f64>() / sum;
     }
@@ -54,15 +54,15 @@ pub fn plane(
     cells.chunks(parts).map(<[f64]>::to_vec).collect()
 }
 
-/// The level above which a share of the mass lies: the edge of the region of highest density.
-pub fn level(cells: &[Vec<f64>], share: f64) -> f64 {
+/// The level above which a fraction of the mass lies: the edge of the region of highest density.
+pub fn level(cells: &[Vec<f64>], fraction: f64) -> f64 {
     let mut sorted: Vec<f64> = cells.iter().flatten().copied().collect();
     sorted.sort_by(|a, b| b.total_cmp(a));
     let whole: f64 = sorted.iter().sum();
     let mut sum = 0.0;
     for cell in sorted {
         sum += cell;
-        if sum >= share * whole {
+        if sum >= fraction * whole {
             return cell;
         }
     }

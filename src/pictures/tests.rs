@@ -35,15 +35,15 @@ impl Pixels {
         }
     }
 
-    /// How many pixels have nearly this colour, and the middle of them, as shares of the picture's width and height.
+    /// How many pixels have nearly this color, and the middle of them, as shares of the picture's width and height.
     fn middle(&self, of: Rgb) -> (usize, [f64; 2]) {
         let height = self.rgb.len() / self.width;
         let is_like = |pixel: &Rgb| pixel.iter().zip(of).all(|(a, b)| a.abs_diff(b) < 24);
         let (mut count, mut sum) = (0, [0.0; 2]);
-        for (place, _) in self.rgb.iter().enumerate().filter(|(_, p)| is_like(p)) {
+        for (index, _) in self.rgb.iter().enumerate().filter(|(_, p)| is_like(p)) {
             count += 1;
-            sum[0] += (place % self.width) as f64 / self.width as f64;
-            sum[1] += (place / self.width) as f64 / height as f64;
+            sum[0] += (index % self.width) as f64 / self.width as f64;
+            sum[1] += (index / self.width) as f64 / height as f64;
         }
         (count, sum.map(|sum| sum / count.max(1) as f64))
     }
@@ -91,7 +91,7 @@ fn a_corner_has_data_and_model_at_any_size() {
     }
 }
 
-/// Where the model is to the right of the data, so is its colour.
+/// Where the model is to the right of the data, so is its color.
 #[test]
 fn a_corner_shows_a_model_that_is_off() {
     let data = normal(2000, 2, 1);

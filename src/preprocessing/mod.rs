@@ -37,7 +37,7 @@ pub struct PreprocessingConfig {
     /// Shift and scale each column to mean 0 and standard deviation 1. The model remembers how; log-densities stay in the
     /// units of the data.
     pub standardize: bool,
-    /// Then take the linear correlations between the columns away. Has an effect where columns are standardised, as `robust` has.
+    /// Then take the linear correlations between the columns away. Has an effect where columns are standardized, as `robust` has.
     pub whiten: bool,
     /// Fit both to the bulk of the rows, without the one in 200 that are farthest out, and draw in what lies more than 4
     /// deviations out: a few far rows, as errors often are, would else set the scale for all others.
@@ -51,7 +51,7 @@ impl Preprocessing {
     const FAR_OUT: usize = 200;
     /// How often the bulk is sought, each time by the distances from that before; it settles sooner.
     const ROUNDS: usize = 8;
-    /// Where the bulk of a column is narrower than this share of its deviation, it is a constant with exceptions, and no
+    /// Where the bulk of a column is narrower than this fraction of its deviation, it is a constant with exceptions, and no
     /// measure for them.
     const LEAST_BULK: f64 = 1e-6;
 
@@ -72,7 +72,7 @@ impl Preprocessing {
         Ok(fitted)
     }
 
-    /// Standardised and, if it shall be, whitened.
+    /// Standardized and, if it shall be, whitened.
     fn linear(values: &Matrix<f64>, names: &[String], whiten: bool) -> Result<Self> {
         let standardize = Standardize::of(values, names)?;
         let whiten = whiten.then(|| Whiten::of(&standardize.apply(values)));
@@ -216,7 +216,7 @@ impl Preprocessing {
     }
 
     /// Whether all numbers are there, finite, and positive where they must be, and what is whitened or drawn in is
-    /// standardised.
+    /// standardized.
     pub fn is_valid(&self, dims: usize) -> bool {
         // `widths`, and so the density, would be those of other numbers.
         let in_order =

@@ -14,7 +14,7 @@ impl Whiten {
     /// leave nothing.
     const LEAST_REST: f64 = 1e-6;
 
-    /// The factor for standardised columns.
+    /// The factor for standardized columns.
     pub fn of(values: &Matrix<f64>) -> Self {
         let rows = values.rows() as f64;
         let mut lower: Vec<Vec<f64>> = Vec::with_capacity(values.columns());
@@ -47,9 +47,9 @@ impl Whiten {
     pub(super) fn apply(&self, mut values: Matrix<f64>) -> Matrix<f64> {
         for (i, row) in self.lower.iter().enumerate() {
             let mut column = values.column(i).to_vec();
-            for (j, share) in row[..i].iter().enumerate() {
+            for (j, fraction) in row[..i].iter().enumerate() {
                 for (x, z) in column.iter_mut().zip(values.column(j)) {
-                    *x -= share * z;
+                    *x -= fraction * z;
                 }
             }
             for (z, x) in values.column_mut(i).iter_mut().zip(column) {
@@ -62,9 +62,9 @@ impl Whiten {
     pub(super) fn undo(&self, mut values: Matrix<f64>) -> Matrix<f64> {
         for (i, row) in self.lower.iter().enumerate().rev() {
             let mut column: Vec<f64> = values.column(i).iter().map(|z| z * row[i]).collect();
-            for (j, share) in row[..i].iter().enumerate() {
+            for (j, fraction) in row[..i].iter().enumerate() {
                 for (x, z) in column.iter_mut().zip(values.column(j)) {
-                    *x += share * z;
+                    *x += fraction * z;
                 }
             }
             values.column_mut(i).copy_from_slice(&column);

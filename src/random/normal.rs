@@ -5,7 +5,7 @@ use rand::distr::Distribution;
 /// relative accuracy about 1e-7), whose polynomials suit f32. The word's top bit is the sign, the other 31 bits the
 /// tail probability, so that both tails are equally fine; |z| reaches 6.3.
 ///
-/// Its twin is `standard_normal` in `shaders/shared/normal.wgsl`, with the same polynomials.
+/// On a GPU: `standard_normal` in `shaders/shared/normal.wgsl`, with the same polynomials.
 pub fn standard_normal(word: u32) -> f32 {
     // p in (0, 1/2]: the probability of the tail beyond the number. Rounded once, to f32's 24 bits.
     let p = ((word & 0x7FFF_FFFF) as f32 + 0.5) * 2.328_306_4e-10;
@@ -34,7 +34,7 @@ pub fn standard_normal(word: u32) -> f32 {
 }
 
 /// A standard logistic number from one random word, by inversion: log((1 - p) / p), with sign and tail probability p as in
-/// [`standard_normal`]; it reaches 22.9. Its twin is `standard_logistic` in `shaders/shared/normal.wgsl`.
+/// [`standard_normal`]; it reaches 22.9. On a GPU: `standard_logistic` in `shaders/shared/normal.wgsl`.
 pub fn standard_logistic(word: u32) -> f32 {
     let p = ((word & 0x7FFF_FFFF) as f32 + 0.5) * 2.328_306_4e-10;
     let magnitude = ((1.0 - p) / p).ln();

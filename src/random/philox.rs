@@ -6,7 +6,7 @@ use rand::{SeedableRng, TryRng};
 use super::{Purpose, words};
 
 /// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3): four random words
-/// from a 128-bit counter and a 64-bit key. Its twin is `philox4x32` in `shaders/shared/philox.wgsl`.
+/// from a 128-bit counter and a 64-bit key. On a GPU: `philox4x32` in `shaders/shared/philox.wgsl`.
 pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for round in 0..10 {
         if round > 0 {
@@ -62,11 +62,11 @@ impl Philox {
 
     /// The words of one row of a purpose, or of one epoch: column j of it draws word j.
     pub fn row(seed: u64, purpose: Purpose, row: u64) -> Self {
-        let place = Place::Block {
+        let position = Place::Block {
             index: row,
             block: 0,
         };
-        Self::at(seed, purpose, place)
+        Self::at(seed, purpose, position)
     }
 
     fn at(seed: u64, purpose: Purpose, next: Place) -> Self {
@@ -166,8 +166,8 @@ mod tests {
     fn streams_are_the_words_of_their_places() {
         let mut stream = Philox::stream(7, Purpose::Parameters);
         let mut row = Philox::row(7, Purpose::Noise, u64::MAX);
-        for place in 0..10u32 {
-            let (block, word) = (place / 4, place as usize % 4);
+        for position in 0..10u32 {
+            let (block, word) = (position / 4, position as usize % 4);
             let expected = words(7, Purpose::Parameters, u64::from(block), 0)[word];
             assert_eq!(stream.next_u32(), expected);
             assert_eq!(

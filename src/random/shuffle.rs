@@ -9,7 +9,7 @@ pub const ROUNDS: usize = 8;
 /// epoch, j) alone. A Feistel network permutes the smallest even-bit-width domain that holds `rows`; a value outside is
 /// permuted again until it is inside ("cycle walking", Black and Rogaway 2002), four times on average at most.
 ///
-/// Its twin is `shuffled_row` in `shaders/shared/shuffle.wgsl`.
+/// On a GPU: `shuffled_row` in `shaders/shared/shuffle.wgsl`.
 #[derive(Clone, Debug)]
 pub struct Shuffle {
     /// As many are put in order.
@@ -40,9 +40,9 @@ impl Shuffle {
     }
 
     /// The row visited at place `place` (below `rows`).
-    pub fn row(&self, place: u32) -> u32 {
+    pub fn row(&self, position: u32) -> u32 {
         let mask = (1u32 << self.half_bits) - 1;
-        let mut value = place;
+        let mut value = position;
         loop {
             let (mut left, mut right) = (value >> self.half_bits, value & mask);
             for key in self.keys {
@@ -75,8 +75,8 @@ mod tests {
             for epoch in 0..3 {
                 let shuffle = Shuffle::epoch(9, epoch, rows);
                 let mut seen = vec![false; rows as usize];
-                for place in 0..rows {
-                    let row = shuffle.row(place) as usize;
+                for position in 0..rows {
+                    let row = shuffle.row(position) as usize;
                     assert!(!seen[row], "rows {rows}, epoch {epoch}: row {row} twice");
                     seen[row] = true;
                 }
@@ -92,8 +92,8 @@ mod tests {
         let mut counts = [[0.0f64; 10]; 10];
         for epoch in 0..epochs {
             let shuffle = Shuffle::epoch(3, epoch, 10);
-            for place in 0..10 {
-                counts[shuffle.row(place) as usize][place as usize] += 1.0;
+            for position in 0..10 {
+                counts[shuffle.row(position) as usize][position as usize] += 1.0;
             }
         }
         let expected = epochs as f64 / 10.0;
@@ -107,7 +107,7 @@ mod tests {
     fn epochs_differ() {
         let order = |epoch| -> Vec<u32> {
             let shuffle = Shuffle::epoch(3, epoch, 1000);
-            (0..1000).map(|place| shuffle.row(place)).collect()
+            (0..1000).map(|position| shuffle.row(position)).collect()
         };
         assert_ne!(order(0), order(1));
     }

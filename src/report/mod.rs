@@ -34,7 +34,7 @@ struct Page<'a> {
     facts: Vec<(&'static str, String)>,
     /// The settings, as a configuration.
     settings: String,
-    /// Commands that do it again, and go on from it.
+    /// Commands that do it again, and continue from it.
     commands: Vec<String>,
 }
 

@@ -182,8 +182,8 @@ fn kernels(
     };
     let first = steps[0].iter().enumerate();
     let mut shares: Vec<KernelShare> = first
-        .map(|(place, time)| {
-            let seconds = median(place);
+        .map(|(index, time)| {
+            let seconds = median(index);
             let gb_per_second = 1e-9 * time.bytes / seconds.max(1e-9);
             KernelShare {
                 kernel: time.kernel,

@@ -103,15 +103,15 @@ struct Limits {
 
 impl Limits {
     fn of(transform: Transform) -> Self {
-        match transform {
-            // The slope of a spline's log-slope jumps at its knots: a row that rounding puts on the other side of one has
+        match transform.is_piecewise() {
+            // The derivative of a spline's log-derivative jumps at its knots: a row that rounding puts on the other side of one has
             // another gradient. Few rows do; where all rows' gradients cancel, one of them is a share of what is left.
-            Transform::Spline { .. } => Limits {
+            true => Limits {
                 nll: 1e-3,
                 gradient: 0.1,
                 outputs: 1e-3,
             },
-            Transform::Affine { .. } | Transform::Additive => Limits {
+            false => Limits {
                 nll: 1e-4,
                 gradient: 1e-3,
                 outputs: 1e-4,
@@ -124,9 +124,9 @@ impl Limits {
 /// Rounding differences grow exponentially in training (minibatches, relu: ten-thousandfold in fifty steps was met, where
 /// the loss spikes), so two correct runs part for good; over this interval they must not. Splines part sooner.
 pub fn sync_interval(plan: &Plan) -> usize {
-    match plan.spec.transform {
-        Transform::Spline { .. } => 1,
-        Transform::Affine { .. } | Transform::Additive => 10,
+    match plan.spec.transform.is_piecewise() {
+        true => 1,
+        false => 10,
     }
 }
 

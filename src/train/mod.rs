@@ -37,7 +37,7 @@ pub struct Settings {
     /// Some of the rows trained on, as the flow sees them, that checks compare steps by where no rows are held out and
     /// each step's loss is that of other rows. Without it steps are compared by their losses.
     pub monitor_rows: Option<Matrix<f64>>,
-    /// Steps without a better validation NLL after which a run ends; 0 goes on to the last step.
+    /// Steps without a better validation NLL after which a run ends; 0 continues to the last step.
     pub patience: usize,
 }
 
@@ -118,14 +118,14 @@ pub struct Metrics {
     pub validation_nll: Option<f64>,
 }
 
-/// Training went back, to go on with a lower learning rate.
+/// Training went back, to continue with a lower learning rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retry {
     /// The step that could not be taken.
     pub step: u64,
     /// What it was.
     pub fault: Fault,
-    /// The step that training goes on from.
+    /// The step that training continues from.
     pub back_to: u64,
     /// What the schedule's learning rate is multiplied by from now on.
     pub rate_factor: f64,

@@ -37,7 +37,7 @@ impl Offsets {
             return self.all;
         }
         let batch = self.batches.batch(step);
-        let rows = (0..batch.rows).map(|place| self.rows[batch.row(place) as usize]);
+        let rows = (0..batch.rows).map(|index| self.rows[batch.row(index) as usize]);
         rows.sum::<f64>() / f64::from(batch.rows)
     }
 

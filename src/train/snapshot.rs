@@ -18,14 +18,14 @@ pub struct Progress {
     pub(crate) in_steps: Duration,
 }
 
-/// A run between two steps. From here it goes on as if nothing had happened: on the same device with the same bits.
+/// A run between two steps. From here it continues as if nothing had happened: on the same device with the same bits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Of the executor.
     pub state: TrainingState,
     /// Of the loop around it.
     pub progress: Progress,
-    /// What took its latest steps. On another device a run goes on, but not bit for bit.
+    /// What took its latest steps. On another device a run continues, but not bit for bit.
     pub device: String,
 }
 

@@ -1,4 +1,4 @@
-//! A run that is killed, at any moment, is taken up again and ends as it would have; what cannot go on says why.
+//! A run that is killed, at any moment, is taken up again and ends as it would have; what cannot continue says why.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -119,7 +119,7 @@ fn a_killed_run_ends_with_the_same_bytes() {
     assert!(names.count() <= 3 + kills as usize);
 }
 
-/// Ctrl-C and SIGTERM leave a checkpoint even where none was asked for, and says how to go on.
+/// Ctrl-C and SIGTERM leave a checkpoint even where none was asked for, and says how to continue.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_says_how_it_goes_on() {
@@ -145,7 +145,7 @@ fn an_interrupted_run_says_how_it_goes_on() {
         let text = text.join("\n");
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{text}");
-        let (_, command) = text.split_once("To go on: ").expect(&text);
+        let (_, command) = text.split_once("To continue: ").expect(&text);
         assert!(
             command.trim_end().ends_with("--resume model.checkpoint"),
             "{text}"
@@ -217,15 +217,15 @@ fn what_cannot_go_on_says_why() {
         &["--cpu-reference"],
     );
 
-    // A damaged one gives way to the one before it; two leave nothing to go on from.
+    // A damaged one gives way to the one before it; two leave nothing to continue from.
     let before = read(folder, "m.safetensors");
-    for (place, what) in [(0, "damaged"), (1, "no checkpoint there can be read")] {
-        let file = folder.join(format!("kept/checkpoint-{place}.safetensors"));
+    for (index, what) in [(0, "damaged"), (1, "no checkpoint there can be read")] {
+        let file = folder.join(format!("kept/checkpoint-{index}.safetensors"));
         let mut bytes = fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&file, bytes).unwrap();
-        if place == 0 {
+        if index == 0 {
             let text = stderr(&well(folder, &resume));
             assert!(
                 text.contains(what) && text.contains("checkpoint-0"),

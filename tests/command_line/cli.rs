@@ -252,7 +252,7 @@ fn columns_are_matched_by_name() {
     assert_eq!(score("good.csv"), score("swapped.csv"));
 }
 
-/// A start from a standardised model goes on in its units, with a configuration or without.
+/// A start from a standardized model continues in its units, with a configuration or without.
 #[test]
 fn a_start_from_a_model_keeps_its_units() {
     let folder = tempfile::tempdir().unwrap();
@@ -391,7 +391,7 @@ fn whitening_is_part_of_the_model() {
         "train --target gaussian --dims 2 --condition 1e6 --rows 4000 --steps 100 --device cpu --seed 5",
     );
     let info = stdout(&well(folder, "info gaussian.safetensors"));
-    assert!(info.contains("standardised, then whitened"), "{info}");
+    assert!(info.contains("standardized, then whitened"), "{info}");
     assert!(info.contains("beyond 4 deviations"), "{info}");
     well(
         folder,

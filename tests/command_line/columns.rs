@@ -76,7 +76,7 @@ fn columns_are_matched_by_name_whatever_the_names() {
             "{said}"
         );
 
-        // In the model's order, too, where it goes on being trained.
+        // In the model's order, too, where it continues being trained.
         for (flag, out) in [
             ("--continue", "on.safetensors"),
             ("--init", "init.safetensors"),

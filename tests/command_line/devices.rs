@@ -206,8 +206,8 @@ struct OneNumber {
 
 impl Fault for OneNumber {
     fn gradient(&mut self, gradient: &mut [f64]) {
-        let place = gradient.len() / 2;
-        gradient[place] += 0.1;
+        let index = gradient.len() / 2;
+        gradient[index] += 0.1;
         self.met.store(true, Ordering::Relaxed);
     }
 }

@@ -79,7 +79,7 @@ fn at_every_change(args: &str, mut check: impl FnMut(&Path, u8, &str)) -> [usize
 }
 
 /// What stood under a name stays until the new is there, whole; a run whose log fails keeps its best model, and one whose
-/// checkpoints fail goes on.
+/// checkpoints fail continues.
 #[test]
 fn a_run_on_a_disk_that_fails() {
     let small = "--layers 2 --transform affine --mixing none --hidden 8";

@@ -341,7 +341,7 @@ impl Fault for Flaky {
 }
 
 /// A device that fails is opened again, and the run ends as if it had not; one that always fails is given up, with the best
-/// model in its place; with --fallback cpu the CPU goes on.
+/// model in its place; with --fallback cpu the CPU continues.
 #[test]
 fn a_device_that_fails_is_opened_again() {
     let folder = with_model();

@@ -310,7 +310,7 @@ fn the_published_polynomials_diverge_with_a_reason() {
     }
 }
 
-/// A row that is too far out, in a table that is not standardised: retries are told, then the row is named as it is in the
+/// A row that is too far out, in a table that is not standardized: retries are told, then the row is named as it is in the
 /// table, though some of its rows are held out.
 #[test]
 fn a_row_that_cannot_be_is_named() {

@@ -32,7 +32,7 @@ fn in_terminal(folder: &Path, setting: &str, args: &str) -> String {
     text
 }
 
-/// A terminal has a curve and a bar, which are gone at the end; others have plain lines. Colours are the user's to refuse.
+/// A terminal has a curve and a bar, which are gone at the end; others have plain lines. Colors are the user's to refuse.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_has_a_curve() {
@@ -93,7 +93,7 @@ fn more_is_said_on_request() {
     assert_eq!(couplet(folder, "devices -v -q").status.code(), Some(2));
 }
 
-/// A model says how it was trained, and goes on so: the same rows are held out, and it is not worse afterwards.
+/// A model says how it was trained, and continues so: the same rows are held out, and it is not worse afterwards.
 #[test]
 fn a_model_is_trained_on_with_its_own_settings() {
     let folder = people();

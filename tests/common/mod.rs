@@ -158,15 +158,15 @@ pub fn parameters(plan: &Plan) -> Vec<f32> {
     let mut parameters = initial_parameters(&plan.layout, 11);
     let tensors = plan.layout.tensors().iter();
     for tensor in tensors.filter(|tensor| tensor.initial == Initial::Zero) {
-        for place in tensor.range.clone() {
-            parameters[place] = 0.2 * normal_at(3, Purpose::Target, place as u64, 0);
+        for position in tensor.range.clone() {
+            parameters[position] = 0.2 * normal_at(3, Purpose::Target, position as u64, 0);
         }
     }
     parameters
 }
 
 /// What the tolerances of f32 are multiplied by for a flow: a place in a spline's bin has a digit or two less than the number
-/// that lies there, and where random parameters make a slope of a hundredth, the way back loses two digits.
+/// that lies there, and where random parameters make a derivative of a hundredth, the way back loses two digits.
 pub fn coarseness(spec: &FlowSpec) -> f64 {
     match spec.transform {
         Transform::Spline { .. } => 30.0,
@@ -182,7 +182,7 @@ pub fn rows(rows: usize, columns: usize, seed: u64) -> Matrix<f64> {
     })
 }
 
-/// The reference experiment's optimiser, over batches of `batch_size` rows.
+/// The reference experiment's optimizer, over batches of `batch_size` rows.
 pub fn training(batch_size: usize) -> Training {
     Training {
         batch_size,

@@ -50,7 +50,7 @@ fn run(path: GpuPath) -> (Result<Outcome>, usize) {
 /// has lost more devices than it has memory maps for.
 #[test]
 fn a_device_failure_at_any_call_changes_nothing() {
-    let wanted = std::env::var("COUPLET_CALLS").ok().map(|range| {
+    let requested = std::env::var("COUPLET_CALLS").ok().map(|range| {
         let (first, end) = range.split_once("..").unwrap();
         first.parse::<usize>().unwrap()..end.parse::<usize>().unwrap()
     });
@@ -62,7 +62,7 @@ fn a_device_failure_at_any_call_changes_nothing() {
             run(path).0.unwrap();
             let (calls, _) = FaultInjection::outcome();
             let (mut tried, mut recovered) = (0, 0);
-            let (range, each) = match &wanted {
+            let (range, each) = match &requested {
                 None => (0..calls, calls.div_ceil(7)),
                 Some(range) => (range.start..range.end.min(calls), 1),
             };
@@ -86,7 +86,7 @@ fn a_device_failure_at_any_call_changes_nothing() {
                 }
             }
             println!("{path:?}, {fault:?}: {calls} calls, {tried} tried, {recovered} recovered");
-            assert!(recovered > 0 || wanted.is_some(), "{path:?} {fault:?}");
+            assert!(recovered > 0 || requested.is_some(), "{path:?} {fault:?}");
         }
     }
 }

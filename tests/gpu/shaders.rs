@@ -1,4 +1,4 @@
-//! Rung 6: every kernel in every variant parses, validates without any optional capability, and translates to SPIR-V,
+//! Every kernel in every variant parses, validates without any optional capability, and translates to SPIR-V,
 //! MSL and HLSL. No GPU is needed.
 
 use couplet::testing::gpu::{Access, Kernel};
@@ -10,7 +10,7 @@ fn parsed(kernel: Kernel) -> (naga::Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&source.text).unwrap_or_else(|error| {
         let line = error
             .location(&source.text)
-            .map_or(1, |place| place.line_number);
+            .map_or(1, |index| index.line_number);
         let (file, line) = source.locate(line);
         panic!("{kernel:?}: shaders/{file}:{line}: {error}")
     });

@@ -1,4 +1,4 @@
-//! Rung 4: whole steps on the GPU against the CPU in f64, and against themselves. These tests fail where there is no
+//! Whole steps on the GPU against the CPU in f64, and against themselves. These tests fail where there is no
 //! adapter: they never pass by doing nothing.
 
 use std::sync::Mutex;
@@ -156,8 +156,8 @@ fn scores_and_samples_match_the_cpu() {
         let (expected_z, expected_log_det) = cpu.forward(&x).unwrap();
         let expected_scores = cpu.log_prob(&x).unwrap();
         // Across the point where the row's number takes a second word.
-        let wanted = (1 << 32) - 100..(1 << 32) + 100;
-        let expected_sample = cpu.sample(4, wanted.clone()).unwrap();
+        let requested = (1 << 32) - 100..(1 << 32) + 100;
+        let expected_sample = cpu.sample(4, requested.clone()).unwrap();
         let close = |what: &str, values: &[f64], expected: &[f64], tolerance: f64| {
             assert_close(
                 &format!("{name}, {what}"),
@@ -174,7 +174,7 @@ fn scores_and_samples_match_the_cpu() {
         close("score", &scores, &expected_scores, tolerance);
         let back = gpu.inverse(&expected_z).unwrap();
         close("x", back.values(), x.values(), tolerance);
-        let sample = gpu.sample(4, wanted.clone()).unwrap();
+        let sample = gpu.sample(4, requested.clone()).unwrap();
         let expected = expected_sample.values();
         close("sample", sample.values(), expected, 2.0 * tolerance);
     }
@@ -259,7 +259,7 @@ fn a_batch_that_does_not_fit_goes_through_in_runs() {
     }
 }
 
-/// A step that cannot be taken is not taken, whatever submission it is in, and the state from before goes on.
+/// A step that cannot be taken is not taken, whatever submission it is in, and the state from before continues.
 #[test]
 fn a_step_with_a_fault_is_not_taken() {
     let spec = flow("reference experiment");

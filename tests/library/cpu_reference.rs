@@ -1,4 +1,4 @@
-//! Rungs 1 and 2: the f64 executor against mathematics, and f32 against f64.
+//! The f64 executor against mathematics, and f32 against f64.
 
 use crate::common::{
     assert_close, coarseness, flow, flows, relative_l2, rows, take, training, training_rows,

@@ -1,4 +1,4 @@
-//! Rung 5: flows trained by JAX and optax in f64 (tests/fixtures/make.py), followed step by step on the CPU and on the
+//! Flows trained by JAX and optax in f64 (tests/fixtures/make.py), followed step by step on the CPU and on the
 //! GPU.
 
 use std::path::Path;

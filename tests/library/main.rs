@@ -8,6 +8,7 @@ mod common;
 mod safetensors;
 
 mod cpu_reference;
+mod documents;
 mod fit;
 mod fixtures;
 mod limits;

@@ -88,7 +88,7 @@ fn metadata_say_whose_the_names_are_and_what_a_spline_is() {
     };
     let affine = ModelConfig::default();
     let spline = ModelConfig {
-        transform: couplet::config::TransformName::Spline,
+        transform: couplet::flow::TransformKind::Spline,
         separate: false,
         ..ModelConfig::default()
     };

@@ -51,7 +51,7 @@ fn nll(executor: &mut dyn Executor, rows: &Matrix<f64>) -> f64 {
     -log_prob.iter().sum::<f64>() / log_prob.len() as f64
 }
 
-/// Few noisy rows are learnt by heart: the run ends early, with parameters that are better on held-out rows than the last
+/// A flow overfits few noisy rows: the run ends early, with parameters that are better on held-out rows than the last
 /// ones, and these are what the executor is left with.
 #[test]
 fn a_run_ends_when_held_out_rows_get_worse() {
@@ -104,7 +104,7 @@ fn checks_change_nothing() {
     assert_eq!(outcome.validation, None);
 }
 
-/// A learning rate that is far too large is lowered until training goes on, and the model gets better.
+/// A learning rate that is far too large is lowered until training continues, and the model gets better.
 #[test]
 fn a_rate_that_is_too_large_is_lowered() {
     let target = Target::new(TargetName::Banana, None, None, 1).unwrap();
@@ -137,7 +137,7 @@ fn a_row_that_always_overflows_ends_the_run() {
     let batches = couplet::executor::Batches::new(200, 20, config.train.seed);
     let step = (0..).find(|&step| {
         let batch = batches.batch(step);
-        (0..batch.rows).any(|place| batch.row(place) == 17)
+        (0..batch.rows).any(|index| batch.row(index) == 17)
     });
     let mut notes = Notes::default();
     let outcome: Outcome = train::run(&mut executor, &settings(100, None), &mut notes).unwrap();

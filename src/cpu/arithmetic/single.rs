@@ -79,7 +79,7 @@ impl Arithmetic for f32 {
     }
 
     /// x P(x^2) / Q(x^2), degrees 13 and 6, as Eigen has it; beyond 7.9 tanh is 1 to within an f32's rounding.
-    /// Off by at most 4e-7. Its twin is `tanh_` in `shaders/shared/numbers.wgsl`.
+    /// Off by at most 4e-7. On a GPU: `tanh_` in `shaders/shared/numbers.wgsl`.
     #[inline(always)]
     fn tanh_<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         const REACH: f32 = 7.905_311;
@@ -147,7 +147,7 @@ impl Arithmetic for f32 {
     }
 
     /// The exponent, and a polynomial for the logarithm of the rest, from sqrt(1/2) to sqrt(2) (Cephes, `logf`). Off by at
-    /// most 2e-7, absolutely near 1, of the result elsewhere; for normal numbers, and NaN. Twin: `log_` in
+    /// most 2e-7, absolutely near 1, of the result elsewhere; for normal numbers, and NaN. Kernel: `log_` in
     /// `shaders/shared/numbers.wgsl`.
     #[inline(always)]
     fn ln_<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
@@ -192,7 +192,7 @@ impl Arithmetic for f32 {
         Self::where_greater(simd, x, splat(simd, 0.0), result, splat(simd, f32::NAN))
     }
 
-    /// 2 artanh(x / (2 + x)) as a series. Off by at most 2e-7 of the result. Twin: `log1p_` in
+    /// 2 artanh(x / (2 + x)) as a series. Off by at most 2e-7 of the result. Kernel: `log1p_` in
     /// `shaders/shared/numbers.wgsl`.
     #[inline(always)]
     fn ln_1p_<S: Simd>(simd: S, x: S::f32s) -> S::f32s {

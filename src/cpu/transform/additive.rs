@@ -5,7 +5,7 @@ use crate::cpu::vector::Vector;
 
 use super::Elementwise;
 
-/// `z = x + t`. Twin: `shaders/shared/transform_additive.wgsl`.
+/// `z = x + t`. Kernel: `shaders/shared/transform_additive.wgsl`.
 pub struct Additive;
 
 impl<S: Simd, T: Real> Elementwise<S, T> for Additive {

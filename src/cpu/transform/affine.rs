@@ -6,7 +6,7 @@ use crate::cpu::vector::Vector;
 
 use super::Elementwise;
 
-/// `z = x * exp(s) + t`, the log-scale s bounded. Twin: `shaders/shared/transform_affine.wgsl`.
+/// `z = x * exp(s) + t`, the log-scale s bounded. Kernel: `shaders/shared/transform_affine.wgsl`.
 pub struct Affine {
     pub scale_bound: f64,
 }
@@ -47,9 +47,9 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Affine {
         parameter: impl Fn(usize) -> Vector<S, T>,
         mut put: impl FnMut(usize, Vector<S, T>),
     ) -> Vector<S, T> {
-        let (s, slope) = bounded(simd, parameter(LOG_SCALE), self.scale_bound);
+        let (s, derivative) = bounded(simd, parameter(LOG_SCALE), self.scale_bound);
         let scaled = of_z * s.exp();
-        put(LOG_SCALE, scaled.mul_add(x, of_log_slope) * slope);
+        put(LOG_SCALE, scaled.mul_add(x, of_log_slope) * derivative);
         put(SHIFT, of_z);
         scaled
     }

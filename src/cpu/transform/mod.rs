@@ -1,18 +1,23 @@
-//! The maps that a coupling applies to its active columns, number by number: a file for each. Twins:
+//! The maps that a coupling applies to its active columns, number by number: a file for each. Kernel:
 //! `shaders/shared/transform_*.wgsl`.
-
-mod additive;
-mod affine;
-mod spline;
 
 use pulp::Simd;
 
 use super::real::Real;
 use super::vector::Vector;
 
-pub use additive::Additive;
-pub use affine::Affine;
-pub use spline::Spline;
+/// The file of each transform, and its type.
+macro_rules! files {
+    ($($file:ident: $name:ident,)+) => {
+        $(mod $file; pub use $file::$name;)+
+    };
+}
+
+files! {
+    additive: Additive,
+    affine: Affine,
+    spline: Spline,
+}
 
 /// An increasing map of one number, with parameters that a conditioner gives: `parameter(i)` is parameter `i` of
 /// [`Transform::parameters`](crate::flow::Transform::parameters).
@@ -33,7 +38,7 @@ pub trait Elementwise<S: Simd, T: Real> {
         parameter: impl Fn(usize) -> Vector<S, T>,
     ) -> Vector<S, T>;
 
-    /// From the gradients of z and of the log-slope, that of x, which is returned, and that of each parameter, which goes to
+    /// From the gradients of z and of the log-derivative, that of x, which is returned, and that of each parameter, which goes to
     /// `put`.
     fn backward(
         &self,

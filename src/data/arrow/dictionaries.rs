@@ -53,7 +53,7 @@ impl Dictionaries {
             indices: HashMap::new(),
         });
         // Where each of its values is among all, and those that come to them.
-        let mut places = Vec::with_capacity(new.len());
+        let mut positions = Vec::with_capacity(new.len());
         let mut added = Vec::new();
         for index in 0..new.len() {
             // A null is no text that a value could have.
@@ -62,27 +62,27 @@ impl Dictionaries {
                 false => texts.get(index),
             };
             let next = known.values.len() + added.len();
-            let place = *known.indices.entry(shown).or_insert(next);
-            if place == next {
+            let position = *known.indices.entry(shown).or_insert(next);
+            if position == next {
                 added.push(index as u32);
             }
-            places.push(place);
+            positions.push(position);
         }
         if !added.is_empty() {
             let added = take(new, &UInt32Array::from(added), None)?;
             known.values = concat(&[&known.values, &added])?;
         }
-        let place = |key: K::Native| {
-            let place = places.get(key.as_usize()).copied();
-            place.and_then(K::Native::from_usize)
+        let position = |key: K::Native| {
+            let position = positions.get(key.as_usize()).copied();
+            position.and_then(K::Native::from_usize)
         };
         let keys: PrimitiveArray<K> = column
             .keys()
             .iter()
             .map(|key| match key {
                 None => Ok(None),
-                Some(key) => match place(key) {
-                    Some(place) => Ok(Some(place)),
+                Some(key) => match position(key) {
+                    Some(position) => Ok(Some(position)),
                     None => Err(ArrowError::DictionaryKeyOverflowError),
                 },
             })

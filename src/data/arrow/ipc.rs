@@ -60,9 +60,9 @@ fn from_end(mut input: impl Read + Seek + Send + 'static) -> Result<File, String
     Ok(File::new(schema.as_ref().clone(), batches))
 }
 
-fn read_at(input: &mut (impl Read + Seek), place: u64, length: u64) -> Result<Vec<u8>, String> {
+fn read_at(input: &mut (impl Read + Seek), index: u64, length: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let sought = input.seek(SeekFrom::Start(place));
+    let sought = input.seek(SeekFrom::Start(index));
     let read = sought.and_then(|_| input.take(length).read_to_end(&mut bytes));
     read.map_err(|error| error.to_string())?;
     match bytes.len() as u64 == length {
@@ -82,19 +82,19 @@ struct Batches<R> {
 impl<R: Read + Seek> Batches<R> {
     /// The bytes of a block, which lies in the file and takes no more memory than there is.
     fn bytes(&mut self, block: &Block) -> Result<Vec<u8>, String> {
-        let place = u64::try_from(block.offset());
+        let index = u64::try_from(block.offset());
         let described = u64::try_from(block.metaDataLength());
         let body = u64::try_from(block.bodyLength());
-        let (Ok(place), Ok(described), Ok(body)) = (place, described, body) else {
+        let (Ok(index), Ok(described), Ok(body)) = (index, described, body) else {
             return Err("a block lies before its beginning".into());
         };
-        let end = place
+        let end = index
             .checked_add(described)
             .and_then(|end| end.checked_add(body));
         if end.is_none_or(|end| end > self.length) {
             return Err("a block lies behind its end".into());
         }
-        let bytes = read_at(&mut self.input, place, described + body)?;
+        let bytes = read_at(&mut self.input, index, described + body)?;
         let (header, body) = bytes.split_at(described as usize);
         let prefix = if header.starts_with(&CONTINUATION) {
             8

@@ -43,8 +43,8 @@ impl Gaussian {
         // Rows of A = Q diag(deviations); then A = L O with O orthonormal, so that A A^T = L L^T.
         for row in &mut directions {
             for (j, number) in row.iter_mut().enumerate() {
-                let place = j as f64 / (dims - 1) as f64 - 0.5;
-                *number *= condition.powf(0.5 * place);
+                let index = j as f64 / (dims - 1) as f64 - 0.5;
+                *number *= condition.powf(0.5 * index);
             }
         }
         let lower = orthonormalize(&mut directions);
@@ -128,20 +128,20 @@ fn orthonormalize(rows: &mut [Vec<f64>]) -> Vec<Vec<f64>> {
     for i in 0..rows.len() {
         let (done, rest) = rows.split_at_mut(i);
         let row = &mut rest[0];
-        let mut shares = Vec::with_capacity(i + 1);
+        let mut fractions = Vec::with_capacity(i + 1);
         for direction in done.iter() {
-            let share: f64 = row.iter().zip(direction).map(|(a, b)| a * b).sum();
+            let fraction: f64 = row.iter().zip(direction).map(|(a, b)| a * b).sum();
             for (number, d) in row.iter_mut().zip(direction) {
-                *number -= share * d;
+                *number -= fraction * d;
             }
-            shares.push(share);
+            fractions.push(fraction);
         }
         let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
         for number in row.iter_mut() {
             *number /= length;
         }
-        shares.push(length);
-        lower.push(shares);
+        fractions.push(length);
+        lower.push(fractions);
     }
     lower
 }

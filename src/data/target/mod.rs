@@ -26,7 +26,7 @@ pub enum TargetName {
     Gaussian,
     /// Two half circles that interlock, with noise 0.05.
     TwoMoons,
-    /// Three rings around one centre.
+    /// Three rings around one center.
     Rings,
     /// Five bent arms.
     Pinwheel,
@@ -76,12 +76,13 @@ impl FromStr for TargetName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wanted = text.to_lowercase().replace(['_', ' '], "-");
+        let requested = text.to_lowercase().replace(['_', ' '], "-");
         let mut all = Self::ALL.into_iter();
-        all.find(|target| target.name() == wanted).ok_or_else(|| {
-            let names = Self::ALL.map(TargetName::name).join(", ");
-            Error::Spec(format!("there is no target \"{text}\"; there are {names}").into())
-        })
+        all.find(|target| target.name() == requested)
+            .ok_or_else(|| {
+                let names = Self::ALL.map(TargetName::name).join(", ");
+                Error::Spec(format!("there is no target \"{text}\"; there are {names}").into())
+            })
     }
 }
 
@@ -316,8 +317,8 @@ mod tests {
                 (cell >= 0.0 && cell < cells as f64).then_some(cell as usize)
             };
             for row in 0..ROWS {
-                let place = (cell_of(rows.get(row, 0)), cell_of(rows.get(row, 1)));
-                if let (Some(i), Some(j)) = place {
+                let index = (cell_of(rows.get(row, 0)), cell_of(rows.get(row, 1)));
+                if let (Some(i), Some(j)) = index {
                     counts[i * cells + j] += 1.0;
                 }
             }
@@ -328,11 +329,11 @@ mod tests {
                     let rows_expected = |fine: usize| {
                         let step = width / fine as f64;
                         let points = Matrix::from_fn(fine * fine, 2, |k, column| {
-                            let (cell, place) = match column {
+                            let (cell, index) = match column {
                                 0 => (i, k / fine),
                                 _ => (j, k % fine),
                             };
-                            (low + width * cell as f64 + step * (place as f64 + 0.5)) as f32
+                            (low + width * cell as f64 + step * (index as f64 + 0.5)) as f32
                         });
                         let mass: f64 = target.log_prob(&points).iter().map(|p| p.exp()).sum();
                         mass * step * step * ROWS as f64

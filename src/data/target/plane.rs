@@ -17,12 +17,12 @@ const GAUSS_LEGENDRE: [(f64, f64); 4] = [
 /// The entropy of a density on [-reach, reach]², in nats, by the rectangle rule, which converges faster than any power of
 /// the step for what is smooth and vanishes at the edge. `step` is at most half of the narrowest deviation.
 fn entropy_on_grid(target: &dyn Distribution, reach: f64, step: f64) -> f64 {
-    let places = (2.0 * reach / step).ceil() as i64;
+    let indices = (2.0 * reach / step).ceil() as i64;
     let at = |k: i64| -reach + step * k as f64;
-    let total: f64 = (0..=places)
+    let total: f64 = (0..=indices)
         .into_par_iter()
         .map(|i| {
-            (0..=places)
+            (0..=indices)
                 .map(|j| {
                     let log_prob = target.log_prob(&[at(i), at(j)]);
                     // Far out there is nothing left of p, nor of p log p.
@@ -37,7 +37,7 @@ fn entropy_on_grid(target: &dyn Distribution, reach: f64, step: f64) -> f64 {
     total * step * step
 }
 
-/// log N((x, y); 0, deviation² I) for the squared distance from the centre.
+/// log N((x, y); 0, deviation² I) for the squared distance from the center.
 fn round_log_prob(squared_distance: f64, deviation: f64) -> f64 {
     -0.5 * squared_distance / (deviation * deviation) - (TAU * deviation * deviation).ln()
 }
@@ -158,10 +158,10 @@ impl Rings {
     /// The density of the radius, at a radius.
     fn radial(radius: f64) -> f64 {
         let normal = |x: f64| (-0.5 * x * x).exp() / (Self::NOISE * TAU.sqrt());
-        let share = 1.0 / Self::RADII.len() as f64;
+        let fraction = 1.0 / Self::RADII.len() as f64;
         Self::RADII
             .iter()
-            .map(|ring| share * normal((radius - ring) / Self::NOISE))
+            .map(|ring| fraction * normal((radius - ring) / Self::NOISE))
             .sum()
     }
 }
@@ -201,7 +201,7 @@ impl Distribution for Rings {
     }
 }
 
-/// Five arms: a point (1 + 0.3 n, 0.1 n') is turned to its arm, then further with its distance from the centre, and the
+/// Five arms: a point (1 + 0.3 n, 0.1 n') is turned to its arm, then further with its distance from the center, and the
 /// plane is stretched by 2 (after Johnson et al. 2016, "Composing graphical models with neural networks", figure 1).
 pub struct Pinwheel;
 
@@ -261,8 +261,8 @@ impl Distribution for Checkerboard {
     fn draw(&self, random: &mut Draws) -> Vec<f64> {
         let column = random.below(4);
         let row = 2 * random.below(2) + column % 2;
-        let mut place = |square: usize| -4.0 + 2.0 * (square as f64 + random.uniform());
-        vec![place(column), place(row)]
+        let mut index = |square: usize| -4.0 + 2.0 * (square as f64 + random.uniform());
+        vec![index(column), index(row)]
     }
 
     fn log_prob(&self, row: &[f64]) -> f64 {
@@ -289,7 +289,7 @@ impl Mixture {
     const RADIUS: f64 = 3.0;
     const DEVIATION: f64 = 0.3;
 
-    fn centre(part: usize) -> [f64; 2] {
+    fn center(part: usize) -> [f64; 2] {
         rotate([Self::RADIUS, 0.0], TAU * part as f64 / Self::PARTS as f64)
     }
 }
@@ -300,15 +300,15 @@ impl Distribution for Mixture {
     }
 
     fn draw(&self, random: &mut Draws) -> Vec<f64> {
-        let centre = Self::centre(random.below(Self::PARTS));
-        centre
+        let center = Self::center(random.below(Self::PARTS));
+        center
             .map(|x| x + Self::DEVIATION * random.normal())
             .to_vec()
     }
 
     fn log_prob(&self, row: &[f64]) -> f64 {
         let parts = (0..Self::PARTS).map(|part| {
-            let [x, y] = Self::centre(part);
+            let [x, y] = Self::center(part);
             round_log_prob((row[0] - x).powi(2) + (row[1] - y).powi(2), Self::DEVIATION)
         });
         log_sum_exp(parts) - (Self::PARTS as f64).ln()

@@ -9,7 +9,7 @@ use super::number::has_decimal_comma;
 /// How many records are looked at.
 const RECORDS: usize = 100;
 
-/// The share of the records that must have as many fields as the first under a separator that is taken.
+/// The fraction of the records that must have as many fields as the first under a separator that is taken.
 const CONSISTENT: f64 = 0.8;
 
 /// What separates the fields of a text table.
@@ -82,12 +82,12 @@ impl Sample {
     }
 
     /// How many fields the first record has under a separator, if most of the others have as many.
-    fn width(&self, separator: Separator, share: f64) -> Option<usize> {
+    fn width(&self, separator: Separator, fraction: f64) -> Option<usize> {
         let widths = self.rows().map(|row| fields(row, separator).len());
         let widths: Vec<usize> = widths.collect();
         let first = *widths.first()?;
         let same = widths.iter().filter(|width| **width == first).count();
-        (same as f64 >= share * widths.len() as f64).then_some(first)
+        (same as f64 >= fraction * widths.len() as f64).then_some(first)
     }
 
     /// What separates the fields: of comma, semicolon and tab that by which the records have the same number of fields,
@@ -149,7 +149,7 @@ impl Sample {
     }
 }
 
-/// Cuts text into records: at the ends of lines that are not in quotes. The last is left out where it may go on.
+/// Cuts text into records: at the ends of lines that are not in quotes. The last is left out where it may continue.
 fn records(head: &[u8], is_all: bool) -> Vec<String> {
     let mut records = Vec::new();
     let (mut begin, mut in_quotes, mut at_field) = (0, false, true);

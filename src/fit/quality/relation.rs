@@ -25,14 +25,14 @@ pub(super) fn relations(table: &Table) -> Vec<Message> {
     let mut found = Vec::new();
     // Orthonormal directions of the columns so far, each with its weights in those columns.
     let mut basis: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
-    for (place, (j, column)) in columns.iter().enumerate() {
+    for (index, (j, column)) in columns.iter().enumerate() {
         // As many directions as rows fit anything.
         if 2 * (basis.len() + 1) > column.len() {
             break;
         }
         let mut rest = column.clone();
         let mut weights = vec![0.0; columns.len()];
-        weights[place] = 1.0;
+        weights[index] = 1.0;
         // Twice: once leaves the rounding of what is taken away.
         for _ in 0..2 {
             for (direction, of_columns) in &basis {

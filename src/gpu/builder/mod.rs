@@ -3,13 +3,13 @@
 mod step;
 
 use crate::error::Result;
-use crate::flow::{Basis, BufferId, Coupling, InputGradient, Linear, Plan, Triangular};
+use crate::flow::{
+    Basis, BufferId, Coupling, InputGradient, Linear, Plan, TransformKind, Triangular,
+};
 
 use super::device::Gpu;
 use super::dispatch::{Dispatch, Grid};
-use super::kernels::{
-    self, BaseDensity, Elementwise, Form, GROUP, Heads, Kernel, TILE, WeightForm,
-};
+use super::kernels::{self, BaseDensity, Form, GROUP, Heads, Kernel, TILE, WeightForm};
 use super::pipelines::Pipelines;
 use super::terms;
 
@@ -220,14 +220,14 @@ impl Builder<'_> {
         &'b self,
         op: &Coupling,
         record: &'b wgpu::Buffer,
-    ) -> (Elementwise, Heads, Vec<&'b wgpu::Buffer>) {
+    ) -> (TransformKind, Heads, Vec<&'b wgpu::Buffer>) {
         let heads = match op.heads.len() {
             1 => Heads::One,
             _ => Heads::Two,
         };
         let mut buffers = vec![record, &self.buffers[op.input]];
         buffers.extend(op.heads.iter().map(|head| &self.buffers[head.buffer]));
-        (Elementwise::of(op.transform), heads, buffers)
+        (op.transform.kind(), heads, buffers)
     }
 
     pub fn coupling_forward(&self, op: &Coupling, log_det: &wgpu::Buffer) -> Result<Dispatch> {

@@ -1,9 +1,9 @@
 use std::fmt::Write;
 
-use crate::flow::{Activation, Base, Family};
+use crate::flow::{Activation, Base, Family, TransformKind};
 
 use super::tables::{FusedLayer, FusedMap};
-use crate::gpu::kernels::{self, Choices, Elementwise, GROUP, saves_input};
+use crate::gpu::kernels::{self, Choices, GROUP, saves_input};
 
 /// Columns that an invocation makes at once.
 pub const FOUR: u32 = 4;
@@ -30,7 +30,7 @@ pub struct Shape {
     pub activation: Option<Activation>,
     /// Of the polynomials, where they are the conditioners.
     pub family: Option<Family>,
-    pub transform: Elementwise,
+    pub transform: TransformKind,
     pub base: Base,
 }
 
@@ -124,8 +124,8 @@ impl Shape {
     }
 
     /// Shapes of every kind, for tests that must see them all.
+    #[cfg(feature = "testing")]
     pub fn examples() -> impl Iterator<Item = Shape> {
-        use Elementwise::{Additive, Affine, Spline};
         let base = Base::ALL[0];
         let example = Shape {
             pass: Pass::Evaluate,
@@ -141,10 +141,9 @@ impl Shape {
             mixed: true,
             activation: None,
             family: None,
-            transform: Affine,
+            transform: TransformKind::Affine,
             base,
         };
-        let transforms = [Affine, Additive, Spline];
         let activations = Activation::ALL.map(Some).into_iter().chain([None]);
         let networks: Vec<Shape> = activations
             .map(|activation| Shape {
@@ -158,7 +157,7 @@ impl Shape {
         });
         let mut all = Vec::new();
         for pass in [Pass::Evaluate, Pass::Forward, Pass::Inverse] {
-            for transform in transforms {
+            for &transform in TransformKind::ALL {
                 all.extend(networks.iter().map(|&shape| Shape {
                     pass,
                     transform,

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
 use super::shape::{FOUR, Offsets, Pass, Shape};
-use crate::gpu::kernels::{self, Elementwise, GROUP};
+use crate::gpu::kernels::{self, GROUP};
 use crate::gpu::shader::record;
 use crate::gpu::{sizes, terms};
 
@@ -115,7 +115,7 @@ impl Tables {
             mixed: false,
             activation: None,
             family: None,
-            transform: Elementwise::of(first.transform),
+            transform: first.transform.kind(),
             base: plan.base.kind,
         };
         for op in &plan.forward {
@@ -183,8 +183,8 @@ impl Tables {
         };
         // The heads side by side, as those of a single network are; their gradients take their offsets.
         for head in &coupling.heads {
-            let place = take(in_fours(head.count));
-            columns.put(head.buffer, place, place);
+            let index = take(in_fours(head.count));
+            columns.put(head.buffer, index, index);
         }
         let mut record = mixing;
         let ops = match ops {
@@ -243,10 +243,10 @@ impl Tables {
                     next = saved + width;
                 } else if op.activation.is_some() {
                     // Two offsets in turn.
-                    let place = first_hidden + k as u32 % 2 * widest;
-                    columns.put(output, place, 0);
+                    let index = first_hidden + k as u32 % 2 * widest;
+                    columns.put(output, index, 0);
                     columns.values.entry(op.saved).or_insert(0);
-                    next = next.max(place + width);
+                    next = next.max(index + width);
                 }
                 self.maps.push(map_record(op, &columns));
             }

@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 
-use crate::flow::{Activation, Base, InputGradient};
+use crate::flow::{Activation, Base, InputGradient, TransformKind};
 
-use super::{Elementwise, Form, Heads, Kernel, WeightForm};
+use super::{Form, Heads, Kernel, WeightForm};
 
 /// The files that stand for `<part>`s: the part, and the name of a file under `shaders/shared`.
 pub type Choices = Vec<(&'static str, String)>;
@@ -104,9 +104,16 @@ impl Kernel {
     }
 }
 
-/// The name of the file of a variant: its kind and its name.
+/// The name of the file of a variant: its kind, and its own name in lower case, words set apart.
 pub fn named(kind: &str, variant: impl Debug) -> String {
-    format!("{kind}_{variant:?}").to_lowercase()
+    let mut name = kind.to_owned();
+    for letter in format!("{variant:?}").chars() {
+        if letter.is_uppercase() {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
 }
 
 /// Whether what goes into an activation is saved for its derivative.
@@ -130,7 +137,7 @@ fn parameters_choice(form: Form) -> (&'static str, String) {
     ("parameters", file.into())
 }
 
-fn coupling_choices(transform: Elementwise, heads: Heads, gradients: String) -> Choices {
+fn coupling_choices(transform: TransformKind, heads: Heads, gradients: String) -> Choices {
     vec![
         ("transform", named("transform", transform)),
         ("heads", named("heads", heads)),

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use crate::executor::{BETA1, BETA2, EPSILON};
 use crate::flow::{
     Activation, Base, Family, InputGradient, SPLINE_DERIVATIVE_OFFSET, SPLINE_MINIMUM,
+    TransformKind,
 };
 use crate::random::Purpose;
 
@@ -15,7 +16,7 @@ use super::shader::Source;
 
 pub use files::{Choices, activation_choice, base_choices, named, saves_input};
 pub use records::{BaseDensity, Basis, Coupling, FAULTS, Gate, Linear, Segment, Step, Triangular};
-pub use variants::{Elementwise, Form, Heads, WeightForm};
+pub use variants::{Form, Heads, WeightForm};
 
 /// Invocations of a group in kernels that have no tile, and the width of a group's tree sum.
 pub const GROUP: u32 = 64;
@@ -47,11 +48,11 @@ pub enum Kernel {
     /// The gradient of those columns.
     BasisBackward(Family),
     /// The map of a layer's active columns.
-    CouplingForward(Elementwise, Heads),
+    CouplingForward(TransformKind, Heads),
     /// The same, backwards.
-    CouplingInverse(Elementwise, Heads),
+    CouplingInverse(TransformKind, Heads),
     /// The gradients of the columns and of what shaped the map.
-    CouplingBackward(Elementwise, Heads),
+    CouplingBackward(TransformKind, Heads),
     /// Half of a mixing.
     TriangularForward,
     /// The same, backwards.
@@ -90,6 +91,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel in every variant, for tests that must see them all.
+    #[cfg(feature = "testing")]
     pub fn all() -> Vec<Kernel> {
         let activations = || Activation::ALL.map(Some).into_iter().chain([None]);
         let through = Activation::ALL.map(|activation| InputGradient::Through {
@@ -121,7 +123,9 @@ impl Kernel {
             Kernel::PeakCopy,
         ];
         all.extend(Shape::examples().map(Kernel::Fused));
-        for (map, heads) in Elementwise::ALL {
+        let couplings = TransformKind::ALL.iter().map(|&kind| (kind, Heads::One));
+        // Networks of their own have the two parameters of the affine transform alone.
+        for (map, heads) in couplings.chain([(TransformKind::Affine, Heads::Two)]) {
             all.extend([
                 Kernel::CouplingForward(map, heads),
                 Kernel::CouplingInverse(map, heads),

@@ -1,11 +1,10 @@
 //! What kernels read beside numbers: the same structs in Rust and, generated, in WGSL.
 
 use crate::executor::{AdamWStep, Batch, Fault};
-use crate::flow::Transform;
 use crate::gpu::shader::record;
 
 record! {
-    /// What may change from one dispatch of a kernel to the next: the rows at hand and the optimiser's numbers. It lies
+    /// What may change from one dispatch of a kernel to the next: the rows at hand and the optimizer's numbers. It lies
     /// in a ring of such records, bound with a dynamic offset.
     Step {
         /// Rows in the activation buffers now.
@@ -54,8 +53,8 @@ record! {
 
 impl Step {
     /// The rows of a batch, from place `place` of it on.
-    pub fn visit(&mut self, batch: &Batch, place: u32) {
-        self.first = batch.first + place;
+    pub fn visit(&mut self, batch: &Batch, index: u32) {
+        self.first = batch.first + index;
         if let Some(shuffle) = &batch.shuffle {
             self.shuffled = 1;
             self.data_rows = shuffle.rows;
@@ -67,7 +66,7 @@ impl Step {
         }
     }
 
-    /// The numbers of an optimiser step.
+    /// The numbers of an optimizer step.
     pub fn optimize(&mut self, numbers: &AdamWStep) {
         self.learning_rate = numbers.learning_rate as f32;
         self.weight_decay = numbers.weight_decay as f32;
@@ -86,7 +85,7 @@ record! {
         input_first: u32,
         output_first: u32,
         weight: u32,
-        /// How far apart are the weights of neighbouring outputs, and of neighbouring inputs.
+        /// How far apart are the weights of neighboring outputs, and of neighboring inputs.
         by_output: u32,
         by_input: u32,
         bias: u32,
@@ -115,7 +114,7 @@ record! {
         dims: u32,
         active_first: u32,
         active_count: u32,
-        /// How far apart in one head are neighbouring parameters, and the same parameter of neighbouring columns.
+        /// How far apart in one head are neighboring parameters, and the same parameter of neighboring columns.
         by_parameter: u32,
         by_column: u32,
         /// The affine transform's bound of the log-scale, the spline's of what it bends.
@@ -129,21 +128,15 @@ impl Coupling {
     /// The record of a coupling, with its transform's settings.
     pub fn of(op: &crate::flow::Coupling, dims: usize) -> Self {
         let (by_parameter, by_column) = op.strides;
+        let (bound, bins) = op.transform.kernel_settings();
         Coupling {
             dims: dims as u32,
             active_first: op.active.start as u32,
             active_count: op.active.len() as u32,
             by_parameter: by_parameter as u32,
             by_column: by_column as u32,
-            bound: match op.transform {
-                Transform::Affine { scale_bound } => scale_bound as f32,
-                Transform::Additive => 0.0,
-                Transform::Spline { bound, .. } => bound as f32,
-            },
-            bins: match op.transform {
-                Transform::Spline { bins, .. } => bins as u32,
-                _ => 0,
-            },
+            bound: bound as f32,
+            bins: bins as u32,
         }
     }
 }

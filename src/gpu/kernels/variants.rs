@@ -1,7 +1,5 @@
 //! The forms that some kernels come in, and which suits what.
 
-use crate::flow::Transform;
-
 use super::{TILE, UNIFORM_PARAMETERS};
 
 /// How a matrix product is cut up.
@@ -16,6 +14,7 @@ pub enum Form {
 }
 
 impl Form {
+    #[cfg(feature = "testing")]
     pub const ALL: [Form; 3] = [Form::Tiled, Form::Narrow, Form::NarrowUniform];
 
     /// The form of a product that makes `made` columns of sums over `summed`, in a model of so many parameters.
@@ -59,32 +58,6 @@ impl WeightForm {
         }
         forms
     }
-}
-
-/// What a coupling does to its active columns: [`Transform`] without its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Elementwise {
-    Affine,
-    Additive,
-    Spline,
-}
-
-impl Elementwise {
-    pub fn of(transform: Transform) -> Self {
-        match transform {
-            Transform::Affine { .. } => Elementwise::Affine,
-            Transform::Additive => Elementwise::Additive,
-            Transform::Spline { .. } => Elementwise::Spline,
-        }
-    }
-
-    /// Every transform with the heads that it may have.
-    pub const ALL: [(Elementwise, Heads); 4] = [
-        (Elementwise::Affine, Heads::One),
-        (Elementwise::Affine, Heads::Two),
-        (Elementwise::Additive, Heads::One),
-        (Elementwise::Spline, Heads::One),
-    ];
 }
 
 /// Where a transform's parameters lie, and their gradients.

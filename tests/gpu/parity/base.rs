@@ -100,12 +100,12 @@ fn base_backward() {
         let mut expected_parameters = vec![0.0; count];
         let expected: Vec<Vec<Column<f64>>> = starts(rows)
             .map(|first| {
-                let mut share = [0.0; BLOCK_ROWS];
-                share[..BLOCK_ROWS.min(rows - first)].fill(-1.0 / rows as f64);
+                let mut weight = [0.0; BLOCK_ROWS];
+                weight[..BLOCK_ROWS.min(rows - first)].fill(-1.0 / rows as f64);
                 let mut out = vec![[0.0; BLOCK_ROWS]; z.columns];
                 let sums = &mut expected_parameters[base.location.start..base.raw_spread.end];
                 let z = z.block(first);
-                base::backward(Scalar, base, case.values, &z, &share, &mut out, sums);
+                base::backward(Scalar, base, case.values, &z, &weight, &mut out, sums);
                 out
             })
             .collect();
@@ -136,14 +136,14 @@ fn base_sample() {
         let first_row = u64::from(case.step.sample_row_low);
         for first in starts(rows) {
             let mut out = vec![[0.0; BLOCK_ROWS]; z.columns];
-            let wanted =
+            let requested =
                 first_row + first as u64..first_row + (first + BLOCK_ROWS).min(rows) as u64;
-            base::sample(&case.plan.base, case.values, 9, wanted, &mut out);
+            base::sample(&case.plan.base, case.values, 9, requested, &mut out);
             for (d, column) in out.iter().enumerate() {
                 for (lane, &expected) in column.iter().enumerate().take(rows - first) {
                     let value = got[d * z.stride + first + lane];
-                    let place = format!("{}: noise {d}, row {}", case.what, first + lane);
-                    close(&place, value, expected);
+                    let index = format!("{}: noise {d}, row {}", case.what, first + lane);
+                    close(&index, value, expected);
                 }
             }
         }

@@ -88,7 +88,7 @@ fn basis_forward_and_backward() {
                         for lane in 0..BLOCK_ROWS.min(rows - first) {
                             let value = got[column * before.stride + first + lane];
                             let what = format!("{what}: column {column}, row {}", first + lane);
-                            // A hundred products of four polynomials, up to 3 each, and their slopes.
+                            // A hundred products of four polynomials, up to 3 each, and their derivatives.
                             close_within(&what, value, expected[lane], 10.0);
                         }
                     }

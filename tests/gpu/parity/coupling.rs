@@ -2,8 +2,10 @@ use pulp::Scalar;
 
 use super::*;
 
-use couplet::flow::{Columns, Coupling, Op};
+use couplet::flow::{Columns, Coupling, Op, TransformKind};
 use couplet::testing::cpu::coupling;
+
+use crate::common::flows;
 
 /// A coupling of a plan, with numbers in all buffers.
 struct Case<'a> {
@@ -125,7 +127,7 @@ impl<'a> Case<'a> {
     fn backward(&self, op: &Coupling) {
         let (plan, rows) = (self.plan, self.rows);
         let z_gradient = TestMatrix::new(rows, plan.dims(), 50).zero_filled();
-        let share = [-1.0 / rows as f64; BLOCK_ROWS];
+        let weight = [-1.0 / rows as f64; BLOCK_ROWS];
         let mut expected = Vec::new();
         let mut expected_heads = [Vec::new(), Vec::new()];
         for first in starts(rows) {
@@ -141,7 +143,7 @@ impl<'a> Case<'a> {
                 &self.state(op.input, first),
                 [a, b],
                 &z_gradient.block(first),
-                &share,
+                &weight,
                 &mut x,
                 [a_gradient, b_gradient],
             );
@@ -186,28 +188,24 @@ impl<'a> Case<'a> {
 #[test]
 fn coupling_forward_inverse_and_backward() {
     let bench = Bench::new();
-    let bounded = Transform::Affine { scale_bound: 1.5 };
-    let free = Transform::Affine { scale_bound: 0.0 };
-    for (transform, separate) in [
-        (free, true),
-        (bounded, false),
-        (bounded, true),
-        (Transform::Additive, true),
-        (
-            Transform::Spline {
-                bins: 2,
-                bound: 1.0,
-            },
-            false,
-        ),
-        (
-            Transform::Spline {
-                bins: 8,
-                bound: 3.0,
-            },
-            false,
-        ),
-    ] {
+    // Each transform of the common flows, and the affine one with a network for each of its parameters, too.
+    let mut transforms: Vec<(Transform, bool)> = Vec::new();
+    for (_, spec) in flows() {
+        let separate = matches!(spec.transform, Transform::Affine { .. });
+        for case in [(spec.transform, false), (spec.transform, separate)] {
+            if !transforms.contains(&case) {
+                transforms.push(case);
+            }
+        }
+    }
+    for kind in TransformKind::ALL {
+        let mut all = transforms.iter();
+        assert!(
+            all.any(|(transform, _)| transform.kind() == *kind),
+            "flows() lacks {kind:?}"
+        );
+    }
+    for (transform, separate) in transforms {
         for (dims, layer) in [(2, 0), (5, 0), (5, 1), (31, 1)] {
             let plan = plan(dims, transform, separate, Base::ALL[0]);
             for rows in ROWS {

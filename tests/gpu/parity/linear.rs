@@ -172,7 +172,7 @@ impl Backward<'_> {
             true => self.bench.filled(&before.flat()),
             false => self.bench.poisoned(size),
         };
-        // The slope is read where the gradient goes: `saved` must lie alike.
+        // The derivative is read where the gradient goes: `saved` must lie alike.
         let dispatch = self
             .builder
             .linear_backward_input(op, form, &self.output_gradient, &gradient)
@@ -185,13 +185,13 @@ impl Backward<'_> {
         let got = self.bench.gpu.read(&gradient, size).unwrap();
         for (k, value) in got.into_iter().enumerate() {
             let (column, row) = (k / before.stride, k % before.stride);
-            let place = format!("{what}: column {column}, row {row}");
+            let index = format!("{what}: column {column}, row {row}");
             if !op.input.range().contains(&column) {
-                assert_eq!(value, before.number(column, row), "{place}");
+                assert_eq!(value, before.number(column, row), "{index}");
             } else if row < self.rows {
                 let block = &self.expected_input[row / BLOCK_ROWS];
                 let expected = block[column - op.input.first][row % BLOCK_ROWS];
-                close(&place, value, expected);
+                close(&index, value, expected);
             }
         }
     }
@@ -275,17 +275,17 @@ fn backward_on_cpu(
         let sums = &mut weights[op.weight.start..op.bias.end];
         linear::backward_weights(Scalar, op, &x[op.input.range()], g, sums);
         let mut out = before.block(first)[op.input.range()].to_vec();
-        // What went in is what the kernel saved; the CPU saved the slope, which follows from it.
+        // What went in is what the kernel saved; the CPU saved the derivative, which follows from it.
         let mut hidden = x[op.input.range()].to_vec();
-        let mut slopes = hidden.clone();
+        let mut derivatives = hidden.clone();
         if let Some(InputGradient::Through { activation, .. }) = op.input_gradient
             && !activation.derivative_from_output()
         {
-            activate(Scalar, activation, &mut hidden, Some(&mut slopes));
+            activate(Scalar, activation, &mut hidden, Some(&mut derivatives));
         }
         let way = op.input_gradient.unwrap().map(|_| linear::Hidden {
             output: &hidden,
-            saved: &slopes,
+            saved: &derivatives,
         });
         linear::backward_input(Scalar, op, &wide, g, &mut out, way);
         out

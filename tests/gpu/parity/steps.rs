@@ -67,11 +67,11 @@ fn gather_rows() {
             let zeros = bench.gpu.read(&log_det, stride).unwrap();
             let filled = batch.rows.next_multiple_of(4);
             for (k, value) in got.into_iter().enumerate() {
-                let (column, place) = (k / stride, (k % stride) as u32);
-                if place < filled {
-                    let row = batch.row(place.min(batch.rows - 1)) as usize;
-                    assert_eq!(value, data.get(row, column), "size {size}, place {place}");
-                    assert_eq!(zeros[place as usize].to_bits(), 0);
+                let (column, index) = (k / stride, (k % stride) as u32);
+                if index < filled {
+                    let row = batch.row(index.min(batch.rows - 1)) as usize;
+                    assert_eq!(value, data.get(row, column), "size {size}, place {index}");
+                    assert_eq!(zeros[index as usize].to_bits(), 0);
                 } else {
                     assert_eq!(value.to_bits(), POISON);
                 }
@@ -185,8 +185,8 @@ fn sums_and_adamw() {
 fn sizes_follow_limits() {
     let plan = plan(4, Transform::Additive, true, Base::ALL[1]);
     let limits = wgpu::Limits::default();
-    for wanted in [1, 5, 1000, 50_000, 10_000_000, 4_000_000_000] {
-        let sizes = Sizes::new(&plan, &limits, false, wanted, true).unwrap();
+    for requested in [1, 5, 1000, 50_000, 10_000_000, 4_000_000_000] {
+        let sizes = Sizes::new(&plan, &limits, false, requested, true).unwrap();
         let binding = limits.max_storage_buffer_binding_size as usize;
         assert!(
             sizes.rows.is_multiple_of(4)
@@ -227,9 +227,9 @@ fn gradient_norm_and_clip() {
         let parameters = bench.parameters(&numbers(count, 1));
         let builder = bench.builder(&plan, &parameters, &[]);
         let plain = numbers(count, 2);
-        let with = |place: usize, value: f32| {
+        let with = |index: usize, value: f32| {
             let mut gradient = plain.clone();
-            gradient[place] = value;
+            gradient[index] = value;
             gradient
         };
         let scaled = |scale: f32| plain.iter().map(|g| g * scale).collect::<Vec<f32>>();

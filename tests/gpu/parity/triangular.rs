@@ -101,14 +101,14 @@ impl Case<'_> {
         let mut expected_parameters = vec![0.0; count];
         let expected: Vec<_> = starts(self.rows)
             .map(|first| {
-                let mut share = [0.0; BLOCK_ROWS];
-                share[..BLOCK_ROWS.min(self.rows - first)].fill(-1.0 / self.rows as f64);
+                let mut weight = [0.0; BLOCK_ROWS];
+                weight[..BLOCK_ROWS.min(self.rows - first)].fill(-1.0 / self.rows as f64);
                 let gradient = y_gradient.block(first);
                 let mut out = vec![[0.0; BLOCK_ROWS]; plan.dims()];
                 triangular::backward_input(Scalar, op, &wide, &gradient, &mut out);
                 let sums = &mut expected_parameters[own.clone()];
                 let x = x.block(first);
-                triangular::backward_weights(Scalar, op, &wide, &x, &gradient, &share, sums);
+                triangular::backward_weights(Scalar, op, &wide, &x, &gradient, &weight, sums);
                 out
             })
             .collect();

@@ -34,7 +34,7 @@ pub(super) struct Bin<S: Simd, T: Real> {
     pub(super) z: Vector<S, T>,
     pub(super) width: Vector<S, T>,
     pub(super) height: Vector<S, T>,
-    /// What the slopes at its ends are made of.
+    /// What the derivatives at its ends are made of.
     pub(super) raw_slopes: [Vector<S, T>; 2],
 }
 
@@ -98,7 +98,7 @@ impl<S: Simd, T: Real> Curve<S, T> {
     }
 
     #[inline(always)]
-    pub(super) fn log_slope(&self) -> Vector<S, T> {
+    pub(super) fn log_derivative(&self) -> Vector<S, T> {
         let root = self.s / self.denominator;
         (root * root * self.rise).ln()
     }

@@ -10,10 +10,10 @@ use super::Elementwise;
 use curve::{Bin, Curve, Sides, within};
 
 /// A rational-quadratic spline with so many bins on [-bound, bound], and the identity outside (Durkan et al. 2019, "Neural
-/// spline flows", eq. 4 to 8 and appendix A.1). All parameters zero make it the identity. Twin:
+/// spline flows", eq. 4 to 8 and appendix A.1). All parameters zero make it the identity. Kernel:
 /// `shaders/shared/transform_spline.wgsl`.
 ///
-/// The parameters are numbers for the widths, for the heights, and for the slopes at the inner knots. The input is clamped
+/// The parameters are numbers for the widths, for the heights, and for the derivatives at the inner knots. The input is clamped
 /// before the maths, and the tail chosen after: the other way round a tail's infinities come back as NaN in gradients.
 pub struct Spline {
     pub bins: usize,
@@ -71,8 +71,8 @@ impl Spline {
             width: widths.length(0),
             height: heights.length(0),
             raw_slopes: [
-                self.raw_slope(simd, 0, parameter),
-                self.raw_slope(simd, 1, parameter),
+                self.raw_derivative(simd, 0, parameter),
+                self.raw_derivative(simd, 1, parameter),
             ],
         };
         let mut length = [bin.width, bin.height];
@@ -87,8 +87,8 @@ impl Spline {
                 (&mut bin.z, edge[1]),
                 (&mut bin.width, length[0]),
                 (&mut bin.height, length[1]),
-                (left, self.raw_slope(simd, k, parameter)),
-                (right, self.raw_slope(simd, k + 1, parameter)),
+                (left, self.raw_derivative(simd, k, parameter)),
+                (right, self.raw_derivative(simd, k + 1, parameter)),
             ] {
                 *now = value.where_greater(knot, here, *now);
             }
@@ -96,9 +96,9 @@ impl Spline {
         bin
     }
 
-    /// What the slope at a knot is made of; that at the bounds, which is 1, of 0.
+    /// What the derivative at a knot is made of; that at the bounds, which is 1, of 0.
     #[inline(always)]
-    fn raw_slope<S: Simd, T: Real>(
+    fn raw_derivative<S: Simd, T: Real>(
         &self,
         simd: S,
         knot: usize,
@@ -111,9 +111,9 @@ impl Spline {
         }
     }
 
-    /// A slope, and what its derivative by the raw number is the sigmoid of.
+    /// A derivative, and what its derivative by the raw number is the sigmoid of.
     #[inline(always)]
-    fn slope<S: Simd, T: Real>(simd: S, raw: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
+    fn derivative<S: Simd, T: Real>(simd: S, raw: Vector<S, T>) -> (Vector<S, T>, Vector<S, T>) {
         let zero = Vector::splat(simd, T::zero());
         let raw = raw + Vector::splat(simd, T::of(SPLINE_DERIVATIVE_OFFSET));
         let softplus = raw.max(zero) + (-raw.abs()).exp().ln_1p();
@@ -156,14 +156,14 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
         let clamped = self.clamped(simd, x);
         let bin = self.bin(simd, clamped, false, (&widths, &heights), &parameter);
         let [left, right] = bin.raw_slopes;
-        let d = [Self::slope(simd, left).0, Self::slope(simd, right).0];
+        let d = [Self::derivative(simd, left).0, Self::derivative(simd, right).0];
         let t = within(simd, (clamped - bin.x) / bin.width);
         let curve = Curve::new(simd, &bin, d, t);
         let z = curve.ratio().mul_add(bin.height, bin.z);
         let zero = Vector::splat(simd, T::zero());
         (
             self.choose(simd, x, z, x),
-            self.choose(simd, x, curve.log_slope(), zero),
+            self.choose(simd, x, curve.log_derivative(), zero),
         )
     }
 
@@ -181,7 +181,7 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
         let clamped = self.clamped(simd, z);
         let bin = self.bin(simd, clamped, true, (&widths, &heights), &parameter);
         let [left, right] = bin.raw_slopes;
-        let (d0, d1) = (Self::slope(simd, left).0, Self::slope(simd, right).0);
+        let (d0, d1) = (Self::derivative(simd, left).0, Self::derivative(simd, right).0);
         // The root of a t^2 + b t + c that lies in the bin (appendix A.1, eq. 29).
         let s = bin.height / bin.width;
         let rise = clamped - bin.z;
@@ -213,8 +213,8 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
         let clamped = self.clamped(simd, x);
         let bin = self.bin(simd, clamped, false, (&widths, &heights), &parameter);
         let [left, right] = bin.raw_slopes;
-        let (d0, raw0) = Self::slope(simd, left);
-        let (d1, raw1) = Self::slope(simd, right);
+        let (d0, raw0) = Self::derivative(simd, left);
+        let (d1, raw1) = Self::derivative(simd, right);
         let t = within(simd, (clamped - bin.x) / bin.width);
         let curve = Curve::new(simd, &bin, [d0, d1], t);
 
@@ -306,10 +306,10 @@ mod tests {
     }
 
     /// Numbers at, just before and just behind each of some places.
-    fn around<T: Real>(places: &[f64]) -> Vec<T> {
+    fn around<T: Real>(indices: &[f64]) -> Vec<T> {
         let steps = [0.0, 1e-15, -1e-15, 1e-7, -1e-7, 1e-3, -1e-3];
-        let near = |&place: &f64| steps.map(|step| T::of(place + step * place.abs().max(1.0)));
-        places.iter().flat_map(near).collect()
+        let near = |&position: &f64| steps.map(|step| T::of(position + step * position.abs().max(1.0)));
+        indices.iter().flat_map(near).collect()
     }
 
     /// Where the bins begin and end, in x and in z.
@@ -337,9 +337,9 @@ mod tests {
                 let p = at::<T>(&parameters);
                 for x in around::<T>(&x) {
                     let what = format!("{bins} bins, x = {}, {parameters:?}", x.f64());
-                    let (z, log_slope) = spline.forward(Scalar, number(x), &p);
+                    let (z, log_derivative) = spline.forward(Scalar, number(x), &p);
                     let back = spline.inverse(Scalar, number(x), &p);
-                    let mut numbers = vec![z.sum(), log_slope.sum(), back.sum()];
+                    let mut numbers = vec![z.sum(), log_derivative.sum(), back.sum()];
                     let gradients = (number(T::one()), number(T::one()));
                     let put = |_, gradient: Vector<Scalar, T>| numbers.push(gradient.sum());
                     let by_x = spline.backward(Scalar, number(x), gradients, &p, put);
@@ -368,9 +368,9 @@ mod tests {
             let parameters = vec![0.0; 3 * bins - 1];
             let p = at::<f64>(&parameters);
             for x in around::<f64>(&[-5.0, -4.0, -1.3, 0.0, 0.5, 2.0, 4.0, 100.0]) {
-                let (z, log_slope) = spline.forward(Scalar, number(x), &p);
+                let (z, log_derivative) = spline.forward(Scalar, number(x), &p);
                 assert!((z.sum() - x).abs() < 1e-14, "{x} becomes {}", z.sum());
-                assert!(log_slope.sum().abs() < 1e-13);
+                assert!(log_derivative.sum().abs() < 1e-13);
             }
         }
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills a training run with -9 at random moments, resumes it each time, and compares the end with that of a run left alone.
 #
-#     benches/soak.sh target/release/couplet [OUTPUT_FOLDER]
+#     benches/kill_and_resume.sh target/release/couplet [OUTPUT_FOLDER]
 #
 #     KILLS    during training                                    (200)
 #     SAVES    kills while a model is being written               (100)

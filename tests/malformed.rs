@@ -98,8 +98,8 @@ fn survive(parser: &Parser, count: u64) -> u64 {
 /// Some thousands of damaged files for each parser, or as many as `COUPLET_INPUTS` says.
 #[test]
 fn damaged_files() {
-    let wanted = std::env::var("COUPLET_INPUTS").map(|text| text.parse().unwrap());
-    let count: u64 = wanted.unwrap_or(3000);
+    let requested = std::env::var("COUPLET_INPUTS").map(|text| text.parse().unwrap());
+    let count: u64 = requested.unwrap_or(3000);
     for parser in ALL {
         let begin = Instant::now();
         let readable = survive(&parser, count);
@@ -125,7 +125,7 @@ fn damaged_files() {
 
 /// Headers of NPY files that chance would hardly find.
 #[test]
-fn hostile_headers_of_arrays() {
+fn malformed_array_headers_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.npy");
     let read = |version: u8, shape: &str, part: &str| {
