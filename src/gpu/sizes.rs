@@ -1,5 +1,5 @@
 use crate::error::{Error, Message, Remedy, Result};
-use crate::flow::{Op, Plan, Transform};
+use crate::flow::{Op, Plan};
 
 use super::dispatch::MAX_GROUPS;
 use super::kernels::{GROUP, TILE_DEPTH};
@@ -191,10 +191,8 @@ pub fn check_loops(plan: &Plan) -> Result<()> {
             }
             // All columns, and for each of a spline's its numbers, at most eleven times over.
             Op::Coupling(coupling) => {
-                let each = match coupling.transform {
-                    Transform::Spline { bins, .. } => LOOPS_A_BIN * bins,
-                    Transform::Affine { .. } | Transform::Additive => 1,
-                };
+                let (_, bins) = coupling.transform.kernel_settings();
+                let each = (LOOPS_A_BIN * bins).max(1);
                 if dims + coupling.active.len() * each >= GRANTED_LOOPS {
                     return refuse(format!("a coupling of {dims} columns"));
                 }
