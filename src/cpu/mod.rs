@@ -36,8 +36,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::executor::{
-    Executor, Fault, StepsOutcome, Training, TrainingState, check_count, check_training_rows,
-    check_width, nan_to_neg_infinity, not_started, sample_count,
+    Batch, Executor, Fault, StepsOutcome, Training, TrainingState, check_batch, check_count,
+    check_training_rows, check_width, nan_to_neg_infinity, not_started, sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -193,11 +193,13 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let mut losses = Vec::with_capacity(steps);
         let mut fault = None;
         while losses.len() < steps && fault.is_none() {
+            let batch = session.batch();
             losses.push(T::evaluate(
                 session,
                 &self.plan,
                 &self.workers,
                 &self.parameters,
+                &batch,
             ));
             fault = match losses.last() {
                 Some(loss) if !loss.is_finite() => Some(Fault::Loss),
@@ -208,9 +210,22 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
+        let batch = started(self.session.as_ref())?.batch();
+        self.gradient(&batch)
+    }
+
+    fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)> {
         let session = started(self.session.as_mut())?;
-        let loss = T::evaluate(session, &self.plan, &self.workers, &self.parameters);
+        check_batch(&session.batches, batch)?;
+        let (plan, parameters) = (&self.plan, &self.parameters);
+        let loss = T::evaluate(session, plan, &self.workers, parameters, batch);
         Ok((loss, widen(&session.gradient)))
+    }
+
+    fn apply(&mut self, gradient: &[f64]) -> Result<Option<Fault>> {
+        let session = started(self.session.as_mut())?;
+        session.gradient = narrow(&self.plan, gradient)?;
+        Ok(T::update(session, &mut self.parameters).err())
     }
 
     fn state(&mut self) -> Result<TrainingState> {

@@ -1,4 +1,4 @@
-use crate::executor::Fault;
+use crate::executor::{Batch, Fault};
 use crate::flow::Plan;
 
 use super::block::Block;
@@ -20,6 +20,7 @@ pub trait Passes: Sized {
         plan: &Plan,
         workers: &Workers<Self>,
         parameters: &[Self],
+        batch: &Batch,
     ) -> f64;
 
     /// [`Session::update`].
@@ -43,8 +44,9 @@ macro_rules! passes {
                     plan: &Plan,
                     workers: &Workers<Self>,
                     parameters: &[Self],
+                    batch: &Batch,
                 ) -> f64 {
-                    session.evaluate(plan, workers, parameters)
+                    session.evaluate(plan, workers, parameters, batch)
                 }
 
                 fn update(session: &mut Session<Self>, parameters: &mut [Self]) -> Result<(), Fault> {

@@ -15,7 +15,7 @@ use super::workers::Workers;
 /// What training keeps between steps.
 pub struct Session<T> {
     rows: Matrix<f32>,
-    batches: Batches,
+    pub batches: Batches,
     training: Training,
     pub step: u64,
     pub gradient: Vec<T>,
@@ -81,9 +81,19 @@ impl<T: Real> Session<T> {
         }
     }
 
-    /// Loss and gradient (left in `self.gradient`) on the batch of the current step.
-    pub fn evaluate(&mut self, plan: &Plan, workers: &Workers<T>, parameters: &[T]) -> f64 {
-        let batch = self.batches.batch(self.step);
+    /// The batch of the current step.
+    pub fn batch(&self) -> Batch {
+        self.batches.batch(self.step)
+    }
+
+    /// Loss and gradient (left in `self.gradient`) on a batch.
+    pub fn evaluate(
+        &mut self,
+        plan: &Plan,
+        workers: &Workers<T>,
+        parameters: &[T],
+        batch: &Batch,
+    ) -> f64 {
         let total = batch.rows as usize;
         let per_chunk = self.rows_per_chunk;
         let used = total.div_ceil(per_chunk);
@@ -93,7 +103,7 @@ impl<T: Real> Session<T> {
             .enumerate()
             .for_each(|(index, chunk)| {
                 let indices = index * per_chunk..total.min((index + 1) * per_chunk);
-                workers.with(|block| chunk.run(block, plan, rows, &batch, indices, parameters));
+                workers.with(|block| chunk.run(block, plan, rows, batch, indices, parameters));
             });
         let chunks = &self.chunks[..used];
         add_up(chunks, &mut self.gradient);

@@ -1,6 +1,5 @@
-//! What runs a flow. Two executors stand behind one trait: [`crate::cpu`] (f64, the reference; f32, for machines
-//! without a GPU) and [`crate::gpu`]. They never see each other; what they must agree on (the batches and the
-//! optimizer's numbers) is worked out here.
+//! The trait [`Executor`], which runs a plan, and what its implementations ([`crate::cpu`] and [`crate::gpu`]) must agree
+//! on: batches, and the numbers of the optimizer. The implementations do not depend on each other.
 
 mod adamw;
 mod batches;
@@ -31,7 +30,7 @@ pub struct Training {
     pub optimizer: AdamW,
 }
 
-/// Where training stands: all that the next step depends on, beside the rows.
+/// The state of training: all that the next step depends on, except the rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingState {
     /// Steps taken.
@@ -59,7 +58,7 @@ impl TrainingState {
     }
 }
 
-/// What came of a number of steps.
+/// The result of a number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepsOutcome {
     /// Each step's loss (nats, mean over the step's batch) before its update. Where there is a fault, the last one is that
@@ -69,7 +68,7 @@ pub struct StepsOutcome {
     pub fault: Option<Fault>,
 }
 
-/// What a kernel took of a step.
+/// The time of a kernel in a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelTime {
     /// The kernel's name, that of its file.
@@ -143,7 +142,21 @@ pub trait Executor: Send {
     /// [`Error::Spec`] if training was not started.
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)>;
 
-    /// Where training stands. Setting it again, on this executor or on another, continues from there.
+    /// The loss on a batch of the training rows, the mean over its rows, and its gradient with respect to every parameter.
+    /// Changes nothing that the next step depends on.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if training was not started, or the batch has no rows, or more than those of training.
+    fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)>;
+
+    /// Takes the next step with this gradient in the place of its own: clipping, the optimizer's update, the moving average.
+    /// With [`Executor::gradient`] it makes a step whose gradient is put together from several machines.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if training was not started, or the gradient is of another layout.
+    fn apply(&mut self, gradient: &[f64]) -> Result<Option<Fault>>;
+
+    /// The state of training. Setting it, on this executor or on another, continues from there.
     ///
     /// # Errors
     /// [`Error::Spec`] if training was not started.
@@ -165,7 +178,7 @@ pub trait Executor: Send {
     /// makes of it, the density there is 0 in them, and its logarithm minus infinity.
     fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>>;
 
-    /// Takes a step, and says how long each kernel ran in it; nothing where the device has no clock for that. As
+    /// Takes a step, and returns the time of each kernel in it; nothing where the device has no timestamps. As
     /// [`Executor::train`] otherwise.
     ///
     /// # Errors
@@ -195,6 +208,20 @@ pub(crate) fn check_training_rows(plan: &Plan, rows: &Matrix<f32>) -> Result<()>
             .into(),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Refuses a batch that an executor which was started for such batches has no room for.
+pub(crate) fn check_batch(batches: &Batches, batch: &Batch) -> Result<()> {
+    match batch.rows as usize {
+        rows if (1..=batches.size()).contains(&rows) => Ok(()),
+        rows => Err(Error::Spec(
+            format!(
+                "a batch of {rows} rows, where training was started with batches of {}",
+                batches.size()
+            )
+            .into(),
+        )),
     }
 }
 
@@ -232,7 +259,7 @@ pub(crate) fn sample_count(plan: &Plan, rows: &Range<u64>) -> Result<usize> {
     Ok(count as usize)
 }
 
-/// What a training call says where [`Executor::start`] was not called.
+/// The error of a training call before [`Executor::start`].
 pub(crate) fn not_started() -> Error {
     Error::Spec("training was not started: call Executor::start first".into())
 }

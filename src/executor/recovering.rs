@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
-use super::{Executor, KernelTime, StepsOutcome, Training, TrainingState};
+use super::{Batch, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState};
 
 /// How old the state on the host may become while steps are taken.
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ pub struct Recovering<'a> {
     position: Position,
 }
 
-/// Where an executor stands.
+/// What is known of the state of an executor.
 enum Position {
     /// Nothing is trained. The parameters, if they were replaced.
     Idle(Option<Vec<f64>>),
@@ -51,16 +51,16 @@ enum Position {
         /// Whether the next step was tried, and had a fault.
         stuck: bool,
     },
-    /// It was given rows that nobody kept: it cannot be opened again.
+    /// It was started with rows that were not kept: it cannot be opened again.
     Unknown,
 }
 
 impl<'a> Recovering<'a> {
-    /// Stands behind an executor, which may have been started. `reopen` opens another in its place, with the same plan, and
+    /// Wraps an executor, which may have been started. `reopen` opens another in its place, with the same plan, and
     /// started with the same rows if this one was; or gives up.
     ///
     /// # Errors
-    /// Those of [`Executor::state`], but for the one that says that training was not started.
+    /// Those of [`Executor::state`], except that training was not started.
     pub fn new(
         mut executor: Box<dyn Executor>,
         reopen: impl FnMut(&DeviceFailure) -> Option<Result<Box<dyn Executor>>> + Send + 'a,
@@ -165,7 +165,7 @@ impl<'a> Recovering<'a> {
         Ok(state)
     }
 
-    /// How many of so many steps to ask for at once, and whether the state is to be kept before.
+    /// How many of `steps` to take in one call, and whether to save the state before.
     fn portion(&self, steps: usize) -> (usize, bool) {
         let Position::Training {
             kept, since, step, ..
@@ -178,7 +178,7 @@ impl<'a> Recovering<'a> {
     }
 }
 
-/// How many of so many steps to ask for at once after so many failures.
+/// How many of `steps` to take in one call after this number of failures.
 fn part(steps: usize, failures: usize) -> usize {
     let shift = (2 * failures as u32).min(usize::BITS - 1);
     (steps >> shift).max(1)
@@ -202,7 +202,7 @@ impl Position {
         }
     }
 
-    /// Takes an executor here that was just opened, after so many failures.
+    /// Brings a newly opened executor to this state, after this number of failures.
     fn reach(&mut self, executor: &mut dyn Executor, failures: usize) -> Result<()> {
         match self {
             Position::Idle(None) | Position::Unknown => Ok(()),
@@ -270,8 +270,7 @@ impl Executor for Recovering<'_> {
         Ok(())
     }
 
-    /// Rows that are given here, rather than by whoever opens the executor, are not kept: a device that fails from here on is
-    /// not recovered from.
+    /// Rows that are passed here, rather than by `reopen`, are not kept: a device that fails afterwards is not recovered.
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
         self.position = Position::Unknown;
         self.executor()?.start(rows, training)
@@ -305,6 +304,25 @@ impl Executor for Recovering<'_> {
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
         self.call(|executor| executor.loss_and_gradient())
+    }
+
+    fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)> {
+        self.call(|executor| executor.gradient(batch))
+    }
+
+    /// The state comes to the host after each step: nothing else could take it again.
+    fn apply(&mut self, gradient: &[f64]) -> Result<Option<Fault>> {
+        if let Position::Training { kept, step, .. } = &self.position
+            && *step > kept.step
+        {
+            self.keep()?;
+        }
+        let fault = self.call(|executor| executor.apply(gradient))?;
+        match (&mut self.position, fault) {
+            (Position::Training { stuck, .. }, Some(_)) => *stuck = true,
+            _ => drop(self.keep()?),
+        }
+        Ok(fault)
     }
 
     fn state(&mut self) -> Result<TrainingState> {

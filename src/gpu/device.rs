@@ -198,7 +198,7 @@ impl Gpu {
 
     /// Destroys the device when it is called, as a driver does that is reset.
     #[cfg(feature = "testing")]
-    pub fn destroyer(&self) -> impl Fn() + use<> {
+    pub fn destroy_for_test(&self) -> impl Fn() + use<> {
         let device = self.device.clone();
         move || device.destroy()
     }

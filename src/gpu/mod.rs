@@ -31,8 +31,8 @@ use std::ops::Range;
 
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{
-    Executor, KernelTime, StepsOutcome, Training, TrainingState, check_count, check_training_rows,
-    check_width, nan_to_neg_infinity, not_started, sample_count,
+    Batch, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState, check_count,
+    check_training_rows, check_width, nan_to_neg_infinity, not_started, sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -151,8 +151,8 @@ impl GpuExecutor {
     /// What loses the device, as when its driver is reset: for tests of what comes then.
     #[doc(hidden)]
     #[cfg(feature = "testing")]
-    pub fn destroyer(&self) -> impl Fn() + use<> {
-        self.gpu.destroyer()
+    pub fn destroy_for_test(&self) -> impl Fn() + use<> {
+        self.gpu.destroy_for_test()
     }
 
     /// Has the next [`Executor::start`] take this path, and scoring and sampling as well.
@@ -236,7 +236,16 @@ impl Executor for GpuExecutor {
     }
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
-        started(&mut self.session)?.loss_and_gradient(&self.gpu, &self.plan)
+        let batch = started(&mut self.session)?.batch();
+        self.gradient(&batch)
+    }
+
+    fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)> {
+        started(&mut self.session)?.gradient(&self.gpu, &self.plan, batch)
+    }
+
+    fn apply(&mut self, gradient: &[f64]) -> Result<Option<Fault>> {
+        started(&mut self.session)?.apply(&self.gpu, &self.plan, gradient)
     }
 
     fn state(&mut self) -> Result<TrainingState> {

@@ -31,10 +31,14 @@ pub struct Program {
 /// A plan made ready on a device to be trained.
 pub struct TrainingProgram {
     pub ring: Ring,
-    /// A run of rows to loss and gradient, and gradient to parameters.
+    /// A run of rows to loss and gradient, gradient to parameters, and, where that is not the same, a gradient from elsewhere to
+    /// parameters.
     pub dispatches: Vec<Dispatch>,
-    /// How many of them are the former.
+    /// Where loss and gradient end, and where a step ends.
     pub evaluate: usize,
+    pub step: usize,
+    /// What applies a gradient from elsewhere.
+    pub apply: Range<usize>,
     /// Rows that one run may have.
     pub rows: usize,
     /// Rows whose gradients one group sums.
@@ -151,9 +155,12 @@ impl TrainingProgram {
         evaluate.extend(builder.forward(&memory)?);
         evaluate.extend(backward);
         let update = builder.update(optimizer)?;
+        let step = evaluate.len() + update.len();
         Ok(TrainingProgram {
             ring: Ring::new(gpu, builder.pipelines),
             evaluate: evaluate.len(),
+            step,
+            apply: evaluate.len()..step,
             dispatches: evaluate.into_iter().chain(update).collect(),
             rows: sizes.rows,
             rows_per_split: sizes.rows_per_split,
@@ -171,10 +178,15 @@ impl TrainingProgram {
         let (evaluate, update) = builder.gpu.allocate("partial gradients", || {
             builder.fused_step(fused, shares, data, optimizer)
         })??;
+        // Its own norm comes with the sum over the splits.
+        let apply = builder.update(optimizer)?;
+        let step = evaluate.len() + update.len();
         Ok(TrainingProgram {
             ring: Ring::new(builder.gpu, builder.pipelines),
             evaluate: evaluate.len(),
-            dispatches: evaluate.into_iter().chain(update).collect(),
+            step,
+            apply: step..step + apply.len(),
+            dispatches: evaluate.into_iter().chain(update).chain(apply).collect(),
             rows: fused.rows_per_share * shares,
             rows_per_split: fused.rows_per_share,
         })

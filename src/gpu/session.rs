@@ -2,7 +2,8 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::executor::{
-    Batches, Fault, KernelTime, StepsOutcome, Training, TrainingState, check_count,
+    Batch, Batches, Fault, KernelTime, StepsOutcome, Training, TrainingState, check_batch,
+    check_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -131,21 +132,33 @@ impl Session {
         })
     }
 
-    /// The runs of rows that make up step `step`, and whether each is the last of them; the loss goes to `slot`.
-    fn runs(&self, plan: &Plan, step: u64, slot: usize) -> Vec<(Step, bool)> {
-        let batch = self.batches.batch(step);
+    /// What the kernels of step `step` read, less its rows; the loss goes to `slot`.
+    fn record(&self, plan: &Plan, step: u64, slot: usize) -> Step {
         let program = &self.program;
-        let mut whole = Step {
+        let mut record = Step {
             stride: program.rows as u32,
             rows_per_split: program.rows_per_split as u32,
             parameters: plan.layout.len() as u32,
-            inv_batch_size: 1.0 / batch.rows as f32,
             slot: slot as u32,
             ..Step::default()
         };
         let mut numbers = self.training.optimizer.at(step);
         numbers.learning_rate *= self.rate_factor;
-        whole.optimize(&numbers);
+        record.optimize(&numbers);
+        record
+    }
+
+    /// The runs of rows that make up the batch of step `step`, and whether each is the last of them.
+    fn runs(&self, plan: &Plan, step: u64, slot: usize) -> Vec<(Step, bool)> {
+        self.runs_of(plan, &self.batches.batch(step), step, slot)
+    }
+
+    fn runs_of(&self, plan: &Plan, batch: &Batch, step: u64, slot: usize) -> Vec<(Step, bool)> {
+        let program = &self.program;
+        let whole = Step {
+            inv_batch_size: 1.0 / batch.rows as f32,
+            ..self.record(plan, step, slot)
+        };
         (0..batch.rows)
             .step_by(program.rows)
             .map(|position| {
@@ -154,7 +167,7 @@ impl Session {
                     add: u32::from(position > 0),
                     ..whole
                 };
-                run.visit(&batch, position);
+                run.visit(batch, position);
                 (run, position + run.rows == batch.rows)
             })
             .collect()
@@ -164,7 +177,7 @@ impl Session {
     fn dispatches(&self, ends_step: bool) -> Range<usize> {
         let program = &self.program;
         match ends_step {
-            true => 0..program.dispatches.len(),
+            true => 0..program.step,
             false => 0..program.evaluate,
         }
     }
@@ -265,16 +278,42 @@ impl Session {
         );
     }
 
-    /// Loss and gradient of the next step.
-    pub fn loss_and_gradient(&mut self, gpu: &Gpu, plan: &Plan) -> Result<(f64, Vec<f64>)> {
-        self.queue.begin();
-        for (run, _) in self.runs(plan, self.step, 0) {
-            self.queue.push(run, self.dispatches(false));
-        }
+    /// The batch of the next step.
+    pub fn batch(&self) -> Batch {
+        self.batches.batch(self.step)
+    }
+
+    /// Sends all that is queued, and waits for it.
+    fn run_queue(&mut self, gpu: &Gpu) -> Result<()> {
         while let Some((index, submission)) = self.send(gpu) {
             gpu.wait(index)?;
             self.queue.done(&submission);
         }
+        Ok(())
+    }
+
+    /// The next step with this gradient in the place of its own.
+    pub fn apply(&mut self, gpu: &Gpu, plan: &Plan, gradient: &[f64]) -> Result<Option<Fault>> {
+        check_count(plan, gradient.len())?;
+        if let Some((_, fault)) = self.stuck {
+            return Ok(Some(fault));
+        }
+        gpu.write(&self.optimizer.gradient, gradient)?;
+        self.queue.begin();
+        let record = self.record(plan, self.step, 0);
+        self.queue.push(record, self.program.apply.clone());
+        self.run_queue(gpu)?;
+        Ok(self.taken(gpu, 1)?.fault)
+    }
+
+    /// Loss and gradient on a batch.
+    pub fn gradient(&mut self, gpu: &Gpu, plan: &Plan, batch: &Batch) -> Result<(f64, Vec<f64>)> {
+        check_batch(&self.batches, batch)?;
+        self.queue.begin();
+        for (run, _) in self.runs_of(plan, batch, self.step, 0) {
+            self.queue.push(run, self.dispatches(false));
+        }
+        self.run_queue(gpu)?;
         let loss = self.losses(gpu, 1)?.0[0];
         let gradient = gpu.read(&self.optimizer.gradient, plan.layout.len())?;
         Ok((loss, widen(&gradient)))

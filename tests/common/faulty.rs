@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use couplet::executor::{Executor, StepsOutcome, Training, TrainingState};
+use couplet::executor::{self, Batch, Executor, StepsOutcome, Training, TrainingState};
 use couplet::flow::Plan;
 use couplet::{Matrix, Result};
 
@@ -52,6 +52,12 @@ impl<F: Fault> Executor for Faulty<F> {
         let (loss, mut gradient) = self.inner.loss_and_gradient()?;
         self.fault.gradient(&mut gradient);
         Ok((loss, gradient))
+    }
+    fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)> {
+        self.inner.gradient(batch)
+    }
+    fn apply(&mut self, gradient: &[f64]) -> Result<Option<executor::Fault>> {
+        self.inner.apply(gradient)
     }
     fn state(&mut self) -> Result<TrainingState> {
         self.inner.state()

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use couplet::Matrix;
-use couplet::executor::{AdamW, Executor, Schedule, Training};
+use couplet::executor::{AdamW, Batch, Batches, Executor, Schedule, Training};
 use couplet::flow::{
     Activation, Base, Conditioner, Density, Family, FlowSpec, Initial, Mixing, Plan, Transform,
     initial_parameters,
@@ -256,4 +256,35 @@ pub fn assert_close(what: &str, a: &[f64], b: &[f64], atol: f64, rtol: f64) -> f
         worst = worst.max(share);
     }
     worst
+}
+
+/// Takes steps whose gradients are put together from two parts of the batch, as several machines would.
+pub fn take_in_parts(executor: &mut dyn Executor, batches: &Batches, steps: u64) -> Vec<f64> {
+    let mut losses = Vec::new();
+    for step in 0..steps {
+        let whole = batches.batch(step);
+        let first = Batch {
+            rows: whole.rows / 3,
+            ..whole.clone()
+        };
+        let second = Batch {
+            first: whole.first + first.rows,
+            rows: whole.rows - first.rows,
+            ..whole.clone()
+        };
+        let mut loss = 0.0;
+        let mut gradient = Vec::new();
+        for part in [first, second] {
+            let weight = f64::from(part.rows) / f64::from(whole.rows);
+            let (part_loss, part_gradient) = executor.gradient(&part).unwrap();
+            gradient.resize(part_gradient.len(), 0.0);
+            for (sum, number) in gradient.iter_mut().zip(part_gradient) {
+                *sum += weight * number;
+            }
+            loss += weight * part_loss;
+        }
+        losses.push(loss);
+        assert_eq!(executor.apply(&gradient).unwrap(), None);
+    }
+    losses
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::adapter;
 use crate::common::{
-    assert_close, coarseness, flow, flows, guarded_training, relative_l2, rows, take, training,
-    training_rows,
+    assert_close, coarseness, flow, flows, guarded_training, relative_l2, rows, take,
+    take_in_parts, training, training_rows,
 };
 use couplet::Error;
 use couplet::cpu::CpuExecutor;
@@ -144,6 +144,34 @@ fn a_timed_step_is_a_step() {
             let adamw: Vec<_> = times.iter().filter(|time| time.kernel == "adamw").collect();
             assert!(matches!(adamw[..], [time] if time.dispatches == 1 && time.seconds > 0.0));
         }
+    }
+}
+
+/// A step whose gradient is put together from parts of its batch, on both paths, and through what reopens a device.
+#[test]
+fn gradients_of_parts_make_the_step_of_the_whole() {
+    for (name, spec, path) in paths() {
+        let data = training_rows(257, spec.dims, 5);
+        let training = training(100);
+        let batches = Batches::new(257, training.batch_size, training.seed);
+        let (mut gpu, mut cpu) = pair(&spec, path);
+        gpu.start(&data, &training).unwrap();
+        cpu.start(&data, &training).unwrap();
+        let losses = cpu.train(3).unwrap().losses;
+        let expected = cpu.state().unwrap();
+        let mut gpu = Recovering::new(Box::new(gpu), |_| None).unwrap();
+        let of_parts = take_in_parts(&mut gpu, &batches, 3);
+        let tolerance = 2e-5 * coarseness(&spec);
+        assert_close(&name, &of_parts, &losses, tolerance, tolerance);
+        let state = gpu.state().unwrap();
+        assert_eq!(state.step, 3, "{name}");
+        let off = relative_l2(&state.parameters, &expected.parameters);
+        assert!(off < 1e-4 * coarseness(&spec), "{name}: {off}");
+        let mut wrong = gpu.loss_and_gradient().unwrap().1;
+        wrong[0] = f64::INFINITY;
+        assert_eq!(gpu.apply(&wrong).unwrap(), Some(Fault::Gradient), "{name}");
+        gpu.set_state(&state).unwrap();
+        assert_eq!(gpu.train(1).unwrap().fault, None, "{name}");
     }
 }
 
@@ -436,7 +464,7 @@ fn a_device_destroyed_at_every_tenth_step_changes_nothing() {
                 executor.set_path(path);
                 executor.start(&data, &training(100))?;
                 opened += 1;
-                *loss.lock().unwrap() = is_lost.then(|| Box::new(executor.destroyer()) as _);
+                *loss.lock().unwrap() = is_lost.then(|| Box::new(executor.destroy_for_test()) as _);
                 Ok::<_, Error>(Box::new(executor) as Box<dyn Executor>)
             };
             let mut executor = Recovering::new(open().unwrap(), |_| Some(open())).unwrap();

@@ -1,13 +1,13 @@
 //! The training loop: what it keeps, when it stops, and how it comes back from numbers that are not finite.
 
-use crate::common::rows;
+use crate::common::{assert_close, flows, guarded_training, rows, take_in_parts, training_rows};
 use couplet::config::{ConditionerName, Config};
 use couplet::cpu::CpuExecutor;
 use couplet::data::{Target, TargetName};
 use couplet::executor::{Batches, Executor, Fault};
 use couplet::flow::{Plan, initial_parameters};
 use couplet::train::{self, Ending, Outcome, Retry, Settings, Snapshot, StepReport, TrainObserver};
-use couplet::{Matrix, Result};
+use couplet::{Error, Matrix, Result};
 
 /// Remembers what it was told.
 #[derive(Default)]
@@ -104,13 +104,53 @@ fn checks_change_nothing() {
     assert_eq!(outcome.validation, None);
 }
 
+/// A step whose gradient is put together from parts of its batch is the step that is taken at once; and a gradient that is
+/// handed back as it came makes the same bits.
+#[test]
+fn gradients_of_parts_make_the_step_of_the_whole() {
+    for (name, spec) in flows() {
+        let plan = Plan::new(&spec).unwrap();
+        let parameters = crate::common::parameters(&plan);
+        let data = training_rows(300, spec.dims, 5);
+        let training = guarded_training(90);
+        let start = || {
+            let mut executor = CpuExecutor::<f64>::new(plan.clone(), &parameters);
+            executor.start(&data, &training).unwrap();
+            executor
+        };
+        let batches = Batches::new(300, training.batch_size, training.seed);
+        let mut whole = start();
+        let losses = whole.train(5).unwrap().losses;
+        let expected = whole.state().unwrap();
+        let mut parts = start();
+        let of_parts = take_in_parts(&mut parts, &batches, 5);
+        assert_close(name, &of_parts, &losses, 1e-12, 1e-12);
+        let state = parts.state().unwrap();
+        assert_eq!(state.step, 5);
+        assert_close(name, &state.parameters, &expected.parameters, 1e-9, 1e-9);
+        assert_close(name, &state.average, &expected.average, 1e-9, 1e-9);
+        let mut again = start();
+        for _ in 0..5 {
+            let (_, gradient) = again.loss_and_gradient().unwrap();
+            again.apply(&gradient).unwrap();
+        }
+        assert!(again.state().unwrap() == expected, "{name}");
+        let too_many = Batches::new(300, 0, 1).batch(0);
+        assert!(matches!(again.gradient(&too_many), Err(Error::Spec(_))));
+        assert!(matches!(again.apply(&[1.0]), Err(Error::Spec(_))));
+        let mut wrong = again.loss_and_gradient().unwrap().1;
+        wrong[0] = f64::NAN;
+        assert_eq!(again.apply(&wrong).unwrap(), Some(Fault::Gradient));
+    }
+}
+
 /// A learning rate that is far too large is lowered until training continues, and the model gets better.
 #[test]
 fn a_rate_that_is_too_large_is_lowered() {
     let target = Target::new(TargetName::Banana, None, None, 1).unwrap();
     let data = target.training_rows(1000);
     let mut config = Config::default();
-    config.train.learning_rate = 40.0;
+    config.train.learning_rate = 15.0;
     config.train.weight_decay = 0.0;
     config.model.layers = 4;
     let mut executor = start(&config, &data);
@@ -123,7 +163,10 @@ fn a_rate_that_is_too_large_is_lowered() {
         assert!((retry.rate_factor - 0.3f64.powi(k as i32 + 1)).abs() < 1e-12);
     }
     assert!(outcome.parameters.iter().all(|p| p.is_finite()));
-    assert!(nll(&mut executor, &data.map(f64::from)).is_finite());
+    let rows = data.map(f64::from);
+    let after = nll(&mut executor, &rows);
+    let before = nll(&mut start(&config, &data), &rows);
+    assert!(after < before - 0.1, "{before} before, {after} after");
 }
 
 /// Row 17 overflows whatever the parameters: five retries, then the best parameters and the step that fails.
