@@ -20,8 +20,8 @@
 //! # }
 //! ```
 //!
-//! [`Fit`] trains, a [`Flow`] scores and samples. Whoever wants a training loop of their own goes below them: a
-//! [`flow::FlowSpec`] says what a flow is; a [`flow::Plan`] is that spec lowered to a short list of ops; an
+//! [`Fit`] trains, a [`Flow`] scores and samples. For a training loop of your own, use the layers below: a
+//! [`flow::FlowSpec`] describes a flow; a [`flow::Plan`] is that spec lowered to a list of ops; an
 //! [`executor::Executor`] runs a plan: [`cpu::CpuExecutor`] in f64 or f32, [`gpu::GpuExecutor`] on a GPU.
 //!
 //! ```
@@ -50,8 +50,8 @@
 //! # }
 //! ```
 //!
-//! [`fit`] makes tables ready and chooses devices, [`train`] holds the training loop, [`checkpoint`] what it continues from,
-//! [`model`] the model file, [`data`] tables and targets.
+//! [`fit`] prepares tables and chooses devices, [`train`] has the training loop, [`checkpoint`] saves and resumes it,
+//! [`model`] reads and writes model files, [`data`] tables and targets.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(feature = "testing"), warn(missing_docs))]

@@ -1,5 +1,4 @@
-//! What a run may take of the machine's memory: counted before it is allocated, so that a number with some zeros too many
-//! ends with a message and not with the machine.
+//! Estimates memory before it is allocated, so that a request that is too large ends with a message.
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 

@@ -145,7 +145,7 @@ impl Model {
         }
     }
 
-    /// Writes the model file; whoever reads the path finds the old file or the new one, whole.
+    /// Writes the model file atomically: the path has the old file or the new one.
     ///
     /// # Errors
     /// [`Error::Model`] where parameters, columns or preprocessing are not those of the spec; [`Error::Io`]. The old file,

@@ -1,5 +1,5 @@
-//! Checkpoints: a training run in a folder, to be taken up again. There are two places, which new ones take in turn, so that the
-//! one before stays until the next has been written and read back.
+//! Checkpoints: the state of a training run in a directory, from which it can be resumed. Two slots are written in turn, so the
+//! previous checkpoint stays until the next one is written and read back.
 
 mod dir;
 mod identity;
@@ -150,7 +150,7 @@ impl Checkpoint {
         let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
         let said = |key: &str| header.metadata().as_ref().and_then(|all| all.get(key));
-        let (Some(record), Some(promised)) = (said(RECORD), said(DIGEST)) else {
+        let (Some(record), Some(expected)) = (said(RECORD), said(DIGEST)) else {
             return Err("no checkpoint of couplet's".into());
         };
         let sorted: BTreeMap<_, _> = tensors.tensors().into_iter().collect();
@@ -159,7 +159,7 @@ impl Checkpoint {
             sorted.iter().map(|(name, it)| (&name[..], it.data())),
         );
         // No chance finds a digest: what comes behind it would never be tried.
-        if found != *promised && !cfg!(fuzzing) {
+        if found != *expected && !cfg!(fuzzing) {
             return Err("damaged: its content is not what was written".into());
         }
         let unreadable = |error: serde_json::Error| {

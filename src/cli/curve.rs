@@ -1,4 +1,4 @@
-//! A curve in a terminal, drawn in dots of Braille: two across and four down in each character.
+//! Draws a curve in a terminal with Braille characters, which have two dots across and four down.
 
 /// Characters across, and lines.
 pub const WIDTH: usize = 48;

@@ -126,7 +126,7 @@ fn read_table(args: &TrainArgs, start: Option<&ModelFileKind>) -> Result<Table> 
             Some(ModelFileKind::Model(model)) => Some(model.expected_columns()),
             _ => None,
         },
-        ..args.table.options()
+        ..args.table.clone()
     };
     let reader = TableReader::open(&args.data, &options);
     reader.and_then(TableReader::read).map_err(input)

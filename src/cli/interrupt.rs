@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and a closed terminal. Training is asked to end and keeps its best model; anything else, and whoever asks
-//! twice, is ended at once.
+//! Handles Ctrl-C, SIGTERM and a closed terminal. The first signal asks training to stop, which keeps its best model; a second one,
+//! or one while nothing is trained, ends the program at once.
 
 #[cfg(unix)]
 use std::sync::{Arc, atomic::AtomicBool};

@@ -1,4 +1,4 @@
-//! What is said to the user on standard error: the records of the `log` crate, above the progress bar.
+//! Prints the records of the `log` crate on standard error, above the progress bar.
 
 use std::fmt;
 use std::io::{Write, stderr};

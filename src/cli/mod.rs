@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::data::{self, Dropped, Missing, Separator, TableFormat, TableOptions};
+use crate::data::{self, Dropped, TableFormat};
 use crate::error::{Error, Message, Setting};
 use crate::fit::DeviceChoice;
 
@@ -57,10 +57,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 bad data or model file, 4 no usable GPU
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Say nothing but warnings and errors
+    /// Print warnings and errors only
     #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
-    /// Say more: every setting, memory, checkpoints, speed
+    /// Print more: every setting, memory, checkpoints, speed
     #[arg(
         short,
         long,
@@ -79,16 +79,16 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Log-density of each row of a table under a model, in nats
     Score(score::ScoreArgs),
-    /// Draw a model, and data in it, as SVG or PNG
+    /// Plot a model, and data in it, as SVG or PNG
     #[cfg(feature = "plots")]
     Plot(plot::PlotArgs),
     /// Show what is in a model file
     Info(info::InfoArgs),
     /// List the devices that can train
     Devices(devices::DevicesArgs),
-    /// Time training, scoring and sampling, and what the machine could do at most
+    /// Time training, scoring and sampling, against the peak throughput of the machine
     Bench(bench::BenchArgs),
-    /// Print a script that has a shell complete commands and flags
+    /// Print a shell completion script
     Completions(shell::CompletionsArgs),
     /// Print a manual page
     Man(shell::ManArgs),
@@ -120,96 +120,6 @@ impl FallbackArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Fallback {
     Cpu,
-}
-
-/// How a table is read.
-#[derive(Args)]
-struct TableArgs {
-    #[command(flatten)]
-    columns: ColumnArgs,
-    #[command(flatten)]
-    read: ReadArgs,
-}
-
-/// How what is in a table is read.
-#[derive(Args)]
-struct ReadArgs {
-    /// Whether the first line of a text table names its columns [default: it does if none of its fields is a number]
-    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = yes_or_no)]
-    header: Option<bool>,
-    /// What becomes of rows that lack a value (empty, NA, NaN, null)
-    #[arg(
-        long,
-        value_name = "refuse|drop",
-        value_enum,
-        default_value = "refuse",
-        hide_possible_values = true
-    )]
-    missing: Missing,
-    /// Read 1,5 as 1.5 and 1.718 as 1718, in a text table whose separator is another
-    #[arg(long, hide_short_help = true)]
-    decimal_comma: bool,
-    /// What separates the fields of a text table: comma, semicolon, tab, blanks, or a character such as '|' [default: as its
-    /// first lines say]
-    #[arg(
-        long,
-        hide_short_help = true,
-        value_name = "SEPARATOR",
-        allow_hyphen_values = true
-    )]
-    separator: Option<Separator>,
-}
-
-/// Which columns are meant.
-#[derive(Args)]
-struct ColumnArgs {
-    /// Columns to take, in this order: names, numbers (the first is 1) or ranges (3..5, u..z), separated by commas
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    columns: Vec<String>,
-    /// Columns to leave out, said in the same way
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    exclude: Vec<String>,
-}
-
-fn yes_or_no(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => Err("yes or no"),
-    }
-}
-
-impl TableArgs {
-    fn options(&self) -> TableOptions {
-        TableOptions {
-            columns: self.columns.columns.clone(),
-            exclude: self.columns.exclude.clone(),
-            ..self.read.options()
-        }
-    }
-}
-
-impl ReadArgs {
-    fn options(&self) -> TableOptions {
-        TableOptions {
-            header: self.header,
-            missing: self.missing,
-            decimal_comma: self.decimal_comma,
-            separator: self.separator,
-            ..TableOptions::default()
-        }
-    }
-}
-
-#[cfg(feature = "plots")]
-impl ColumnArgs {
-    fn options(&self) -> TableOptions {
-        TableOptions {
-            columns: self.columns.clone(),
-            exclude: self.exclude.clone(),
-            ..TableOptions::default()
-        }
-    }
 }
 
 /// Where data goes.

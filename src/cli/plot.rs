@@ -12,7 +12,7 @@ use crate::pictures::{NAMES, Picture, PlotRequest, PlotSet};
 use crate::train::LossCurve;
 
 use super::overwrite::OverwriteCheck;
-use super::{ColumnArgs, Failure, ReadArgs, Result, input, say_of_reading};
+use super::{Failure, Result, input, say_of_reading};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -26,10 +26,9 @@ pub struct PlotArgs {
     /// repeatable
     #[arg(long, value_name = "FILE")]
     data: Vec<PathBuf>,
+    // Here the columns are those to draw.
     #[command(flatten)]
-    read: ReadArgs,
-    #[command(flatten)]
-    columns: ColumnArgs,
+    table: TableOptions,
     /// Log of the run, as train --log writes it, for the loss curve
     #[arg(long, value_name = "FILE.jsonl")]
     log: Option<PathBuf>,
@@ -94,7 +93,7 @@ pub fn run(args: &PlotArgs) -> Result<()> {
     }
     guard.run(args.force)?;
     let model = Model::load(&args.model).map_err(input)?;
-    let columns = drawn(&args.columns, &model)?;
+    let columns = drawn(&args.table, &model)?;
     let log = args.log.as_deref();
     let loss_curve = log.map(LossCurve::read_log).transpose().map_err(input)?;
     let table = match args.data.is_empty() {
@@ -102,7 +101,9 @@ pub fn run(args: &PlotArgs) -> Result<()> {
         false => {
             let options = TableOptions {
                 expected: Some(model.expected_columns()),
-                ..args.read.options()
+                columns: Vec::new(),
+                exclude: Vec::new(),
+                ..args.table.clone()
             };
             let reader = TableReader::open(&args.data, &options);
             Some(reader.and_then(TableReader::read).map_err(input)?)
@@ -151,11 +152,10 @@ pub fn write_training(folder: &Path, pictures: &[Picture]) -> Result<()> {
 }
 
 /// The places of the columns to draw.
-fn drawn(args: &ColumnArgs, model: &Model) -> Result<Vec<usize>> {
-    if args.columns.is_empty() && args.exclude.is_empty() {
+fn drawn(options: &TableOptions, model: &Model) -> Result<Vec<usize>> {
+    if options.columns.is_empty() && options.exclude.is_empty() {
         return Ok(Vec::new());
     }
-    let options = args.options();
     let columns = options.selected(&model.columns)?;
     match columns.len() {
         0 => Err(Failure::usage("no column is left to draw; exclude fewer")),

@@ -1,4 +1,4 @@
-//! What is shown of a run: its pictures, and its report.
+//! Writes the plots and the HTML report of a run.
 
 use std::path::{Path, PathBuf};
 

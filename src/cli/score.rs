@@ -10,9 +10,7 @@ use crate::model::Model;
 
 use super::output::{Sink, print};
 use super::overwrite::OverwriteCheck;
-use super::{
-    FallbackArgs, OutputArgs, Result, TableArgs, input, pipeline, say_of_reading, say_speed,
-};
+use super::{FallbackArgs, OutputArgs, Result, input, pipeline, say_of_reading, say_speed};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -27,7 +25,7 @@ pub struct ScoreArgs {
     #[arg(required = true)]
     data: Vec<PathBuf>,
     #[command(flatten)]
-    table: TableArgs,
+    table: TableOptions,
     /// Write the table's columns too, text among them
     #[arg(long)]
     append: bool,
@@ -72,7 +70,7 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
     let options = TableOptions {
         expected: Some(model.expected_columns()),
         keeps_table: args.append,
-        ..args.table.options()
+        ..args.table.clone()
     };
     let mut reader = TableReader::open(&args.data, &options).map_err(input)?;
     let row_count = reader.row_count_hint();

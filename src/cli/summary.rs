@@ -1,4 +1,4 @@
-//! A run's report as text and as JSON.
+//! Prints the report of a run as text and as JSON.
 
 use serde_json::{Value, json};
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::checkpoint::{CheckpointOptions, Checkpoints};
 use crate::config::Overrides;
-use crate::data::TargetName;
+use crate::data::{TableOptions, TargetName};
 use crate::fit::DeviceChoice;
 
 use super::inputs::default_name;
-use super::{FallbackArgs, Result, TableArgs, input};
+use super::{FallbackArgs, Result, input};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -24,7 +24,7 @@ pub struct TrainArgs {
     /// reference experiment
     pub(super) data: Vec<PathBuf>,
     #[command(flatten)]
-    pub(super) table: TableArgs,
+    pub(super) table: TableOptions,
     /// Fit a built-in target, whose density is known: gaussian, two-moons, rings, pinwheel, checkerboard, two-spirals,
     /// mixture, banana or funnel
     #[arg(long, value_name = "NAME", conflicts_with = "data")]
@@ -44,22 +44,22 @@ pub struct TrainArgs {
         allow_negative_numbers = true
     )]
     pub(super) condition: Option<f64>,
-    /// Run configuration (TOML); flags win over it
+    /// Run configuration (TOML); flags override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Start from the tensors of this safetensors file
     #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
-    /// Train a model on, with its own settings and in its own place; flags win over them
+    /// Continue training this model, with its own settings, and write it back; flags override its settings
     #[arg(long = "continue", value_name = "MODEL", conflicts_with_all = ["init", "config"])]
     pub(super) continue_from: Option<PathBuf>,
     /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Print the settings that would be, as a file for --config, and what the run would take; train nothing, write nothing
+    /// Print the resolved settings, as a file for --config, and what the run would need; train nothing, write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Let --out and --log replace files that are not their like, and --checkpoint another run's
+    /// Let --out and --log replace files of other kinds, and --checkpoint delete another run's checkpoints
     #[arg(hide_short_help = true, long)]
     pub(super) force: bool,
     /// Write each logged step as a line of JSON
@@ -69,14 +69,14 @@ pub struct TrainArgs {
     #[cfg(feature = "plots")]
     #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
     pub(super) plot: Option<PathBuf>,
-    /// Report of the run on one page of HTML: how good it is, pictures, the lowest rows, how to do it again
+    /// Report of the run on one page of HTML: how good the model is, plots, the least likely rows, how to repeat it
     #[cfg(feature = "plots")]
     #[arg(long, value_name = "FILE.html", conflicts_with = "cpu_reference")]
     pub(super) report: Option<PathBuf>,
     /// The command line that says all this.
     #[arg(skip)]
     pub(super) command: Vec<OsString>,
-    /// Steps between two logged ones
+    /// Steps between two logged steps
     #[arg(hide_short_help = true, long, value_name = "K", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) log_every: u64,
     /// Keep checkpoints in this folder, to continue from after an interruption
@@ -90,13 +90,13 @@ pub struct TrainArgs {
     /// Time between two checkpoints; 0s waits for each to be on the disk
     #[arg(hide_short_help = true, long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) checkpoint_every: Duration,
-    /// Go on from the newest checkpoint in this folder, if there is one, and keep more there
+    /// Continue from the newest checkpoint in this folder, if there is one, and keep more there
     #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
     pub(super) resume: Option<PathBuf>,
     /// Print the summary as JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// Train on the CPU in f64 beside the device, and compare
+    /// Train on the device and on the CPU in f64, and compare them step by step
     #[arg(hide_short_help = true, long)]
     pub(super) cpu_reference: bool,
     #[command(flatten)]

@@ -19,13 +19,13 @@ pub use names::{BaseName, ConditionerName, MixingName, ScheduleName, Start};
 pub use overrides::Overrides;
 pub use sections::{DataOverrides, ModelConfig, ModelOverrides, TrainConfig, TrainOverrides};
 
-/// Where the keys that nobody sets come from.
+/// Where the values of keys that are not set come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// The reference experiment, to the letter, where every safeguard is off: [`Config::default`].
     Published,
-    /// What suits data that nobody has looked at: [`Config::safe`].
+    /// What suits data that was not inspected: [`Config::safe`].
     Safe,
 }
 

@@ -8,7 +8,7 @@ use crate::flow::FlowSpec;
 
 use super::{Config, DataOverrides, ModelConfig, ModelOverrides, Preset, TrainOverrides};
 
-/// Settings that somebody made, by a configuration file, by flags or by a program; the others are left open.
+/// Settings that were made by a configuration file, by flags or by a program; the others are open.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]

@@ -1,5 +1,5 @@
-//! The settings, each said once: its key, type, published value, and what it is, which is what the documentation, the help of
-//! the command line and the messages about files say of it.
+//! Declares each setting once: key, type, published value and description. The documentation, the help of the command line and
+//! the error messages come from here.
 
 use serde::{Deserialize, Serialize};
 
@@ -142,30 +142,30 @@ section! {
 section! {
     /// `[train]`.
     TrainConfig, TrainOverrides {
-        /// Steps to take, at most; with 0 the flow stays what training starts from.
+        /// Maximum number of steps; with 0 the flow keeps its initial parameters.
         steps: (usize) = 1000, [value_name = "K"];
-        /// Rows in each step; 0 takes all.
+        /// Rows in each step; 0 means all.
         batch_size: (usize) = 0, [value_name = "ROWS"];
-        /// The learning rate at its peak.
+        /// Peak learning rate.
         learning_rate: (f64) = 1e-3, [value_name = "RATE", allow_negative_numbers = true];
-        /// Whether the learning rate stays, or falls to 0 along a cosine.
+        /// Whether the learning rate is constant, or decays to 0 along a cosine.
         schedule: (ScheduleName) = ScheduleName::Constant,
             [value_name = "constant|cosine", value_parser = name::<ScheduleName>];
-        /// Steps over which the learning rate rises to its peak.
+        /// Steps of warm-up, over which the learning rate rises to its peak.
         warm_up: (usize) = 0, [value_name = "K"];
         /// Decay of every parameter, times the learning rate.
         weight_decay: (f64) = 0.1, [value_name = "DECAY", allow_negative_numbers = true];
-        /// Gradients longer than this are scaled down to it; 0 leaves them.
+        /// Gradients with a larger norm are scaled down to it; 0 means no clipping.
         clip_norm: (f64) = 0.0, [value_name = "NORM", allow_negative_numbers = true];
-        /// Decay of a moving average of the parameters, which then is the model; 0 keeps none.
+        /// Decay of a moving average of the parameters, which then is the model; 0 means none.
         average: (f64) = 0.0, [value_name = "DECAY", allow_negative_numbers = true];
-        /// The fraction of rows held out, on which the best parameters are chosen; 0 holds none out.
+        /// The fraction of rows held out for validation, on which the best parameters are chosen; 0 means none.
         validation: (f64) = 0.0, [value_name = "FRACTION", allow_negative_numbers = true];
-        /// Steps without a better validation NLL after which training ends; 0: never.
+        /// Early stopping: steps without a better validation NLL after which training ends; 0 means never.
         patience: (usize) = 0, [value_name = "K"];
         /// Whether the flow starts as the identity.
         start: (Start) = Start::Random, [value_name = "random|identity", value_parser = name::<Start>];
-        /// Seeds everything random: initial parameters, order of the rows, rows held out, targets.
+        /// Seed of everything random: initial parameters, order of the rows, rows held out, targets.
         seed: (u64) = 42, [value_name = "N"];
     }
 }
@@ -174,9 +174,9 @@ overrides! {
     DataOverrides of PreprocessingConfig {
         /// Shift and scale columns to mean 0 and deviation 1.
         standardize: (bool), [value_name = "true|false", hide_possible_values = true];
-        /// Take linear correlations between columns away.
+        /// Remove linear correlations between columns.
         whiten: (bool), [value_name = "true|false", hide_possible_values = true];
-        /// Fit both to the bulk of the rows, and draw in what is far out.
+        /// Fit both to the bulk of the rows, and compress outliers.
         robust: (bool), [value_name = "true|false", hide_possible_values = true];
     }
 }

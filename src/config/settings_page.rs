@@ -1,4 +1,4 @@
-//! docs/settings.md, written from the settings themselves.
+//! Generates docs/settings.md from the settings.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,12 +10,11 @@ use super::{ConditionerName, Config, DataOverrides, ModelOverrides, Preset, Trai
 const HEAD: &str = "# Settings
 
 Every key of a configuration file and, with dashes for underscores, every flag of `couplet train` that changes one (`learning_rate`,
-`--learning-rate`). A flag wins over the file. What neither sets comes from a preset: `safe` wherever there are data or a target,
-`published` for the reference experiment, whose every safeguard is off. `preset = \"...\"` at the top of the file, or `--preset`,
-asks for the other one.
+`--learning-rate`). A flag wins over the file. Keys that neither sets come from a preset: `safe`, the default preset, for data and targets, and
+`published`, the reference preset, for the reference experiment, which uses no safeguard. `preset = \"...\"` at the top of the file, or
+`--preset`, selects the other one.
 
-The safe preset suits the size of the table. Its column says what 50,000 rows of 4 columns get, and what others get
-instead. Keys of a conditioner or transform that is not chosen do nothing.
+The default preset depends on the size of the table. Its column has the values for 50,000 rows of 4 columns, and those for other tables. Keys of a conditioner or transform that is not chosen do nothing.
 ";
 
 /// Tables that the safe preset treats differently.

@@ -1,5 +1,5 @@
-//! The products of wide linear maps, by a library made for them. f32 alone: the f64 reference must share no matrix library
-//! with what it checks.
+//! Products of wide linear maps, computed by a library. f32 only: the f64 reference must share no matrix library with what it
+//! checks.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};

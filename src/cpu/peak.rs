@@ -1,4 +1,4 @@
-//! What this machine can do at most: the measure that times of training are held against.
+//! Measures the peak throughput of this machine, with which training times are compared.
 
 use std::time::{Duration, Instant};
 

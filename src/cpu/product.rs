@@ -1,4 +1,4 @@
-//! The two sums of a linear map, in vectors. A tile of the result stays in registers over the whole of the sum.
+//! The two sums of a linear map, vectorized. A tile of the result stays in registers for the whole sum.
 
 use pulp::Simd;
 

@@ -27,7 +27,7 @@ pub fn forward<S: Simd, T: Real>(
             first: op.matrix.start + i * dims,
             stride: 1,
         };
-        let others = op.beside(i, dims);
+        let others = op.off_diagonal(i, dims);
         row.sum(simd, diagonal(op, parameters, i), &x[i], x, others, y);
     }
     let log_diagonal = &parameters[op.log_diagonal.clone()];
@@ -55,7 +55,7 @@ pub fn inverse<S: Simd, T: Real>(
         let factor = diagonal(op, parameters, i).recip();
         for n in vectors::<S, T>() {
             let mut sum = load(simd, &x[i], n);
-            for j in op.beside(i, dims) {
+            for j in op.off_diagonal(i, dims) {
                 let m = Vector::splat(simd, -parameters[op.matrix.start + i * dims + j]);
                 sum = m.mul_add(load(simd, &x[j], n), sum);
             }
@@ -80,7 +80,7 @@ pub fn backward_input<S: Simd, T: Real>(
             first: op.matrix.start + j,
             stride: dims,
         };
-        let others = op.rows_beside(j, dims);
+        let others = op.rows_off_diagonal(j, dims);
         let factor = diagonal(op, parameters, j);
         column.sum(simd, factor, &y_gradient[j], y_gradient, others, x_gradient);
     }
@@ -101,10 +101,10 @@ pub fn backward_weights<S: Simd, T: Real>(
     let dims = x.len();
     let (of_matrix, of_diagonal) = sums.split_at_mut(op.matrix.len());
     for (i, y_gradient) in y_gradient.iter().enumerate() {
-        let beside = op.beside(i, dims);
-        let row = &mut of_matrix[i * dims..][beside.clone()];
+        let off_diagonal = op.off_diagonal(i, dims);
+        let row = &mut of_matrix[i * dims..][off_diagonal.clone()];
         let y_gradient = std::slice::from_ref(y_gradient);
-        product::add_dots(simd, y_gradient, &x[beside], row, (0, 1));
+        product::add_dots(simd, y_gradient, &x[off_diagonal], row, (0, 1));
         if let Some(slot) = of_diagonal.get_mut(i) {
             let factor = Vector::splat(simd, diagonal(op, parameters, i));
             let mut sum = Vector::of(simd, *slot);

@@ -1,4 +1,4 @@
-//! Which columns of a table are read: chosen by the user, or matched with those of a model.
+//! Selects the columns of a table: those the user chose, or those that match a model.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,4 @@
-//! JSON Lines: an object a row.
+//! JSON Lines: one object per row.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};

@@ -1,4 +1,4 @@
-//! Tables in and out of files, and targets with a known density.
+//! Reads and writes tables, and draws rows from targets with a known density.
 
 #[cfg(feature = "arrow")]
 mod arrow;
@@ -105,25 +105,70 @@ impl Table {
 
 /// How a table is read.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[cfg_attr(feature = "cli", group(skip))]
 pub struct TableOptions {
-    /// Whether the first line of a text file names the columns; without it the line decides: it does if none of its fields
-    /// is a number, or if it has the names of the model's columns.
-    pub header: Option<bool>,
-    /// What separates the fields of a text file; without it its first lines decide.
-    pub separator: Option<Separator>,
-    /// Columns to read, in this order, by name, by number from 1 on, or a range of either, as `3..5` or `u..z`, both ends with
-    /// it. None reads all but row labels of pandas.
+    /// Columns to take, in this order: names, numbers (the first is 1) or ranges (3..5, u..z), separated by commas.
+    ///
+    /// None takes all but the row labels that pandas writes.
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "COLUMNS", value_delimiter = ',')
+    )]
     pub columns: Vec<String>,
-    /// Columns to leave out, said in the same way.
+    /// Columns to leave out, in the same notation.
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "COLUMNS", value_delimiter = ',')
+    )]
     pub exclude: Vec<String>,
-    /// What becomes of rows without a value in some column.
+    /// Whether the first line of a text table names its columns [default: it does if none of its fields is a number].
+    ///
+    /// It does, too, if it has the names of the model's columns.
+    #[cfg_attr(feature = "cli", arg(long, hide_short_help = true, value_name = "yes|no", value_parser = yes_or_no))]
+    pub header: Option<bool>,
+    /// What to do with rows that lack a value (empty, NA, NaN, null).
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            value_name = "refuse|drop",
+            value_enum,
+            default_value = "refuse",
+            hide_possible_values = true
+        )
+    )]
     pub missing: Missing,
-    /// Whether text has commas for decimal points.
+    /// Read 1,5 as 1.5 and 1.718 as 1718, in a text table whose separator is another.
+    #[cfg_attr(feature = "cli", arg(long, hide_short_help = true))]
     pub decimal_comma: bool,
+    /// What separates the fields of a text table: comma, semicolon, tab, blanks, or a character such as '|' [default: detected
+    /// from its first lines].
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            hide_short_help = true,
+            value_name = "SEPARATOR",
+            allow_hyphen_values = true
+        )
+    )]
+    pub separator: Option<Separator>,
     /// Whether parts have the whole table, too.
+    #[cfg_attr(feature = "cli", arg(skip))]
     pub keeps_table: bool,
     /// The columns that are read, in this order: by name where both sides have names. Others are ignored then.
+    #[cfg_attr(feature = "cli", arg(skip))]
     pub expected: Option<ExpectedColumns>,
+}
+
+#[cfg(feature = "cli")]
+fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("yes or no"),
+    }
 }
 
 /// What becomes of rows without a value in some column: an empty field, one such as NA, or NaN.

@@ -39,12 +39,12 @@ const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
 /// Says of what is unpacked on the way that it was packed, where that fails.
-struct Unpacking {
+struct CompressedReader {
     inner: Box<dyn Read + Send>,
     what: &'static str,
 }
 
-impl Read for Unpacking {
+impl Read for CompressedReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.inner.read(out).map_err(|error| {
             let message = format!("the {} file is damaged or cut short: {error}", self.what);
@@ -128,7 +128,7 @@ impl Source {
     fn unpacked(self) -> Result<Self> {
         let name = self.name.clone();
         let begun = |inner: Box<dyn Read + Send>, what| {
-            let inner = Unpacking { inner, what };
+            let inner = CompressedReader { inner, what };
             Self::new(name.clone(), Box::new(inner))
                 .map_err(|error| Error::Data(format!("{name}: {error}").into()))
         };

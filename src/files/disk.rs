@@ -1,4 +1,4 @@
-//! Where tests have the disk fail: each change of it asks here first.
+//! Disk writes, and the faults that tests inject into them.
 
 use std::io::{self, Write};
 use std::path::Path;

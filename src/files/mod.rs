@@ -1,4 +1,4 @@
-//! How files are read and written: whole or not at all, never over something that is no file, never two runs into one.
+//! Reads and writes files: whole or not at all, never over anything but a file, and never two runs into one file.
 
 mod disk;
 mod input;

@@ -16,7 +16,7 @@ use super::choice::{DeviceChoice, DeviceName, named, no_adapter};
 #[derive(Clone)]
 pub struct Device {
     hardware: Hardware,
-    /// Whether nobody asked for this GPU: where it cannot be used, the CPU is.
+    /// Whether this GPU was not asked for: where it cannot be used, the CPU is.
     may_fall_back: bool,
     path: GpuPath,
 }
@@ -182,7 +182,7 @@ impl Device {
     }
 
     /// An executor that outlives the device: where that fails, it is opened again, a bounded number of times. Where it keeps
-    /// failing, or cannot be opened, the CPU takes over if `fallback` says so. `on_failure` hears of each failure.
+    /// failing, or cannot be opened, the CPU takes over if `fallback` is set. `on_failure` is called with each failure.
     ///
     /// # Errors
     /// As [`Device::open`].

@@ -6,7 +6,7 @@ use crate::train::Divergence;
 
 use super::Prepared;
 
-/// What is to be said of a run that diverged: which step, what did it, what to change.
+/// Explains a divergence: which step, which row, layer and tensor, and what to change.
 pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> String {
     let step = divergence.step;
     let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
@@ -90,7 +90,7 @@ fn row(fit: &Prepared, row: u32) -> String {
     format!("Row {number} ({})", format_row(&fit.model.columns, values))
 }
 
-/// The safeguards that are off, the learning rate if it had a part, the row if it stands alone.
+/// What to change: safeguards that are off, the learning rate if it contributed, the row if it is the only one.
 fn advice(fit: &Prepared, at_once: bool, few_rows: bool) -> Vec<String> {
     use crate::config::ConditionerName;
     let (model, train) = (&fit.config.model, &fit.config.train);

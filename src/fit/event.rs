@@ -34,5 +34,5 @@ pub enum Event<'a> {
     DeviceFailure(&'a DeviceFailure),
 }
 
-/// Hears of each event. An error ends the fit, with the best parameters so far.
+/// Called with each event. An error ends the fit, with the best parameters so far.
 pub type EventHandler<'a> = dyn FnMut(&Event<'_>) -> Result<()> + 'a;

@@ -40,7 +40,8 @@ impl Flow {
         Self::ready_for(Purpose::Score, model, device, false)
     }
 
-    /// As [`Flow::on`], tried out for one purpose. Where the device keeps failing, the CPU takes over if `fallback` says so.
+    /// As [`Flow::on`], with an executor that is ready for one purpose. If the device keeps failing, the CPU takes over where
+    /// `fallback` is set.
     ///
     /// # Errors
     /// As [`Flow::on`].
@@ -95,7 +96,7 @@ impl Flow {
         })
     }
 
-    /// Writes the model file; whoever reads the path finds the old file or the new one, whole.
+    /// Writes the model file atomically: the path has the old file or the new one.
     ///
     /// # Errors
     /// As [`Model::save`].

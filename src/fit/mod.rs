@@ -101,7 +101,7 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Where settings that nobody makes come from, unless a configuration names a preset; [`Preset::Safe`] by default.
+    /// The preset for settings that are not set, unless a configuration names one; [`Preset::Safe`] by default.
     pub fn preset(mut self, preset: Preset) -> Self {
         self.preset = preset;
         self
@@ -163,7 +163,7 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Hears what happens.
+    /// Calls `handler` with each event.
     pub fn on_event(mut self, handler: impl FnMut(&Event<'_>) -> Result<()> + 'a) -> Self {
         self.on_event = Box::new(handler);
         self

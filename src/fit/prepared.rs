@@ -14,7 +14,7 @@ use crate::train::{self, GroundTruth, Offsets};
 
 use super::{ExecutorRequest, Purpose, QualityWarning};
 
-/// A fit that is ready to begin: what every step needs to know.
+/// A fit that is ready to begin.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// Every setting, resolved.
@@ -47,9 +47,9 @@ pub fn starting_parameters(plan: &Plan, config: &Config) -> Vec<f32> {
 }
 
 impl Prepared {
-    /// Splits and prepares a table's rows, of which `repeats` says which are equal, for a configuration. Training starts from `init`, the model or the tensors of a file,
-    /// or else from what the configuration says. A model brings its preprocessing: its parameters belong to the units that they
-    /// were trained in.
+    /// Splits and prepares a table's rows for a configuration; `repeats` has the rows that are equal. Training starts from `init`,
+    /// the model or the tensors of a file, or from what the configuration says. A model brings its preprocessing, since its
+    /// parameters belong to the units that they were trained in.
     ///
     /// # Errors
     /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where the flow cannot be, [`Error::Model`] where `init`
@@ -204,7 +204,7 @@ fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Option<Matri
     )))
 }
 
-/// Rows from all over the table that one step can be compared with another by.
+/// Rows from all over the table, to compare steps by.
 fn monitor_rows(rows: &Matrix<f32>) -> Matrix<f64> {
     const ROWS: usize = 1024;
     let count = rows.rows().min(ROWS);

@@ -12,7 +12,7 @@ use super::{Baselines, Event, EventHandler, Outcome, Prepared, QualityWarning};
 /// [`Report::advice`] say it in words.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The settings, with those that nobody made.
+    /// All settings, defaults included.
     pub config: Config,
     /// The device, in words.
     pub device: String,

@@ -50,7 +50,7 @@ impl PartialOrd for Scored {
 }
 
 impl Scores {
-    /// Keeps the `lowest` so many rows, and every score if there shall be quantiles.
+    /// Keeps the `lowest` rows of that number, and every score if `quantiles` are needed.
     pub fn new(lowest: usize, quantiles: bool) -> Self {
         Scores {
             all: quantiles.then(Vec::new),

@@ -198,7 +198,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Trains the device and the CPU in f64 side by side, and compares them. `on_comparison` hears of each logged step.
+    /// Trains the device and the CPU in f64 step by step, and compares them. `on_comparison` is called at each logged step.
     ///
     /// # Errors
     /// Those before the first step.
@@ -278,7 +278,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Turns what the training loop says into events, in the units of the table.
+/// Converts the calls of the training loop into events, in the units of the table.
 struct Observer<'s, 'a> {
     prepared: &'s Prepared,
     writer: Option<CheckpointWriter<'s>>,

@@ -1,4 +1,4 @@
-//! What a report says in words: how good the model is, and what might make it better.
+//! The verdict and the advice of a report, as sentences.
 
 use crate::config::SHORTEST;
 use crate::error::{Message, Remedy};

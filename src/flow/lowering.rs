@@ -1,4 +1,4 @@
-//! From a spec to a plan: tensors get their places, layers their ops, ops their buffers, in one walk.
+//! Lowers a spec to a plan in one walk: assigns offsets to tensors, ops to layers and buffers to ops.
 
 use super::layout::{Initial, Layout};
 use super::plan::{

@@ -1,5 +1,5 @@
-//! What a flow is: its spec, where its parameters lie, and the ops it is lowered to. Nothing here runs anything, and
-//! nothing here knows a GPU, a file or a screen.
+//! Describes a flow: its spec, the layout of its parameters, and the ops it is lowered to. Nothing here runs anything, and
+//! nothing here depends on a device, a file or a screen.
 
 mod initial;
 mod layout;

@@ -98,7 +98,7 @@ pub struct Basis {
     pub terms: Vec<Term>,
     /// c > 0 makes the input c * tanh(x / c); 0 leaves it.
     pub input_bound: f64,
-    /// None where nobody needs it: the input is the data.
+    /// None where it is not needed: the input is the data.
     pub input_gradient: Option<InputGradient>,
 }
 
@@ -120,7 +120,7 @@ pub struct Linear {
     /// Where the backward pass finds what it needs for the activation's derivative: the output itself, or for an
     /// activation whose output is not enough a buffer of its own, for what the executor chooses to keep.
     pub saved: BufferId,
-    /// None where nobody needs it: the input is the data.
+    /// None where it is not needed: the input is the data.
     pub input_gradient: Option<InputGradient>,
 }
 
@@ -218,13 +218,13 @@ impl Triangular {
         !self.log_diagonal.is_empty()
     }
 
-    /// The columns beside the diagonal that row `i` has numbers in.
-    pub fn beside(&self, i: usize, dims: usize) -> Range<usize> {
+    /// The columns in which row `i` has numbers off the diagonal.
+    pub fn off_diagonal(&self, i: usize, dims: usize) -> Range<usize> {
         if self.is_upper() { i + 1..dims } else { 0..i }
     }
 
-    /// The rows beside the diagonal that column `j` has numbers in.
-    pub fn rows_beside(&self, j: usize, dims: usize) -> Range<usize> {
+    /// The rows in which column `j` has numbers off the diagonal.
+    pub fn rows_off_diagonal(&self, j: usize, dims: usize) -> Range<usize> {
         if self.is_upper() { 0..j } else { j + 1..dims }
     }
 }

@@ -1,5 +1,5 @@
 //! The transforms: increasing maps of one number, which coupling layers apply to their active columns. A new one is an entry of
-//! `transforms!`, beside its maths in `src/cpu/transform` and in `shaders/shared`.
+//! `transforms!`; its maths is in `src/cpu/transform` and `shaders/shared`.
 
 use serde::{Deserialize, Serialize};
 

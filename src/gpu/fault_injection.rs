@@ -67,7 +67,7 @@ impl FaultInjection {
     /// Before a call to the device.
     pub fn before_call(gpu: &Gpu) {
         if FaultInjection::Lost.fires() {
-            gpu.destroyer()();
+            gpu.destroy_for_test()();
         }
         if FaultInjection::Invalid.fires() {
             gpu.make_invalid_call();

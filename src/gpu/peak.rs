@@ -1,4 +1,4 @@
-//! What a GPU can do at most: the measure that times of training are held against.
+//! Measures the peak throughput of a GPU, with which training times are compared.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What all pictures share: colors, axes, and how a column's numbers are cut and counted.
+//! Parts that all plots share: colors, axes and histograms.
 
 use kuva::plot::legend::{LegendEntry, LegendPosition, LegendShape};
 use kuva::plot::{LinePlot, MarkerShape, ScatterPlot};

@@ -1,5 +1,5 @@
-//! Pictures of a flow and of how it was trained, as SVG and PNG. Each function here takes numbers and draws them; [`PlotSet`] asks a
-//! flow for the numbers.
+//! Plots of a flow and of its training, as SVG and PNG. Each function takes numbers and draws them; [`PlotSet`] computes the
+//! numbers from a flow.
 
 mod axes;
 mod corner;

@@ -1,4 +1,4 @@
-//! A density over a grid, from points: counted, then smoothed.
+//! Estimates a density on a grid from points: counts them, then smooths.
 
 use super::axes::Interval;
 

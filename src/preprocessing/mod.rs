@@ -1,4 +1,4 @@
-//! What happens to a row before the flow sees it: a map fitted to the training data, part of the model, whose
+//! The invertible map applied to a row before the flow: fitted to the training data and saved with the model. Its
 //! log-determinant keeps log-densities in the units of the data.
 
 mod alone;

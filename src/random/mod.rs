@@ -1,5 +1,5 @@
-//! Random numbers as functions of (seed, purpose, place): no state, so that the noise of row i, the row visited at
-//! place j of an epoch, or parameter p never depend on batch size, device or thread count. The kernels draw the same
+//! Random numbers as functions of (seed, purpose, position). There is no state, so the noise of row i, the row at position j of
+//! an epoch, and parameter p do not depend on batch size, device or thread count. The kernels generate the same
 //! integers (`shaders/shared/philox.wgsl`).
 
 mod normal;

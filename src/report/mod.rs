@@ -1,4 +1,4 @@
-//! A run on one page of HTML, which needs nothing else: pictures are inline, and there are no scripts.
+//! The HTML report: one self-contained page with inline pictures and no scripts.
 
 mod page;
 

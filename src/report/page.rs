@@ -1,4 +1,4 @@
-//! What a report says of a fit.
+//! Builds the page of a fit from its report.
 
 use crate::data::{Part, take};
 use crate::error::{Message, Result, Setting};

@@ -1,4 +1,4 @@
-//! How fast devices are: workloads that any program can time, each against what the device can do at most.
+//! Benchmarks of devices: standard workloads, each compared with the peak throughput of the device.
 
 mod rounds;
 mod workload;

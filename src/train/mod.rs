@@ -1,5 +1,4 @@
-//! Training: the loop over any executor, targets that it can be watched on, and the comparison of two executors step by
-//! step.
+//! Training: the loop over any executor, ground truths to compare with, and the comparison of two executors step by step.
 
 mod compare;
 mod ground_truth;
@@ -22,7 +21,7 @@ pub(crate) use snapshot::Best;
 pub use snapshot::{Progress, Snapshot};
 pub use training_loop::{resume, run};
 
-/// How long a run may be and what judges it. What a single step does is the executor's
+/// The length of a run and how it is evaluated. What a single step does is the executor's
 /// [`Training`](crate::executor::Training).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -30,7 +29,7 @@ pub struct Settings {
     pub steps: usize,
     /// Steps between two reports.
     pub log_every: usize,
-    /// Steps between two checks: validation, and a state to go back to.
+    /// Steps between two evaluations, each of which also saves a state to go back to.
     pub check_every: usize,
     /// Rows held out, as the flow sees them; the parameters that score them best are kept.
     pub validation: Option<Matrix<f64>>,
@@ -41,7 +40,7 @@ pub struct Settings {
     pub patience: usize,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// Why it ended.
@@ -138,7 +137,7 @@ pub struct Retry {
 /// Observes nothing.
 impl TrainObserver for () {}
 
-/// Hears how a training run goes, and steers it.
+/// Observes a training run, and can stop it.
 pub trait TrainObserver {
     /// Called before the update of each logged step: what is known of the model at that step beside its NLL on held-out rows.
     ///

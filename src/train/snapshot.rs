@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use crate::executor::TrainingState;
 
-/// What a run has come to know on its way: with the executor's state, the settings and the rows, all that its next steps and its
-/// end depend on.
+/// The state of the training loop: with the executor's state, the settings and the rows, all that its next steps and its result
+/// depend on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     /// The state at the latest check; its own step is still to come.

@@ -313,7 +313,7 @@ impl TrainingLoop<'_> {
         patience > 0 && best.is_some_and(|best| self.done.saturating_sub(best.step) >= patience)
     }
 
-    /// Puts the executor where all was well, with a lower learning rate; returns the step. Or says that it is no use.
+    /// Goes back to the latest good state, with a lower learning rate, and returns its step; or gives up.
     fn go_back(
         &mut self,
         executor: &mut dyn Executor,

@@ -256,7 +256,17 @@ fn rows_of_a_sample_stand_alone() {
     let mut cpu = executor::<f32>(&spec);
     let all = cpu.sample(7, 0..300).unwrap();
     let some = cpu.sample(7, 100..200).unwrap();
+    let other = cpu.sample(8, 0..300).unwrap();
     for column in 0..spec.dims {
         assert_eq!(&all.column(column)[100..200], some.column(column));
+        // Numbers of their own, of each row and of each seed: no constant would do.
+        let mut sorted = all.column(column).to_vec();
+        sorted.sort_by(f64::total_cmp);
+        assert!(
+            sorted.windows(2).all(|pair| pair[0] < pair[1]),
+            "column {column}"
+        );
+        let same = all.column(column).iter().zip(other.column(column));
+        assert!(same.filter(|(a, b)| a == b).count() == 0, "column {column}");
     }
 }

@@ -1,5 +1,4 @@
-//! The maps that a coupling applies to its active columns, number by number: a file for each. Kernel:
-//! `shaders/shared/transform_*.wgsl`.
+//! The transforms on the CPU, one file each. Kernels: `shaders/shared/transform_*.wgsl`.
 
 use pulp::Simd;
 

@@ -1,4 +1,4 @@
-//! Parquet and Arrow files: columns of numbers, in batches of rows.
+//! Reads Parquet and Arrow files as batches of numeric columns.
 
 mod dictionaries;
 mod guarded;

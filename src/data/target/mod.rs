@@ -1,5 +1,4 @@
-//! Targets with a known density, to learn on and to measure against: rows to train on, rows held out, log-density and
-//! entropy.
+//! Targets with a known density, for testing and comparison: training rows, held-out rows, log-density and entropy.
 
 mod gaussian;
 mod plane;

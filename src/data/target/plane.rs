@@ -1,4 +1,4 @@
-//! Targets in the plane.
+//! Targets with two columns.
 
 use std::f64::consts::{PI, TAU};
 

@@ -1,4 +1,4 @@
-//! Targets whose density is a Gaussian's, bent.
+//! Targets made by bending a Gaussian.
 
 use std::f64::consts::{E, TAU};
 

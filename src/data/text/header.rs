@@ -1,4 +1,4 @@
-//! Which line of a text table names its columns.
+//! Finds the line of a text table that names its columns.
 
 use crate::data::cell::Cell;
 use crate::data::{ExpectedColumns, TableOptions};

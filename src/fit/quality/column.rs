@@ -11,7 +11,7 @@ const ROWS: usize = 100_000;
 const FAR: f64 = 30.0;
 
 /// How often one number must stand in a column to be more than its neighbors let expect: in so many rows, in so large a
-/// part of all, and so many times as often as the numbers beside it, of which so many are looked at on either side.
+/// part of all, and so many times as often as the numbers neighbor_mean it, of which so many are looked at on either side.
 const SPIKE_ROWS: usize = 8;
 const SPIKE_PART: f64 = 0.01;
 const SPIKE_RATIO: f64 = 5.0;
@@ -115,7 +115,7 @@ impl Levels {
         (self.levels.len() > 2 && gaps().all(is_multiple)).then_some(step)
     }
 
-    /// The number that stands there most often, if that is far more often than those beside it.
+    /// The number that stands there most often, if that is far more often than those neighbor_mean it.
     fn spike(&self) -> Option<(f64, usize)> {
         let most = self.levels.iter().enumerate();
         let (index, &(number, count)) = most.max_by_key(|(_, (_, count))| *count)?;
@@ -123,10 +123,10 @@ impl Levels {
         let end = (index + SPIKE_NEIGHBORS + 1).min(self.levels.len());
         let around: usize = self.levels[begin..end].iter().map(|(_, count)| count).sum();
         let neighbors = end - begin - 1;
-        let beside = (around - count) as f64 / neighbors.max(1) as f64;
+        let neighbor_mean = (around - count) as f64 / neighbors.max(1) as f64;
         let is_spike = count >= SPIKE_ROWS
             && count as f64 >= SPIKE_PART * self.count as f64
-            && count as f64 > SPIKE_RATIO * beside
+            && count as f64 > SPIKE_RATIO * neighbor_mean
             && neighbors > 1;
         is_spike.then_some((number, count))
     }

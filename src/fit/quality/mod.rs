@@ -1,4 +1,4 @@
-//! What in a table speaks against fitting a density to it.
+//! Data-quality warnings: properties of a table for which a density is not a good model.
 
 mod column;
 mod relation;

@@ -1,4 +1,4 @@
-//! Dispatches from a plan's ops and buffers.
+//! Builds dispatches from the ops and buffers of a plan.
 
 mod step;
 
@@ -126,7 +126,7 @@ impl Builder<'_> {
         )
     }
 
-    /// None where nobody needs the input's gradient.
+    /// None where the input's gradient is not needed.
     pub fn linear_backward_input(
         &self,
         op: &Linear,
@@ -185,7 +185,7 @@ impl Builder<'_> {
         )
     }
 
-    /// None where nobody needs the input's gradient.
+    /// None where the input's gradient is not needed.
     pub fn basis_backward(
         &self,
         op: &Basis,

@@ -1,4 +1,4 @@
-//! The dispatches that make a step of training of a flow's ops.
+//! Builds the dispatches of a training step.
 
 use crate::error::Result;
 use crate::gpu::dispatch::{Dispatch, Grid};

@@ -1,5 +1,5 @@
-//! The fused path: one kernel takes tiles of rows through the whole flow, and, to train, back. Which models it serves, how a
-//! tile is laid out in workgroup memory, and the records that the kernels read.
+//! The fused path: one kernel takes tiles of rows through the whole flow and, in training, back. Decides which models it serves,
+//! lays out a tile in workgroup memory, and builds the records that the kernels read.
 
 mod shape;
 mod tables;

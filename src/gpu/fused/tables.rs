@@ -69,7 +69,7 @@ record! {
         activated: u32,
         /// Whether the input was made by an activation; else it is a part of the state, whose gradient is added to.
         through: u32,
-        /// Whether nobody needs the input's gradient.
+        /// Whether the input's gradient is not needed.
         skips: u32,
     }
 }

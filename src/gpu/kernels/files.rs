@@ -1,4 +1,4 @@
-//! Which file each kernel is, and what stands for the parts that it imports.
+//! Names the file of each kernel, and chooses the parts that it imports.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,4 @@
-//! What kernels read beside numbers: the same structs in Rust and, generated, in WGSL.
+//! The records that kernels read: structs declared once for Rust and WGSL.
 
 use crate::executor::{AdamWStep, Batch, Fault};
 use crate::gpu::shader::record;

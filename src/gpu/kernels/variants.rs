@@ -1,4 +1,4 @@
-//! The forms that some kernels come in, and which suits what.
+//! The variants of some kernels, and the choice between them.
 
 use super::{TILE, UNIFORM_PARAMETERS};
 

@@ -70,9 +70,11 @@ fn linear_forward() {
         .into_iter()
         .chain([None])
         .collect();
-    for (k, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
-        let activated = linear_op(inputs, outputs, activations[k % activations.len()]);
-        for op in [activated, coefficients(linear_op(inputs, outputs, None))] {
+    for (inputs, outputs) in SHAPES {
+        // Every activation at every edge of the tiles, and coefficients, which have none.
+        let activated = activations.iter();
+        let activated = activated.map(|&activation| linear_op(inputs, outputs, activation));
+        for op in activated.chain([coefficients(linear_op(inputs, outputs, None))]) {
             let activation = op.activation;
             let values = numbers(op.bias.end, 1);
             let wide = widen(&values);
@@ -201,25 +203,23 @@ impl Backward<'_> {
 fn linear_backward() {
     let bench = Bench::new();
     let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
-    let activations: Vec<_> = Activation::ALL
-        .map(Some)
+    // What the input's own activation saved: the input itself will do.
+    let through = Activation::ALL.map(|activation| InputGradient::Through {
+        activation,
+        saved: 0,
+    });
+    let ways = [InputGradient::Add, InputGradient::Write]
         .into_iter()
-        .chain([None])
-        .collect();
-    for (k, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
+        .chain(through);
+    let cases = SHAPES
+        .into_iter()
+        .flat_map(|shape| ways.clone().map(move |way| (shape, way)));
+    for ((inputs, outputs), way) in cases {
         let mut op = linear_op(inputs, outputs, None);
-        // What the input's own activation saved: the input itself will do.
-        op.input_gradient = match activations[k % activations.len()] {
-            None => Some(InputGradient::Add),
-            Some(activation) => Some(InputGradient::Through {
-                activation,
-                saved: 0,
-            }),
-        };
-        if k % 3 == 2 {
+        if way == InputGradient::Write {
             op = coefficients(op);
-            op.input_gradient = Some(InputGradient::Write);
         }
+        op.input_gradient = Some(way);
         let values = numbers(op.bias.end, 1);
         let parameters = bench.parameters(&values);
         for rows in ROWS {
