@@ -173,24 +173,6 @@ fn settings_of_model(model: &Model, path: &Path) -> Overrides {
     }
 }
 
-/// Where the model goes where --out does not say: to a file named after what it was fitted to, in the current folder.
-pub fn default_name(args: &TrainArgs) -> PathBuf {
-    let mut name = match (args.data.first(), &args.target) {
-        (Some(path), _) if is_stream(path) => "stdin".into(),
-        // The whole of it, less what says which kind of table it is.
-        (Some(path), _) => path.file_stem().unwrap_or("model".as_ref()).to_owned(),
-        (None, Some(target)) => target.name().into(),
-        (None, None) => "experiment".into(),
-    };
-    name.push(".safetensors");
-    name.into()
-}
-
-/// Standard input, or a pipe that a shell made: names that say nothing.
-pub fn is_stream(path: &Path) -> bool {
-    is_dash(path) || path.starts_with("/dev") || path.starts_with("/proc")
-}
-
 /// No file of the user's is lost: neither what is read, nor what stands where the model or the log will be. Returns what the
 /// model replaces.
 fn check_outputs(args: &TrainArgs, out: &Path) -> Result<Option<String>> {

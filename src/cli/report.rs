@@ -6,9 +6,9 @@ use crate::files::{OutputFile, write_whole};
 use crate::fit::{Report, Session};
 use crate::report::{Origin, page, pictures};
 
-use super::inputs::{Inputs, is_stream};
+use super::inputs::Inputs;
 use super::shell::quoted;
-use super::train_args::TrainArgs;
+use super::train_args::{TrainArgs, is_stream};
 use super::{Result, flag, plot};
 
 /// Sees that pictures and report can be written, before any work is done for them.

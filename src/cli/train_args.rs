@@ -7,7 +7,7 @@ use crate::config::Overrides;
 use crate::data::{TableOptions, TargetName};
 use crate::fit::DeviceChoice;
 
-use super::inputs::default_name;
+use super::overwrite::is_dash;
 use super::{FallbackArgs, Result, input};
 
 #[derive(clap::Args)]
@@ -138,6 +138,24 @@ impl TrainArgs {
         };
         Checkpoints::look(options).map_err(input)
     }
+}
+
+/// Where the model goes where --out does not say: to a file named after what it was fitted to, in the current folder.
+fn default_name(args: &TrainArgs) -> PathBuf {
+    let mut name = match (args.data.first(), &args.target) {
+        (Some(path), _) if is_stream(path) => "stdin".into(),
+        // The whole of it, less what says which kind of table it is.
+        (Some(path), _) => path.file_stem().unwrap_or("model".as_ref()).to_owned(),
+        (None, Some(target)) => target.name().into(),
+        (None, None) => "experiment".into(),
+    };
+    name.push(".safetensors");
+    name.into()
+}
+
+/// Standard input, or a pipe that a shell made: names that say nothing.
+pub(super) fn is_stream(path: &Path) -> bool {
+    is_dash(path) || path.starts_with("/dev") || path.starts_with("/proc")
 }
 
 /// A time such as 30s, 5m or 1h.

@@ -4,7 +4,7 @@ use crate::flow::{Coupling, with_transform};
 
 use super::columns::Column;
 use super::real::Real;
-use super::transform::Elementwise;
+use super::transform::{self, Elementwise};
 use super::vector::{Vector, load, store, vectors};
 
 /// The conditioner's outputs that a coupling reads: one buffer, or one for each parameter. The second is empty where there

@@ -47,6 +47,7 @@ pub use columns::BLOCK_ROWS;
 use columns::Column;
 pub use diagnosis::{Cause, Diagnosis, diagnose};
 pub use instructions::name as instructions;
+pub use passes::Number;
 pub use real::Real;
 use session::{Session, rows_per_chunk};
 use sums::Sums;
@@ -81,7 +82,7 @@ pub fn memory<T: Real>(plan: &Plan, training: Option<(usize, usize)>) -> u64 {
     numbers.saturating_mul(size_of::<T>() as u64)
 }
 
-impl<T: Real> CpuExecutor<T> {
+impl<T: Number> CpuExecutor<T> {
     /// An executor with the given parameters, flat in the order of the plan's layout.
     ///
     /// # Panics
@@ -158,7 +159,7 @@ fn started<S>(session: Option<S>) -> Result<S> {
     session.ok_or_else(not_started)
 }
 
-impl<T: Real> Executor for CpuExecutor<T> {
+impl<T: Number> Executor for CpuExecutor<T> {
     fn describe(&self) -> String {
         let threads = rayon::current_num_threads();
         let plural = if threads == 1 { "" } else { "s" };

@@ -2,12 +2,13 @@ use crate::executor::{Batch, Fault};
 use crate::flow::Plan;
 
 use super::block::Block;
+use super::real::Real;
 use super::session::Session;
 use super::workers::Workers;
 
-/// The loops over rows, of each number type. A generic function is compiled in every crate that calls it; these are compiled
-/// once, here.
-pub trait Passes: Sized {
+/// A number type of the CPU executor, f64 or f32, with the loops over rows for it. A generic function is compiled in every crate
+/// that calls it; these are compiled once, here.
+pub trait Number: Real {
     /// [`Block::forward`].
     fn forward(block: &mut Block<Self>, plan: &Plan, parameters: &[Self]);
 
@@ -30,7 +31,7 @@ pub trait Passes: Sized {
 macro_rules! passes {
     ($($number:ty)*) => {
         $(
-            impl Passes for $number {
+            impl Number for $number {
                 fn forward(block: &mut Block<Self>, plan: &Plan, parameters: &[Self]) {
                     block.forward(plan, parameters);
                 }

@@ -7,14 +7,13 @@ use crate::flow::Linear;
 use super::arithmetic::Arithmetic;
 use super::columns::Column;
 use super::matrix;
-use super::passes::Passes;
 use super::strided::Strided;
 
 /// The number type of the CPU executor: f64 for the reference, f32 for speed.
 ///
 /// Both read the same loops, over `Vector`s of numbers. For f32 a vector is one of the processor's;
 /// for f64 it is a single number, so that the reference is what the loops say and nothing else.
-pub trait Real: Arithmetic + Passes + Float + NumAssign + Default + Sum + Send + Sync {
+pub trait Real: Arithmetic + Float + NumAssign + Default + Sum + Send + Sync {
     /// For people: "f32" or "f64".
     const NAME: &'static str;
 

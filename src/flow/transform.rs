@@ -71,12 +71,12 @@ macro_rules! transforms {
             }
         }
 
-        /// `$body` with `$map` as the type in `crate::cpu::transform` of the same name and settings.
+        /// `$body` with `$map` as the type `transform::NAME` of the caller's, with the same name and settings.
         macro_rules! with_transform {
             ($dollar transform:expr, $dollar map:ident => $dollar body:expr) => {
                 match $dollar transform {
                     $($crate::flow::Transform::$name $({ $($field,)+ })? => {
-                        let $dollar map = $crate::cpu::transform::$name $({ $($field,)+ })?;
+                        let $dollar map = transform::$name $({ $($field,)+ })?;
                         $dollar body
                     })+
                 }

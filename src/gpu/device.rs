@@ -6,15 +6,13 @@ use crate::error::{Error, Message, Remedy, Result};
 
 #[cfg(feature = "testing")]
 use super::fault_injection::FaultInjection;
-use super::kernels::UNIFORM_PARAMETERS;
-use super::readback::Readback;
+
+/// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
+pub const UNIFORM_PARAMETERS: u32 = 16_384;
 
 /// How long a submission may take before the device counts as hung. Submissions are kept well under a second; a
 /// software adapter on a busy machine may need some time for its first one.
 const DEADLINE: Duration = Duration::from_secs(120);
-
-/// As many numbers as several buffers may be copied back through one: 64 MiB, below every adapter's limit for a buffer.
-const MOST_READ: usize = 1 << 24;
 
 /// A WebGPU adapter: a GPU as one of the machine's drivers offers it.
 #[derive(Clone)]
@@ -174,14 +172,14 @@ impl Gpu {
     /// The device, for a call.
     pub fn device(&self) -> &wgpu::Device {
         #[cfg(feature = "testing")]
-        FaultInjection::before_call(self);
+        self.inject_fault();
         &self.device
     }
 
     /// The queue, for a call.
     pub fn queue(&self) -> &wgpu::Queue {
         #[cfg(feature = "testing")]
-        FaultInjection::before_call(self);
+        self.inject_fault();
         &self.queue
     }
 
@@ -203,9 +201,20 @@ impl Gpu {
         move || device.destroy()
     }
 
+    /// Has the fault happen that a test has planned for this call.
+    #[cfg(feature = "testing")]
+    pub fn inject_fault(&self) {
+        if FaultInjection::Lost.fires() {
+            self.destroy_for_test()();
+        }
+        if FaultInjection::Invalid.fires() {
+            self.make_invalid_call();
+        }
+    }
+
     /// Makes a call that is not valid.
     #[cfg(feature = "testing")]
-    pub fn make_invalid_call(&self) {
+    fn make_invalid_call(&self) {
         let _ = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("never to be"),
             size: 4,
@@ -346,30 +355,6 @@ impl Gpu {
         self.queue()
             .write_buffer(buffer, 0, bytemuck::cast_slice(&values));
         self.check()
-    }
-
-    /// Copies the first `numbers` numbers of a buffer to the host.
-    ///
-    /// # Errors
-    /// As [`Gpu::read_all`].
-    pub fn read(&self, buffer: &wgpu::Buffer, numbers: usize) -> Result<Vec<f32>> {
-        self.read_all(&[(buffer, numbers)])
-    }
-
-    /// Copies the first numbers of each of some buffers to the host, one after another.
-    ///
-    /// # Errors
-    /// As [`Gpu::wait`], and [`Gpu::allocate`] for what is copied through.
-    pub fn read_all(&self, sources: &[(&wgpu::Buffer, usize)]) -> Result<Vec<f32>> {
-        let numbers = sources.iter().map(|(_, count)| count).sum();
-        if numbers > MOST_READ && sources.len() > 1 {
-            let parts = sources
-                .iter()
-                .map(|&(buffer, count)| self.read(buffer, count));
-            return Ok(parts.collect::<Result<Vec<_>>>()?.concat());
-        }
-        let readback = Readback::new(self, numbers)?;
-        readback.finish(self, readback.submit(self, self.encoder(), sources))
     }
 
     /// To record work in.

@@ -3,8 +3,7 @@ use std::sync::Arc;
 use crate::error::Result;
 
 use super::device::Gpu;
-use super::fused::Pass;
-use super::kernels::{GROUP, Kernel, Step, TILE};
+use super::kernels::{GROUP, Kernel, Pass, Step, TILE};
 use super::pipelines::{Pipeline, Pipelines};
 
 /// How many groups a dispatch has, given the rows at hand.

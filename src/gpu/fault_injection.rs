@@ -1,8 +1,6 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::device::Gpu;
-
 /// A failure of a device that a test injects, at the n-th call of its thread that it can happen in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultInjection {
@@ -61,16 +59,6 @@ impl FaultInjection {
             }
             // It has happened, or something else is to.
             _ => false,
-        }
-    }
-
-    /// Before a call to the device.
-    pub fn before_call(gpu: &Gpu) {
-        if FaultInjection::Lost.fires() {
-            gpu.destroy_for_test()();
-        }
-        if FaultInjection::Invalid.fires() {
-            gpu.make_invalid_call();
         }
     }
 }

@@ -3,8 +3,9 @@ use std::sync::mpsc::{self, Receiver};
 use crate::error::{Error, Result};
 
 use super::device::Gpu;
-#[cfg(feature = "testing")]
-use super::fault_injection::FaultInjection;
+
+/// As many numbers as several buffers may be copied back through one: 64 MiB, below every adapter's limit for a buffer.
+const MOST_READ: usize = 1 << 24;
 
 /// A buffer through which results come back to the host.
 pub struct Readback {
@@ -55,7 +56,7 @@ impl Readback {
         if numbers > 0 {
             let range = ..4 * numbers as u64;
             #[cfg(feature = "testing")]
-            FaultInjection::before_call(gpu);
+            gpu.inject_fault();
             self.buffer
                 .map_async(wgpu::MapMode::Read, range, move |result| {
                     // The receiver is gone where the wait timed out; nobody is left to tell.
@@ -87,7 +88,7 @@ impl Readback {
             .map_err(|_| failed("no answer".into()))?
             .map_err(|error| failed(error.to_string()))?;
         #[cfg(feature = "testing")]
-        FaultInjection::before_call(gpu);
+        gpu.inject_fault();
         let numbers = {
             let view = self
                 .buffer
@@ -98,6 +99,32 @@ impl Readback {
         self.buffer.unmap();
         gpu.check()?;
         Ok(numbers)
+    }
+}
+
+impl Gpu {
+    /// Copies the first `numbers` numbers of a buffer to the host.
+    ///
+    /// # Errors
+    /// As [`Gpu::read_all`].
+    pub fn read(&self, buffer: &wgpu::Buffer, numbers: usize) -> Result<Vec<f32>> {
+        self.read_all(&[(buffer, numbers)])
+    }
+
+    /// Copies the first numbers of each of some buffers to the host, one after another.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`], and [`Gpu::allocate`] for what is copied through.
+    pub fn read_all(&self, sources: &[(&wgpu::Buffer, usize)]) -> Result<Vec<f32>> {
+        let numbers = sources.iter().map(|(_, count)| count).sum();
+        if numbers > MOST_READ && sources.len() > 1 {
+            let parts = sources
+                .iter()
+                .map(|&(buffer, count)| self.read(buffer, count));
+            return Ok(parts.collect::<Result<Vec<_>>>()?.concat());
+        }
+        let readback = Readback::new(self, numbers)?;
+        readback.finish(self, readback.submit(self, self.encoder(), sources))
     }
 }
 

@@ -9,7 +9,7 @@ use couplet::cpu::CpuExecutor;
 use couplet::executor::Executor;
 use couplet::flow::{FlowSpec, Plan, initial_parameters, start_at_identity};
 
-fn executor<T: couplet::cpu::Real>(spec: &FlowSpec) -> CpuExecutor<T> {
+fn executor<T: couplet::cpu::Number>(spec: &FlowSpec) -> CpuExecutor<T> {
     let plan = Plan::new(spec).unwrap();
     let parameters = crate::common::parameters(&plan);
     CpuExecutor::new(plan, &parameters)

@@ -1,17 +1,14 @@
 //! The fused path: one kernel takes tiles of rows through the whole flow and, in training, back. Decides which models it serves,
 //! lays out a tile in workgroup memory, and builds the records that the kernels read.
 
-mod shape;
 mod tables;
 
 use crate::flow::Plan;
 
-use super::kernels::UNIFORM_PARAMETERS;
+use super::kernels::{FusedLayer, FusedMap, Pass, Shape, UNIFORM_PARAMETERS};
 use super::sizes;
 
-pub use shape::{Pass, Shape};
 use tables::Tables;
-pub use tables::{FusedLayer, FusedMap};
 
 /// A plan made ready for a fused kernel.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +26,7 @@ pub struct Fused {
 const MAX_UNIFORM_BYTES: usize = 4 * UNIFORM_PARAMETERS as usize;
 
 /// What is left free of the workgroup memory, in bytes.
-const BESIDE: usize = 256;
+const RESERVED_BYTES: usize = 256;
 
 /// Tiles to choose from, in fours of rows, the largest first: small ones make work for more of a GPU's processors. Where many
 /// invocations take turns, theirs must be the same rows each time.
@@ -115,7 +112,8 @@ impl Fused {
         }
         let memory = limits.max_compute_workgroup_storage_size as usize;
         // Both the columns and the list of rows grow with the tile.
-        let bytes = |quads: usize| 16 * quads * (tables.shape.columns as usize + 1) + BESIDE;
+        let bytes =
+            |quads: usize| 16 * quads * (tables.shape.columns as usize + 1) + RESERVED_BYTES;
         let Some(quads) = QUADS.into_iter().find(|&quads| bytes(quads) <= memory) else {
             return Err(format!(
                 "4 rows of a layer take {} bytes of workgroup memory, and there are {memory}",

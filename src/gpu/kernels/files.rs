@@ -1,13 +1,9 @@
 //! Names the file of each kernel, and chooses the parts that it imports.
 
-use std::fmt::Debug;
+use crate::flow::{InputGradient, TransformKind};
 
-use crate::flow::{Activation, Base, InputGradient, TransformKind};
-
+use super::choices::{Choices, activation_choice, base_choices, named, saves_input};
 use super::{Form, Heads, Kernel, WeightForm};
-
-/// The files that stand for `<part>`s: the part, and the name of a file under `shaders/shared`.
-pub type Choices = Vec<(&'static str, String)>;
 
 impl Kernel {
     /// The name of its own file, which is that of its entry point.
@@ -104,31 +100,6 @@ impl Kernel {
     }
 }
 
-/// The name of the file of a variant: its kind, and its own name in lower case, words set apart.
-pub fn named(kind: &str, variant: impl Debug) -> String {
-    let mut name = kind.to_owned();
-    for letter in format!("{variant:?}").chars() {
-        if letter.is_uppercase() {
-            name.push('_');
-        }
-        name.extend(letter.to_lowercase());
-    }
-    name
-}
-
-/// Whether what goes into an activation is saved for its derivative.
-pub fn saves_input(activation: Option<Activation>) -> bool {
-    activation.is_some_and(|activation| !activation.derivative_from_output())
-}
-
-pub fn activation_choice(activation: Option<Activation>) -> (&'static str, String) {
-    let file = match activation {
-        None => "activation_identity".into(),
-        Some(activation) => named("activation", activation),
-    };
-    ("activation", file)
-}
-
 fn parameters_choice(form: Form) -> (&'static str, String) {
     let file = match form {
         Form::NarrowUniform => "parameters_uniform",
@@ -142,18 +113,5 @@ fn coupling_choices(transform: TransformKind, heads: Heads, gradients: String) -
         ("transform", named("transform", transform)),
         ("heads", named("heads", heads)),
         ("head_gradients", gradients),
-    ]
-}
-
-/// The density, and where its parameters lie.
-pub fn base_choices(base: Base) -> Choices {
-    let parameters = match base.trained {
-        true => "base_trained",
-        false => "base_fixed",
-    };
-    vec![
-        ("base", parameters.into()),
-        ("density", named("density", base.density)),
-        ("parameters", "parameters_storage".into()),
     ]
 }

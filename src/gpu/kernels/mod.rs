@@ -1,4 +1,7 @@
+mod choices;
+mod constants;
 mod files;
+mod fused;
 mod records;
 mod variants;
 
@@ -11,26 +14,17 @@ use crate::flow::{
 };
 use crate::random::Purpose;
 
-use super::fused::Shape;
 use super::shader::Source;
 
-pub use files::{Choices, activation_choice, base_choices, named, saves_input};
-pub use records::{BaseDensity, Basis, Coupling, FAULTS, Gate, Linear, Segment, Step, Triangular};
+pub use super::device::UNIFORM_PARAMETERS;
+
+pub use constants::{GROUP, NORM_SPAN, PEAK_ROUNDS, TILE, TILE_DEPTH};
+pub use fused::{FOUR, Offsets, Pass, Shape};
+pub use records::{
+    BaseDensity, Basis, Coupling, FAULTS, FusedLayer, FusedMap, Gate, Linear, Segment, Step,
+    Triangular,
+};
 pub use variants::{Form, Heads, WeightForm};
-
-/// Invocations of a group in kernels that have no tile, and the width of a group's tree sum.
-pub const GROUP: u32 = 64;
-/// The tile of the matrix products: TILE by TILE numbers of the result a group, the summed dimension in steps of
-/// `TILE_DEPTH`. An invocation makes eight by eight of them, so that 64 products follow on 16 numbers loaded.
-pub const TILE: u32 = 64;
-pub const TILE_DEPTH: u32 = 8;
-
-/// Numbers of the gradient whose squares one invocation sums.
-pub const NORM_SPAN: u32 = 64;
-/// How often an invocation of `peak_multiply_adds` goes round: well below what a software adapter grants.
-pub const PEAK_ROUNDS: u32 = 4096;
-/// As many parameters as a uniform binding holds under the WebGPU default limits (64 KiB).
-pub const UNIFORM_PARAMETERS: u32 = 16_384;
 
 /// Every kernel, with its variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -171,6 +171,73 @@ record! {
 }
 
 record! {
+    /// A coupling layer of the fused kernel, with the mixing in front of it; the base's parameters lie in all of them. Columns are
+    /// those of a tile, but for `saved`, among those that a group puts saved.
+    FusedLayer {
+        /// Its networks' linear maps in the list of all, so many a network.
+        first_map: u32,
+        networks: u32,
+        depth: u32,
+        /// What the conditioner gives: so many parameters each active column.
+        head: u32,
+        each: u32,
+        by_parameter: u32,
+        by_column: u32,
+        active_first: u32,
+        active_count: u32,
+        bound: f32,
+        bins: u32,
+        saved: u32,
+        /// Whether there is mixing in front.
+        mixed: u32,
+        upper: u32,
+        log_diagonal: u32,
+        lower: u32,
+        saved_mixing: u32,
+        location: u32,
+        raw_spread: u32,
+        /// Of a polynomial basis: as in [`Basis`], the columns of its terms and of their gradients, and how many of its
+        /// inputs need theirs.
+        input_first: u32,
+        first: u32,
+        pitch: u32,
+        dimensions: u32,
+        input_bound: f32,
+        term_count: u32,
+        term_values: u32,
+        term_gradients: u32,
+        inputs_with_gradient: u32,
+    }
+}
+
+record! {
+    /// A linear map of the fused kernel; columns are those of a tile.
+    FusedMap {
+        inputs: u32,
+        outputs: u32,
+        input: u32,
+        output: u32,
+        /// Where the output is kept from before the activation.
+        saved: u32,
+        /// The gradient of the output, and of the input.
+        delta: u32,
+        input_delta: u32,
+        /// What the slope of the activation that made the input is taken from.
+        input_saved: u32,
+        weight: u32,
+        by_output: u32,
+        by_input: u32,
+        bias: u32,
+        biased: u32,
+        activated: u32,
+        /// Whether the input was made by an activation; else it is a part of the state, whose gradient is added to.
+        through: u32,
+        /// Whether the input's gradient is not needed.
+        skips: u32,
+    }
+}
+
+record! {
     /// What stands between gradient and parameters. Once there is a fault, no step is taken until the host opens it again.
     Gate {
         /// What the gradient is multiplied by.

@@ -1,6 +1,7 @@
 //! The variants of some kernels, and the choice between them.
 
-use super::{TILE, UNIFORM_PARAMETERS};
+use super::constants::TILE;
+use crate::gpu::device::UNIFORM_PARAMETERS;
 
 /// How a matrix product is cut up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,8 +2,9 @@ use std::fmt::Write;
 
 use crate::flow::{Activation, Base, Family, TransformKind};
 
-use super::tables::{FusedLayer, FusedMap};
-use crate::gpu::kernels::{self, Choices, GROUP, saves_input};
+use super::choices::{Choices, activation_choice, base_choices, named, saves_input};
+use super::constants::GROUP;
+use super::records::{FusedLayer, FusedMap};
 
 /// Columns that an invocation makes at once.
 pub const FOUR: u32 = 4;
@@ -69,10 +70,10 @@ impl Shape {
 
     /// What stands for the parts that the kernel imports.
     pub fn choices(&self) -> Choices {
-        let mut choices = kernels::base_choices(self.base);
+        let mut choices = base_choices(self.base);
         choices.extend([
-            kernels::activation_choice(self.activation),
-            ("transform", kernels::named("transform", self.transform)),
+            activation_choice(self.activation),
+            ("transform", named("transform", self.transform)),
             // A transform's parameters, and their gradients, lie in the tile.
             ("heads", "tile".into()),
             ("head_gradients", "tile".into()),
@@ -81,7 +82,7 @@ impl Shape {
             None => choices.push(("conditioner", "tile_networks".into())),
             Some(family) => choices.extend([
                 ("conditioner", "tile_polynomials".into()),
-                ("basis_family", kernels::named("basis", family)),
+                ("basis_family", named("basis", family)),
                 ("basis_input", "tile_polynomials".into()),
             ]),
         }
