@@ -9,13 +9,13 @@ use super::workers::Workers;
 /// A number type of the CPU executor, f64 or f32, with the loops over rows for it. A generic function is compiled in every crate
 /// that calls it; these are compiled once, here.
 pub trait Number: Real {
-    /// [`Block::forward`].
+    /// `Block::forward`.
     fn forward(block: &mut Block<Self>, plan: &Plan, parameters: &[Self]);
 
-    /// [`Block::inverse`].
+    /// `Block::inverse`.
     fn inverse(block: &mut Block<Self>, plan: &Plan, parameters: &[Self]);
 
-    /// [`Session::evaluate`].
+    /// `Session::evaluate`.
     fn evaluate(
         session: &mut Session<Self>,
         plan: &Plan,
@@ -24,7 +24,7 @@ pub trait Number: Real {
         batch: &Batch,
     ) -> f64;
 
-    /// [`Session::update`].
+    /// `Session::update`.
     fn update(session: &mut Session<Self>, parameters: &mut [Self]) -> Result<(), Fault>;
 }
 
