@@ -2,7 +2,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What can go wrong, by whose move is next. Every message says what is wrong, where, and what to do;
+/// What can go wrong. Every message says what is wrong, where, and what to do;
 /// [`Error::location`] and [`Error::remedies`] say the last two to a program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,7 +16,7 @@ pub enum Error {
     /// A model file cannot be read, or does not fit what it is used with.
     #[error("{0}")]
     Model(Message),
-    /// No GPU answers to what was asked for.
+    /// No GPU matches the request.
     #[error("{0}")]
     NoGpu(Message),
     /// The GPU cannot hold or run this model; names the limit, what was needed and what to lower.
@@ -33,7 +33,7 @@ pub enum Error {
     Io {
         /// The file, or what stands for one.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -223,6 +223,26 @@ impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_sentence(Setting::to_string))
     }
+}
+
+/// Constructors that take what becomes a [`Message`].
+macro_rules! constructors {
+    ($($name:ident $kind:ident;)*) => {
+        impl Error {
+            $(pub(crate) fn $name(message: impl Into<Message>) -> Self {
+                Error::$kind(message.into())
+            })*
+        }
+    };
+}
+
+constructors! {
+    spec Spec;
+    data Data;
+    model Model;
+    no_gpu NoGpu;
+    gpu_limit GpuLimit;
+    gpu Gpu;
 }
 
 impl Error {

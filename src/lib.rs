@@ -73,6 +73,8 @@ pub mod memory;
 pub mod model;
 #[cfg(feature = "plots")]
 pub mod pictures;
+#[cfg(feature = "cli")]
+mod pipeline;
 pub mod preprocessing;
 pub mod random;
 #[cfg(feature = "plots")]

@@ -19,7 +19,7 @@ fn quiet_drivers() {
     }
 }
 
-/// What only the program's very beginning can see: before `main`, Rust opens a device in the place of a stream that is closed.
+/// What can only be seen at program start: before `main`, Rust opens a device instead of a stream that is closed.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 mod beginning {
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -15,7 +15,7 @@ pub fn available() -> u64 {
     let system = System::new_with_specifics(memory);
     let container = system.cgroup_limits().map(|limits| limits.free_memory);
     match system.available_memory() {
-        // A system that does not say must not stop anybody.
+        // A system that does not report its memory sets no limit.
         0 => u64::MAX,
         free => free.min(container.filter(|&free| free > 0).unwrap_or(u64::MAX)),
     }

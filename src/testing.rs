@@ -1,4 +1,4 @@
-//! What tests reach of the library's inside: faults to inject, and the parts that kernel tests compare. No part of the
+//! The internals that tests use: faults to inject, and the parts that kernel tests compare. No part of the
 //! library's interface: it changes without notice.
 
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ use crate::executor::Executor;
 pub use crate::files::Fault as DiskFault;
 pub use crate::gpu::fault_injection::FaultInjection;
 
-/// Stands between whoever opens an executor and the executor.
+/// Wraps the executors that are opened.
 pub type ExecutorDecorator = dyn Fn(Box<dyn Executor>) -> Box<dyn Executor>;
 
 thread_local! {

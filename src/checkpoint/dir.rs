@@ -21,7 +21,7 @@ pub struct CheckpointDir {
 
 /// What a directory holds.
 pub struct Found {
-    /// The directory, ready to be written to.
+    /// The directory.
     pub dir: CheckpointDir,
     /// The newest that can be read.
     pub checkpoint: Option<Checkpoint>,
@@ -93,7 +93,7 @@ impl CheckpointDir {
             .map_err(Error::io(&self.path))
     }
 
-    /// Takes the folder for this process, for as long as what is returned lives.
+    /// Locks the folder for this process until the returned file is dropped.
     ///
     /// # Errors
     /// [`Error::Io`], also where another process has it.
@@ -126,7 +126,7 @@ impl CheckpointDir {
         Ok(())
     }
 
-    /// Writes a snapshot in the place of the older checkpoint and reads it back; the other stays.
+    /// Replaces the older checkpoint with a snapshot and reads it back; the other one stays.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Model`] where the file that was written is not what was to be written.
@@ -144,13 +144,10 @@ impl CheckpointDir {
         let bytes = checkpoint.to_bytes()?;
         write_whole(&file, &bytes)?;
         if read_at_most(&file, LARGEST_FILE)? != bytes {
-            return Err(Error::Model(
-                format!(
-                    "{}: what was written cannot be read back; is the disk in order?",
-                    file.display()
-                )
-                .into(),
-            ));
+            return Err(Error::model(format!(
+                "{}: what was written cannot be read back; is the disk in order?",
+                file.display()
+            )));
         }
         self.newest = Some((slot, number));
         Ok(())
@@ -162,7 +159,7 @@ mod tests {
     use super::super::tests::checkpoint;
     use super::*;
 
-    /// A checkpoint takes the place of the older one.
+    /// A checkpoint replaces the older one.
     #[test]
     fn the_one_before_stays() {
         let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use super::hex;
 use crate::config::Config;
 use crate::matrix::Matrix;
 
-/// What a run is of: another one cannot continue from its checkpoints.
+/// What identifies a run: a run with another identity cannot continue from its checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// The configuration as JSON: as text, since a number that is read back may lose its last bit.
@@ -47,7 +47,7 @@ impl Identity {
         }
     }
 
-    /// What a run with this identity lacks to continue from the checkpoints of `other`, a sentence each.
+    /// The differences that keep a run with this identity from continuing the checkpoints of `other`, a sentence each.
     pub fn differences(&self, other: &Identity) -> Vec<String> {
         let mut found = Vec::new();
         let settings =

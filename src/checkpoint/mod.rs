@@ -32,12 +32,12 @@ const FORMAT_VERSION: u32 = 1;
 const RECORD: &str = "couplet-checkpoint";
 const DIGEST: &str = "digest";
 
-/// A snapshot of a run, as it lies on disk.
+/// A snapshot of a run, as it is stored on disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Counts those of a folder: the larger one is the newer.
+    /// A counter within the folder: the larger number is the newer checkpoint.
     pub number: u64,
-    /// Whose it is.
+    /// The run that it belongs to.
     pub identity: Identity,
     /// Where that run stands.
     pub snapshot: Snapshot,
@@ -138,7 +138,7 @@ impl Checkpoint {
         });
         let metadata = HashMap::from([(RECORD.into(), record), (DIGEST.into(), digest)]);
         safetensors::serialize(views, Some(metadata))
-            .map_err(|error| Error::Model(format!("a checkpoint: {error}").into()))
+            .map_err(|error| Error::model(format!("a checkpoint: {error}")))
     }
 
     /// # Errors
@@ -158,7 +158,7 @@ impl Checkpoint {
             record,
             sorted.iter().map(|(name, it)| (&name[..], it.data())),
         );
-        // No chance finds a digest: what comes behind it would never be tried.
+        // A random change never matches the digest, so a fuzzer would not reach what follows.
         if found != *expected && !cfg!(fuzzing) {
             return Err("damaged: its content is not what was written".into());
         }

@@ -12,16 +12,16 @@ type Written = (CheckpointDir, u64, Result<()>);
 
 /// Writes the checkpoints of a run while it continues.
 pub struct CheckpointWriter<'a> {
-    /// Reads every row, so it is called once, and not before it is needed.
+    /// Reads every row, so it is called only once, when first needed.
     identify: Box<dyn Fn() -> Identity + 'a>,
     identity: Option<Identity>,
-    /// None where nobody chose one, until one is needed.
+    /// None until one is needed, if the user chose none.
     dir: Option<CheckpointDir>,
     /// Whether checkpoints are written while the run continues; else one is where it is stopped.
     is_periodic: bool,
     /// Keeps other runs out of the directory.
     _lock: Option<File>,
-    /// The directory to use where nobody chose one.
+    /// The directory to use if the user chose none.
     spare: Option<PathBuf>,
     every: Duration,
     latest: Instant,
@@ -54,12 +54,12 @@ impl<'a> CheckpointWriter<'a> {
         }
     }
 
-    /// What run this is.
+    /// The identity of this run.
     pub fn identity(&mut self) -> Identity {
         self.identity.get_or_insert_with(&self.identify).clone()
     }
 
-    /// The directory that nobody chose, unless it holds something else.
+    /// The default directory, unless it holds something else.
     fn spare_dir(&mut self) -> Option<CheckpointDir> {
         let found = CheckpointDir::look(self.spare.as_ref()?).ok()?;
         let identity = self.identity();

@@ -46,22 +46,15 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let mut peaks = Vec::new();
     for device in &devices {
         let peak = PeakThroughput::of(device)?;
-        log::info!(
-            "peak    {:.0} GFLOP/s of multiply-adds in f32, {:.1} GB/s of copying: {}",
-            peak.gflops,
-            peak.copy_gb_per_second,
-            peak.device
-        );
+        log::info!("peak    {peak}");
         peaks.push(peak);
     }
-    log::info!(
-        "\nworkload  device                 what                 median       min       max     rows/s  GFLOP/s of peak"
-    );
+    log::info!("\n{}", Timing::HEADER);
     let mut timings = Vec::new();
     for workload in &workloads {
         for (device, peak) in devices.iter().zip(&peaks) {
             for timing in timing::time(workload, device, peak, args.rounds as usize)? {
-                show(&timing);
+                log::info!("{timing}");
                 timings.push(timing);
             }
         }
@@ -109,40 +102,4 @@ fn at_hand() -> Vec<Device> {
     std::iter::once(Device::cpu())
         .chain(gpus.map(|adapter| Device::gpu(adapter, false)))
         .collect()
-}
-
-fn show(timing: &Timing) {
-    let (ms, min, max) = (timing.ms, timing.min, timing.max);
-    let unit = if timing.what == "train" {
-        "step"
-    } else {
-        "million"
-    };
-    let device: String = timing.device.chars().take(22).collect();
-    log::info!(
-        "{:<9} {device:<22} {:<6} ms/{unit:<7} {ms:>9.3} {min:>9.3} {max:>9.3} {:>10.3e} {:>8.1} {:>9.0}%",
-        timing.workload,
-        timing.what,
-        timing.rows_per_second,
-        timing.gflops,
-        100.0 * timing.of_peak
-    );
-    let whole: f64 = timing.kernels.iter().map(|share| share.us).sum();
-    for share in &timing.kernels {
-        log::info!(
-            "          {:<32} {:>4} dispatches {:>9.3} ms a step {:>4.0}% of the kernels' time {:>8.1} GB/s {:>4.0}% of copying",
-            share.kernel,
-            share.dispatches,
-            1e-3 * share.us,
-            100.0 * share.us / whole,
-            share.gb_per_second,
-            100.0 * share.of_copy_peak
-        );
-    }
-    if let Some(share) = timing.products_of_peak {
-        log::info!(
-            "          the kernels that make products reach {:.1}% of the peak",
-            100.0 * share
-        );
-    }
 }

@@ -17,7 +17,10 @@ pub fn run(args: &DevicesArgs) -> Result<()> {
     let adapters = adapters();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     if args.json {
-        let gpus: Vec<_> = adapters.iter().enumerate().map(json).collect();
+        let mut gpus: Vec<_> = adapters.iter().map(Adapter::to_json).collect();
+        for (index, gpu) in gpus.iter_mut().enumerate() {
+            gpu["index"] = json!(index);
+        }
         return print(&format!(
             "{}\n",
             json!({ "adapters": gpus, "cpu_threads": threads })
@@ -25,18 +28,7 @@ pub fn run(args: &DevicesArgs) -> Result<()> {
     }
     let mut text = String::new();
     for (index, adapter) in adapters.iter().enumerate() {
-        let limits = &adapter.limits;
-        text += &format!(
-            "{index}    {}\n     driver {} {}\n     binds {} MiB at once, buffers up to {} MiB, {} bytes of workgroup \
-             memory, {} invocations a group\n",
-            adapter.describe(),
-            adapter.info.driver,
-            adapter.info.driver_info,
-            limits.max_storage_buffer_binding_size >> 20,
-            limits.max_buffer_size >> 20,
-            limits.max_compute_workgroup_storage_size,
-            limits.max_compute_invocations_per_workgroup,
-        );
+        text += &format!("{index}    {}", adapter.details());
     }
     text += &format!("cpu  the CPU executor, f32, {threads} threads\n\n");
     text += match adapters.iter().find(|adapter| !adapter.is_software()) {
@@ -48,22 +40,4 @@ pub fn run(args: &DevicesArgs) -> Result<()> {
     }
     .as_str();
     print(&text)
-}
-
-fn json((index, adapter): (usize, &Adapter)) -> serde_json::Value {
-    let (info, limits) = (&adapter.info, &adapter.limits);
-    json!({
-        "index": index,
-        "name": info.name,
-        "backend": format!("{:?}", info.backend),
-        "kind": adapter.kind(),
-        "software": adapter.is_software(),
-        "driver": info.driver,
-        "driver_info": info.driver_info,
-        "max_storage_buffer_binding_size": limits.max_storage_buffer_binding_size,
-        "max_buffer_size": limits.max_buffer_size,
-        "max_compute_workgroup_storage_size": limits.max_compute_workgroup_storage_size,
-        "max_compute_invocations_per_workgroup": limits.max_compute_invocations_per_workgroup,
-        "max_compute_workgroups_per_dimension": limits.max_compute_workgroups_per_dimension,
-    })
 }

@@ -1,11 +1,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Overrides, Preset, TrainOverrides};
-use crate::data::{Dropped, Table, TableOptions, TableReader, Target, default_names, table_files};
+use crate::config::{Overrides, Preset};
+use crate::data::{Table, TableOptions, TableReader, Target, table_files};
 use crate::files::{OutputFile, same};
 use crate::fit::Fit;
-use crate::memory;
 use crate::model::{self, Model, ModelFileKind};
 use crate::train::GroundTruth;
 
@@ -13,7 +12,7 @@ use super::overwrite::{OverwriteCheck, is_dash};
 #[cfg(feature = "plots")]
 use super::plot;
 use super::train_args::TrainArgs;
-use super::{Failure, Result, input, say_of_reading};
+use super::{Failure, Result, input, report_reading};
 
 /// Rows that a built-in target draws where `--rows` does not say.
 const ROWS: usize = 50_000;
@@ -63,7 +62,7 @@ impl Inputs {
             true => Preset::Safe,
             false => Preset::Published,
         };
-        // Once more when the table's size is known; what is wrong is better said before it is read.
+        // Resolved again when the table's size is known; errors are reported before the table is read.
         let spec = content.and_then(ModelFileKind::spec);
         let config = settings.config(preset, spec, None)?;
         if let Some((flag, _)) = args.start()
@@ -83,7 +82,7 @@ impl Inputs {
                 (Some(Arc::new(truth)), table)
             }
         };
-        say_of_reading(&table.notes, &table.dropped);
+        report_reading(&table.notes, &table.dropped);
         Ok(Inputs {
             table,
             settings,
@@ -140,21 +139,7 @@ fn draw_table(args: &TrainArgs, seed: u64) -> Result<(GroundTruth, Table)> {
     };
     let truth = GroundTruth::new(target, seed);
     let rows = args.rows.map_or(ROWS, |rows| rows as usize);
-    // As drawn, in f64, standardized, as f32, and cut in two.
-    let bytes = (rows as u64).saturating_mul(truth.dims() as u64 * 40);
-    if let Some(shortfall) = memory::shortfall(bytes) {
-        return Err(Failure::usage(format!(
-            "--rows {rows}: such a table {shortfall}; draw fewer"
-        )));
-    }
-    let values = truth.rows(rows).map(f64::from);
-    let table = Table {
-        columns: default_names(values.columns()),
-        named: false,
-        values,
-        dropped: Dropped::default(),
-        notes: Vec::new(),
-    };
+    let table = truth.table(rows)?;
     Ok((truth, table))
 }
 
@@ -166,14 +151,10 @@ fn settings_of_model(model: &Model, path: &Path) -> Overrides {
             path.display()
         );
     }
-    let train = model.training.as_ref().map(TrainOverrides::all);
-    Overrides {
-        train: train.unwrap_or_default(),
-        ..Overrides::default()
-    }
+    Overrides::of_training(model.training.as_ref())
 }
 
-/// No file of the user's is lost: neither what is read, nor what stands where the model or the log will be. Returns what the
+/// Refuses to overwrite a file of the user's: an input, or what exists where the model or the log will be. Returns what the
 /// model replaces.
 fn check_outputs(args: &TrainArgs, out: &Path) -> Result<Option<String>> {
     if is_dash(out) {

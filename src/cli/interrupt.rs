@@ -7,14 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::fit::StopSignal;
 
-/// The work that should end well rather than at once.
+/// The training run that a first signal ends gracefully.
 static WORK: Mutex<Option<StopSignal>> = Mutex::new(None);
 
 fn work() -> MutexGuard<'static, Option<StopSignal>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From here on, signals are heard.
+/// Installs the signal handlers.
 pub fn listen() {
     fail_beyond_file_size();
     // A second call in one process (tests) finds the handler in place.
@@ -34,7 +34,7 @@ pub fn listen() {
 #[cfg(unix)]
 fn fail_beyond_file_size() {
     let unread = Arc::new(AtomicBool::new(false));
-    // Where no handler can be had, all is as before.
+    // Without a handler, the signal keeps its default action.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, unread);
 }
 

@@ -13,7 +13,7 @@ pub enum Verbosity {
     /// Warnings and errors alone.
     Quiet,
     Usual,
-    /// Whatever may help to see what a command does.
+    /// Settings, memory, checkpoints and speed too.
     Verbose,
 }
 
@@ -62,7 +62,7 @@ pub fn set_bar(bar: Option<ProgressBar>) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
 }
 
-/// A message that nobody can receive must not end the work.
+/// A message that cannot be written must not end the run.
 fn write_line(text: fmt::Arguments<'_>) {
     let write = || {
         let _ = writeln!(stderr(), "{text}");

@@ -1,7 +1,6 @@
 //! The command line. Data goes to standard output or `--out`; everything else goes to standard error.
 
 mod bench;
-mod curve;
 mod devices;
 mod info;
 mod inputs;
@@ -9,7 +8,6 @@ mod interrupt;
 mod logger;
 mod output;
 mod overwrite;
-mod pipeline;
 #[cfg(feature = "plots")]
 mod plot;
 #[cfg(feature = "plots")]
@@ -18,7 +16,6 @@ mod sample;
 mod score;
 mod screen;
 mod shell;
-mod summary;
 mod train;
 mod train_args;
 
@@ -94,7 +91,7 @@ enum Command {
     Man(shell::ManArgs),
 }
 
-/// What to do where a GPU is lost for good.
+/// What to do if a GPU keeps failing.
 #[derive(Args)]
 struct FallbackArgs {
     /// Continue on the CPU if the GPU keeps failing, or cannot be opened
@@ -139,7 +136,7 @@ struct OutputArgs {
     force: bool,
 }
 
-/// Why a command ends other than well.
+/// Why a command failed, and its exit code.
 struct Failure {
     code: u8,
     message: String,
@@ -230,7 +227,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => {
             return match error.use_stderr() {
                 true => {
-                    // There is nothing left to tell it to.
+                    // A message that cannot be written has no other channel.
                     let _ = error.print();
                     error.exit_code() as u8
                 }
@@ -266,7 +263,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 #[cfg(not(feature = "arrow"))]
 fn quiet_damaged_files() {}
 
-/// Has nothing said of panics that become errors: the readers of Parquet and Arrow panic at some damaged files.
+/// Silences panics that become errors: the readers of Parquet and Arrow panic on some damaged files.
 #[cfg(feature = "arrow")]
 fn quiet_damaged_files() {
     static HOOK: Once = Once::new();
@@ -301,30 +298,17 @@ fn end(result: Result<()>) -> u8 {
 }
 
 /// Says how a table was read, and what was left out of it.
-fn say_of_reading(notes: &[Message], dropped: &Dropped) {
+fn report_reading(notes: &[Message], dropped: &Dropped) {
     for note in notes {
         log::info!("note: {}", with_flags(note));
     }
-    if dropped.rows == 0 {
-        return;
+    if dropped.rows > 0 {
+        log::info!("{dropped}");
     }
-    let lacking = dropped.columns.iter().filter(|(_, count)| *count > 0);
-    let lacking: Vec<String> = lacking
-        .map(|(name, count)| format!("{count} in {name}"))
-        .collect();
-    log::info!(
-        "{} left out, since they lack a value: {}",
-        if dropped.rows == 1 {
-            "1 row".into()
-        } else {
-            format!("{} rows", dropped.rows)
-        },
-        lacking.join(", ")
-    );
 }
 
-/// Says, to whoever wants to know, how fast rows went through.
-fn say_speed(rows: u64, took: Duration) {
+/// Says how fast rows were processed.
+fn report_speed(rows: u64, took: Duration) {
     let seconds = took.as_secs_f64();
     log::debug!(
         "{rows} rows in {seconds:.2} s, {:.0} rows a second",

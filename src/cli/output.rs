@@ -9,11 +9,11 @@ use crate::files::OutputFile;
 use super::overwrite::is_dash;
 use super::{Failure, OutputArgs, Result};
 
-/// Whether standard output was closed when the program began. Rust opens a device in its place that takes everything, so that
+/// Whether standard output was closed when the program began. Rust opens a device instead that takes everything, so that
 /// nothing fails, and nothing arrives.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Says that standard output was closed when the program began, which only the program's very beginning can see.
+/// Says that standard output was closed when the program began, which can only be seen at program start.
 pub fn stdout_is_closed() {
     IS_CLOSED.store(true, Ordering::Relaxed);
 }
@@ -34,12 +34,9 @@ pub const STDOUT: &str = "standard output";
 
 /// Prints to standard output. A reader that has gone away ends the command quietly.
 pub fn print(text: &str) -> Result<()> {
-    let failed = Error::io(Path::new(STDOUT));
     let mut out = stdout()?;
-    let written = out.write_all(text.as_bytes());
-    written
-        .and_then(|()| out.flush())
-        .map_err(|error| failed(error).into())
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(written.map_err(Error::io(Path::new(STDOUT)))?)
 }
 
 /// Where rows go: standard output, or a file that appears when it is whole.
@@ -112,7 +109,7 @@ impl Sink {
         })
     }
 
-    /// Puts the file in its place.
+    /// Moves the file to its path.
     pub fn finish(self) -> Result<()> {
         match self.target {
             Target::Stdout(mut out) => out
@@ -129,7 +126,7 @@ impl OutputArgs {
         self.out.as_deref().filter(|path| !is_dash(path))
     }
 
-    /// The path by which what is written can be told from what is read.
+    /// The output path, to be compared with the input paths.
     pub fn path(&self) -> &Path {
         self.file().unwrap_or(Path::new("/dev/stdout"))
     }

@@ -16,7 +16,7 @@ pub struct OverwriteCheck<'a> {
 struct Output<'a> {
     flag: &'static str,
     path: &'a Path,
-    /// Whether it will be a model, which may take a model's place.
+    /// Whether it will be a model, which may replace a model.
     is_model: bool,
 }
 
@@ -57,18 +57,11 @@ impl<'a> OverwriteCheck<'a> {
         self
     }
 
-    /// Refuses to write what is read, however it is named, or one file twice; and, unless forced, to put anything but a
-    /// model in the place of a model.
+    /// Refuses to write what is read, however it is named, or one file twice; and, unless forced, to replace a model with
+    /// anything but a model.
     pub fn run(self, force: bool) -> Result<()> {
-        for (
-            index,
-            Output {
-                flag,
-                path,
-                is_model,
-            },
-        ) in self.outputs.iter().enumerate()
-        {
+        for (index, output) in self.outputs.iter().enumerate() {
+            let (flag, path) = (output.flag, output.path);
             let shown = path.display();
             if let Some((name, _)) = self.inputs.iter().find(|(_, input)| same(input, path)) {
                 return Err(Failure::usage(format!(
@@ -83,7 +76,7 @@ impl<'a> OverwriteCheck<'a> {
                 )));
             }
             if !force
-                && !is_model
+                && !output.is_model
                 && let Some(spec) = model::peek(path)
             {
                 return Err(Failure::usage(format!(

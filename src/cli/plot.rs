@@ -12,7 +12,7 @@ use crate::pictures::{NAMES, Picture, PlotRequest, PlotSet};
 use crate::train::LossCurve;
 
 use super::overwrite::OverwriteCheck;
-use super::{Failure, Result, input, say_of_reading};
+use super::{Failure, Result, input, report_reading};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -110,7 +110,7 @@ pub fn run(args: &PlotArgs) -> Result<()> {
         }
     };
     if let Some(table) = &table {
-        say_of_reading(&table.notes, &table.dropped);
+        report_reading(&table.notes, &table.dropped);
     }
     ready(&folder, &files)?;
     let flow = Flow::new(model)?.moved_to(&args.device)?;
@@ -151,7 +151,7 @@ pub fn write_training(folder: &Path, pictures: &[Picture]) -> Result<()> {
     write(folder, &[PictureFormat::Svg], 1.0, pictures)
 }
 
-/// The places of the columns to draw.
+/// The indices of the columns to draw.
 fn drawn(options: &TableOptions, model: &Model) -> Result<Vec<usize>> {
     if options.columns.is_empty() && options.exclude.is_empty() {
         return Ok(Vec::new());

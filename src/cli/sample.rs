@@ -2,15 +2,16 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use crate::data::{TableFormat, TableHeader, Values, indices, rounded};
+use crate::data::{TableFormat, TableHeader, Values};
 use crate::error::Error;
 use crate::fit::{Device, DeviceChoice, Flow, Purpose};
 use crate::matrix::Matrix;
 use crate::model::Model;
+use crate::pipeline;
 
 use super::output::Sink;
 use super::overwrite::OverwriteCheck;
-use super::{Failure, FallbackArgs, OutputArgs, Result, input, pipeline, say_speed};
+use super::{Failure, FallbackArgs, OutputArgs, Result, input, report_speed};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -61,22 +62,22 @@ pub fn run(args: &SampleArgs) -> Result<()> {
         |first| {
             let x = flow.sample(first..args.rows.min(first + ROWS), args.seed)?;
             if let Some(index) = x.values().iter().position(|value| !value.is_finite()) {
-                return Err(Error::Model(format!(
+                return Err(Error::model(format!(
                     "{}: row {} of the sample is not finite: the inverse of this model overflows; train it with scale_bound",
                     args.model.display(),
                     first as usize + index % x.rows() + 1
-                ).into())
+                ))
                 .into());
             }
             Ok(x)
         },
         |parts| write(sink, format, model, args.rows, parts),
     )?;
-    say_speed(args.rows, begin.elapsed());
+    report_speed(args.rows, begin.elapsed());
     sink.finish()
 }
 
-/// Writes rows as they come, with the digits that they deserve.
+/// Writes rows as they come, with the digits that are significant.
 fn write(
     mut sink: Sink,
     format: TableFormat,
@@ -84,23 +85,17 @@ fn write(
     rows: u64,
     parts: Receiver<Matrix<f64>>,
 ) -> Result<Sink> {
-    let dims = model.spec.dims;
-    // What the flow computes in f32 is known to some 1e-7 of the width that it sees.
-    let widths = model.preprocessing.widths();
-    let digits: Option<Vec<i32>> =
-        widths.map(|widths| widths.iter().map(|width| indices(1e-7 * width)).collect());
-    let known = |value: f64, j: usize| match &digits {
-        Some(digits) => rounded(value, digits[j]),
-        // Plain f32 numbers, in their shortest form.
-        None => {
-            let mut shortest = zmij::Buffer::new();
-            let shortest = shortest.format(value as f32);
-            shortest.parse().unwrap_or(f64::NAN)
-        }
-    };
+    let rounding = model.sample_rounding();
     let parts = parts.into_iter().map(|x| {
-        let column = |j| x.column(j).iter().map(|&value| known(value, j)).collect();
-        (0..dims).map(|j| Values::Numbers(column(j))).collect()
+        let column = |j| {
+            x.column(j)
+                .iter()
+                .map(|&value| rounding.round(value, j))
+                .collect()
+        };
+        (0..x.columns())
+            .map(|j| Values::Numbers(column(j)))
+            .collect()
     });
     let header = TableHeader::from(&model.columns[..]);
     sink.write(format, &header, Some(rows as usize), parts)?;

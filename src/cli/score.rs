@@ -1,16 +1,15 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serde_json::json;
-
 use crate::data::{self, Part, TableHeader, TableOptions, TableReader, Values, table_files};
 use crate::error::{Error, format_row};
 use crate::fit::{Device, DeviceChoice, Flow, Purpose, Scored, Scores};
 use crate::model::Model;
+use crate::pipeline;
 
 use super::output::{Sink, print};
 use super::overwrite::OverwriteCheck;
-use super::{FallbackArgs, OutputArgs, Result, input, pipeline, say_of_reading, say_speed};
+use super::{FallbackArgs, OutputArgs, Result, input, report_reading, report_speed};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -51,13 +50,18 @@ impl ScoreArgs {
     fn writes_json(&self) -> bool {
         self.output.json && !self.summary
     }
+
+    /// A score rounded to the digits that the arithmetic gives.
+    fn rounded(&self, score: f64) -> f64 {
+        data::rounded(score, if self.f64 { 10 } else { 5 })
+    }
 }
 
 /// The name of what is added to a table.
 const LOG_PROB: &str = "log_prob";
 
-/// Rows that a summary shows.
-const SHOWN: usize = 10;
+/// The lowest rows that a summary shows.
+const LOWEST_SHOWN: usize = 10;
 
 pub fn run(args: &ScoreArgs) -> Result<()> {
     let files = table_files(&args.data).map_err(input)?;
@@ -82,7 +86,9 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
     };
     let flow = open(args, model)?;
     let begin = Instant::now();
-    let lowest = args.top.unwrap_or(if args.summary { SHOWN } else { 0 });
+    let lowest = args
+        .top
+        .unwrap_or(if args.summary { LOWEST_SHOWN } else { 0 });
     let mut seen = Scores::new(lowest, args.summary);
     let writes_each = args.top.is_none();
     pipeline::run(
@@ -114,17 +120,17 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
             0 => "the table has no rows",
             _ => "every row lacks a value in some column",
         };
-        return Err(Error::Data(format!("{}: {what}", args.data[0].display()).into()).into());
+        return Err(Error::data(format!("{}: {what}", args.data[0].display())).into());
     }
-    say_of_reading(&reader.notes(), reader.dropped());
-    say_speed(seen.rows as u64, begin.elapsed());
-    say_of(args, &seen, flow.columns(), &flow.device());
+    report_reading(&reader.notes(), reader.dropped());
+    report_speed(seen.rows as u64, begin.elapsed());
+    report(args, &seen, flow.columns(), &flow.device());
     if args.summary {
-        let text = match args.output.json {
-            true => summary_json(args, seen, flow.columns()).to_string() + "\n",
-            false => summary(seen, flow.columns()),
-        };
-        print(&text)?;
+        let summary = seen.summary(flow.columns());
+        print(&match args.output.json {
+            true => format!("{}\n", summary.to_json(|score| args.rounded(score))),
+            false => summary.to_string(),
+        })?;
     } else if args.top.is_some()
         && let Some((sink, format)) = &mut sink
     {
@@ -177,13 +183,10 @@ fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
         Vec::new()
     };
     if columns.iter().any(|name| name == LOG_PROB) {
-        return Err(Error::Data(
-            format!(
-                "{}: the table has a column {LOG_PROB} already; rename it",
-                args.data[0].display()
-            )
-            .into(),
-        )
+        return Err(Error::data(format!(
+            "{}: the table has a column {LOG_PROB} already; rename it",
+            args.data[0].display()
+        ))
         .into());
     }
     columns.push(LOG_PROB.into());
@@ -194,13 +197,6 @@ fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
             false => Vec::new(),
         },
     })
-}
-
-impl ScoreArgs {
-    /// A score with the digits that it deserves: beyond them the arithmetic says nothing.
-    fn rounded(&self, score: f64) -> f64 {
-        data::rounded(score, if self.f64 { 10 } else { 5 })
-    }
 }
 
 /// What is written of some rows: a line a row of the table, without a score where a value is missing.
@@ -230,7 +226,7 @@ fn top(args: &ScoreArgs, rows: Vec<Scored>) -> Vec<Values> {
     columns
 }
 
-fn say_of(args: &ScoreArgs, seen: &Scores, columns: &[String], device: &str) {
+fn report(args: &ScoreArgs, seen: &Scores, columns: &[String], device: &str) {
     if let Some(first) = &seen.first_overflow {
         log::warn!(
             "in {}-bit numbers the density of {} {} is 0 (log_prob -inf), the first of them row {} ({}); the mean is \
@@ -247,56 +243,4 @@ fn say_of(args: &ScoreArgs, seen: &Scores, columns: &[String], device: &str) {
         Some((mean, _)) => format!("{mean:.5}"),
     };
     log::info!("{} rows, mean log_prob {mean} nats ({device})", seen.rows);
-}
-
-/// Shares of the rows whose scores a summary names.
-const SHARES: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
-
-fn summary(mut seen: Scores, columns: &[String]) -> String {
-    let mut text = format!("rows       {}\n", seen.rows);
-    if let Some((mean, error)) = seen.mean() {
-        text += &format!("mean       {mean:.5} +- {error:.5} nats (the standard error)\n");
-    }
-    if let Some(quantiles) = seen.quantiles(SHARES) {
-        text += "quantiles ";
-        for (share, value) in SHARES.iter().zip(quantiles) {
-            text += &format!(" {:.0}%: {value:.3} ", 100.0 * share);
-        }
-        text += "\n";
-    }
-    text += "\nthe lowest rows\n       row     log_prob\n";
-    for row in seen.into_lowest() {
-        let values = format_row(columns, row.values.iter());
-        text += &format!("{:>10} {:>12.5}   {values}\n", row.number, row.log_prob);
-    }
-    text
-}
-
-fn summary_json(args: &ScoreArgs, mut seen: Scores, columns: &[String]) -> serde_json::Value {
-    // JSON has no infinity.
-    let number = |value: f64| match value.is_finite() {
-        true => json!(args.rounded(value)),
-        false => json!("-inf"),
-    };
-    let (mean, error) = seen.mean().unzip();
-    let quantiles = seen.quantiles(SHARES).into_iter().flatten();
-    let quantiles = SHARES.iter().zip(quantiles);
-    let quantiles = quantiles.map(|(share, value)| json!([share, number(value)]));
-    let mut summary = json!({
-        "rows": seen.rows,
-        "overflows": seen.overflows,
-        "mean": mean,
-        "standard_error": error,
-        "quantiles": quantiles.collect::<Vec<_>>(),
-    });
-    let lowest = seen.into_lowest().into_iter().map(|row| {
-        let values = columns
-            .iter()
-            .cloned()
-            .zip(row.values.iter().map(|x| json!(x)));
-        let values: serde_json::Map<_, _> = values.collect();
-        json!({ "row": row.number, "log_prob": number(row.log_prob), "values": values })
-    });
-    summary["lowest"] = lowest.collect();
-    summary
 }

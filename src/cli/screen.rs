@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use log::LevelFilter;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::Error;
 use crate::files::LogFile;
 use crate::fit::{Event, Prepared};
-use crate::train::{Retry, StepReport};
+use crate::train::{Retry, StepReport, braille};
 
-use super::{Result, curve, logger, with_flags};
+use super::{Result, logger, with_flags};
 
 /// What the user sees of a run: a table of the logged steps, on a terminal a progress bar below it, and a log file if one was
 /// asked for.
@@ -41,7 +41,7 @@ struct Progress {
 }
 
 /// What the bar's style reads, and the run writes.
-type Lines = Arc<Mutex<[String; curve::LINES]>>;
+type Lines = Arc<Mutex<[String; braille::LINES]>>;
 
 impl Screen {
     /// A run that continues adds to the log of its beginning.
@@ -86,39 +86,27 @@ impl Screen {
         self.bar = None;
     }
 
-    /// Shows what happened.
+    /// Shows what happened, and adds it to the log.
     pub fn event(&mut self, event: &Event<'_>) -> crate::Result<()> {
         match *event {
-            Event::Warning(message) => {
-                log::warn!("{}", with_flags(message));
-                Ok(())
-            }
-            Event::Resumed { step } => self.log(&json!({ "event": "resumed", "step": step })),
+            Event::Warning(message) => log::warn!("{}", with_flags(message)),
             Event::Progress { done, losses } => {
                 if let Some(bar) = &mut self.bar {
                     bar.progress(done, losses);
                 }
-                Ok(())
             }
             Event::Step(report) => self.step(report),
             Event::Retry(retry) => self.retry(retry),
-            Event::Checkpoint { step } => {
-                log::debug!("checkpoint of step {step}");
-                Ok(())
-            }
-            Event::DeviceFailure(failure) => {
-                let (step, back_to) = failure.steps.unzip();
-                self.log(&json!({
-                    "event": "device_failed",
-                    "step": step,
-                    "back_to": back_to,
-                    "message": failure.message,
-                }))
-            }
+            Event::Checkpoint { step } => log::debug!("checkpoint of step {step}"),
+            Event::Resumed { .. } | Event::DeviceFailure(_) => {}
+        }
+        match event.log_line() {
+            Some(line) => self.log(&line),
+            None => Ok(()),
         }
     }
 
-    fn step(&mut self, report: &StepReport) -> crate::Result<()> {
+    fn step(&mut self, report: &StepReport) {
         let metrics = &report.metrics;
         let mut line = format!("{:>7} {:>12.4}", report.step, report.nll);
         for (is_shown, number) in [
@@ -138,16 +126,9 @@ impl Screen {
         if let Some(bar) = &mut self.bar {
             bar.validation = metrics.validation_nll.or(bar.validation);
         }
-        let mut value = json!({ "event": "step" });
-        if let (Value::Object(all), Ok(Value::Object(report))) =
-            (&mut value, serde_json::to_value(report))
-        {
-            all.extend(report);
-        }
-        self.log(&value)
     }
 
-    fn retry(&mut self, retry: &Retry) -> crate::Result<()> {
+    fn retry(&mut self, retry: &Retry) {
         log::info!(
             "step {}: {}; back to step {}, with learning rate {:.1e} (retry {} of {})",
             retry.step,
@@ -160,12 +141,6 @@ impl Screen {
         if let Some(bar) = &mut self.bar {
             bar.losses.truncate(retry.back_to as usize);
         }
-        self.log(&json!({
-            "event": "retry",
-            "step": retry.step,
-            "back_to": retry.back_to,
-            "learning_rate_factor": retry.rate_factor,
-        }))
     }
 
     /// Writes a line of the log, if there is one.
@@ -176,7 +151,7 @@ impl Screen {
         }
     }
 
-    /// Puts the log in its place.
+    /// Moves the log to its path.
     pub fn finish_log(&mut self) -> Result<()> {
         match self.log.take() {
             None => Ok(()),
@@ -201,7 +176,7 @@ impl Progress {
     fn progress(&mut self, done: usize, losses: &[f64]) {
         self.losses.extend(losses);
         *self.lines.lock().unwrap_or_else(PoisonError::into_inner) =
-            curve::draw(self.losses.iter().copied());
+            braille::draw(self.losses.iter().copied());
         if let Some(nll) = self.losses.last() {
             let held_out = match self.validation {
                 Some(nll) => format!(", held out {nll:.4}"),
@@ -222,7 +197,7 @@ impl Drop for Progress {
 
 /// A curve, and below it how far the run is.
 fn style(lines: &Lines) -> ProgressStyle {
-    const KEYS: [&str; curve::LINES] = ["upper", "middle", "lower"];
+    const KEYS: [&str; braille::LINES] = ["upper", "middle", "lower"];
     let curve = KEYS.map(|key| format!("{{{key}}}\n")).concat();
     let template =
         format!("{curve}{{bar:24}} {{pos}}/{{len}} steps, {{rate}}, NLL {{msg}}, {{eta}} left");

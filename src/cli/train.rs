@@ -2,10 +2,10 @@ use std::cell::RefCell;
 
 use serde_json::json;
 
-use crate::fit::{Device, Outcome, QualityKind, Session, StopSignal};
+use crate::fit::{Device, Outcome, QualityKind, Report, Session, StopSignal};
 use crate::matrix::Matrix;
 use crate::memory;
-use crate::train::{self, Agreement, Comparison};
+use crate::train::{self, Comparison};
 
 use super::inputs::Inputs;
 use super::interrupt::InterruptGuard;
@@ -14,7 +14,7 @@ use super::output::print;
 use super::report;
 use super::screen::Screen;
 use super::train_args::TrainArgs;
-use super::{DISAGREE, Failure, INTERRUPTED, Result, shell, summary, with_flags};
+use super::{DISAGREE, Failure, INTERRUPTED, Result, flag, shell, with_flags};
 
 pub fn run(args: &TrainArgs) -> Result<()> {
     let checkpoints = (!args.dry_run).then(|| args.checkpoints()).transpose()?;
@@ -89,7 +89,7 @@ fn describe(session: &Session<'_>) {
     );
 }
 
-/// A run on its way.
+/// A run in progress.
 struct Run<'r, 's> {
     args: &'r TrainArgs,
     inputs: &'r Inputs,
@@ -120,9 +120,7 @@ impl Run<'_, '_> {
         self.save()?;
         drop(interrupts);
         let report = self.session.report(&outcome)?;
-        let model = self.inputs.out.to_string_lossy();
-        log::info!("{}", summary::text(&report));
-        self.finish(&summary::json(&report, &model, None))?;
+        self.finish(&report, None)?;
         #[cfg(feature = "plots")]
         report::write(self.args, self.inputs, self.session, &report)?;
         Ok(())
@@ -141,26 +139,18 @@ impl Run<'_, '_> {
              {} at most, after which the reference continues from the device's",
             train::sync_interval(&prepared.model.plan()?)
         );
-        log::info!(
-            "{:>7} {:>12} {:>12} {:>13} {:>10} {:>14} {:>10}",
-            "step",
-            "device NLL",
-            "CPU f64 NLL",
-            "gradient: max",
-            "rel. L2",
-            "parameters: max",
-            "rel. L2"
-        );
+        log::info!("{}", Comparison::HEADER);
         let screen = self.screen;
-        let compared = self
-            .session
-            .compare(|at| report_comparison(at, &mut screen.borrow_mut()))?;
+        let compared = self.session.compare(|at| {
+            log::info!("{at}");
+            screen.borrow_mut().log(&at.log_line())
+        })?;
         let step = compared.step;
         let agreement = match compared.result {
             Ok(agreement) => agreement,
             Err(error) => return Err(self.end_early(step, "failed", error.into())),
         };
-        print_agreement(&agreement);
+        log::info!("\n{agreement}");
         if compared.stopped {
             let message = format!("interrupted after step {step}");
             let failure = Failure::new(INTERRUPTED, message);
@@ -172,9 +162,7 @@ impl Run<'_, '_> {
         let report = self
             .session
             .report_comparison(agreement.steps, compared.took)?;
-        let model = self.inputs.out.to_string_lossy();
-        log::info!("{}", summary::text(&report));
-        self.finish(&summary::json(&report, &model, Some(agrees)))?;
+        self.finish(&report, Some(agrees))?;
         if agrees {
             return Ok(());
         }
@@ -195,8 +183,8 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// Writes what a run that ended before its time had reached, and returns how it ends. What stands there already is not
-    /// given up for parameters that no step has improved.
+    /// Saves the best model of a run that ended early, and returns the failure to report. An existing file is not replaced
+    /// by parameters that no step has improved.
     fn end_early(&self, step: usize, event: &str, failure: Failure) -> Failure {
         let out = &self.inputs.out;
         let saved = match step == 0 && out.exists() {
@@ -218,7 +206,7 @@ impl Run<'_, '_> {
             },
         };
         let message = format!("{}. {saved}", failure.message);
-        // A log that fails has been named already, or will not be missed beside what is said here.
+        // A failing log has been reported already, or matters less than the failure itself.
         let line = json!({ "event": event, "step": step, "message": message });
         let mut screen = self.screen.borrow_mut();
         if screen.log(&line).is_ok() {
@@ -227,19 +215,26 @@ impl Run<'_, '_> {
         Failure { message, ..failure }
     }
 
-    /// Writes the last line of the log, and prints the summary for machines.
-    fn finish(&self, summary: &serde_json::Value) -> Result<()> {
+    /// Prints the report, and writes it as the last line of the log. `agrees` is the result of a comparison of executors.
+    fn finish(&self, report: &Report, agrees: Option<bool>) -> Result<()> {
+        log::info!("{}", report.to_text(flag));
+        let mut line = report.to_json();
+        line["event"] = json!("done");
+        line["model"] = json!(self.inputs.out.to_string_lossy());
+        if let Some(agrees) = agrees {
+            line["agrees"] = json!(agrees);
+        }
         let mut screen = self.screen.borrow_mut();
-        screen.log(summary)?;
+        screen.log(&line)?;
         screen.finish_log()?;
         if self.args.json {
-            print(&format!("{summary}\n"))?;
+            print(&format!("{line}\n"))?;
         }
         Ok(())
     }
 }
 
-/// The event and the failure of a run that ended before its time.
+/// The event and the failure of a run that ended early.
 fn ended_early(outcome: &Outcome) -> Option<(&'static str, Failure)> {
     let after = outcome.steps;
     if let Some(error) = &outcome.error {
@@ -256,47 +251,4 @@ fn ended_early(outcome: &Outcome) -> Option<(&'static str, Failure)> {
         let message = format!("interrupted after step {after}");
         ("interrupted", Failure::new(INTERRUPTED, message))
     })
-}
-
-fn report_comparison(at: &Comparison, screen: &mut Screen) -> crate::Result<()> {
-    log::info!(
-        "{:>7} {:>12.6} {:>12.6} {:>13.2e} {:>10.2e} {:>15.2e} {:>10.2e}",
-        at.step,
-        at.device_nll,
-        at.reference_nll,
-        at.gradient.largest,
-        at.gradient.relative_l2(),
-        at.parameters.largest,
-        at.parameters.relative_l2()
-    );
-    screen.log(&json!({
-        "event": "step",
-        "step": at.step,
-        "nll": at.device_nll,
-        "reference_nll": at.reference_nll,
-        "gradient_largest": at.gradient.largest,
-        "gradient_relative_l2": at.gradient.relative_l2(),
-        "parameters_largest": at.parameters.largest,
-        "parameters_relative_l2": at.parameters.relative_l2(),
-    }))
-}
-
-fn print_agreement(agreement: &Agreement) {
-    log::info!("\nlargest differences over the whole run");
-    for finding in &agreement.findings {
-        let sign = if finding.holds() { "ok  " } else { "FAIL" };
-        log::info!(
-            "{sign} {:.2e} of {:.0e} allowed: {}",
-            finding.worst,
-            finding.tolerance,
-            finding.what
-        );
-        log::info!("     ({})", finding.reason);
-    }
-    let word = if agreement.agrees() {
-        "agree"
-    } else {
-        "DISAGREE"
-    };
-    log::info!("verdict: the device and the CPU in f64 {word}");
 }

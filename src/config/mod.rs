@@ -23,9 +23,9 @@ pub use sections::{DataOverrides, ModelConfig, ModelOverrides, TrainConfig, Trai
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// The reference experiment, to the letter, where every safeguard is off: [`Config::default`].
+    /// The reference experiment as published, with every safeguard off: [`Config::default`].
     Published,
-    /// What suits data that was not inspected: [`Config::safe`].
+    /// The defaults for a table: [`Config::safe`].
     Safe,
 }
 
@@ -127,7 +127,7 @@ impl Config {
         }
     }
 
-    /// Fits the settings of [`Config::safe`] to the table's size. A short table has a larger share of its rows held out, a long
+    /// Fits the settings of [`Config::safe`] to the table's size. A short table has a larger fraction of its rows held out, a long
     /// one no more than 10,000. With fewer than 20 rows none are held out, and since nothing would tell then how long to train,
     /// nothing is trained: the density is a Gaussian. With few rows the flow is smaller and its parameters decay faster, so that it does not
     /// overfit; a wide table has splines of fewer bins, whose networks would be slow, and beyond that affine maps;
@@ -237,7 +237,7 @@ impl Config {
     }
 }
 
-/// A setting with no more digits than it deserves.
+/// A setting rounded to its significant digits.
 fn rounded(value: f64) -> f64 {
     format!("{value:.1e}").parse().unwrap_or(value)
 }

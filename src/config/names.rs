@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate runs.
+/// The learning-rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScheduleName {
@@ -10,7 +10,7 @@ pub enum ScheduleName {
     Cosine,
 }
 
-/// What a flow is before training.
+/// The initial parameters of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
@@ -20,7 +20,7 @@ pub enum Start {
     Identity,
 }
 
-/// What stands between two coupling layers, by name.
+/// The mixing between two coupling layers, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MixingName {
@@ -30,7 +30,7 @@ pub enum MixingName {
     Lu,
 }
 
-/// What s and t are made by.
+/// The conditioner, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConditionerName {

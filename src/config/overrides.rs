@@ -6,7 +6,9 @@ use crate::error::{Error, Result, escape_control};
 use crate::files::read_at_most;
 use crate::flow::FlowSpec;
 
-use super::{Config, DataOverrides, ModelConfig, ModelOverrides, Preset, TrainOverrides};
+use super::{
+    Config, DataOverrides, ModelConfig, ModelOverrides, Preset, TrainConfig, TrainOverrides,
+};
 
 /// Settings that were made by a configuration file, by flags or by a program; the others are open.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -36,13 +38,20 @@ impl Overrides {
     /// Reads a configuration file: TOML with the sections `[model]`, `[train]` and `[data]`.
     ///
     /// # Errors
-    /// [`Error::Spec`] with the place and the keys that are allowed; [`Error::Io`].
+    /// [`Error::Spec`] with the line and the keys that are allowed; [`Error::Io`].
     pub fn read(path: &Path) -> Result<Self> {
         const LONGEST: u64 = 1 << 20;
         let text = String::from_utf8(read_at_most(path, LONGEST)?)
-            .map_err(|_| Error::Spec(format!("{}: not UTF-8 text", path.display()).into()))?;
-        Self::parse(&text)
-            .map_err(|message| Error::Spec(format!("{}: {message}", path.display()).into()))
+            .map_err(|_| Error::spec(format!("{}: not UTF-8 text", path.display())))?;
+        Self::parse(&text).map_err(|message| Error::spec(format!("{}: {message}", path.display())))
+    }
+
+    /// The settings that a model was trained with, as far as they are known.
+    pub fn of_training(train: Option<&TrainConfig>) -> Self {
+        Overrides {
+            train: train.map(TrainOverrides::all).unwrap_or_default(),
+            ..Overrides::default()
+        }
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -64,7 +73,7 @@ impl Overrides {
         }
     }
 
-    /// `defaults`, with what is set in their place.
+    /// `defaults`, with what is set instead.
     pub fn over(&self, mut defaults: Config) -> Config {
         self.train.apply(&mut defaults.train);
         self.model.apply(&mut defaults.model);

@@ -28,7 +28,7 @@ pub fn gradient_norm<T: Real>(gradient: &[T]) -> Option<T> {
     Some(largest * sum.sqrt())
 }
 
-/// What `work` makes of each span, in their order, whoever does it.
+/// The result of `work` for each span, in order, whichever thread computes it.
 fn spans<T: Real, R: Send>(
     numbers: &[T],
     work: impl Fn(&[T]) -> R + Send + Sync,

@@ -113,7 +113,7 @@ mod tests {
         (value.sum(), derivative.sum())
     }
 
-    /// Metrics values: He_4 = x^4 - 6x^2 + 3 over sqrt(4!), P_3 = (5x^3 - 3x) / 2 times sqrt(7).
+    /// Known values: He_4 = x^4 - 6x^2 + 3 over sqrt(4!), P_3 = (5x^3 - 3x) / 2 times sqrt(7).
     #[test]
     fn known_polynomials() {
         let x = 0.7f64;

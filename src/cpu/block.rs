@@ -94,7 +94,7 @@ impl<T: Real> Block<T> {
         self.base_log_prob(simd, plan, parameters);
     }
 
-    /// As [`Block::forward`]; returns for each lane the place in the plan's forward list of the first op whose values are
+    /// As [`Block::forward`]; returns for each lane the index in the plan's forward list of the first op whose values are
     /// not finite, or the list's length for the log-density.
     pub fn first_not_finite(
         &mut self,

@@ -11,7 +11,7 @@ use super::columns::BLOCK_ROWS;
 pub struct Diagnosis {
     /// The row of the training data.
     pub row: u32,
-    /// Its place in the flow: the number of the coupling layer, or none for the base.
+    /// Its position in the flow: the number of the coupling layer, or none for the base.
     pub layer: Option<usize>,
     /// What went wrong there.
     pub cause: Cause,

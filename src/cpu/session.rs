@@ -28,7 +28,7 @@ pub struct Session<T> {
     rows_per_chunk: usize,
 }
 
-/// The share of one chunk of rows in a step.
+/// The loss and the gradient of one chunk of rows.
 struct Chunk<T> {
     log_prob: f64,
     gradient: Vec<T>,
@@ -131,7 +131,7 @@ impl<T: Real> Session<T> {
 }
 
 impl<T: Real> Chunk<T> {
-    /// Forward and backward for some places of a batch.
+    /// Forward and backward for some rows of a batch.
     fn run(
         &mut self,
         block: &mut Block<T>,

@@ -9,11 +9,11 @@ use super::columns::{BLOCK_ROWS, Columns};
 use super::real::Real;
 use super::vector::Vector;
 
-/// Gradients in the making: for a parameter a whole vector of sums, one for each place in it. They grow over the blocks of a
-/// chunk, and their numbers are added up once, at its end.
+/// Gradient accumulators: for each parameter a vector of partial sums, one a lane, over the blocks of a chunk. The
+/// lanes are reduced once, at the end of the chunk.
 pub struct Sums<T> {
     /// Where the sums of each op of the plan's forward list lie, and of the base, in vectors.
-    indices: Vec<Range<usize>>,
+    ranges: Vec<Range<usize>>,
     /// The parameters that these are the gradients of.
     parameters: Vec<Range<usize>>,
     /// As many as the widest vectors need.
@@ -24,12 +24,12 @@ impl<T: Real> Sums<T> {
     pub fn new(plan: &Plan) -> Self {
         let parameters: Vec<Range<usize>> = summed::<T>(plan).collect();
         let mut end = 0;
-        let indices = parameters.iter().map(|range| {
+        let ranges = parameters.iter().map(|range| {
             end += range.len();
             end - range.len()..end
         });
         Sums {
-            indices: indices.collect(),
+            ranges: ranges.collect(),
             parameters,
             numbers: Columns::zeros(Self::count(plan).div_ceil(BLOCK_ROWS)),
         }
@@ -40,17 +40,17 @@ impl<T: Real> Sums<T> {
         summed::<T>(plan).map(|range| range.len()).sum::<usize>() * T::WIDEST
     }
 
-    /// The sums of an op by its place in the plan's forward list.
+    /// The sums of an op by its index in the plan's forward list.
     #[inline(always)]
     pub fn of_op<S: Simd>(&mut self, _: S, op: usize) -> &mut [T::Vector<S>] {
-        let index = self.indices[op].clone();
-        &mut vectors_mut::<T, T::Vector<S>>(&mut self.numbers)[index]
+        let range = self.ranges[op].clone();
+        &mut vectors_mut::<T, T::Vector<S>>(&mut self.numbers)[range]
     }
 
     /// The sums of the base: location, then raw spread.
     #[inline(always)]
     pub fn of_base<S: Simd>(&mut self, simd: S) -> &mut [T::Vector<S>] {
-        self.of_op(simd, self.indices.len() - 1)
+        self.of_op(simd, self.ranges.len() - 1)
     }
 
     /// Begins a chunk.
@@ -62,8 +62,8 @@ impl<T: Real> Sums<T> {
     #[inline(always)]
     pub fn write<S: Simd>(&self, simd: S, gradient: &mut [T]) {
         let vectors = vectors::<T, T::Vector<S>>(&self.numbers);
-        for (index, parameters) in self.indices.iter().zip(&self.parameters) {
-            let of_op = &vectors[index.clone()];
+        for (range, parameters) in self.ranges.iter().zip(&self.parameters) {
+            let of_op = &vectors[range.clone()];
             for (gradient, sums) in gradient[parameters.clone()].iter_mut().zip(of_op) {
                 *gradient = Vector::<S, T>::of(simd, *sums).sum();
             }

@@ -20,7 +20,7 @@ pub fn vectors<S: Simd, T: Real>() -> std::ops::Range<usize> {
     0..BLOCK_ROWS * size_of::<T>() / size_of::<T::Vector<S>>()
 }
 
-/// Vector `place` of a column.
+/// Vector `index` of a column.
 #[inline(always)]
 pub fn load<S: Simd, T: Real>(simd: S, column: &Column<T>, index: usize) -> Vector<S, T> {
     let vectors: &[T::Vector<S>] = bytemuck::cast_slice(column);
@@ -30,7 +30,7 @@ pub fn load<S: Simd, T: Real>(simd: S, column: &Column<T>, index: usize) -> Vect
     }
 }
 
-/// Puts a vector in its place in a column.
+/// Writes a vector of a column.
 #[inline(always)]
 pub fn store<S: Simd, T: Real>(vector: Vector<S, T>, column: &mut Column<T>, index: usize) {
     let vectors: &mut [T::Vector<S>] = bytemuck::cast_slice_mut(column);
@@ -54,7 +54,7 @@ pub fn split_mut<S: Simd, T: Real>(numbers: &mut [T]) -> (&mut [T::Vector<S>], &
 }
 
 impl<S: Simd, T: Real> Vector<S, T> {
-    /// The same number in each place.
+    /// The same number in each lane.
     #[inline(always)]
     pub fn splat(simd: S, number: T) -> Self {
         Vector {

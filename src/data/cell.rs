@@ -1,4 +1,4 @@
-/// What stands in a place of a table.
+/// The content of a cell of a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Cell<'a> {
     Number(f64),

@@ -1,14 +1,14 @@
-/// A number rounded to so many decimal places, negative for tens, and to nothing where that is finer than f64 is.
-pub fn rounded(value: f64, indices: i32) -> f64 {
+/// A number rounded to so many decimals, negative for tens, and to nothing where that is finer than f64 is.
+pub fn rounded(value: f64, decimals: i32) -> f64 {
     // Powers of ten up to here, and whole numbers up to here, are exact: the quotient is the nearest number to the decimal
     // one, which is printed in no more digits.
     const LARGEST_POWER: i32 = 22;
     const LARGEST_WHOLE: f64 = 9.0e15;
-    if indices.abs() > LARGEST_POWER {
+    if decimals.abs() > LARGEST_POWER {
         return value;
     }
-    let power = 10f64.powi(indices.abs());
-    let whole = match indices >= 0 {
+    let power = 10f64.powi(decimals.abs());
+    let whole = match decimals >= 0 {
         true => (value * power).round(),
         false => (value / power).round(),
     };
@@ -16,14 +16,14 @@ pub fn rounded(value: f64, indices: i32) -> f64 {
         return value;
     }
     // No minus sign before a zero.
-    0.0 + match indices >= 0 {
+    0.0 + match decimals >= 0 {
         true => whole / power,
         false => whole * power,
     }
 }
 
-/// The decimal places of a number that is known to within `resolution`, and one more.
-pub fn indices(resolution: f64) -> i32 {
+/// The decimals of a number that is known to within `resolution`, and one more.
+pub fn decimals(resolution: f64) -> i32 {
     1 - resolution.log10().floor() as i32
 }
 
@@ -33,12 +33,12 @@ mod tests {
 
     #[test]
     fn numbers_show_no_more_than_they_know() {
-        let indices = indices(1e-7);
-        assert_eq!(rounded(0.123_456_789_123, indices), 0.123_456_79);
-        assert_eq!(rounded(123_456.789_123, indices), 123_456.789_123);
-        assert_eq!(rounded(-1e-9, indices).to_string(), "0");
-        assert_eq!(rounded(1e300, indices), 1e300);
-        assert_eq!(rounded(123_456_789.0, super::indices(3e4)), 123_457_000.0);
-        assert_eq!(rounded(1.5, super::indices(1e-300)), 1.5);
+        let decimals = decimals(1e-7);
+        assert_eq!(rounded(0.123_456_789_123, decimals), 0.123_456_79);
+        assert_eq!(rounded(123_456.789_123, decimals), 123_456.789_123);
+        assert_eq!(rounded(-1e-9, decimals).to_string(), "0");
+        assert_eq!(rounded(1e300, decimals), 1e300);
+        assert_eq!(rounded(123_456_789.0, super::decimals(3e4)), 123_457_000.0);
+        assert_eq!(rounded(1.5, super::decimals(1e-300)), 1.5);
     }
 }

@@ -55,7 +55,7 @@ struct Lines {
 
 impl Lines {
     fn bad(&self, message: impl fmt::Display) -> Error {
-        Error::Data(format!("{}: line {}: {message}", self.name, self.line).into())
+        Error::data(format!("{}: line {}: {message}", self.name, self.line))
     }
 
     /// The object of the next line that is not empty; none at the end.
@@ -87,7 +87,7 @@ impl Lines {
 
 struct JsonRows {
     lines: Lines,
-    /// The row that comes next, by the places of the columns.
+    /// The row that comes next, by the indices of the columns.
     next: Option<Vec<Value>>,
     columns: Vec<String>,
     kept: Vec<usize>,
@@ -104,7 +104,7 @@ pub(super) fn open(source: Source, options: &TableOptions) -> Result<Opened> {
         text: Vec::new(),
     };
     let Some(Object(first)) = lines.next()? else {
-        return Err(Error::Data(format!("{name}: the file is empty").into()));
+        return Err(Error::data(format!("{name}: the file is empty")));
     };
     let (columns, values): (Vec<String>, Vec<Value>) = first.into_iter().unzip();
     let selection = options.select(&name, &columns, true, |_| false)?;

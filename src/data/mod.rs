@@ -30,7 +30,7 @@ use crate::matrix::Matrix;
 pub(crate) use arrow::is_panic_an_error;
 pub use columns::ExpectedColumns;
 pub(crate) use columns::{are_default_names, selector};
-pub use digits::{indices, rounded};
+pub use digits::{decimals, rounded};
 pub use repeats::Repeats;
 pub use rows::{Dropped, Part};
 pub use several::table_files;
@@ -61,27 +61,25 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Data`] where there are not as many names as columns, two of the same name, or a number that is not finite, with
-    /// its place.
+    /// its row and column.
     pub fn new(
         columns: impl IntoIterator<Item = impl Into<String>>,
         values: Matrix<f64>,
     ) -> Result<Self> {
         let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
         if columns.len() != values.columns() {
-            return Err(Error::Data(
-                format!(
-                    "{} names for a table of {} columns",
-                    columns.len(),
-                    values.columns()
-                )
-                .into(),
-            ));
+            return Err(Error::data(format!(
+                "{} names for a table of {} columns",
+                columns.len(),
+                values.columns()
+            )));
         }
         let again = |j: &usize| columns[..*j].contains(&columns[*j]);
         if let Some(j) = (0..columns.len()).find(again) {
-            return Err(Error::Data(
-                format!("{} has the name of another", column_label(j, &columns)).into(),
-            ));
+            return Err(Error::data(format!(
+                "{} has the name of another",
+                column_label(j, &columns)
+            )));
         }
         check_finite(&values, &columns)?;
         Ok(Table {
@@ -188,15 +186,12 @@ pub(crate) fn check_finite(rows: &Matrix<f64>, names: &[String]) -> Result<()> {
         return Ok(());
     };
     let (column, row) = (index / rows.rows(), index % rows.rows());
-    Err(Error::Data(
-        format!(
-            "row {}, {}: {} is not a finite number",
-            row + 1,
-            column_label(column, names),
-            rows.get(row, column)
-        )
-        .into(),
-    ))
+    Err(Error::data(format!(
+        "row {}, {}: {} is not a finite number",
+        row + 1,
+        column_label(column, names),
+        rows.get(row, column)
+    )))
 }
 
 /// The names that columns without names are given.

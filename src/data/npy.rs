@@ -81,7 +81,7 @@ fn check_header(head: &[u8]) -> Result<(), String> {
 /// Opens a two-dimensional NPY array of numbers, in C or Fortran order; the latter is read whole.
 pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
-    let bad = |message: String| Error::Data(format!("{name}: {message}").into());
+    let bad = |message: String| Error::data(format!("{name}: {message}"));
     source
         .look(LONGEST_HEADER + 12, |_| false)
         .map_err(|error| bad(error.to_string()))?;
@@ -100,7 +100,7 @@ pub(super) fn open(mut source: Source, options: &TableOptions) -> Result<Opened>
     let kind = excerpt(&npy.dtype().descr(), 200);
     let order = npy.order();
     let in_order = matches!(order, Order::C);
-    // Of what is read whole the promise is checked here, of the rest by who keeps it.
+    // The declared length is checked here for arrays that are read whole, and while reading for the others.
     let bytes = rows
         .checked_mul(columns)
         .and_then(|count| count.checked_mul(16));
@@ -185,10 +185,10 @@ impl Numbers {
                     Some(Err(error)) => format!(": {error}"),
                     _ => String::new(),
                 };
-                Err(Error::Data(format!(
+                Err(Error::data(format!(
                     "{}: the file ends before the {} x {} numbers that its header promises{why}",
                     self.name, self.rows, self.columns
-                ).into()))
+                )))
             }
         }
     }

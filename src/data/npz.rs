@@ -14,7 +14,7 @@ use super::source::{Source, held_within};
 /// [`Error::Data`] where there is none or more than one, where it is damaged, or where memory is too small.
 pub(super) fn only_array(archive: Source) -> Result<Source> {
     let name = archive.name.clone();
-    let bad = |message: String| Error::Data(format!("{name}: {message}").into());
+    let bad = |message: String| Error::data(format!("{name}: {message}"));
     let damaged = |error: &dyn std::fmt::Display| {
         bad(format!(
             "not a readable ZIP archive: {}",

@@ -12,7 +12,7 @@ use super::{TableOptions, json, npy, text};
 pub(super) fn open_file(path: &Path, options: &TableOptions) -> Result<Opened> {
     let source = Source::open(path)?;
     let name = source.name.clone();
-    let bad = |message: String| Err(Error::Data(format!("{name}: {message}").into()));
+    let bad = |message: String| Err(Error::data(format!("{name}: {message}")));
     let opened = match source.format()? {
         #[cfg(feature = "arrow")]
         format @ (Format::Parquet | Format::Arrow) => arrow::open(source, &format, options)?,

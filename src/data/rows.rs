@@ -1,3 +1,4 @@
+use std::fmt;
 use std::ops::Range;
 
 use crate::error::{Error, Message, Remedy, Result, column_label};
@@ -16,7 +17,7 @@ pub(super) trait Rows: Send {
     /// What was left out so far.
     fn dropped(&self) -> &Dropped;
 
-    /// What the user should know of how the file was read so far, a sentence each.
+    /// Notes on how the file was read so far, a sentence each.
     fn notes(&self) -> Vec<Message>;
 }
 
@@ -41,6 +42,22 @@ pub struct Dropped {
     pub rows: usize,
     /// Every column that is read, and how many values it lacks.
     pub columns: Vec<(String, usize)>,
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.rows {
+            1 => f.write_str("1 row")?,
+            rows => write!(f, "{rows} rows")?,
+        }
+        f.write_str(" left out, since they lack a value")?;
+        let lacking = self.columns.iter().filter(|(_, count)| *count > 0);
+        for (index, (name, count)) in lacking.enumerate() {
+            let before = if index == 0 { ":" } else { "," };
+            write!(f, "{before} {count} in {name}")?;
+        }
+        Ok(())
+    }
 }
 
 /// An opened file, before its rows are read.

@@ -25,7 +25,7 @@ const JSON_LINES: usize = 1;
 const DEEPEST: usize = 32;
 const MOST_FILES: usize = 1_000_000;
 
-/// The files of a table: those that are named, and in the place of a folder all tables in it and in its folders, in the order
+/// The files of a table: those that are named, and instead of a folder all tables in it and in its folders, in the order
 /// of their names. What begins with a dot or an underscore is left out, as Spark and Arrow do.
 ///
 /// # Errors
@@ -44,11 +44,7 @@ pub fn table_files(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
 }
 
 fn tables_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let bad = |message: String| {
-        Err(Error::Data(
-            format!("{}: {message}", folder.display()).into(),
-        ))
-    };
+    let bad = |message: String| Err(Error::data(format!("{}: {message}", folder.display())));
     let mut files = Vec::new();
     gather(folder, 0, &mut files)?;
     // A kind, and the first file of it.

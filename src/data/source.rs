@@ -10,7 +10,7 @@ use crate::memory;
 
 use super::npz;
 
-/// A table's file, opened once: what is looked at is read again by whoever reads the table, since a pipe gives it once.
+/// A table's file, opened once: the bytes that are inspected are handed on to the reader, since a pipe gives them once.
 pub(super) struct Source {
     /// For messages.
     pub name: String,
@@ -53,7 +53,7 @@ impl Read for CompressedReader {
     }
 }
 
-/// What a file turns out to hold.
+/// The content of a file.
 #[derive(PartialEq, Eq)]
 pub(super) enum Format {
     Text,
@@ -130,7 +130,7 @@ impl Source {
         let begun = |inner: Box<dyn Read + Send>, what| {
             let inner = CompressedReader { inner, what };
             Self::new(name.clone(), Box::new(inner))
-                .map_err(|error| Error::Data(format!("{name}: {error}").into()))
+                .map_err(|error| Error::data(format!("{name}: {error}")))
         };
         if self.head.starts_with(GZIP) {
             return begun(Box::new(MultiGzDecoder::new(self.into_reader())), "gzip");
@@ -139,9 +139,9 @@ impl Source {
             let inner = StreamingDecoder::new(self.into_reader());
             let inner = inner.map_err(|error| {
                 let error = excerpt(&error.to_string(), 200);
-                Error::Data(
-                    format!("{name}: the zstd file is damaged or cut short: {error}").into(),
-                )
+                Error::data(format!(
+                    "{name}: the zstd file is damaged or cut short: {error}"
+                ))
             })?;
             return begun(Box::new(inner), "zstd");
         }
@@ -184,7 +184,7 @@ impl Source {
         }
     }
 
-    /// All bytes, from the first. Whoever takes them number by number needs no buffer of its own.
+    /// All bytes, from the first. The reader is buffered.
     pub fn into_reader(self) -> impl Read + Send + use<> {
         const BUFFER: usize = 1 << 18;
         BufReader::with_capacity(BUFFER, Cursor::new(self.head).chain(self.rest))
@@ -200,7 +200,7 @@ impl Source {
     }
 
     pub fn bad(&self, message: impl AsRef<str>) -> Error {
-        Error::Data(format!("{}: {}", self.name, message.as_ref()).into())
+        Error::data(format!("{}: {}", self.name, message.as_ref()))
     }
 
     /// Tells the format by what the file begins with; names of files lie, and pipes have none.

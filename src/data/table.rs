@@ -26,7 +26,7 @@ impl TableReader {
     pub fn open(paths: &[impl AsRef<Path>], options: &TableOptions) -> Result<Self> {
         let mut files = table_files(paths)?.into_iter();
         let Some(first) = files.next() else {
-            return Err(Error::Data("no file is named".into()));
+            return Err(Error::data("no file is named"));
         };
         let name = paths[0].as_ref().display().to_string();
         let opened = open_file(&first, options)?;
@@ -100,7 +100,7 @@ impl TableReader {
                     .in_file(name.as_ref()),
             )
         };
-        // The table is turned round and standardized in copies: a quarter is its share.
+        // The table is turned round and standardized in copies: so it may take a quarter.
         let each = 4 * 8 * width as u64;
         if let Some(rows) = self.opened.row_count_hint
             && let Some(shortfall) = memory::shortfall((rows as u64).saturating_mul(each))

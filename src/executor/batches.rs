@@ -11,7 +11,7 @@ pub struct Batches {
 /// The rows of one step.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The batch's places in its epoch: `first..first + rows`.
+    /// The batch's positions in its epoch: `first..first + rows`.
     pub first: u32,
     /// How many rows; the last batch of an epoch may be short.
     pub rows: u32,
@@ -58,7 +58,7 @@ impl Batches {
 }
 
 impl Batch {
-    /// The row of the data at place `place` of this batch.
+    /// The row of the data at position `position` of this batch.
     pub fn row(&self, index: u32) -> u32 {
         match &self.shuffle {
             Some(shuffle) => shuffle.row(self.first + index),

@@ -1,5 +1,4 @@
-//! The trait [`Executor`], which runs a plan, and what its implementations ([`crate::cpu`] and [`crate::gpu`]) must agree
-//! on: batches, and the numbers of the optimizer. The implementations do not depend on each other.
+//! The trait [`Executor`], which runs a plan, and what its implementations ([`crate::cpu`] and [`crate::gpu`]) share: batches, and the numbers of the optimizer. The implementations do not depend on each other.
 
 mod adamw;
 mod batches;
@@ -43,7 +42,7 @@ pub struct TrainingState {
     pub second_moment: Vec<f64>,
     /// The moving average of the parameters; empty where none is kept.
     pub average: Vec<f64>,
-    /// What the schedule's learning rate is multiplied by: 1 until training has to be tamed.
+    /// What the schedule's learning rate is multiplied by: 1 until a retry lowers it.
     pub rate_factor: f64,
 }
 
@@ -89,7 +88,7 @@ pub enum Fault {
     Loss,
     /// The gradient, or the square of its norm. The parameters are those that gave it.
     Gradient,
-    /// The parameters that the update made; they are there to be looked at.
+    /// The parameters that the update made; they can be inspected.
     Parameters,
 }
 
@@ -149,7 +148,7 @@ pub trait Executor: Send {
     /// [`Error::Spec`] if training was not started, or the batch has no rows, or more than those of training.
     fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)>;
 
-    /// Takes the next step with this gradient in the place of its own: clipping, the optimizer's update, the moving average.
+    /// Takes the next step with this gradient instead of its own: clipping, the optimizer's update, the moving average.
     /// With [`Executor::gradient`] it makes a step whose gradient is put together from several machines.
     ///
     /// # Errors
@@ -199,14 +198,11 @@ pub trait Executor: Send {
 pub(crate) fn check_training_rows(plan: &Plan, rows: &Matrix<f32>) -> Result<()> {
     check_width(plan, rows.columns())?;
     match rows.rows() {
-        0 => Err(Error::Data("there are no rows to train on".into())),
-        many if u32::try_from(many).is_err() => Err(Error::Data(
-            format!(
-                "{many} rows are more than the {} that can be trained on",
-                u32::MAX
-            )
-            .into(),
-        )),
+        0 => Err(Error::data("there are no rows to train on")),
+        many if u32::try_from(many).is_err() => Err(Error::data(format!(
+            "{many} rows are more than the {} that can be trained on",
+            u32::MAX
+        ))),
         _ => Ok(()),
     }
 }
@@ -215,13 +211,10 @@ pub(crate) fn check_training_rows(plan: &Plan, rows: &Matrix<f32>) -> Result<()>
 pub(crate) fn check_batch(batches: &Batches, batch: &Batch) -> Result<()> {
     match batch.rows as usize {
         rows if (1..=batches.size()).contains(&rows) => Ok(()),
-        rows => Err(Error::Spec(
-            format!(
-                "a batch of {rows} rows, where training was started with batches of {}",
-                batches.size()
-            )
-            .into(),
-        )),
+        rows => Err(Error::spec(format!(
+            "a batch of {rows} rows, where training was started with batches of {}",
+            batches.size()
+        ))),
     }
 }
 
@@ -230,38 +223,36 @@ pub(crate) fn check_count(plan: &Plan, count: usize) -> Result<()> {
     if count == plan.layout.len() {
         return Ok(());
     }
-    Err(Error::Spec(
-        format!("{count} numbers for a layout of {}", plan.layout.len()).into(),
-    ))
+    Err(Error::spec(format!(
+        "{count} numbers for a layout of {}",
+        plan.layout.len()
+    )))
 }
 
 /// The number of rows to sample.
 pub(crate) fn sample_count(plan: &Plan, rows: &Range<u64>) -> Result<usize> {
     let Some(count) = rows.end.checked_sub(rows.start) else {
-        return Err(Error::Spec(
-            format!(
-                "rows {} to {} of a sample: the range ends before it begins",
-                rows.start, rows.end
-            )
-            .into(),
-        ));
+        return Err(Error::spec(format!(
+            "rows {} to {} of a sample: the range ends before it begins",
+            rows.start, rows.end
+        )));
     };
-    // What every machine has is not asked for.
+    // Small requests are not checked.
     const LITTLE: u64 = 1 << 28;
     let bytes = count.saturating_mul(8 * plan.dims() as u64);
     if bytes > LITTLE
         && let Some(shortfall) = memory::shortfall(bytes)
     {
-        return Err(Error::Spec(
-            format!("a sample of {count} rows {shortfall}; draw fewer at a time").into(),
-        ));
+        return Err(Error::spec(format!(
+            "a sample of {count} rows {shortfall}; draw fewer at a time"
+        )));
     }
     Ok(count as usize)
 }
 
 /// The error of a training call before [`Executor::start`].
 pub(crate) fn not_started() -> Error {
-    Error::Spec("training was not started: call Executor::start first".into())
+    Error::spec("training was not started: call Executor::start first")
 }
 
 /// Log-densities as [`Executor::log_prob`] promises them.
@@ -279,11 +270,8 @@ pub(crate) fn check_width(plan: &Plan, columns: usize) -> Result<()> {
     if columns == plan.dims() {
         return Ok(());
     }
-    Err(Error::Data(
-        format!(
-            "the model has {} columns, this table has {columns}",
-            plan.dims()
-        )
-        .into(),
-    ))
+    Err(Error::data(format!(
+        "the model has {} columns, this table has {columns}",
+        plan.dims()
+    )))
 }

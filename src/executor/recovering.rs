@@ -40,7 +40,7 @@ pub struct Recovering<'a> {
 
 /// What is known of the state of an executor.
 enum Position {
-    /// Nothing is trained. The parameters, if they were replaced.
+    /// Nothing is trained: only the parameters, if they were replaced.
     Idle(Option<Vec<f64>>),
     /// The latest state on the host, and how old it is.
     Training {
@@ -56,7 +56,7 @@ enum Position {
 }
 
 impl<'a> Recovering<'a> {
-    /// Wraps an executor, which may have been started. `reopen` opens another in its place, with the same plan, and
+    /// Wraps an executor, which may have been started. `reopen` opens another one, with the same plan, and
     /// started with the same rows if this one was; or gives up.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl<'a> Recovering<'a> {
     fn executor(&mut self) -> Result<&mut dyn Executor> {
         match &mut self.executor {
             Some(executor) => Ok(executor.as_mut()),
-            None => Err(Error::Gpu("the device had failed, and was given up".into())),
+            None => Err(Error::gpu("the device had failed, and was given up")),
         }
     }
 
@@ -220,7 +220,7 @@ impl Position {
                     *kept = executor.state()?;
                     *since = Instant::now();
                     if taken.fault.is_some() {
-                        // Another device's last digits had none here.
+                        // The fault did not occur with another device's rounding.
                         *step = kept.step;
                         *stuck = true;
                         return Ok(());

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 use super::disk::{self, before};
 use super::lock::take;
-use super::output::Place;
+use super::output::Destination;
 
 /// A file that grows line by line, each on its way to the disk at once: a run that ends early leaves it up to there. It is
 /// locked while it is written, so that no two runs mix their lines.
@@ -17,25 +17,28 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// Opens `path` and empties it, unless `goes_on`; a device or a pipe is written straight.
+    /// Opens `path` and empties it, unless `append`; a device or a pipe is written straight.
     ///
     /// # Errors
     /// [`Error::Io`], also where another process is writing it.
-    pub fn create(path: &Path, goes_on: bool) -> Result<Self> {
+    pub fn create(path: &Path, append: bool) -> Result<Self> {
         let failed = Error::io(path);
-        let (file, is_stream) = match Place::find(path)? {
-            Place::Stream => (File::options().append(true).open(path), true),
-            Place::File(index, _) => {
+        let (file, is_stream) = match Destination::find(path)? {
+            Destination::Stream => (File::options().append(true).open(path), true),
+            Destination::File(target_path, _) => {
                 let mut options = File::options();
                 let options = options.create(true).append(true).read(true);
-                (before(&index).and_then(|()| options.open(index)), false)
+                (
+                    before(&target_path).and_then(|()| options.open(target_path)),
+                    false,
+                )
             }
         };
         let mut file = file.map_err(failed)?;
         if !is_stream {
             let busy = "another run is writing this log; name another file";
             take(&file, busy).map_err(Error::io(path))?;
-            if !goes_on {
+            if !append {
                 before(path)
                     .and_then(|()| file.set_len(0))
                     .map_err(Error::io(path))?;

@@ -9,7 +9,7 @@ use super::temporary::Temporary;
 
 /// What rows or a model are written to. A file appears under its name only when it is whole: it is written beside it under
 /// a temporary name, synced, then renamed, then the folder is synced. Whoever reads the path finds the old file or the new
-/// one, even after a power cut. What is no file (a device, a pipe) is written straight.
+/// one, even after a power cut. A device or a pipe is written directly.
 pub struct OutputFile {
     path: PathBuf,
     target: Target,
@@ -21,8 +21,8 @@ enum Target {
     Straight(BufWriter<File>),
 }
 
-/// What a path leads to, as far as writing goes.
-pub(super) enum Place {
+/// What a path leads to.
+pub(super) enum Destination {
     /// A file, or room for one, at this path, which is no link; with the metadata of what is there.
     File(PathBuf, Option<fs::Metadata>),
     /// Something that takes bytes but is no file.
@@ -32,19 +32,19 @@ pub(super) enum Place {
 /// The largest number of links followed before a chain counts as a loop.
 const MOST_LINKS: usize = 40;
 
-impl Place {
+impl Destination {
     /// Looks a path up, through symbolic links, also those that lead to a file yet to be made.
     pub(super) fn find(path: &Path) -> Result<Self> {
         let wrong = |kind, message: &str| Error::io(path)(io::Error::new(kind, message));
-        let mut index = path.to_owned();
+        let mut target_path = path.to_owned();
         for _ in 0..MOST_LINKS {
-            if is_own_stream(&index) {
-                return Ok(Place::Stream);
+            if is_own_stream(&target_path) {
+                return Ok(Destination::Stream);
             }
-            match fs::symlink_metadata(&index) {
+            match fs::symlink_metadata(&target_path) {
                 Ok(metadata) if metadata.is_symlink() => {
-                    let target = fs::read_link(&index).map_err(Error::io(path))?;
-                    index = folder(&index).join(target);
+                    let target = fs::read_link(&target_path).map_err(Error::io(path))?;
+                    target_path = folder(&target_path).join(target);
                 }
                 Ok(metadata) if metadata.is_dir() => {
                     let message = "this is a folder; name a file in it";
@@ -55,19 +55,19 @@ impl Place {
                         let message = "this file is read-only; make it writable, or name another";
                         return Err(wrong(io::ErrorKind::PermissionDenied, message));
                     }
-                    return Ok(Place::File(index, Some(metadata)));
+                    return Ok(Destination::File(target_path, Some(metadata)));
                 }
-                Ok(_) => return Ok(Place::Stream),
+                Ok(_) => return Ok(Destination::Stream),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if !folder(&index).is_dir() {
+                    if !folder(&target_path).is_dir() {
                         let message = "its folder does not exist; create it, or name another file";
                         return Err(wrong(io::ErrorKind::NotFound, message));
                     }
-                    if index.file_name().is_none() {
+                    if target_path.file_name().is_none() {
                         let message = "this is a folder; name a file in it";
                         return Err(wrong(io::ErrorKind::IsADirectory, message));
                     }
-                    return Ok(Place::File(index, None));
+                    return Ok(Destination::File(target_path, None));
                 }
                 Err(error) => return Err(Error::io(path)(error)),
             }
@@ -94,12 +94,15 @@ impl OutputFile {
     /// # Errors
     /// [`Error::Io`], where the folder does not exist or cannot be written, or the file is read-only.
     pub fn create(path: &Path) -> Result<Self> {
-        let target = match Place::find(path)? {
-            Place::File(index, metadata) => {
-                let temporary = Temporary::create(folder(&index), metadata.as_ref());
-                Target::File(BufWriter::new(temporary.map_err(Error::io(path))?), index)
+        let target = match Destination::find(path)? {
+            Destination::File(target_path, metadata) => {
+                let temporary = Temporary::create(folder(&target_path), metadata.as_ref());
+                Target::File(
+                    BufWriter::new(temporary.map_err(Error::io(path))?),
+                    target_path,
+                )
             }
-            Place::Stream => {
+            Destination::Stream => {
                 let file = File::options().append(true).open(path);
                 Target::Straight(BufWriter::new(file.map_err(Error::io(path))?))
             }
@@ -116,33 +119,33 @@ impl OutputFile {
     /// As [`OutputFile::create`].
     #[cfg(feature = "cli")]
     pub fn check(path: &Path) -> Result<()> {
-        match Place::find(path)? {
-            Place::File(..) => OutputFile::create(path).map(drop),
-            Place::Stream => Ok(()),
+        match Destination::find(path)? {
+            Destination::File(..) => OutputFile::create(path).map(drop),
+            Destination::Stream => Ok(()),
         }
     }
 
-    /// Puts the file in its place.
+    /// Moves the file to its path.
     ///
     /// # Errors
     /// [`Error::Io`]; what stood there before is untouched.
     pub fn commit(self) -> Result<()> {
         let path = &self.path;
-        let (file, index) = match self.target {
+        let (file, target_path) = match self.target {
             Target::Straight(mut file) => return file.flush().map_err(Error::io(path)),
-            Target::File(file, index) => (file, index),
+            Target::File(file, target_path) => (file, target_path),
         };
         let file = file
             .into_inner()
             .map_err(|error| Error::io(path)(error.into_error()))?;
-        before(&index)
+        before(&target_path)
             .and_then(|()| file.as_file().sync_all())
             .map_err(Error::io(path))?;
-        file.persist(&index).map_err(Error::io(path))?;
+        file.persist(&target_path).map_err(Error::io(path))?;
         // The rename is on disk once the folder is. Only Unix opens folders.
         if cfg!(unix) {
-            before(folder(&index))
-                .and_then(|()| File::open(folder(&index)))
+            before(folder(&target_path))
+                .and_then(|()| File::open(folder(&target_path)))
                 .and_then(|folder| folder.sync_all())
                 .map_err(Error::io(path))?;
         }
@@ -211,7 +214,7 @@ mod tests {
         assert!(circle.contains("circle"), "{circle}");
     }
 
-    /// Whoever is root may write a read-only file, and a rename asks nobody; the file's owner did not mean either.
+    /// Root may write a read-only file, and a rename needs no permission on it; the file's owner meant neither.
     #[test]
     fn a_read_only_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();

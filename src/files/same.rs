@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use super::output::folder;
 
 /// Whether two paths lead to one file, whatever links lead there; also to one that neither has made yet. Devices are
-/// nobody's: they are never the same.
+/// never the same.
 pub fn same(a: &Path, b: &Path) -> bool {
     let is_shared = |path: &Path| {
         fs::metadata(path).is_ok_and(|metadata| {

@@ -14,8 +14,8 @@ const SUFFIX: &str = ".tmp";
 /// How old another process's temporary file must be before it may be swept: longer than from its creation to its lock.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// A file in the making, under a name of its own beside the one that it will get. It is locked for as long as this process
-/// lives, so that no other sweeps it away.
+/// A file being written under a temporary name beside its final one. It is locked while this process lives, so that no
+/// other process removes it.
 pub struct Temporary {
     file: NamedTempFile,
     listed: Listed,
@@ -44,12 +44,12 @@ impl Drop for Listed {
     }
 }
 
-/// Removes every temporary file, for a process that is about to end in the middle of things.
+/// Removes every temporary file, for a process that is about to exit.
 #[cfg(feature = "cli")]
 pub fn discard_unfinished() {
     if let Ok(list) = UNFINISHED.lock() {
         for path in list.iter() {
-            // It may be gone already; there is nobody left to tell.
+            // It may be gone already, and the process is about to exit.
             let _ = fs::remove_file(path);
         }
     }
@@ -82,7 +82,7 @@ impl Temporary {
         })
     }
 
-    /// Gives it its name.
+    /// Renames it to its final name.
     pub fn persist(self, path: &Path) -> io::Result<()> {
         let _listed = self.listed;
         before(path)?;

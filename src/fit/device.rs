@@ -269,14 +269,11 @@ impl ExecutorRequest {
     fn check_memory(&self, bytes: u64) -> Result<()> {
         match memory::shortfall(bytes) {
             None => Ok(()),
-            Some(shortfall) => Err(Error::Spec(
-                format!(
-                    "this flow ({}, {} parameters) {shortfall}; lower hidden, layers, or the number of rows",
-                    self.plan.spec,
-                    self.plan.layout.len()
-                )
-                .into(),
-            )),
+            Some(shortfall) => Err(Error::spec(format!(
+                "this flow ({}, {} parameters) {shortfall}; lower hidden, layers, or the number of rows",
+                self.plan.spec,
+                self.plan.layout.len()
+            ))),
         }
     }
 }

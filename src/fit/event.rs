@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use crate::error::{Message, Result};
 use crate::executor::DeviceFailure;
 use crate::train::{Retry, StepReport};
@@ -32,6 +34,32 @@ pub enum Event<'a> {
     },
     /// The device failed; it is opened again, or given up.
     DeviceFailure(&'a DeviceFailure),
+}
+
+impl Event<'_> {
+    /// The line of a log that records it, if one does.
+    pub fn log_line(&self) -> Option<Value> {
+        match *self {
+            Event::Resumed { step } => Some(json!({ "event": "resumed", "step": step })),
+            Event::Step(report) => Some(report.log_line()),
+            Event::Retry(retry) => Some(json!({
+                "event": "retry",
+                "step": retry.step,
+                "back_to": retry.back_to,
+                "learning_rate_factor": retry.rate_factor,
+            })),
+            Event::DeviceFailure(failure) => {
+                let (step, back_to) = failure.steps.unzip();
+                Some(json!({
+                    "event": "device_failed",
+                    "step": step,
+                    "back_to": back_to,
+                    "message": failure.message,
+                }))
+            }
+            Event::Warning(_) | Event::Progress { .. } | Event::Checkpoint { .. } => None,
+        }
+    }
 }
 
 /// Called with each event. An error ends the fit, with the best parameters so far.

@@ -128,7 +128,7 @@ impl Flow {
     /// numbers overflow it is minus infinity.
     ///
     /// # Errors
-    /// [`Error::Data`] for rows of another width, or a number that is not finite, with its place; [`Error::Gpu`].
+    /// [`Error::Data`] for rows of another width, or a number that is not finite, with its row and column; [`Error::Gpu`].
     pub fn log_prob(&self, x: &Matrix<f64>) -> Result<Vec<f64>> {
         self.check(x)?;
         let preprocessing = &self.model.preprocessing;
@@ -177,9 +177,10 @@ impl Flow {
     fn check(&self, rows: &Matrix<f64>) -> Result<()> {
         let dims = self.model.spec.dims;
         if rows.columns() != dims {
-            return Err(Error::Data(
-                format!("rows of {} columns for a flow over {dims}", rows.columns()).into(),
-            ));
+            return Err(Error::data(format!(
+                "rows of {} columns for a flow over {dims}",
+                rows.columns()
+            )));
         }
         check_finite(rows, &self.model.columns)
     }

@@ -10,6 +10,7 @@ mod flow;
 mod prepared;
 mod quality;
 mod report;
+mod report_text;
 mod scores;
 mod session;
 mod stop;
@@ -33,7 +34,7 @@ pub use flow::Flow;
 pub use prepared::{Prepared, starting_parameters};
 pub use quality::{QualityKind, QualityWarning, quality_warnings};
 pub use report::{GroundTruthReport, Report, ValidationReport};
-pub use scores::{Scored, Scores};
+pub use scores::{ScoreSummary, Scored, Scores};
 pub use session::{Compared, Outcome, Session};
 pub use stop::StopSignal;
 

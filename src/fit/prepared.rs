@@ -70,8 +70,9 @@ impl Prepared {
         };
         let values = moved.as_ref().unwrap_or(&table.values);
         if values.columns() < 2 {
-            return Err(Error::Data(
-                "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2".into()));
+            return Err(Error::data(
+                "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2",
+            ));
         }
         let spec = config.model.spec(values.columns())?;
         let of_moved = moved.as_ref().map(Repeats::of);
@@ -100,7 +101,7 @@ impl Prepared {
             None => starting_parameters(&plan, &config),
             Some((path, ModelFileKind::Model(model))) => model
                 .parameters_for(&plan.layout)
-                .map_err(|error| Error::Model(format!("{}: {error}", path.display()).into()))?,
+                .map_err(|error| Error::model(format!("{}: {error}", path.display())))?,
             Some((path, ModelFileKind::Tensors(bytes))) => {
                 parameters_of(path, bytes, &plan.layout)?
             }
@@ -188,7 +189,7 @@ fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Option<Matri
         .find_in(&table.columns, table.named);
     let indices = found.map_err(|message| {
         let path = path.display();
-        Error::Data(format!("training cannot start from {path}: {message}").into())
+        Error::data(format!("training cannot start from {path}: {message}"))
     })?;
     if indices.iter().copied().eq(0..table.values.columns()) {
         return Ok(None);

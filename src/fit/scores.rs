@@ -1,9 +1,13 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::fmt;
+
+use serde_json::{Map, Value, json};
 
 use crate::data::Part;
+use crate::error::format_row;
 
-/// What there is to say of the log-densities of many rows.
+/// Statistics of the log-densities of many rows.
 #[derive(Default)]
 pub struct Scores {
     /// Rows seen.
@@ -97,7 +101,7 @@ impl Scores {
         (self.finite > 0).then_some((self.mean, error))
     }
 
-    /// The score that a fraction of the rows lie below, for each share: linear between two of them. None where they were not
+    /// The score that each fraction of the rows lies below, interpolated linearly. None where they were not
     /// asked for, or there are no rows.
     pub fn quantiles<const N: usize>(&mut self, fractions: [f64; N]) -> Option<[f64; N]> {
         let all = self.all.as_mut().filter(|all| !all.is_empty())?;
@@ -114,9 +118,92 @@ impl Scores {
         }))
     }
 
+    /// The summary of the scores, of rows of these columns.
+    pub fn summary(mut self, columns: &[String]) -> ScoreSummary<'_> {
+        ScoreSummary {
+            columns,
+            rows: self.rows,
+            overflows: self.overflows,
+            mean: self.mean(),
+            quantiles: self.quantiles(FRACTIONS),
+            lowest: self.into_lowest(),
+        }
+    }
+
     /// The lowest rows, the lowest first.
     pub fn into_lowest(self) -> Vec<Scored> {
         self.lowest.into_sorted_vec()
+    }
+}
+
+/// The fractions of the rows whose scores a summary names.
+const FRACTIONS: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
+
+/// The log-densities of many rows, in a few numbers.
+pub struct ScoreSummary<'a> {
+    columns: &'a [String],
+    rows: usize,
+    overflows: usize,
+    mean: Option<(f64, f64)>,
+    quantiles: Option<[f64; FRACTIONS.len()]>,
+    lowest: Vec<Scored>,
+}
+
+impl fmt::Display for ScoreSummary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "rows       {}", self.rows)?;
+        if let Some((mean, error)) = self.mean {
+            writeln!(
+                f,
+                "mean       {mean:.5} +- {error:.5} nats (the standard error)"
+            )?;
+        }
+        if let Some(quantiles) = self.quantiles {
+            f.write_str("quantiles ")?;
+            for (fraction, value) in FRACTIONS.iter().zip(quantiles) {
+                write!(f, " {:.0}%: {value:.3} ", 100.0 * fraction)?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "\nthe lowest rows\n       row     log_prob")?;
+        for row in &self.lowest {
+            let values = format_row(self.columns, row.values.iter());
+            writeln!(f, "{:>10} {:>12.5}   {values}", row.number, row.log_prob)?;
+        }
+        Ok(())
+    }
+}
+
+impl ScoreSummary<'_> {
+    /// The summary as a JSON object, with scores as `round` has them.
+    pub fn to_json(&self, round: impl Fn(f64) -> f64) -> Value {
+        // JSON has no infinity.
+        let number = |value: f64| match value.is_finite() {
+            true => json!(round(value)),
+            false => json!("-inf"),
+        };
+        let (mean, error) = self.mean.unzip();
+        let quantiles = FRACTIONS
+            .iter()
+            .zip(self.quantiles.into_iter().flatten())
+            .map(|(fraction, value)| json!([fraction, number(value)]));
+        let lowest = self.lowest.iter().map(|row| {
+            let values = self
+                .columns
+                .iter()
+                .cloned()
+                .zip(row.values.iter().map(|x| json!(x)));
+            let values: Map<_, _> = values.collect();
+            json!({ "row": row.number, "log_prob": number(row.log_prob), "values": values })
+        });
+        json!({
+            "rows": self.rows,
+            "overflows": self.overflows,
+            "mean": mean,
+            "standard_error": error,
+            "quantiles": quantiles.collect::<Vec<_>>(),
+            "lowest": lowest.collect::<Vec<_>>(),
+        })
     }
 }
 

@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
         let fallback = fit.device.fallback_to_cpu;
         let (sender, failures) = channel();
         let on_failure = move |failure: &DeviceFailure| {
-            // Nobody listens where the session is over.
+            // After the session no one receives events.
             let _ = sender.send(failure.clone());
         };
         let mut checkpoints = fit.checkpoints;

@@ -1,14 +1,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// One named tensor and its place in the flat parameter buffer.
+/// One named tensor and its position in the flat parameter buffer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// The name it bears in a model file, for instance `layers.0.s.1.weight`.
+    /// Its name in a model file, for instance `layers.0.s.1.weight`.
     pub name: String,
     /// Row-major; a linear map's weight is [outputs, inputs].
     pub shape: Vec<usize>,
-    /// Where its numbers lie in the flat buffer.
+    /// Its range in the flat buffer.
     pub range: Range<usize>,
     /// The distribution its numbers start from.
     pub initial: Initial,
@@ -33,20 +33,20 @@ pub enum Initial {
     },
 }
 
-/// The place of every named tensor in one flat buffer: layer by layer, the base last.
+/// The position of every named tensor in one flat buffer: layer by layer, the base last.
 ///
 /// Parameters, gradients and AdamW's moments are buffers with this same layout, on the CPU and on the GPU: a
 /// tensor's range is worked out here and nowhere else.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     tensors: Vec<Tensor>,
-    /// The place of each tensor in the list.
+    /// The index of each tensor in the list.
     by_name: HashMap<String, usize>,
     len: usize,
 }
 
 impl Layout {
-    /// Adds a tensor behind the others; returns its place.
+    /// Adds a tensor after the others; returns its index.
     pub(super) fn push(
         &mut self,
         name: String,

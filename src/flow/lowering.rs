@@ -53,14 +53,14 @@ struct Lowering<'a> {
     inverses: Vec<Vec<Op>>,
 }
 
-/// A coupling layer in the making.
+/// A coupling layer being lowered.
 struct Conditioning {
     number: usize,
     /// The columns that are conditioned on.
     frozen: Columns,
-    /// What becomes of their gradient.
+    /// What is done with their gradient.
     frozen_gradient: Option<InputGradient>,
-    /// The gradient buffer that its next buffer gets: the same place in each layer takes the same one.
+    /// The gradient buffer that its next buffer gets: the same position in each layer takes the same one.
     slot: usize,
     ops: Vec<Op>,
 }
@@ -218,7 +218,7 @@ impl Lowering<'_> {
             input,
             output,
             forward: first..self.forward.len(),
-            // Its place is known when all layers are.
+            // Its position is known once all layers are.
             inverse: 0..back.len(),
             identity_at_zero,
         });

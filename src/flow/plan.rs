@@ -109,7 +109,7 @@ pub struct Linear {
     pub input: Columns,
     /// Where the products go.
     pub output: Columns,
-    /// The weight's place in the parameters.
+    /// The weight's position in the parameters.
     pub weight: Range<usize>,
     /// Whether the weight lies as [inputs, outputs] (a polynomial's coefficients) rather than [outputs, inputs].
     pub transposed: bool,
@@ -142,7 +142,7 @@ pub enum InputGradient<Saved = BufferId> {
 }
 
 impl<Saved> InputGradient<Saved> {
-    /// The same with something else in the place of `saved`.
+    /// The same with something else instead of `saved`.
     pub fn map<T>(self, f: impl FnOnce(Saved) -> T) -> InputGradient<T> {
         match self {
             InputGradient::Add => InputGradient::Add,
@@ -188,7 +188,7 @@ pub struct Coupling {
 }
 
 impl Coupling {
-    /// The head that holds parameter `parameter` of the `k`-th active column, and its place in it.
+    /// The head that holds parameter `parameter` of the `k`-th active column, and its index in it.
     #[inline(always)]
     pub fn index(&self, parameter: usize, k: usize) -> (usize, usize) {
         match self.heads.len() {
@@ -206,9 +206,9 @@ pub struct Triangular {
     pub input: BufferId,
     /// The columns after.
     pub output: BufferId,
-    /// The matrix's place in the parameters, [D, D].
+    /// The matrix's position in the parameters, [D, D].
     pub matrix: Range<usize>,
-    /// The place of the diagonal's logarithms, right behind the matrix; empty where the matrix is lower.
+    /// The position of the diagonal's logarithms, right after the matrix; empty where the matrix is lower.
     pub log_diagonal: Range<usize>,
 }
 
@@ -236,9 +236,9 @@ pub struct BaseOp {
     pub kind: Base,
     /// Where the latent is.
     pub latent: BufferId,
-    /// Place of the location in the parameters; empty where it is fixed.
+    /// Position of the location in the parameters; empty where it is fixed.
     pub location: Range<usize>,
-    /// Place of the raw spread in the parameters; empty where it is fixed.
+    /// Position of the raw spread in the parameters; empty where it is fixed.
     pub raw_spread: Range<usize>,
 }
 

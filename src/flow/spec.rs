@@ -144,7 +144,7 @@ impl Base {
 /// flow anywhere near this size is a mistake in the configuration.
 pub const MAX_PARAMETERS: usize = 1 << 28;
 
-/// The largest number of tensors accepted: each has a name and a place of its own.
+/// The largest number of tensors accepted: each has a name and an offset of its own.
 const MAX_TENSORS: usize = 1 << 22;
 
 impl FlowSpec {

@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::adapter::Adapter;
 use crate::error::{Error, Message, Remedy, Result};
 
 #[cfg(feature = "testing")]
@@ -13,87 +14,6 @@ pub const UNIFORM_PARAMETERS: u32 = 16_384;
 /// How long a submission may take before the device counts as hung. Submissions are kept well under a second; a
 /// software adapter on a busy machine may need some time for its first one.
 const DEADLINE: Duration = Duration::from_secs(120);
-
-/// A WebGPU adapter: a GPU as one of the machine's drivers offers it.
-#[derive(Clone)]
-pub struct Adapter {
-    adapter: wgpu::Adapter,
-    /// What the driver says of it.
-    pub info: wgpu::AdapterInfo,
-    /// What it allows at most.
-    pub limits: wgpu::Limits,
-}
-
-impl Adapter {
-    /// Whether it computes on the CPU (llvmpipe, SwiftShader, WARP).
-    pub fn is_software(&self) -> bool {
-        self.info.device_type == wgpu::DeviceType::Cpu
-    }
-
-    /// The kind of device, for people.
-    pub fn kind(&self) -> &'static str {
-        match self.info.device_type {
-            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
-            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
-            wgpu::DeviceType::VirtualGpu => "virtual GPU",
-            wgpu::DeviceType::Cpu => "software",
-            wgpu::DeviceType::Other => "other",
-        }
-    }
-
-    /// Name, backend and kind in one line.
-    pub fn describe(&self) -> String {
-        format!(
-            "{} ({:?}, {})",
-            self.info.name,
-            self.info.backend,
-            self.kind()
-        )
-    }
-
-    /// The same adapter, asked for anew: after a driver was reset the old one may not open any more.
-    ///
-    /// # Errors
-    /// [`Error::NoGpu`] where it is not there any more.
-    pub fn again(&self) -> Result<Self> {
-        adapters()
-            .into_iter()
-            .find(|adapter| adapter.info == self.info)
-            .ok_or_else(|| {
-                Error::NoGpu(format!("{} is not there any more", self.describe()).into())
-            })
-    }
-}
-
-/// The adapters of this machine, in the order in which they would be chosen: by kind, and by the order of their
-/// drivers within a kind. `WGPU_BACKEND` and `WGPU_POWER_PREF` have their usual meaning.
-pub fn adapters() -> Vec<Adapter> {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-    // Set to nothing means not set.
-    if std::env::var("WGPU_BACKEND").is_ok_and(|backend| backend.is_empty()) {
-        descriptor.backends = wgpu::Backends::all();
-    }
-    let backends = descriptor.backends;
-    let instance = wgpu::Instance::new(descriptor);
-    let mut adapters: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends))
-        .into_iter()
-        .map(|adapter| Adapter {
-            info: adapter.get_info(),
-            limits: adapter.limits(),
-            adapter,
-        })
-        .collect();
-    let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
-    adapters.sort_by_key(|adapter| match adapter.info.device_type {
-        wgpu::DeviceType::DiscreteGpu => 1,
-        wgpu::DeviceType::IntegratedGpu if low_power => 0,
-        wgpu::DeviceType::IntegratedGpu => 2,
-        wgpu::DeviceType::VirtualGpu => 3,
-        wgpu::DeviceType::Other => 4,
-        wgpu::DeviceType::Cpu => 5,
-    });
-    adapters
-}
 
 /// An open device and what is common to all work on it.
 pub struct Gpu {
@@ -143,10 +63,10 @@ impl Gpu {
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request).map_err(|error| {
-            Error::NoGpu(format!(
+            Error::no_gpu(format!(
                 "{} cannot be opened with the limits that the kernels need (the WebGPU defaults): {error}",
                 adapter.describe()
-            ).into())
+            ))
         })?;
         let failure = Failure::default();
         let (on_error, on_loss) = (failure.clone(), failure.clone());
@@ -223,13 +143,11 @@ impl Gpu {
         });
     }
 
-    /// Fails if anything on the device has failed.
+    /// Fails if anything on the device failed since the last check.
     pub fn check(&self) -> Result<()> {
         match self.failure.first() {
             None => Ok(()),
-            Some(message) => Err(Error::Gpu(
-                format!("{}: {message}", self.description).into(),
-            )),
+            Some(message) => Err(Error::gpu(format!("{}: {message}", self.description))),
         }
     }
 
@@ -365,7 +283,7 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        // A queue that goes waits for the device, for as long as that takes.
+        // Dropping a queue waits for the device.
         if self.is_silent.get() {
             std::mem::forget(self.queue.clone());
         }

@@ -17,7 +17,7 @@ use super::sizes::{Sizes, rows_through_all};
 /// Rows that go through the device together when scoring and sampling. Each row is on its own: its numbers do not depend on
 /// how many there are.
 pub fn rows(is_software: bool) -> usize {
-    // Where a CPU takes its time over every one of them, fewer.
+    // Fewer on a software adapter, which is slow.
     if is_software { 4096 } else { 16_384 }
 }
 
@@ -157,7 +157,7 @@ struct Sent<'a> {
 enum Way<'a> {
     /// To the next submission.
     On(wgpu::SubmissionIndex),
-    /// To these places of the result.
+    /// To these rows of the result.
     Back(&'a Readback, Pending, Range<usize>),
 }
 

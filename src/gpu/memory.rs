@@ -1,7 +1,7 @@
 use crate::error::Result;
 use crate::flow::Plan;
 
-use super::device::Adapter;
+use super::adapter::Adapter;
 use super::inference;
 use super::kernels::UNIFORM_PARAMETERS;
 use super::session::LOSSES;

@@ -6,6 +6,7 @@
 //! a fixed order and there are no float atomics: the same binary on the same device with the same seed gives the same
 //! bits.
 
+mod adapter;
 pub(crate) mod builder;
 mod device;
 pub(crate) mod dispatch;
@@ -37,7 +38,8 @@ use crate::executor::{
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
-pub use device::{Adapter, Gpu, adapters};
+pub use adapter::{Adapter, adapters};
+pub use device::Gpu;
 pub use memory::memory;
 
 use pipelines::Pipelines;
@@ -148,7 +150,7 @@ impl GpuExecutor {
         })
     }
 
-    /// What loses the device, as when its driver is reset: for tests of what comes then.
+    /// Destroys the device, as when its driver is reset, for tests.
     #[doc(hidden)]
     #[cfg(feature = "testing")]
     pub fn destroy_for_test(&self) -> impl Fn() + use<> {

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crate::error::Result;
 
-use super::device::{Adapter, Gpu};
+use super::adapter::Adapter;
+use super::device::Gpu;
 use super::dispatch::{Dispatch, Grid};
 use super::kernels::{GROUP, Kernel, PEAK_ROUNDS, Step};
 use super::pipelines::Pipelines;

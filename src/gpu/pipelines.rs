@@ -74,13 +74,10 @@ impl Pipelines {
                 source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
             });
         let fail = |message: String| {
-            Err(Error::Gpu(
-                format!(
-                    "{}: kernel {kernel:?} does not compile:\n{message}",
-                    gpu.description
-                )
-                .into(),
-            ))
+            Err(Error::gpu(format!(
+                "{}: kernel {kernel:?} does not compile:\n{message}",
+                gpu.description
+            )))
         };
         if let Some(error) = pollster::block_on(scope.pop()) {
             let messages = pollster::block_on(module.get_compilation_info()).messages;

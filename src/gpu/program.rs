@@ -167,16 +167,16 @@ impl TrainingProgram {
         })
     }
 
-    /// One kernel for all ops; `shares` make up a full batch.
+    /// One kernel for all ops; `groups` make up a full batch.
     pub fn fused(
         builder: Builder<'_>,
         fused: &Fused,
-        shares: usize,
+        groups: usize,
         data: &Data,
         optimizer: &Optimizer,
     ) -> Result<Self> {
         let (evaluate, update) = builder.gpu.allocate("partial gradients", || {
-            builder.fused_step(fused, shares, data, optimizer)
+            builder.fused_step(fused, groups, data, optimizer)
         })??;
         // Its own norm comes with the sum over the splits.
         let apply = builder.update(optimizer)?;
@@ -187,8 +187,8 @@ impl TrainingProgram {
             step,
             apply: step..step + apply.len(),
             dispatches: evaluate.into_iter().chain(update).chain(apply).collect(),
-            rows: fused.rows_per_share * shares,
-            rows_per_split: fused.rows_per_share,
+            rows: fused.rows_per_group * groups,
+            rows_per_split: fused.rows_per_group,
         })
     }
 }

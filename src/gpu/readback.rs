@@ -59,7 +59,7 @@ impl Readback {
             gpu.inject_fault();
             self.buffer
                 .map_async(wgpu::MapMode::Read, range, move |result| {
-                    // The receiver is gone where the wait timed out; nobody is left to tell.
+                    // The receiver is gone if the wait timed out.
                     let _ = sender.send(result);
                 });
         }
@@ -80,8 +80,8 @@ impl Readback {
             return Ok(Vec::new());
         }
         let failed =
-            |what: String| Error::Gpu(format!("{}: reading back: {what}", gpu.description).into());
-        // The wait has called back whoever was to be told.
+            |what: String| Error::gpu(format!("{}: reading back: {what}", gpu.description));
+        // The wait has run the callbacks.
         pending
             .mapped
             .try_recv()

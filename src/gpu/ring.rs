@@ -34,7 +34,7 @@ impl Ring {
         Ring { records, bindings }
     }
 
-    /// Writes records to the ring, from its beginning. They are in place for the whole next submission.
+    /// Writes records to the ring, from its beginning. They are there for the whole next submission.
     pub fn write(&self, gpu: &Gpu, steps: &[Step]) {
         assert!(steps.len() <= RING, "more steps than the ring holds");
         let mut bytes = vec![0u8; steps.len() * STEP_PITCH as usize];
@@ -44,7 +44,7 @@ impl Ring {
         gpu.queue().write_buffer(&self.records, 0, &bytes);
     }
 
-    /// Makes the record at `place` the one that the next dispatches read.
+    /// Makes the record at `index` the one that the next dispatches read.
     pub fn bind(&self, pass: &mut wgpu::ComputePass<'_>, index: usize) {
         let offset = index as u32 * STEP_PITCH as u32;
         pass.set_bind_group(0, &self.bindings, &[offset]);

@@ -106,9 +106,9 @@ impl Session {
             |(fused, _)| fused.suits(gpu.is_software),
         )?;
         let (program, path) = match fused {
-            Ok((fused, shares)) => (
-                TrainingProgram::fused(builder, &fused, shares, &data, &optimizer)?,
-                format!("fused ({}, in {shares} shares)", fused.describe()),
+            Ok((fused, groups)) => (
+                TrainingProgram::fused(builder, &fused, groups, &data, &optimizer)?,
+                format!("fused ({}, in {groups} groups)", fused.describe()),
             ),
             Err(why) => {
                 let sizes = Sizes::new(plan, &limits, gpu.is_software, batches.size(), true)?;
@@ -241,7 +241,7 @@ impl Session {
         Some((gpu.submit(encoder), submission))
     }
 
-    /// What came of `steps` steps that were submitted.
+    /// The results of `steps` steps that were submitted.
     fn taken(&mut self, gpu: &Gpu, steps: usize) -> Result<StepsOutcome> {
         let (mut losses, gate) = self.losses(gpu, steps)?;
         let fault = gate.fault();
@@ -268,7 +268,7 @@ impl Session {
         Ok((widen(&values), gate))
     }
 
-    /// Lets steps through again.
+    /// Opens the gate again.
     fn open_gate(&mut self, gpu: &Gpu) {
         self.stuck = None;
         gpu.queue().write_buffer(
@@ -292,7 +292,7 @@ impl Session {
         Ok(())
     }
 
-    /// The next step with this gradient in the place of its own.
+    /// The next step with this gradient instead of its own.
     pub fn apply(&mut self, gpu: &Gpu, plan: &Plan, gradient: &[f64]) -> Result<Option<Fault>> {
         check_count(plan, gradient.len())?;
         if let Some((_, fault)) = self.stuck {

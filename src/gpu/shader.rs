@@ -166,7 +166,7 @@ impl Source {
         Ok(bindings)
     }
 
-    /// What a compiler said, with places in the files rather than in the whole.
+    /// What a compiler said, with positions in the files rather than in the whole.
     pub fn explain(&self, messages: &[wgpu::CompilationMessage]) -> String {
         let mut text = String::new();
         for message in messages {
@@ -239,7 +239,7 @@ mod tests {
         assert!(resolve("no_such", &[]).is_err());
     }
 
-    /// A file that no kernel imports would lie there unnoticed.
+    /// A file that no kernel imports is dead.
     #[test]
     fn every_file_belongs_to_a_kernel() {
         let kernels = crate::gpu::kernels::Kernel::all();

@@ -93,11 +93,11 @@ impl Sizes {
             / 4
             * 4;
         if most == 0 {
-            return Err(Error::GpuLimit(format!(
+            return Err(Error::gpu_limit(format!(
                 "four rows' activations take {} bytes, more than the {ACTIVATION_BUDGET} set aside; \
                  lower hidden or layers",
                 4 * bytes_per_row
-            ).into()));
+            )));
         }
         // Runs of even length, so that the last one is not a small rest.
         let requested = requested.max(1);
@@ -167,7 +167,7 @@ pub fn rows_through_all(plan: &Plan, is_software: bool, wanted: usize) -> usize 
 }
 
 /// Refuses a plan that takes an invocation through more loop iterations than llvmpipe grants it (65,535, over all of its
-/// loops together): it would continue with wrong numbers, and say nothing.
+/// loops together): it would silently compute wrong numbers.
 ///
 /// # Errors
 /// [`Error::GpuLimit`] names the op.

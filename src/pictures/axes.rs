@@ -7,8 +7,8 @@ use kuva::render::theme::Theme;
 
 use super::ticks::Ticks;
 
-/// Data are blue, what the model makes of them is orange: two colors that differ in lightness as well, so that they part in gray and
-/// for whoever sees no red or no green.
+/// Data are blue, what the model makes of them is orange: two colors that differ in lightness as well, so that they can be told
+/// apart in gray and by color-blind readers.
 pub const DATA: &str = "#004488";
 pub const MODEL: &str = "#e07b00";
 /// What is drawn for comparison.
@@ -27,7 +27,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Holds all but the farthest share on either side, with a margin. Numbers that are all the same get some room.
+    /// Holds all but the farthest fraction on either side, with a margin. Numbers that are all the same get some room.
     pub fn of(numbers: impl IntoIterator<Item = f64>, left_out: f64) -> Self {
         let mut sorted: Vec<f64> = numbers.into_iter().filter(|x| x.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
@@ -84,7 +84,7 @@ impl Interval {
         counts
     }
 
-    /// The same as a density: shares of all numbers, over the length of a part.
+    /// The same as a density: the fraction of all numbers, over the length of a part.
     pub fn densities(self, numbers: &[f64], parts: usize) -> Vec<f64> {
         let scale = parts as f64 / (numbers.len().max(1) as f64 * self.length());
         let counts = self.counts(numbers, parts);
@@ -207,7 +207,7 @@ pub fn entry(label: impl Into<String>, color: &str, shape: LegendShape) -> Legen
     }
 }
 
-/// At most so many of the places 0..count, evenly from all of them.
+/// At most so many of the indices 0..count, evenly from all of them.
 pub fn evenly(count: usize, most: usize) -> impl Iterator<Item = usize> + Clone {
     let taken = count.min(most);
     (0..taken).map(move |k| (k as u64 * count as u64 / taken as u64) as usize)

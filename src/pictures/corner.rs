@@ -20,7 +20,7 @@ const FINE: usize = 160;
 const PARTS: usize = 72;
 const SMOOTHING: f64 = 1.4;
 
-/// Shares of the model's mass that contours enclose.
+/// Fractions of the model's mass that contours enclose.
 const FRACTIONS: [f64; 3] = [0.5, 0.9, 0.99];
 
 /// The fraction of the rows on either side that an axis may leave out.

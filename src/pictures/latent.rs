@@ -10,7 +10,7 @@ use crate::random::{standard_logistic, standard_normal};
 use super::Picture;
 use super::axes::{DATA, Interval, KNOWN, MODEL, axes, bars, dots, entry, lines};
 
-/// Where rows of data come to lie in the latent.
+/// The latents of rows of data.
 pub struct Latent {
     /// A number a dimension, less the base's location, over its spread: standard, if the flow is true.
     pub standardized: Matrix<f64>,

@@ -26,7 +26,7 @@ fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
 /// The fraction of the steps, from the first on, that may leave the picture above: where training begins says little.
 const BEGINNING: f64 = 0.1;
 
-/// The interval of the losses that is worth a look.
+/// The interval of the losses that is drawn.
 fn span(loss_curve: &LossCurve, losses: &[(f64, f64)]) -> Interval {
     let last = losses.iter().chain(&loss_curve.validation).map(|p| p.0);
     let begin = BEGINNING * last.fold(0.0, f64::max);

@@ -60,8 +60,7 @@ impl Picture {
     /// # Errors
     /// [`Error::Spec`] where no PNG can be so large, or none so small.
     pub fn png(&self, scale: f32) -> Result<Vec<u8>> {
-        let failed =
-            |error: &dyn Display| Error::Spec(format!("{}: no PNG: {error}", self.name).into());
+        let failed = |error: &dyn Display| Error::spec(format!("{}: no PNG: {error}", self.name));
         let svg = self.svg();
         let options = usvg::Options {
             fontdb: fonts(&svg),

@@ -9,7 +9,7 @@ use crate::train::LossCurve;
 use super::axes::evenly;
 use super::{Field, Latent, Picture, corner, density, latent, loss, scores};
 
-/// What an plots is made of.
+/// What to draw.
 #[derive(Default)]
 pub struct PlotRequest<'a> {
     /// Rows to hold the model against, in the model's columns and units.
@@ -18,7 +18,7 @@ pub struct PlotRequest<'a> {
     pub held_out: Option<&'a Matrix<f64>>,
     /// How it was trained.
     pub loss_curve: Option<&'a LossCurve>,
-    /// The columns to draw, by their places; none are the first few.
+    /// The columns to draw, by their indices; none are the first few.
     pub columns: Vec<usize>,
 }
 
@@ -38,7 +38,7 @@ const SEED: u64 = 0;
 /// Rows whose latents are drawn, at most.
 const LATENTS: usize = 100_000;
 
-/// Rows held out that say something by themselves.
+/// The fewest held-out rows that are judged by themselves.
 const ENOUGH: usize = 100;
 
 impl PlotSet {
@@ -78,7 +78,7 @@ impl PlotSet {
     }
 }
 
-/// Where rows come to lie, less the base's location and over its spread.
+/// The latents of rows, less the base's location and over its spread.
 fn latents(flow: &Flow, rows: &Matrix<f64>, shown: Vec<usize>) -> Result<Latent> {
     let indices: Vec<u32> = evenly(rows.rows(), LATENTS).map(|row| row as u32).collect();
     let (mut z, _) = flow.forward(&take(rows, &indices))?;

@@ -35,7 +35,7 @@ impl Pixels {
         }
     }
 
-    /// How many pixels have nearly this color, and the middle of them, as shares of the picture's width and height.
+    /// How many pixels have nearly this color, and the middle of them, as fractions of the picture's width and height.
     fn middle(&self, of: Rgb) -> (usize, [f64; 2]) {
         let height = self.rgb.len() / self.width;
         let is_like = |pixel: &Rgb| pixel.iter().zip(of).all(|(a, b)| a.abs_diff(b) < 24);
@@ -102,7 +102,7 @@ fn a_corner_shows_a_model_that_is_off() {
     assert!(model[0] > data[0] + 0.03, "{model:?} {data:?}");
 }
 
-/// The brightest place is where the density is highest: low y is low in the picture.
+/// The brightest point is where the density is highest: low y is low in the picture.
 #[test]
 fn a_density_lies_as_its_axes_say() {
     let rows = normal(3000, 2, 1);

@@ -16,7 +16,7 @@ pub use standardize::Standardize;
 pub use tails::Tails;
 pub use whiten::Whiten;
 
-/// Columns are scaled and shifted, then mixed, then drawn in where they are far out, or left as they are.
+/// Columns are standardized, then whitened, then outliers are compressed; each step is optional.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// u = (x - mean) / deviation, column by column; none leaves rows as they are.
@@ -39,13 +39,13 @@ pub struct PreprocessingConfig {
     pub standardize: bool,
     /// Then take the linear correlations between the columns away. Has an effect where columns are standardized, as `robust` has.
     pub whiten: bool,
-    /// Fit both to the bulk of the rows, without the one in 200 that are farthest out, and draw in what lies more than 4
-    /// deviations out: a few far rows, as errors often are, would else set the scale for all others.
+    /// Fit both to the bulk of the rows, without the one in 200 that are farthest out, and compress what lies more than
+    /// 4 deviations out: a few far rows, often errors, would otherwise set the scale for all others.
     pub robust: bool,
 }
 
 impl Preprocessing {
-    /// Where the tails begin, in deviations of the bulk: where a spline's bins end, so that it can bend what is not drawn in.
+    /// Where the tails begin, in deviations of the bulk: where a spline's bins end, so that it can bend what is not compressed.
     const BOUND: f64 = 4.0;
     /// One row in so many is not of the bulk.
     const FAR_OUT: usize = 200;
@@ -167,7 +167,7 @@ impl Preprocessing {
         }
     }
 
-    /// The width in each column, given those before it, that becomes 1 (in the bulk of the rows, where tails are drawn in);
+    /// The width in each column, given those before it, that becomes 1 (in the bulk of the rows, where outliers are compressed);
     /// none where rows stay as they are.
     pub fn widths(&self) -> Option<Vec<f64>> {
         let mut widths = self.standardize.as_ref()?.deviation.clone();
@@ -204,19 +204,19 @@ impl Preprocessing {
         let rows = self.apply(values).map(|x| x as f32);
         for j in 0..rows.columns() {
             if let Some(row) = rows.column(j).iter().position(|x| !x.is_finite()) {
-                return Err(Error::Data(format!(
+                return Err(Error::data(format!(
                     "row {}, {}: {} is too large for 32-bit numbers; rescale the column, or set standardize = true",
                     row + 1,
                     column_label(j, names),
                     values.get(row, j)
-                ).into()));
+                )));
             }
         }
         Ok(rows)
     }
 
-    /// Whether all numbers are there, finite, and positive where they must be, and what is whitened or drawn in is
-    /// standardized.
+    /// Whether all numbers are there, finite, and positive where they must be, and that what is whitened or
+    /// compressed is standardized.
     pub fn is_valid(&self, dims: usize) -> bool {
         // `widths`, and so the density, would be those of other numbers.
         let in_order =

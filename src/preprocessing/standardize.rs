@@ -21,8 +21,8 @@ impl Standardize {
     pub fn of(values: &Matrix<f64>, names: &[String]) -> Result<Self> {
         let rows = values.rows() as f64;
         if values.rows() == 1 {
-            return Err(Error::Data(
-                "there is 1 row to train on: nothing varies in it; more rows are needed".into(),
+            return Err(Error::data(
+                "there is 1 row to train on: nothing varies in it; more rows are needed",
             ));
         }
         let (mut mean, mut deviation) = (Vec::new(), Vec::new());
@@ -61,10 +61,10 @@ impl Standardize {
                 .sum::<f64>()
                 .sqrt();
             if !m.is_finite() || !d.is_normal() {
-                return Err(Error::Data(format!(
+                return Err(Error::data(format!(
                     "{} has mean {m:e} and standard deviation {d:e}, beyond what 64-bit numbers can square; rescale it",
                     column_label(j, names)
-                ).into()));
+                )));
             }
             mean.push(m);
             deviation.push(d);

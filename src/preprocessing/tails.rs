@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::matrix::Matrix;
 
-/// Far values drawn in, column by column: y = x up to `bound`, and sign(x) (bound + ln(1 + |x| - bound)) beyond it, which joins
+/// Outlier compression, column by column: y = x up to `bound`, and sign(x) (bound + ln(1 + |x| - bound)) beyond it, which joins
 /// smoothly. A base with Gaussian tails then gives a row that lies a thousand deviations out some fifty nats less than others, not
 /// half a million.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -39,7 +39,7 @@ pub struct Philox {
     seed: u64,
     purpose: Purpose,
     /// The block of words that comes next.
-    next: Place,
+    next: Position,
     block: [u32; 4],
     /// How many words of `block` are spent.
     spent: usize,
@@ -47,7 +47,7 @@ pub struct Philox {
 
 /// Which of a purpose's blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum Position {
     /// The first block of each index in turn.
     Index(u64),
     /// The blocks of one index in turn.
@@ -57,19 +57,19 @@ enum Place {
 impl Philox {
     /// All words of a purpose: those at index 0, then those at index 1, and so on.
     pub fn stream(seed: u64, purpose: Purpose) -> Self {
-        Self::at(seed, purpose, Place::Index(0))
+        Self::at(seed, purpose, Position::Index(0))
     }
 
     /// The words of one row of a purpose, or of one epoch: column j of it draws word j.
     pub fn row(seed: u64, purpose: Purpose, row: u64) -> Self {
-        let position = Place::Block {
+        let position = Position::Block {
             index: row,
             block: 0,
         };
         Self::at(seed, purpose, position)
     }
 
-    fn at(seed: u64, purpose: Purpose, next: Place) -> Self {
+    fn at(seed: u64, purpose: Purpose, next: Position) -> Self {
         Philox {
             seed,
             purpose,
@@ -81,12 +81,12 @@ impl Philox {
 
     fn next_block(&mut self) -> [u32; 4] {
         let (index, block) = match &mut self.next {
-            Place::Index(next) => {
+            Position::Index(next) => {
                 let index = *next;
                 *next = index.wrapping_add(1);
                 (index, 0)
             }
-            Place::Block { index, block: next } => {
+            Position::Block { index, block: next } => {
                 let block = *next;
                 *next = block.wrapping_add(1);
                 (*index, block)
@@ -161,9 +161,9 @@ mod tests {
         }
     }
 
-    /// A generator walks over the same words that a place leads to: those that the kernels draw.
+    /// A generator walks over the same words that a position leads to: those that the kernels draw.
     #[test]
-    fn streams_are_the_words_of_their_places() {
+    fn streams_are_the_words_at_their_positions() {
         let mut stream = Philox::stream(7, Purpose::Parameters);
         let mut row = Philox::row(7, Purpose::Noise, u64::MAX);
         for position in 0..10u32 {

@@ -5,7 +5,7 @@ use super::{Philox, Purpose};
 /// Feistel rounds; four already pass the uniformity tests, twice that costs next to nothing.
 pub const ROUNDS: usize = 8;
 
-/// A shuffle of 0..rows without state and without memory: place j of an epoch goes to a row that depends on (seed,
+/// A shuffle of 0..rows without state and without memory: position j of an epoch goes to a row that depends on (seed,
 /// epoch, j) alone. A Feistel network permutes the smallest even-bit-width domain that holds `rows`; a value outside is
 /// permuted again until it is inside ("cycle walking", Black and Rogaway 2002), four times on average at most.
 ///
@@ -39,7 +39,7 @@ impl Shuffle {
         }
     }
 
-    /// The row visited at place `place` (below `rows`).
+    /// The row visited at position `position` (below `rows`).
     pub fn row(&self, position: u32) -> u32 {
         let mask = (1u32 << self.half_bits) - 1;
         let mut value = position;
@@ -87,7 +87,7 @@ mod tests {
     /// Where a row lands is uniform over epochs: chi-square with 9 degrees of freedom for each of 10 rows, none
     /// beyond its 1-in-100,000 point.
     #[test]
-    fn places_are_uniform() {
+    fn positions_are_uniform() {
         let epochs = 4000;
         let mut counts = [[0.0f64; 10]; 10];
         for epoch in 0..epochs {

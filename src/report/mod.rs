@@ -10,7 +10,7 @@ use crate::pictures::Picture;
 
 pub use page::{Origin, page, pictures};
 
-/// What stands on the page, from its top to its end.
+/// The content of the page, from top to bottom.
 struct Page<'a> {
     /// What was fitted.
     title: String,
@@ -30,7 +30,7 @@ struct Page<'a> {
     columns: &'a [String],
     /// The rows of the lowest density, the lowest first.
     lowest: Vec<Scored>,
-    /// Whatever else there is to know, by its name.
+    /// Further facts, by name.
     facts: Vec<(&'static str, String)>,
     /// The settings, as a configuration.
     settings: String,

@@ -1,6 +1,7 @@
 //! Benchmarks of devices: standard workloads, each compared with the peak throughput of the device.
 
 mod rounds;
+mod text;
 mod workload;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub struct Timing {
     pub rows_per_second: f64,
     /// Of the matrix products alone, by the whole time.
     pub gflops: f64,
-    /// As a share of what the device can do at most.
+    /// As a fraction of the device's peak.
     pub of_peak: f64,
     /// The same by the time of the kernels that make products, where the device has a clock for them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +62,7 @@ pub struct KernelShare {
     pub us: f64,
     /// What they are given to read and to write, by that time.
     pub gb_per_second: f64,
-    /// As a share of what the device copies at most.
+    /// As a fraction of the device's peak copying rate.
     pub of_copy_peak: f64,
 }
 
@@ -72,7 +73,7 @@ impl KernelShare {
     }
 }
 
-/// What a device can do at most.
+/// The peak throughput of a device.
 #[derive(Serialize)]
 pub struct PeakThroughput {
     /// Which device.
@@ -166,7 +167,7 @@ pub fn time(
     Ok(vec![trained, scored, sampled])
 }
 
-/// Stats kernel's median over as many steps as there are rounds, the longest first.
+/// Each kernel's median over as many steps as there are rounds, the longest first.
 fn kernels(
     executor: &mut dyn Executor,
     rounds: usize,

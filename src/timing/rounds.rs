@@ -3,7 +3,7 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::executor::Executor;
 
-/// How long a round should take, in seconds: long against the clock and short against the machine's moods.
+/// How long a round should take, in seconds: long against the clock's resolution and short against changes of the machine's load.
 const ROUND: f64 = 0.3;
 
 /// Seconds of one repetition.

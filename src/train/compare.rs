@@ -1,3 +1,7 @@
+use std::fmt;
+
+use serde_json::{Value, json};
+
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{Executor, Fault};
 use crate::flow::{Plan, Transform};
@@ -16,6 +20,43 @@ pub struct Comparison {
     pub gradient: Difference,
     /// Parameters, after each went its own way since they were last made equal.
     pub parameters: Difference,
+}
+
+impl Comparison {
+    /// The captions of the columns.
+    pub const HEADER: &str =
+        "   step   device NLL  CPU f64 NLL gradient: max    rel. L2 parameters: max    rel. L2";
+
+    /// The line of a log that records it.
+    pub fn log_line(&self) -> Value {
+        json!({
+            "event": "step",
+            "step": self.step,
+            "nll": self.device_nll,
+            "reference_nll": self.reference_nll,
+            "gradient_largest": self.gradient.largest,
+            "gradient_relative_l2": self.gradient.relative_l2(),
+            "parameters_largest": self.parameters.largest,
+            "parameters_relative_l2": self.parameters.relative_l2(),
+        })
+    }
+}
+
+/// A row of a table.
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:>7} {:>12.6} {:>12.6} {:>13.2e} {:>10.2e} {:>15.2e} {:>10.2e}",
+            self.step,
+            self.device_nll,
+            self.reference_nll,
+            self.gradient.largest,
+            self.gradient.relative_l2(),
+            self.parameters.largest,
+            self.parameters.relative_l2()
+        )
+    }
 }
 
 /// How far two vectors are apart.
@@ -84,6 +125,23 @@ pub struct Agreement {
     pub findings: Vec<Finding>,
 }
 
+/// A line or two for each finding, then the verdict.
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "largest differences over the whole run")?;
+        for finding in &self.findings {
+            let result = if finding.holds() { "ok  " } else { "FAIL" };
+            writeln!(
+                f,
+                "{result} {:.2e} of {:.0e} allowed: {}\n     ({})",
+                finding.worst, finding.tolerance, finding.what, finding.reason
+            )?;
+        }
+        let verdict = if self.agrees() { "agree" } else { "DISAGREE" };
+        write!(f, "verdict: the device and the CPU in f64 {verdict}")
+    }
+}
+
 impl Agreement {
     /// Whether all of them hold.
     pub fn agrees(&self) -> bool {
@@ -105,7 +163,7 @@ impl Limits {
     fn of(transform: Transform) -> Self {
         match transform.is_piecewise() {
             // The derivative of a spline's log-derivative jumps at its knots: a row that rounding puts on the other side of one has
-            // another gradient. Few rows do; where all rows' gradients cancel, one of them is a share of what is left.
+            // another gradient. Few rows do; where all rows' gradients cancel, one of them is a large part of what is left.
             true => Limits {
                 nll: 1e-3,
                 gradient: 0.1,
@@ -150,7 +208,7 @@ pub fn compare(
     stop: impl Fn() -> bool,
 ) -> Result<Agreement> {
     if log_every == 0 {
-        return Err(Error::Spec("log_every = 0: must be 1 step at least".into()));
+        return Err(Error::spec("log_every = 0: must be 1 step at least"));
     }
     let limits = Limits::of(reference.plan().spec.transform);
     let sync_interval = sync_interval(reference.plan());

@@ -1,9 +1,10 @@
 use std::fmt;
 
-use crate::data::Target;
-use crate::error::Result;
+use crate::data::{Dropped, Table, Target, default_names};
+use crate::error::{Error, Message, Result};
 use crate::executor::Executor;
 use crate::matrix::Matrix;
+use crate::memory;
 use crate::preprocessing::Preprocessing;
 
 use super::Metrics;
@@ -55,6 +56,27 @@ impl GroundTruth {
     /// The rows to train on.
     pub fn rows(&self, count: usize) -> Matrix<f32> {
         self.target.training_rows(count)
+    }
+
+    /// The same as a table.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for more rows than memory holds.
+    pub fn table(&self, rows: usize) -> Result<Table> {
+        // As drawn, in f64, standardized, as f32, and cut in two.
+        let bytes = (rows as u64).saturating_mul(self.dims() as u64 * 40);
+        if let Some(shortfall) = memory::shortfall(bytes) {
+            let text = format!("such a table {shortfall}; draw fewer");
+            return Err(Error::Spec(Message::about("rows", rows, text)));
+        }
+        let values = self.rows(rows).map(f64::from);
+        Ok(Table {
+            columns: default_names(values.columns()),
+            named: false,
+            values,
+            dropped: Dropped::default(),
+            notes: Vec::new(),
+        })
     }
 
     /// The target's entropy, in nats.

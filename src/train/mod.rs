@@ -1,5 +1,6 @@
 //! Training: the loop over any executor, ground truths to compare with, and the comparison of two executors step by step.
 
+pub mod braille;
 mod compare;
 mod ground_truth;
 mod loss_curve;
@@ -8,6 +9,7 @@ mod snapshot;
 mod training_loop;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::executor::{Executor, Fault};
@@ -50,7 +52,7 @@ pub struct Outcome {
     /// The parameters to keep: the best ones where rows were held out, else those of the last step, or of the best check
     /// where the last step is worse than the first or diverged, or of the latest check where the executor failed.
     pub parameters: Vec<f64>,
-    /// The step that they had been reached before.
+    /// The step before which they were reached.
     pub best_step: usize,
     /// Validation NLL of the parameters kept and of the last ones, in nats.
     pub validation: Option<(f64, f64)>,
@@ -71,7 +73,7 @@ pub enum Ending {
     Interrupted,
     /// Numbers that are not finite, whatever the learning rate.
     Diverged(Divergence),
-    /// The executor or the watch failed after at least one check.
+    /// The executor or the observer failed after at least one check.
     Failed(Error),
 }
 
@@ -98,6 +100,19 @@ pub struct StepReport {
     /// What [`TrainObserver::measure`] and the held-out rows say of this step.
     #[serde(flatten)]
     pub metrics: Metrics,
+}
+
+impl StepReport {
+    /// The line of a log that records it.
+    pub fn log_line(&self) -> Value {
+        let mut line = json!({ "event": "step" });
+        if let (Value::Object(line), Ok(Value::Object(report))) =
+            (&mut line, serde_json::to_value(self))
+        {
+            line.extend(report);
+        }
+        line
+    }
 }
 
 /// Measures that need a target with a known truth, or held-out rows.

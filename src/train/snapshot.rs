@@ -11,7 +11,7 @@ pub struct Progress {
     /// The latest state whose own step was taken: where to go back to.
     pub(crate) good: Option<TrainingState>,
     pub(crate) best: Option<Best>,
-    /// NLL at the first check and at the last one: of the held-out rows, of the monitor_rows, or the loss.
+    /// NLL at the first check and at the last one: of the held-out rows, of the monitor rows, or the loss.
     pub(crate) first: Option<f64>,
     pub(crate) last: Option<f64>,
     pub(crate) retries: usize,

@@ -22,7 +22,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// executor ends with the parameters of the outcome.
 ///
 /// # Errors
-/// [`Error::Spec`] where the settings count in steps of 0; those of the executor and the watch before the first check. From
+/// [`Error::Spec`] where the settings count in steps of 0; those of the executor and the observer before the first check. From
 /// then on a run that diverged or failed is no error: its outcome says so and has the best parameters. After a failure
 /// the executor is left as it is.
 pub fn run(
@@ -57,21 +57,16 @@ fn run_from(
         ("check_every", settings.check_every),
     ] {
         if every == 0 {
-            return Err(Error::Spec(
-                format!("{name} = 0: must be 1 step at least").into(),
-            ));
+            return Err(Error::spec(format!("{name} = 0: must be 1 step at least")));
         }
     }
     if let Some(state) = from.map(|snapshot| &snapshot.state)
         && state.step > settings.steps as u64
     {
-        return Err(Error::Spec(
-            format!(
-                "the snapshot is of step {}, beyond the {} steps to take",
-                state.step, settings.steps
-            )
-            .into(),
-        ));
+        return Err(Error::spec(format!(
+            "the snapshot is of step {}, beyond the {} steps to take",
+            state.step, settings.steps
+        )));
     }
     let begun = from.map(|snapshot| (snapshot.state.step as usize, snapshot.progress.clone()));
     let (done, progress) = begun.unwrap_or_default();
@@ -90,7 +85,7 @@ fn run_from(
     }
 }
 
-/// A run on its way.
+/// A run in progress.
 struct TrainingLoop<'a> {
     settings: &'a Settings,
     progress: Progress,
@@ -186,7 +181,7 @@ impl TrainingLoop<'_> {
         }
     }
 
-    /// Takes steps: as many as a sign of life may wait for, and no further than the next report or check.
+    /// Takes steps: as many as fit into a progress interval, and no further than the next report or check.
     fn take(&mut self, executor: &mut dyn Executor) -> Result<StepRun> {
         let settings = self.settings;
         let to_next = |every: usize| every - self.done % every;
@@ -389,7 +384,7 @@ impl TrainingLoop<'_> {
         })
     }
 
-    /// The best that the host has of a run whose executor or watch failed.
+    /// The best that the host has of a run whose executor or observer failed.
     fn fail(self, error: Error) -> Result<Outcome> {
         let held_out = self.settings.validation.is_some();
         let latest = self.progress.checked.or(self.progress.good);

@@ -5,7 +5,7 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic of this thread becomes an error, of which nothing need be said.
+/// Whether a panic of this thread becomes an error, and is not printed.
 pub(crate) fn is_panic_an_error() -> bool {
     IS_GUARDED.get()
 }

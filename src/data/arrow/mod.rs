@@ -34,14 +34,14 @@ pub(super) use write::{write_arrow, write_parquet};
 /// Batches of the columns that are read, in the file's order.
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
 
-/// Begins to read the columns at these places.
+/// Begins to read the columns at these indices.
 type Begin = dyn FnOnce(&[usize]) -> Result<Batches, String> + Send;
 
 /// What a file says of itself, and the way to its rows.
 struct File {
     schema: Schema,
     row_count_hint: Option<usize>,
-    /// Of these columns, by their places in ascending order.
+    /// Of these columns, by their indices in ascending order.
     batches: Box<Begin>,
 }
 
@@ -207,7 +207,7 @@ struct ArrowRows {
     batches: Batches,
     /// Where each column that is read lies in a batch.
     order: Vec<usize>,
-    /// The columns of the batch that is being read, the place in it, and its length.
+    /// The columns of the batch that is being read, the position in it, and its length.
     columns: Vec<Numbers>,
     next: usize,
     rows: usize,

@@ -80,7 +80,7 @@ impl FromStr for TargetName {
         all.find(|target| target.name() == requested)
             .ok_or_else(|| {
                 let names = Self::ALL.map(TargetName::name).join(", ");
-                Error::Spec(format!("there is no target \"{text}\"; there are {names}").into())
+                Error::spec(format!("there is no target \"{text}\"; there are {names}"))
             })
     }
 }

@@ -17,12 +17,12 @@ const GAUSS_LEGENDRE: [(f64, f64); 4] = [
 /// The entropy of a density on [-reach, reach]², in nats, by the rectangle rule, which converges faster than any power of
 /// the step for what is smooth and vanishes at the edge. `step` is at most half of the narrowest deviation.
 fn entropy_on_grid(target: &dyn Distribution, reach: f64, step: f64) -> f64 {
-    let indices = (2.0 * reach / step).ceil() as i64;
+    let steps = (2.0 * reach / step).ceil() as i64;
     let at = |k: i64| -reach + step * k as f64;
-    let total: f64 = (0..=indices)
+    let total: f64 = (0..=steps)
         .into_par_iter()
         .map(|i| {
-            (0..=indices)
+            (0..=steps)
                 .map(|j| {
                     let log_prob = target.log_prob(&[at(i), at(j)]);
                     // Far out there is nothing left of p, nor of p log p.
@@ -148,7 +148,7 @@ impl Distribution for Curves {
     }
 }
 
-/// Rings of radius 1, 2 and 3 with equal shares; the radius has normal noise 0.1.
+/// Rings of radius 1, 2 and 3 with equal weights; the radius has normal noise 0.1.
 pub struct Rings;
 
 impl Rings {

@@ -196,9 +196,9 @@ impl Records {
         };
         let delimiter = match separator {
             Separator::Byte(byte) if !byte.is_ascii() => {
-                return Err(Error::Spec(
-                    format!("byte {byte} cannot separate fields: it is no character alone").into(),
-                ));
+                return Err(Error::spec(format!(
+                    "byte {byte} cannot separate fields: it is no character alone"
+                )));
             }
             Separator::Byte(byte) => byte,
             Separator::Blanks => b' ',
@@ -222,7 +222,7 @@ impl Records {
     }
 
     fn bad(&self, message: String) -> Error {
-        Error::Data(format!("{}: {message}", self.name).into())
+        Error::data(format!("{}: {message}", self.name))
     }
 
     /// Reads the next record.

@@ -3,7 +3,7 @@ use crate::data::cell::{Cell, Notation};
 /// Fields that say that there is no value, as programs and people write them.
 const NO_VALUE: [&str; 8] = ["na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>"];
 
-/// What stands between groups of three digits, beside the comma or the point: apostrophes, and blanks that do not break
+/// Separators of groups of three digits, beside the comma or the point: apostrophes, and blanks that do not break
 /// a line.
 const GROUP_SEPARATORS: [char; 6] = ['\'', '\u{2019}', ' ', '\u{a0}', '\u{202f}', '\u{2009}'];
 

@@ -11,7 +11,7 @@ const ROWS: usize = 100_000;
 const FAR: f64 = 30.0;
 
 /// How often one number must stand in a column to be more than its neighbors let expect: in so many rows, in so large a
-/// part of all, and so many times as often as the numbers neighbor_mean it, of which so many are looked at on either side.
+/// part of all, and so many times as often as its neighbors, of which so many are counted on either side.
 const SPIKE_ROWS: usize = 8;
 const SPIKE_PART: f64 = 0.01;
 const SPIKE_RATIO: f64 = 5.0;
@@ -115,7 +115,7 @@ impl Levels {
         (self.levels.len() > 2 && gaps().all(is_multiple)).then_some(step)
     }
 
-    /// The number that stands there most often, if that is far more often than those neighbor_mean it.
+    /// The number that stands there most often, if that is far more often than its neighbors.
     fn spike(&self) -> Option<(f64, usize)> {
         let most = self.levels.iter().enumerate();
         let (index, &(number, count)) = most.max_by_key(|(_, (_, count))| *count)?;
@@ -175,7 +175,7 @@ fn repeated_number(column: &[f64], out: &str) -> Option<QualityWarning> {
     Some(QualityWarning::new(QualityKind::RepeatedNumber, message))
 }
 
-/// Levels in the place of numbers.
+/// Levels instead of numbers.
 fn levels(column: &[f64], out: &str) -> Option<QualityWarning> {
     if column.len() < MIN_ROWS {
         return None;

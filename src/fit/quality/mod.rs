@@ -14,7 +14,7 @@ use crate::matrix::Matrix;
 pub struct QualityWarning {
     /// What it is.
     pub kind: QualityKind,
-    /// What it is, where, and what to do.
+    /// What is wrong, where, and what to do.
     pub message: Message,
 }
 

@@ -114,22 +114,22 @@ impl Builder<'_> {
     }
 
     pub fn fused_forward(&self, fused: &Fused, log_det: &wgpu::Buffer) -> Result<Dispatch> {
-        let grid = Grid::Rows(fused.rows_per_share as u32);
+        let grid = Grid::Rows(fused.rows_per_group as u32);
         let [x, z] = [self.plan.data(), self.plan.latent()].map(|state| &self.buffers[state]);
         self.fused(fused, grid, x, &[z, log_det])
     }
 
     pub fn fused_inverse(&self, fused: &Fused) -> Result<Dispatch> {
-        let grid = Grid::Rows(fused.rows_per_share as u32);
+        let grid = Grid::Rows(fused.rows_per_group as u32);
         let [x, z] = [self.plan.data(), self.plan.latent()].map(|state| &self.buffers[state]);
         self.fused(fused, grid, z, &[x])
     }
 
-    /// Loss and gradient in two dispatches, the update in two more; `shares` make up a full batch.
+    /// Loss and gradient in two dispatches, the update in two more; `groups` make up a full batch.
     pub fn fused_step(
         &self,
         fused: &Fused,
-        shares: usize,
+        groups: usize,
         data: &Data,
         optimizer: &Optimizer,
     ) -> Result<(Vec<Dispatch>, Vec<Dispatch>)> {
@@ -138,14 +138,14 @@ impl Builder<'_> {
             unreachable!("fused where the data fit one binding")
         };
         let parameters = self.plan.layout.len();
-        let saved = 4 * (fused.shape.saved_columns * fused.shape.quads) as usize * shares;
+        let saved = 4 * (fused.shape.saved_columns * fused.shape.quads) as usize * groups;
         let saved = gpu.buffer("saved activations", saved);
-        let partials = gpu.buffer("partial gradients", shares * parameters);
-        let loss_partials = gpu.buffer("partial losses", shares);
+        let partials = gpu.buffer("partial gradients", groups * parameters);
+        let loss_partials = gpu.buffer("partial losses", groups);
         let norms = gpu.buffer("partial norms", 2 * parameters.div_ceil(GROUP as usize));
         let outputs = [&saved, &partials, &loss_partials];
         let evaluate = self.fused(fused, Grid::Splits(1, 1), rows, &outputs)?;
-        let batch = fused.rows_per_share * shares * self.plan.dims();
+        let batch = fused.rows_per_group * groups * self.plan.dims();
         let evaluate = evaluate.taking(rows, 4 * batch as u64);
         let sum = self.dispatch(
             Kernel::SumGradient,

@@ -18,8 +18,8 @@ pub struct Fused {
     pub maps: Vec<FusedMap>,
     /// The table of the polynomials' terms.
     pub terms: Vec<u32>,
-    /// Rows of a share, which one group has, tile after tile.
-    pub rows_per_share: usize,
+    /// Rows that one group takes, tile after tile.
+    pub rows_per_group: usize,
 }
 
 /// What a uniform binding holds under the WebGPU default limits.
@@ -32,17 +32,17 @@ const RESERVED_BYTES: usize = 256;
 /// invocations take turns, theirs must be the same rows each time.
 const QUADS: [usize; 3] = [4, 2, 1];
 
-/// What the shares of the gradient may take together, in numbers. With more, writing them costs more than the rows do.
+/// The most numbers in the partial gradients of all groups. With more, writing them costs more than the rows do.
 const PARTIALS: usize = 1 << 22;
 
 /// What a way there and back takes, in ways there.
 const THERE_AND_BACK: usize = 4;
 
-/// Shares that keep a GPU busy; more only add what is to be summed.
-const MOST_SHARES: usize = 512;
+/// Groups that keep a GPU busy; more only add partial gradients to sum.
+const MOST_GROUPS: usize = 512;
 
 impl Fused {
-    /// The plan, to be trained with batches of `batch` rows, and the shares of a full one.
+    /// The plan, to be trained with batches of `batch` rows, and the groups of a full one.
     ///
     /// # Errors
     /// Why this model does not fit.
@@ -55,33 +55,33 @@ impl Fused {
         let (mut fused, iterations) = Self::tiles(plan, limits, is_software, Pass::Evaluate)?;
         let binding = sizes::binding(limits);
         let parameters = plan.layout.len();
-        let most_shares = MOST_SHARES
+        let most_groups = MOST_GROUPS
             .min(PARTIALS / parameters)
             .min(binding / (4 * parameters))
             .max(1);
-        let count = batch.div_ceil(fused.rows_per_share);
-        let mut tiles_per_share = count.div_ceil(most_shares);
+        let count = batch.div_ceil(fused.rows_per_group);
+        let mut tiles_per_group = count.div_ceil(most_groups);
         if is_software {
             // A submission cannot be cut further than into groups.
             let rows = sizes::rows_through_all(plan, is_software, usize::MAX) / THERE_AND_BACK;
-            let tiles = rows / fused.rows_per_share;
-            tiles_per_share = tiles_per_share
+            let tiles = rows / fused.rows_per_group;
+            tiles_per_group = tiles_per_group
                 .min(sizes::GRANTED_LOOPS / iterations)
                 .min(tiles.max(1));
         }
-        let shares = count.div_ceil(tiles_per_share);
-        let of_a_share = (4 * parameters).max(fused.shape.tile_bytes());
-        if of_a_share * shares > binding
-            || shares > limits.max_compute_workgroups_per_dimension as usize
+        let groups = count.div_ceil(tiles_per_group);
+        let of_a_group = (4 * parameters).max(fused.shape.tile_bytes());
+        if of_a_group * groups > binding
+            || groups > limits.max_compute_workgroups_per_dimension as usize
         {
-            return Err(format!("{shares} shares of the rows do not fit a binding"));
+            return Err(format!("{groups} groups of the rows do not fit a binding"));
         }
-        fused.rows_per_share *= tiles_per_share;
-        fused.shape.adds = tiles_per_share > 1;
-        Ok((fused, shares))
+        fused.rows_per_group *= tiles_per_group;
+        fused.shape.adds = tiles_per_group > 1;
+        Ok((fused, groups))
     }
 
-    /// The plan, to score or to sample with: a share is one tile.
+    /// The plan, to score or to sample with: one tile a group.
     ///
     /// # Errors
     /// Why this model does not fit.
@@ -94,7 +94,7 @@ impl Fused {
         Ok(Self::tiles(plan, limits, is_software, pass)?.0)
     }
 
-    /// The largest tiles that fit, one a share, and the loop iterations of one.
+    /// The largest tiles that fit, one a group, and the loop iterations of one.
     fn tiles(
         plan: &Plan,
         limits: &wgpu::Limits,
@@ -130,7 +130,7 @@ impl Fused {
             layers: tables.layers,
             maps: tables.maps,
             terms: tables.terms,
-            rows_per_share: 4 * quads,
+            rows_per_group: 4 * quads,
         };
         Ok((fused, iterations))
     }

@@ -106,7 +106,7 @@ impl Tables {
         let mut columns = Columns::default();
         columns.put(layer.input, offsets.state, offsets.gradient);
         let mut end = offsets.conditioner;
-        let head_place = end;
+        let head_start = end;
         let mut take = |width: u32| {
             let first = end;
             end += width;
@@ -167,7 +167,7 @@ impl Tables {
                 };
                 let (output, width) = (op.output.buffer, in_fours(op.output.count));
                 if op.activation.is_some() && trains {
-                    // What the slope is taken from gives its place to the gradient; what the next map needs does not.
+                    // What the slope is taken from is overwritten by the gradient; what the next map needs does not.
                     let saved = next + width;
                     columns.put(output, next, next + width);
                     columns.values.entry(op.saved).or_insert(saved);
@@ -195,7 +195,7 @@ impl Tables {
         let saved = self.shape.saved_columns;
         self.shape.saved_columns += (coupling.active.len() + parameters) as u32;
         Ok(FusedLayer {
-            head: head_place,
+            head: head_start,
             each: each as u32,
             saved,
             first_map: first_map as u32,

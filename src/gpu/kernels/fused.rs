@@ -89,7 +89,7 @@ impl Shape {
         choices
     }
 
-    /// The constants that the kernel's files count on.
+    /// The constants that the kernel's files use.
     pub fn prelude(&self) -> String {
         let offsets = self.offsets();
         let mut text = [FusedLayer::WGSL, FusedMap::WGSL].concat();

@@ -17,9 +17,9 @@ record! {
         first_group: u32,
         /// The number of parameters.
         parameters: u32,
-        /// Place in the epoch of the first row at hand.
+        /// Position in the epoch of the first row.
         first: u32,
-        /// Whether places lead to rows through the shuffle.
+        /// Whether positions lead to rows through the shuffle.
         shuffled: u32,
         /// Rows of the data.
         data_rows: u32,
@@ -52,7 +52,7 @@ record! {
 }
 
 impl Step {
-    /// The rows of a batch, from place `place` of it on.
+    /// The rows of a batch, from position `position` of it on.
     pub fn visit(&mut self, batch: &Batch, index: u32) {
         self.first = batch.first + index;
         if let Some(shuffle) = &batch.shuffle {
@@ -78,7 +78,7 @@ impl Step {
 }
 
 record! {
-    /// A linear map: its shape, its columns in the activation buffers, its place in the parameters.
+    /// A linear map: its shape, its columns in the activation buffers, its position in the parameters.
     Linear {
         inputs: u32,
         outputs: u32,

@@ -8,7 +8,7 @@ pub(super) struct Sides<'a, S: Simd, T: Real> {
     pub(super) exponentials: &'a [Vector<S, T>],
     /// 1 / their sum.
     pub(super) inverse: Vector<S, T>,
-    /// What a share of 1 is long, and what every bin is at least.
+    /// The length of the part that the softmax divides, and the least length of a bin.
     pub(super) span: Vector<S, T>,
     pub(super) least: Vector<S, T>,
 }
@@ -41,7 +41,7 @@ pub(super) struct Bin<S: Simd, T: Real> {
 impl<S: Simd, T: Real> Bin<S, T> {
     /// `before` where this bin comes after bin `k`, `at` where it is bin `k`, else 0.
     #[inline(always)]
-    pub(super) fn by_place(
+    pub(super) fn by_position(
         &self,
         simd: S,
         k: usize,
@@ -55,7 +55,7 @@ impl<S: Simd, T: Real> Bin<S, T> {
     }
 }
 
-/// The curve in a bin, by the place t in it, from 0 to 1.
+/// The curve in a bin, at t in it, from 0 to 1.
 pub(super) struct Curve<S: Simd, T: Real> {
     pub(super) one: Vector<S, T>,
     pub(super) t: Vector<S, T>,
@@ -104,7 +104,7 @@ impl<S: Simd, T: Real> Curve<S, T> {
     }
 }
 
-/// Rounding may carry a place a little over the ends of its bin.
+/// Rounding may carry t a little beyond the ends of its bin.
 #[inline(always)]
 pub(super) fn within<S: Simd, T: Real>(simd: S, t: Vector<S, T>) -> Vector<S, T> {
     let (zero, one) = (

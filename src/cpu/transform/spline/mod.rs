@@ -258,11 +258,11 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
         ] {
             let mut mean = zero;
             for k in 0..self.bins {
-                let of_length = bin.by_place(simd, k, of_beginning, of_side);
+                let of_length = bin.by_position(simd, k, of_beginning, of_side);
                 mean = sides.share(k).mul_add(of_length, mean);
             }
             for k in 0..self.bins {
-                let of_length = bin.by_place(simd, k, of_beginning, of_side);
+                let of_length = bin.by_position(simd, k, of_beginning, of_side);
                 put(first + k, sides.span * sides.share(k) * (of_length - mean));
             }
         }
@@ -270,8 +270,8 @@ impl<S: Simd, T: Real> Elementwise<S, T> for Spline {
         let by_raw1 = by_d1 * raw1.sigmoid();
         for k in 1..self.bins {
             // The knot between bins k - 1 and k: the end of the one, the beginning of the other.
-            let as_beginning = bin.by_place(simd, k, zero, by_raw0);
-            let as_end = bin.by_place(simd, k - 1, zero, by_raw1);
+            let as_beginning = bin.by_position(simd, k, zero, by_raw0);
+            let as_end = bin.by_position(simd, k - 1, zero, by_raw1);
             put(2 * self.bins + k - 1, as_beginning + as_end);
         }
         self.choose(simd, x, by_x, of_z)
@@ -293,7 +293,7 @@ mod tests {
         Vector::splat(Scalar, value)
     }
 
-    /// Parameters as networks may give them before they are tamed: all alike, and each somewhere from -1e4 to 1e4.
+    /// Raw parameters as an untrained network may give them: all equal, and each anywhere from -1e4 to 1e4.
     fn wild(bins: usize) -> Vec<Vec<f64>> {
         const SIZES: [f64; 7] = [0.0, -1e4, 1e4, -30.0, 30.0, 1.0, -1.0];
         let count = 3 * bins - 1;
@@ -305,7 +305,7 @@ mod tests {
         all
     }
 
-    /// Numbers at, just before and just behind each of some places.
+    /// Numbers at, just before and just after each of some points.
     fn around<T: Real>(indices: &[f64]) -> Vec<T> {
         let steps = [0.0, 1e-15, -1e-15, 1e-7, -1e-7, 1e-3, -1e-3];
         let near = |&position: &f64| steps.map(|step| T::of(position + step * position.abs().max(1.0)));

@@ -1,5 +1,8 @@
 //! The model file: safetensors, with the spec, the column names and the preprocessing in its metadata.
 
+mod description;
+mod rounding;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -16,6 +19,8 @@ use crate::error::{Error, Message, Remedy, Result, escape_control, truncate_esca
 use crate::files::{read_at_most, write_whole};
 use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan, TransformKind};
 use crate::preprocessing::Preprocessing;
+
+pub use rounding::SampleRounding;
 
 /// The version of the metadata that this library writes and reads.
 const FORMAT_VERSION: u32 = 1;
@@ -111,20 +116,20 @@ impl Model {
             for tensor in one.tensors() {
                 let shape = other.tensor(&tensor.name).map(|tensor| &tensor.shape);
                 if shape != Some(&tensor.shape) {
-                    return Err(Error::Model(format!(
+                    return Err(Error::model(format!(
                         "it {has} the tensor {} of shape {:?}; the flow to train {}: check layers, transform, bins, mixing, \
                          conditioner, hidden, separate and base",
                         tensor.name,
                         tensor.shape,
                         if has == "lacks" { "has it" } else { "has not" }
-                    ).into()));
+                    )));
                 }
             }
         }
         Ok(self.parameters.clone())
     }
 
-    /// Says what does not belong to the spec, whose layout this is: parameters, columns or preprocessing.
+    /// Checks against the spec, whose layout this is: parameters, columns or preprocessing.
     pub(crate) fn check(&self, layout: &Layout) -> Result<(), String> {
         for (what, count, expected) in [
             ("parameters", self.parameters.len(), layout.len()),
@@ -153,7 +158,7 @@ impl Model {
     pub fn save(&self, path: &Path) -> Result<()> {
         let layout = self.plan()?.layout;
         self.check(&layout)
-            .map_err(|what| Error::Model(format!("{}: {what}", path.display()).into()))?;
+            .map_err(|what| Error::model(format!("{}: {what}", path.display())))?;
         let metadata = Metadata {
             format_version: FORMAT_VERSION,
             library_version: env!("CARGO_PKG_VERSION").into(),
@@ -179,7 +184,7 @@ impl Model {
         });
         let metadata = HashMap::from([("couplet".to_string(), json)]);
         let file = safetensors::serialize(tensors, Some(metadata))
-            .map_err(|error| Error::Model(format!("{}: {error}", path.display()).into()))?;
+            .map_err(|error| Error::model(format!("{}: {error}", path.display())))?;
         write_whole(path, &file)
     }
 
@@ -198,7 +203,7 @@ impl Model {
 /// What a safetensors file holds.
 #[derive(Clone, Debug)]
 pub enum ModelFileKind {
-    /// A model, which says itself what it is.
+    /// A model, with its metadata.
     Model(Box<Model>),
     /// The bytes of a file of tensors without our metadata; a layout says what they are ([`parameters_of`]).
     Tensors(Vec<u8>),
@@ -233,7 +238,7 @@ pub(crate) fn tensors_alone(path: &Path) -> Error {
 /// # Errors
 /// As [`Model::load`]; a file that has metadata of ours must be a whole and known model.
 pub fn read(path: &Path) -> Result<ModelFileKind> {
-    let bad = |message: String| Error::Model(format!("{}: {message}", path.display()).into());
+    let bad = |message: String| Error::model(format!("{}: {message}", path.display()));
     let bytes = read_at_most(path, LARGEST_FILE)?;
     let tensors = deserialize(path, &bytes)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
@@ -346,23 +351,16 @@ pub fn parameters_of(path: &Path, bytes: &[u8], layout: &Layout) -> Result<Vec<f
 
 fn deserialize<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(bytes).map_err(|error| {
-        Error::Model(
-            format!(
-                "{}: not a readable safetensors file, or cut short: {}",
-                path.display(),
-                escape_control(&error)
-            )
-            .into(),
-        )
+        Error::model(format!(
+            "{}: not a readable safetensors file, or cut short: {}",
+            path.display(),
+            escape_control(&error)
+        ))
     })
 }
 
 fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> Result<Vec<f32>> {
-    let bad = |message: String| {
-        Err(Error::Model(
-            format!("{}: {message}", path.display()).into(),
-        ))
-    };
+    let bad = |message: String| Err(Error::model(format!("{}: {message}", path.display())));
     if let Some(name) = tensors
         .names()
         .into_iter()

@@ -1,7 +1,11 @@
+//! Reading, computing and writing at the same time.
+
+use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use super::{Failure, Result};
+use crate::error::{Error, Result};
 
 /// How many parts may wait between two of the three: enough that none waits for another's longest part.
 const WAITING: usize = 2;
@@ -9,18 +13,18 @@ const WAITING: usize = 2;
 /// Reads, works and writes at the same time, part by part, so that memory does not grow with the number of parts. `read` and
 /// `write` run on threads of their own; `write` is given all that comes, and what it returns is the result. The first
 /// failure ends all three.
-pub fn run<A: Send, B: Send, R: Send>(
-    mut read: impl FnMut() -> Result<Option<A>> + Send,
-    mut work: impl FnMut(A) -> Result<B>,
-    write: impl FnOnce(Receiver<B>) -> Result<R> + Send,
-) -> Result<R> {
+pub fn run<A: Send, B: Send, R: Send, E: From<Error> + Send>(
+    mut read: impl FnMut() -> Result<Option<A>, E> + Send,
+    mut work: impl FnMut(A) -> Result<B, E>,
+    write: impl FnOnce(Receiver<B>) -> Result<R, E> + Send,
+) -> Result<R, E> {
     thread::scope(|scope| {
         let (to_work, parts) = sync_channel(WAITING);
         let (to_write, done) = sync_channel(WAITING);
         scope.spawn(move || {
             while let Some(part) = read().transpose() {
                 let last = part.is_err();
-                // Nobody to work on it any more: the other end says why.
+                // Where no one receives it any more, the other end says why.
                 if to_work.send(part).is_err() || last {
                     return;
                 }
@@ -43,10 +47,8 @@ pub fn run<A: Send, B: Send, R: Send>(
         }
         drop(to_write);
         let written = writing.join().unwrap_or_else(|_| {
-            Err(Failure::new(
-                1,
-                "the thread that writes has failed; please report this",
-            ))
+            let failed = io::Error::other("the thread that writes has failed; please report this");
+            Err(Error::io(Path::new("output"))(failed).into())
         });
         match failure {
             Some(failure) => Err(failure),
