@@ -1,7 +1,8 @@
 //! Draws a curve in a terminal with Braille characters, which have two dots across and four down.
 
-/// Characters across, and lines.
+/// Characters of a line.
 pub const WIDTH: usize = 48;
+/// Lines of a drawing.
 pub const LINES: usize = 3;
 
 const ACROSS: usize = 2 * WIDTH;
