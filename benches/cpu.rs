@@ -16,6 +16,7 @@ const ROUNDS: usize = 7;
 fn spec(dims: usize, layers: usize, hidden: &[usize], activation: Activation) -> FlowSpec {
     FlowSpec {
         dims,
+        context: 0,
         layers,
         transform: Transform::Affine { scale_bound: 2.0 },
         conditioner: Conditioner::Mlp {

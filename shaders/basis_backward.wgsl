@@ -15,5 +15,5 @@ fn basis_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     if 4u * quad >= step.rows {
         return;
     }
-    input_gradient[quad_index(op.input_first + group.y, quad)] += gradient_along(group.y, quad);
+    input_gradient[quad_index(op.gradient_first + group.y, quad)] += gradient_along(group.y, quad);
 }

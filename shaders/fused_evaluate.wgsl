@@ -51,12 +51,12 @@ fn gather(first: u32, end: u32, lane: u32) {
         }
     }
     tile_barrier();
-    let data_rows = arrayLength(&data) / DIMS;
-    for (var item = lane; item < DIMS * QUADS; item += THREADS) {
+    let data_rows = arrayLength(&data) / (DIMS + CONTEXT);
+    for (var item = lane; item < (DIMS + CONTEXT) * QUADS; item += THREADS) {
         let d = item / QUADS;
         let quad = item % QUADS;
         let column = d * data_rows;
-        tile[state(d, quad)] = vec4(
+        tile[tile_index(data_column(d), quad)] = vec4(
             data[column + sources[4u * quad]],
             data[column + sources[4u * quad + 1u]],
             data[column + sources[4u * quad + 2u]],
@@ -213,6 +213,7 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             if layer.mixed != 0u {
                 mix_forward(lane);
             }
+            concat(lane);
             expand_basis(false, lane);
             for (var network = 0u; network < layer.networks; network++) {
                 condition(layer, network, lane);
@@ -224,6 +225,7 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             let layer = layers[l - 1u];
             op = layer;
             tile_coupling_backward(first, end, lane);
+            concat(lane);
             expand_basis(true, lane);
             for (var network = 0u; network < layer.networks; network++) {
                 condition_backward(layer, network, lane);

@@ -11,6 +11,11 @@ fn save_activation(column: u32, quad: u32, value: vec4<f32>) {}
 fn fused_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let number = group.x;
     load_state(number, lane);
+    let pitch = step.stride / 4u;
+    for (var item = lane; item < CONTEXT * QUADS; item += THREADS) {
+        let index = min(number * QUADS + item % QUADS, pitch - 1u);
+        tile[tile_index(CONTEXT_FIRST + item / QUADS, item % QUADS)] = rows_in[(DIMS + item / QUADS) * pitch + index];
+    }
     for (var item = lane; item < MOST_ACTIVE * QUADS; item += THREADS) {
         tile[tile_index(LOG_DET + item / QUADS, item % QUADS)] = vec4<f32>();
     }

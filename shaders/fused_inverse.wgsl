@@ -38,6 +38,12 @@ fn unmix(lane: u32) {
 fn fused_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let number = group.x;
     load_state(number, lane);
+    // The data's buffer, which the result goes to, has the context.
+    let pitch = step.stride / 4u;
+    for (var item = lane; item < CONTEXT * QUADS; item += THREADS) {
+        let index = min(number * QUADS + item % QUADS, pitch - 1u);
+        tile[tile_index(CONTEXT_FIRST + item / QUADS, item % QUADS)] = rows_out[(DIMS + item / QUADS) * pitch + index];
+    }
     tile_barrier();
     for (var l = LAYERS; l > 0u; l--) {
         let layer = layers[l - 1u];

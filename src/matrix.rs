@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 /// A table of numbers, column after column (feature-major): `values[column * rows + row]`. The executors keep their
 /// activations the same way, so that neighboring rows are neighboring lanes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,6 +96,27 @@ impl<T: Copy + Default> Matrix<T> {
                 Some(row) => other.get(row, column),
             },
         )
+    }
+
+    /// The columns of this table, then those of another with as many rows.
+    ///
+    /// # Panics
+    /// If it has other than as many rows.
+    #[must_use]
+    pub fn concat_columns(&self, other: &Self) -> Self {
+        assert_eq!(self.rows, other.rows, "rows of two tables");
+        let values = [&self.values[..], &other.values[..]].concat();
+        Self::from_values(self.rows, self.columns + other.columns, values)
+    }
+
+    /// Some neighboring columns.
+    ///
+    /// # Panics
+    /// If the table does not have them.
+    #[must_use]
+    pub fn select_columns(&self, columns: Range<usize>) -> Self {
+        let values = &self.values[columns.start * self.rows..columns.end * self.rows];
+        Self::from_values(self.rows, columns.len(), values.to_vec())
     }
 
     /// The same table of another type of number.

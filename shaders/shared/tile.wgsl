@@ -20,6 +20,24 @@ fn gradient(d: u32, quad: u32) -> u32 {
     return tile_index(GRADIENT + d, quad);
 }
 
+/// Column `d` of a row of the data: of the state or, beyond it, of the context, which stays in the tile.
+fn data_column(d: u32) -> u32 {
+    return select(STATE + d, CONTEXT_FIRST + d - DIMS, d >= DIMS);
+}
+
+/// The frozen columns, copied in front of the context: together they are the input of a layer's conditioner.
+fn concat(lane: u32) {
+    if CONTEXT == 0u {
+        return;
+    }
+    for (var item = lane; item < op.frozen_count * QUADS; item += THREADS) {
+        let k = item / QUADS;
+        let quad = item % QUADS;
+        tile[tile_index(CONTEXT_FIRST - op.frozen_count + k, quad)] = tile[state(op.frozen_first + k, quad)];
+    }
+    tile_barrier();
+}
+
 /// Four rows of parameter `i` of the k-th active column.
 fn transform_parameter(i: u32, k: u32, quad: u32) -> vec4<f32> {
     return tile[tile_index(op.head + i * op.by_parameter + k * op.by_column, quad)];

@@ -14,7 +14,8 @@ fn accumulate_weight_gradients(map: FusedMap, o: u32, i: u32, sums: vec4<f32>) {
 
 /// The gradients of a map's weights and biases: an invocation takes four inputs by four outputs, and the biases of the first.
 fn tile_linear_backward_weights(map: FusedMap, lane: u32) {
-    let across = (map.inputs + 3u) / 4u;
+    // A map without inputs has biases.
+    let across = max((map.inputs + 3u) / 4u, 1u);
     let items = (map.outputs + 3u) / 4u * across;
     for (var item = lane; item < items; item += THREADS) {
         let i = 4u * (item % across);
@@ -60,7 +61,7 @@ fn finish_inputs(map: FusedMap, i: u32, quad: u32, sums: mat4x4<f32>) {
         return;
     }
     // Beyond the last input lie other columns of the state's gradient.
-    let is_input = vec4(i, i + 1u, i + 2u, i + 3u) < vec4(map.inputs);
+    let is_input = vec4(i, i + 1u, i + 2u, i + 3u) < vec4(map.inputs_with_gradient);
     tile[index] += sums[0];
     tile[index + QUADS] += select(vec4<f32>(), sums[1], is_input.y);
     tile[index + 2u * QUADS] += select(vec4<f32>(), sums[2], is_input.z);
@@ -70,7 +71,7 @@ fn finish_inputs(map: FusedMap, i: u32, quad: u32, sums: mat4x4<f32>) {
 /// The gradient of a map's input: an invocation makes four inputs of four rows.
 fn tile_linear_backward_input(map: FusedMap, lane: u32) {
     let quad = lane % QUADS;
-    for (var item = lane; item < (map.inputs + 3u) / 4u * QUADS; item += THREADS) {
+    for (var item = lane; item < (map.inputs_with_gradient + 3u) / 4u * QUADS; item += THREADS) {
         let i = item / QUADS * 4u;
         let first = map.weight + i * map.by_input;
         finish_inputs(map, i, quad, four_sums(map.delta, map.outputs, quad, first, map.by_output, map.by_input));
@@ -85,7 +86,7 @@ fn condition_backward(layer: FusedLayer, network: u32, lane: u32) {
     for (var m = first + layer.depth; m > first; m--) {
         let map = maps[m - 1u];
         tile_linear_backward_weights(map, lane);
-        if map.skips == 0u {
+        if map.inputs_with_gradient != 0u {
             tile_linear_backward_input(map, lane);
         }
         tile_barrier();

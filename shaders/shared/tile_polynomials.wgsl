@@ -4,7 +4,7 @@
 @group(1) @binding(7) var<storage, read> terms: array<u32>;
 
 fn basis_input(d: u32, quad: u32) -> vec4<f32> {
-    return tile[state(op.input_first + d, quad)];
+    return tile[tile_index(op.input_first + d, quad)];
 }
 
 fn term_gradient(m: u32, quad: u32) -> vec4<f32> {
@@ -29,7 +29,7 @@ fn expand_basis_backward(lane: u32) {
     for (var item = lane; item < op.inputs_with_gradient * QUADS; item += THREADS) {
         let d = item / QUADS;
         let quad = item % QUADS;
-        tile[gradient(op.input_first + d, quad)] += gradient_along(d, quad);
+        tile[gradient(op.frozen_first + d, quad)] += gradient_along(d, quad);
     }
     tile_barrier();
 }

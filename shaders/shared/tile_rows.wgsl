@@ -26,6 +26,7 @@ fn store_state(number: u32, lane: u32) {
 
 /// The parameters of a layer's transform.
 fn compute_parameters(layer: FusedLayer, lane: u32) {
+    concat(lane);
     expand_basis(false, lane);
     for (var network = 0u; network < layer.networks; network++) {
         condition(layer, network, lane);

@@ -9,6 +9,14 @@ impl ModelConfig {
     /// # Errors
     /// As [`FlowSpec::validate`].
     pub fn spec(&self, dims: usize) -> Result<FlowSpec> {
+        self.conditional_spec(dims, 0)
+    }
+
+    /// The spec of a flow over `dims` columns given `context` others.
+    ///
+    /// # Errors
+    /// As [`FlowSpec::validate`].
+    pub fn conditional_spec(&self, dims: usize, context: usize) -> Result<FlowSpec> {
         let affine = Transform::Affine {
             scale_bound: self.scale_bound,
         };
@@ -47,6 +55,7 @@ impl ModelConfig {
         };
         let spec = FlowSpec {
             dims,
+            context,
             layers: self.layers,
             transform,
             conditioner,

@@ -81,7 +81,9 @@ pub fn backward<S: Simd, T: Real>(
     input_gradient: &mut [Column<T>],
 ) {
     for (term, gradient) in op.terms.iter().zip(output_gradient) {
-        for &(d, _) in term {
+        // Of the inputs, context needs no gradient.
+        let count = input_gradient.len();
+        for &(d, _) in term.iter().filter(|(d, _)| *d < count) {
             for index in vectors::<S, T>() {
                 let mut product = load(simd, gradient, index);
                 for &(e, n) in term {

@@ -1,6 +1,6 @@
 use pulp::{Scalar, Simd, WithSimd};
 
-use crate::flow::{Basis, BufferId, Columns, Coupling, Linear, Op, Plan};
+use crate::flow::{Basis, BufferId, Columns, Concat, Coupling, Linear, Op, Plan};
 
 use super::columns::{self, BLOCK_ROWS, Column};
 use super::coupling::Heads;
@@ -116,6 +116,7 @@ impl<T: Real> Block<T> {
         for (index, op) in plan.forward.iter().enumerate() {
             self.forward_op(simd, op, parameters);
             match op {
+                Op::Concat(op) => note(index, self.columns(op.output)),
                 Op::Basis(op) => note(index, self.columns(op.output)),
                 Op::Linear(op) => note(index, self.columns(op.output)),
                 Op::Coupling(op) => note(index, &self.buffers[op.output]),
@@ -131,6 +132,7 @@ impl<T: Real> Block<T> {
     #[inline(always)]
     fn forward_op<S: Simd>(&mut self, simd: S, op: &Op, parameters: &[T]) {
         match op {
+            Op::Concat(op) => self.concat(op),
             Op::Basis(op) => self.basis(simd, op),
             Op::Linear(op) => self.linear(simd, op, parameters),
             Op::Triangular(op) => {
@@ -184,6 +186,7 @@ impl<T: Real> Block<T> {
     fn inverse_ops<S: Simd>(&mut self, simd: S, plan: &Plan, parameters: &[T]) {
         for op in &plan.inverse {
             match op {
+                Op::Concat(op) => self.concat(op),
                 Op::Basis(op) => self.basis(simd, op),
                 Op::Linear(op) => self.linear(simd, op, parameters),
                 Op::Triangular(op) => {
@@ -219,6 +222,15 @@ impl<T: Real> Block<T> {
         }
     }
 
+    /// Kernel: `shaders/concat.wgsl`.
+    fn concat(&mut self, op: &Concat) {
+        let mut output = std::mem::take(&mut self.buffers[op.output.buffer]);
+        let (frozen, context) = output.split_at_mut(op.frozen.count);
+        frozen.copy_from_slice(self.columns(op.frozen));
+        context.copy_from_slice(self.columns(op.context));
+        self.buffers[op.output.buffer] = output;
+    }
+
     #[inline(always)]
     fn basis<S: Simd>(&mut self, simd: S, op: &Basis) {
         let mut output = std::mem::take(&mut self.buffers[op.output.buffer]);
@@ -232,14 +244,14 @@ impl<T: Real> Block<T> {
             return;
         }
         let slot = |buffer: BufferId| plan.gradient_slots[buffer];
-        let input_slot = slot(op.input.buffer);
+        let input_slot = slot(op.gradient_target.buffer);
         let mut input_gradient = std::mem::take(&mut self.gradients[input_slot]);
         basis::backward(
             simd,
             op,
             self.columns(op.input),
             &self.gradients[slot(op.output.buffer)],
-            &mut input_gradient[op.input.range()],
+            &mut input_gradient[op.gradient_target.range()],
         );
         self.gradients[input_slot] = input_gradient;
     }
@@ -294,6 +306,7 @@ impl<T: Real> Block<T> {
                 Op::Coupling(op) => self.coupling_backward(simd, plan, op, row_gradient),
                 Op::Linear(_) => self.linear_backward(simd, plan, index, parameters, gradient),
                 Op::Basis(op) => self.basis_backward(simd, plan, op),
+                Op::Concat(_) => {}
                 Op::Triangular(_) => {
                     self.triangular_backward(simd, plan, index, parameters, row_gradient);
                 }
@@ -387,14 +400,14 @@ impl<T: Real> Block<T> {
             output: &self.buffers[op.input.buffer][op.input.range()],
             saved: &self.buffers[saved],
         });
-        let input_slot = slot(op.input.buffer);
+        let input_slot = slot(op.gradient_target.buffer);
         let mut input_gradient = std::mem::take(&mut self.gradients[input_slot]);
         linear::backward_input(
             simd,
             op,
             parameters,
             &self.gradients[slot(op.output.buffer)][op.output.range()],
-            &mut input_gradient[op.input.range()],
+            &mut input_gradient[op.gradient_target.range()],
             way,
         );
         self.gradients[input_slot] = input_gradient;

@@ -119,6 +119,8 @@ fn at<S: Simd, T: Real>(
 #[inline(always)]
 fn copy_frozen<T: Copy>(op: &Coupling, from: &[Column<T>], to: &mut [Column<T>]) {
     let (start, end) = (op.active.start, op.active.end);
+    // The data's buffer has the context behind the columns of a state.
+    let width = from.len().min(to.len());
     to[..start].copy_from_slice(&from[..start]);
-    to[end..].copy_from_slice(&from[end..]);
+    to[end..width].copy_from_slice(&from[end..width]);
 }

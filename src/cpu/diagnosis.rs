@@ -99,6 +99,7 @@ fn tensor(plan: &Plan, op: usize) -> Option<String> {
     let weight = match plan.forward.get(op)? {
         Op::Linear(linear) => linear.weight.start,
         Op::Triangular(triangular) => triangular.matrix.start,
+        Op::Concat(_) => return None,
         Op::Basis(basis) => {
             let mut later = plan.forward[op..].iter();
             later.find_map(|op| match op {

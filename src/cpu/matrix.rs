@@ -35,8 +35,13 @@ pub fn add_weighted_sums(
 ) {
     let (count, inputs) = (output.len(), columns.len());
     let weight = match weight.strides {
-        (_, 1) => MatRef::from_row_major_slice(weight.values, count, inputs),
-        _ => MatRef::from_column_major_slice(weight.values, count, inputs),
+        (by_row, 1) => {
+            MatRef::from_row_major_slice_with_stride(weight.values, count, inputs, by_row)
+        }
+        // Some of a matrix's rows, the first ones, where a map's first inputs alone need a gradient.
+        (_, by_column) => {
+            MatRef::from_column_major_slice_with_stride(weight.values, count, inputs, by_column)
+        }
     };
     let columns = rows(columns);
     matmul(rows_mut(output), Accum::Add, weight, columns, 1.0, Par::Seq);

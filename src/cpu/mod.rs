@@ -36,8 +36,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::executor::{
-    Batch, Executor, Fault, StepsOutcome, Training, TrainingState, check_batch, check_count,
-    check_training_rows, check_width, nan_to_neg_infinity, not_started, sample_count,
+    Batch, Executor, Fault, StepsOutcome, Training, TrainingState, check_batch, check_context,
+    check_count, check_training_rows, check_width, nan_to_neg_infinity, not_started, sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -76,7 +76,7 @@ pub fn memory<T: Real>(plan: &Plan, training: Option<(usize, usize)>) -> u64 {
             let of_the_layout = product(parameters, 5 + chunks);
             blocks
                 .saturating_add(of_the_layout)
-                .saturating_add(product(rows, plan.dims()))
+                .saturating_add(product(rows, plan.width()))
         }
     };
     numbers.saturating_mul(size_of::<T>() as u64)
@@ -134,10 +134,10 @@ fn unload<T: Real>(columns: &[Column<T>], out: &mut [&mut [f64]]) {
     }
 }
 
-/// Copies rows of a table into the columns of a block. Lanes beyond the last row repeat it, so that they hold nothing
-/// that the flow would not meet anyway; their results are dropped.
-fn load<T: Real>(x: &Matrix<f64>, rows: Range<usize>, columns: &mut [Column<T>]) {
-    for (j, column) in columns.iter_mut().enumerate() {
+/// Copies rows of a table, its columns from `first` on, into the columns of a block. Lanes beyond the last row repeat it, so that
+/// they hold nothing that the flow would not meet anyway; their results are dropped.
+fn load<T: Real>(x: &Matrix<f64>, first: usize, rows: Range<usize>, columns: &mut [Column<T>]) {
+    for (j, column) in (first..x.columns()).zip(columns) {
         let values = &x.column(j)[rows.clone()];
         for (lane, value) in column.iter_mut().enumerate() {
             *value = T::of(values[lane.min(values.len() - 1)]);
@@ -262,7 +262,7 @@ impl<T: Number> Executor for CpuExecutor<T> {
         let dims = self.plan.dims();
         let latent = self.plan.latent();
         let out = self.map_blocks(x.rows(), dims + 1, |block, rows, out| {
-            load(x, rows, block.state(0));
+            load(x, 0, rows, block.state(0));
             T::forward(block, &self.plan, &self.parameters);
             unload(block.state(latent), out);
             unload(&[block.log_det], &mut out[dims..]);
@@ -274,42 +274,46 @@ impl<T: Number> Executor for CpuExecutor<T> {
 
     fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
         check_width(&self.plan, z.columns())?;
-        let latent = self.plan.latent();
-        Ok(
-            self.map_blocks(z.rows(), self.plan.dims(), |block, rows, out| {
-                load(z, rows, block.state(latent));
-                T::inverse(block, &self.plan, &self.parameters);
-                unload(block.state(0), out);
-            }),
-        )
+        let (dims, latent) = (self.plan.dims(), self.plan.latent());
+        Ok(self.map_blocks(z.rows(), dims, |block, rows, out| {
+            load(z, 0, rows.clone(), block.state(latent));
+            load(z, dims, rows, &mut block.state(0)[dims..]);
+            T::inverse(block, &self.plan, &self.parameters);
+            unload(block.state(0), out);
+        }))
     }
 
     fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>> {
         check_width(&self.plan, x.columns())?;
         let out = self.map_blocks(x.rows(), 1, |block, rows, out| {
-            load(x, rows, block.state(0));
+            load(x, 0, rows, block.state(0));
             T::forward(block, &self.plan, &self.parameters);
             unload(&[block.log_prob], out);
         });
         Ok(nan_to_neg_infinity(out.into_values()))
     }
 
-    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
-        let latent = self.plan.latent();
+    fn sample_given(
+        &mut self,
+        seed: u64,
+        rows: Range<u64>,
+        context: &Matrix<f64>,
+    ) -> Result<Matrix<f64>> {
+        let (dims, latent) = (self.plan.dims(), self.plan.latent());
         let count = sample_count(&self.plan, &rows)?;
-        Ok(
-            self.map_blocks(count, self.plan.dims(), |block, indices, out| {
-                let requested = rows.start + indices.start as u64..rows.start + indices.end as u64;
-                base::sample(
-                    &self.plan.base,
-                    &self.parameters,
-                    seed,
-                    requested,
-                    block.state(latent),
-                );
-                T::inverse(block, &self.plan, &self.parameters);
-                unload(block.state(0), out);
-            }),
-        )
+        check_context(&self.plan, count, context)?;
+        Ok(self.map_blocks(count, dims, |block, indices, out| {
+            let requested = rows.start + indices.start as u64..rows.start + indices.end as u64;
+            base::sample(
+                &self.plan.base,
+                &self.parameters,
+                seed,
+                requested,
+                block.state(latent),
+            );
+            load(context, 0, indices, &mut block.state(0)[dims..]);
+            T::inverse(block, &self.plan, &self.parameters);
+            unload(block.state(0), out);
+        }))
     }
 }

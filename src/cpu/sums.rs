@@ -76,7 +76,7 @@ fn summed<T: Real>(plan: &Plan) -> impl Iterator<Item = Range<usize>> {
     let of_ops = plan.forward.iter().map(|op| match op {
         Op::Linear(op) => of_linear::<T>(op),
         Op::Triangular(op) => op.matrix.start..op.matrix.end + op.log_diagonal.len(),
-        Op::Basis(_) | Op::Coupling(_) => 0..0,
+        Op::Concat(_) | Op::Basis(_) | Op::Coupling(_) => 0..0,
     });
     // Location and raw spread lie side by side.
     let base = plan.base.location.start..plan.base.raw_spread.end;

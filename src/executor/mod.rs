@@ -167,13 +167,13 @@ pub trait Executor: Send {
     /// [`Error::Spec`] if training was not started, or the state is that of another layout.
     fn set_state(&mut self, state: &TrainingState) -> Result<()>;
 
-    /// Data to latent: z, and the log-determinant of each row in nats.
+    /// Data to latent: z, and the log-determinant of each row in nats. A row of `x` is the modelled columns, then the context.
     fn forward(&mut self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)>;
 
-    /// Latent to data.
+    /// Latent to data: the modelled columns. A row of `z` is the latent, then the context.
     fn inverse(&mut self, z: &Matrix<f64>) -> Result<Matrix<f64>>;
 
-    /// The log-density of each row, in nats. Never NaN: where the executor's numbers cannot hold a row, or what the flow
+    /// The log-density of each row's modelled columns given its context, which follows them, in nats. Never NaN: where the executor's numbers cannot hold a row, or what the flow
     /// makes of it, the density there is 0 in them, and its logarithm minus infinity.
     fn log_prob(&mut self, x: &Matrix<f64>) -> Result<Vec<f64>>;
 
@@ -187,11 +187,27 @@ pub trait Executor: Send {
         Ok(Vec::new())
     }
 
-    /// Rows `rows` of the endless sample of `seed`. A row's numbers do not depend on which others are asked for.
+    /// Rows `rows` of the endless sample of `seed`, each given the same row of `context`. A row's numbers do not depend on which
+    /// others are asked for.
     ///
     /// # Errors
-    /// [`Error::Spec`] for a range that ends before it begins, or that memory cannot hold.
-    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>>;
+    /// [`Error::Spec`] for a range that ends before it begins, or that memory cannot hold; [`Error::Data`] for another number of
+    /// rows or columns of context.
+    fn sample_given(
+        &mut self,
+        seed: u64,
+        rows: Range<u64>,
+        context: &Matrix<f64>,
+    ) -> Result<Matrix<f64>>;
+
+    /// As [`Executor::sample_given`], of a flow without context.
+    ///
+    /// # Errors
+    /// As [`Executor::sample_given`].
+    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
+        let count = sample_count(self.plan(), &rows)?;
+        self.sample_given(seed, rows, &Matrix::zeros(count, 0))
+    }
 }
 
 /// Refuses rows that nothing can be trained on.
@@ -239,7 +255,7 @@ pub(crate) fn sample_count(plan: &Plan, rows: &Range<u64>) -> Result<usize> {
     };
     // Small requests are not checked.
     const LITTLE: u64 = 1 << 28;
-    let bytes = count.saturating_mul(8 * plan.dims() as u64);
+    let bytes = count.saturating_mul(8 * plan.width() as u64);
     if bytes > LITTLE
         && let Some(shortfall) = memory::shortfall(bytes)
     {
@@ -265,13 +281,30 @@ pub(crate) fn nan_to_neg_infinity(mut log_prob: Vec<f64>) -> Vec<f64> {
     log_prob
 }
 
-/// Refuses a table that does not have the flow's width.
+/// Refuses a table that does not have the flow's columns, modelled ones and context.
 pub(crate) fn check_width(plan: &Plan, columns: usize) -> Result<()> {
-    if columns == plan.dims() {
+    if columns == plan.width() {
         return Ok(());
     }
     Err(Error::data(format!(
         "the model has {} columns, this table has {columns}",
-        plan.dims()
+        plan.width()
     )))
+}
+
+/// Refuses context that does not fit `count` rows to sample.
+pub(crate) fn check_context(plan: &Plan, count: usize, context: &Matrix<f64>) -> Result<()> {
+    let (rows, columns) = (context.rows(), context.columns());
+    if columns != plan.spec.context {
+        return Err(Error::data(format!(
+            "the model is given {} columns of context, and here are {columns}",
+            plan.spec.context
+        )));
+    }
+    if columns > 0 && rows != count {
+        return Err(Error::data(format!(
+            "{rows} rows of context for a sample of {count} rows"
+        )));
+    }
+    Ok(())
 }

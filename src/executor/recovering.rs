@@ -355,7 +355,12 @@ impl Executor for Recovering<'_> {
         Ok(times)
     }
 
-    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
-        self.call(|executor| executor.sample(seed, rows.clone()))
+    fn sample_given(
+        &mut self,
+        seed: u64,
+        rows: Range<u64>,
+        context: &Matrix<f64>,
+    ) -> Result<Matrix<f64>> {
+        self.call(|executor| executor.sample_given(seed, rows.clone(), context))
     }
 }

@@ -2,10 +2,11 @@
 
 use super::layout::{Initial, Layout};
 use super::plan::{
-    BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan, Triangular,
+    BaseOp, Basis, BufferId, Columns, Concat, Coupling, InputGradient, Layer, Linear, Op, Plan,
+    Triangular,
 };
 use super::polynomial::{Family, terms};
-use super::spec::{Activation, Conditioner, FlowSpec, Mixing};
+use super::spec::{Activation, Conditioner, FlowSpec};
 
 impl Plan {
     /// Lowers a spec that [`FlowSpec::validate`] accepts.
@@ -26,8 +27,10 @@ impl Plan {
             inverses: Vec::new(),
         };
         let mut state = lowering.state();
+        // The data's buffer has room for the context.
+        lowering.widths[state] += spec.context;
         for number in 0..spec.layers {
-            if number > 0 && spec.mixing == Mixing::Lu {
+            if number > 0 && spec.is_mixed() {
                 state = lowering.mixing_layer(number, state);
             }
             state = lowering.coupling_layer(number, state);
@@ -56,9 +59,11 @@ struct Lowering<'a> {
 /// A coupling layer being lowered.
 struct Conditioning {
     number: usize,
-    /// The columns that are conditioned on.
+    /// The columns that are conditioned on: the frozen ones, then the context.
+    input: Columns,
+    /// The frozen columns, which get the gradient of the first inputs.
     frozen: Columns,
-    /// What is done with their gradient.
+    /// What is done with that gradient.
     frozen_gradient: Option<InputGradient>,
     /// The gradient buffer that its next buffer gets: the same position in each layer takes the same one.
     slot: usize,
@@ -72,6 +77,17 @@ impl Lowering<'_> {
         self.widths.push(self.spec.dims);
         self.gradient_slots.push((self.states - 1) % STATE_SLOTS);
         self.widths.len() - 1
+    }
+
+    /// A new buffer whose gradient is not needed.
+    fn buffer_without_gradient(&mut self, width: usize) -> Columns {
+        self.widths.push(width);
+        self.gradient_slots.push(0);
+        Columns {
+            buffer: self.widths.len() - 1,
+            first: 0,
+            count: width,
+        }
     }
 
     /// A new buffer of a conditioner.
@@ -93,24 +109,17 @@ impl Lowering<'_> {
     /// Adds a coupling layer after state `input`; returns the state that it makes.
     fn coupling_layer(&mut self, number: usize, input: BufferId) -> BufferId {
         let spec = self.spec;
-        let (active, frozen) = (spec.active(number), spec.frozen(number));
-        let mut conditioning = Conditioning {
-            number,
-            frozen: Columns {
-                buffer: input,
-                first: frozen.start,
-                count: frozen.len(),
-            },
-            frozen_gradient: (!self.layers.is_empty()).then_some(InputGradient::Add),
-            slot: STATE_SLOTS,
-            ops: Vec::new(),
-        };
+        let active = spec.active(number);
+        let mut conditioning = self.conditioning(number, input);
         let networks: Vec<(&str, usize)> = spec
             .networks()
             .iter()
             .map(|&(name, parameters)| (name, parameters * active.len()))
             .collect();
         let heads = match &spec.conditioner {
+            _ if conditioning.input.count == 0 => {
+                vec![self.unconditioned(&mut conditioning, active.len())]
+            }
             Conditioner::Mlp {
                 hidden, activation, ..
             } => {
@@ -141,13 +150,14 @@ impl Lowering<'_> {
             transform: spec.transform,
             heads,
         };
+        let frozen = conditioning.frozen;
         let mut ops = conditioning.ops;
         // The frozen columns are the same before and after the coupling, so on the way back the conditioner reads them
         // from the layer's output.
         let mut back: Vec<Op> = ops
             .iter()
             .cloned()
-            .map(|op| reading_from(op, input, output))
+            .map(|op| reading_from(op, frozen, output))
             .collect();
         back.push(Op::Coupling(Coupling {
             input: output,
@@ -162,6 +172,66 @@ impl Lowering<'_> {
         let identity_at_zero = last.collect();
         ops.push(Op::Coupling(coupling));
         self.layer(number, (input, output), ops, back, identity_at_zero);
+        output
+    }
+
+    /// Begins coupling layer `number` after state `input`: its frozen columns and the context side by side.
+    fn conditioning(&mut self, number: usize, input: BufferId) -> Conditioning {
+        let frozen = self.spec.frozen(number);
+        let frozen = Columns {
+            buffer: input,
+            first: frozen.start,
+            count: frozen.len(),
+        };
+        let context = Columns {
+            buffer: 0,
+            first: self.spec.dims,
+            count: self.spec.context,
+        };
+        let mut ops = Vec::new();
+        let input = match (frozen.count, context.count) {
+            (_, 0) => frozen,
+            (0, _) => context,
+            (frozen_count, context_count) => {
+                let output = self.buffer_without_gradient(frozen_count + context_count);
+                ops.push(Op::Concat(Concat {
+                    frozen,
+                    context,
+                    output,
+                }));
+                output
+            }
+        };
+        Conditioning {
+            number,
+            input,
+            frozen,
+            frozen_gradient: (!self.layers.is_empty() && frozen.count > 0)
+                .then_some(InputGradient::Add),
+            slot: STATE_SLOTS,
+            ops,
+        }
+    }
+
+    /// The parameters of a layer that is conditioned on nothing: the same for every row, as the bias of a linear map without
+    /// inputs. Returns where they lie.
+    fn unconditioned(&mut self, conditioning: &mut Conditioning, active: usize) -> Columns {
+        let parameters = self.spec.transform.parameters();
+        let name = format!("layers.{}.parameters", conditioning.number);
+        let initial = Initial::Normal { deviation: 0.1 };
+        let bias = self.layout.push(name, vec![active, parameters], initial);
+        let output = self.buffer(active * parameters, &mut conditioning.slot);
+        conditioning.ops.push(Op::Linear(Linear {
+            input: conditioning.input,
+            output,
+            weight: bias.start..bias.start,
+            transposed: false,
+            bias,
+            activation: None,
+            saved: output.buffer,
+            input_gradient: None,
+            gradient_target: conditioning.frozen,
+        }));
         output
     }
 
@@ -225,7 +295,7 @@ impl Lowering<'_> {
         self.inverses.push(back);
     }
 
-    /// The ops of one MLP from the frozen columns; returns where its output lies.
+    /// The ops of one MLP; returns where its output lies.
     fn mlp(
         &mut self,
         conditioning: &mut Conditioning,
@@ -234,8 +304,9 @@ impl Lowering<'_> {
         activation: Activation,
         outputs: usize,
     ) -> Columns {
-        let mut input = conditioning.frozen;
+        let mut input = conditioning.input;
         let mut input_gradient = conditioning.frozen_gradient;
+        let mut gradient_target = conditioning.frozen;
         for (k, &outputs) in hidden.iter().chain([&outputs]).enumerate() {
             let name = format!("layers.{}.{network}.{k}", conditioning.number);
             // As PyTorch's Linear and Equinox's: weights and biases uniform within 1/sqrt(inputs).
@@ -266,6 +337,7 @@ impl Lowering<'_> {
                 activation,
                 saved: saved.buffer,
                 input_gradient,
+                gradient_target,
             }));
             if let Some(activation) = activation {
                 input_gradient = Some(InputGradient::Through {
@@ -274,18 +346,19 @@ impl Lowering<'_> {
                 });
             }
             input = output;
+            gradient_target = output;
         }
         input
     }
 
-    /// The polynomials of the frozen columns, which all networks share.
+    /// The polynomials of the inputs, which all networks share.
     fn basis(
         &mut self,
         conditioning: &mut Conditioning,
         (family, input_bound): (Family, f64),
         (degree, total_degree): (usize, usize),
     ) -> Columns {
-        let input = conditioning.frozen;
+        let input = conditioning.input;
         let terms = terms(input.count, degree, total_degree);
         let output = self.buffer(terms.len(), &mut conditioning.slot);
         conditioning.ops.push(Op::Basis(Basis {
@@ -295,6 +368,7 @@ impl Lowering<'_> {
             terms,
             input_bound,
             input_gradient: conditioning.frozen_gradient,
+            gradient_target: conditioning.frozen,
         }));
         output
     }
@@ -329,6 +403,7 @@ impl Lowering<'_> {
                         false => InputGradient::Add,
                     }
                 }),
+                gradient_target: basis,
             }));
             heads.push(output);
         }
@@ -375,15 +450,16 @@ impl Lowering<'_> {
     }
 }
 
-/// `op`, reading flow state `to` where it read state `from`.
-fn reading_from(mut op: Op, from: BufferId, to: BufferId) -> Op {
+/// `op`, reading the frozen columns from flow state `state`.
+fn reading_from(mut op: Op, frozen: Columns, state: BufferId) -> Op {
     let input = match &mut op {
-        Op::Linear(op) => &mut op.input.buffer,
-        Op::Basis(op) => &mut op.input.buffer,
+        Op::Linear(op) => &mut op.input,
+        Op::Basis(op) => &mut op.input,
+        Op::Concat(op) => &mut op.frozen,
         Op::Coupling(_) | Op::Triangular(_) => return op,
     };
-    if *input == from {
-        *input = to;
+    if *input == frozen {
+        input.buffer = state;
     }
     op
 }

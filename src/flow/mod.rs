@@ -12,7 +12,8 @@ mod transform;
 pub use initial::{initial_parameters, start_at_identity};
 pub use layout::{Initial, Layout, Tensor};
 pub use plan::{
-    BaseOp, Basis, BufferId, Columns, Coupling, InputGradient, Layer, Linear, Op, Plan, Triangular,
+    BaseOp, Basis, BufferId, Columns, Concat, Coupling, InputGradient, Layer, Linear, Op, Plan,
+    Triangular,
 };
 pub use polynomial::{Family, Term, count_terms, max_terms, terms};
 pub use spec::{Activation, Base, Conditioner, Density, FlowSpec, MAX_PARAMETERS, Mixing};

@@ -30,8 +30,8 @@ impl Columns {
 /// same ops.
 ///
 /// `forward` maps data to latent and is walked backwards for gradients; `inverse` maps latent to data. Some buffers are the
-/// flow's states, each of width D: the data, what each layer makes of it, and so on to the latent. The others belong to
-/// conditioners. All numbers of a column lie side by side, row after row (feature-major).
+/// flow's states, each of width D: the data, the output of each layer, and so on to the latent. The others belong to
+/// conditioners. The C columns of context follow the D of the data in the data's buffer; no layer changes or copies them. All numbers of a column lie side by side, row after row (feature-major).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The flow that it is a plan of.
@@ -75,6 +75,8 @@ pub struct Layer {
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
+    /// The inputs of a conditioner that has both frozen columns and context.
+    Concat(Concat),
     /// Polynomials of columns.
     Basis(Basis),
     /// A linear map, with its activation.
@@ -85,10 +87,22 @@ pub enum Op {
     Triangular(Triangular),
 }
 
+/// Copies frozen columns, and the context after them, side by side: the input of a conditioner. It has no backward pass: the
+/// conditioner's first op adds its gradient to the frozen columns', and the context needs none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Concat {
+    /// The frozen columns.
+    pub frozen: Columns,
+    /// The context.
+    pub context: Columns,
+    /// Where both go.
+    pub output: Columns,
+}
+
 /// `output[m]` = the product over the factors (d, n) of term m of `p_n(u_d)`, where `u` is the input, bounded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basis {
-    /// The frozen columns.
+    /// The frozen columns, then the context.
     pub input: Columns,
     /// A column a term.
     pub output: Columns,
@@ -98,8 +112,11 @@ pub struct Basis {
     pub terms: Vec<Term>,
     /// c > 0 makes the input c * tanh(x / c); 0 leaves it.
     pub input_bound: f64,
-    /// None where it is not needed: the input is the data.
+    /// None where it is not needed: the input is the data, or context.
     pub input_gradient: Option<InputGradient>,
+    /// The columns that get the gradient of the first inputs: the input itself or, where that is a [`Concat`], the frozen columns
+    /// in it.
+    pub gradient_target: Columns,
 }
 
 /// `output = activate(weight * input + bias)`.
@@ -120,8 +137,11 @@ pub struct Linear {
     /// Where the backward pass finds what it needs for the activation's derivative: the output itself, or for an
     /// activation whose output is not enough a buffer of its own, for what the executor chooses to keep.
     pub saved: BufferId,
-    /// None where it is not needed: the input is the data.
+    /// None where it is not needed: the input is the data, or context.
     pub input_gradient: Option<InputGradient>,
+    /// The columns that get the gradient of the first inputs: the input itself or, where that is a [`Concat`], the frozen columns
+    /// in it.
+    pub gradient_target: Columns,
 }
 
 /// What the backward pass of an op does with the gradient of its input. An input that is the data has none. `Saved` is what leads
@@ -243,9 +263,23 @@ pub struct BaseOp {
 }
 
 impl Plan {
-    /// Number of columns of the data.
+    /// Number of modelled columns: the width of every state.
     pub fn dims(&self) -> usize {
         self.spec.dims
+    }
+
+    /// Number of columns of a row: the modelled ones, then the context.
+    pub fn width(&self) -> usize {
+        self.spec.width()
+    }
+
+    /// The context, behind the data.
+    pub fn context(&self) -> Columns {
+        Columns {
+            buffer: self.data(),
+            first: self.spec.dims,
+            count: self.spec.context,
+        }
     }
 
     /// The buffer that holds the data.

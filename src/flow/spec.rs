@@ -12,11 +12,14 @@ use super::transform::Transform;
 ///
 /// The flow maps data `x` (layer 0's input) to latent `z` (the last layer's output). Layer `i` is a coupling layer
 /// (Dinh et al. 2017, "Density estimation using Real NVP", eq. 7): its *active* dimensions are transformed by
-/// numbers that a conditioner computes from its *frozen* ones.
+/// numbers that a conditioner computes from its *frozen* ones and from the context (Winkler et al. 2019, "Learning likelihoods with
+/// conditional normalizing flows", section 3.2). A single column is active in every layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowSpec {
-    /// Number of columns of the data, at least 2.
+    /// Number of modelled columns, at least 1.
     pub dims: usize,
+    /// Number of context columns: the flow is a density of the modelled columns given these.
+    pub context: usize,
     /// Number of coupling layers, at least 1.
     pub layers: usize,
     /// What a layer does to its columns.
@@ -148,10 +151,11 @@ pub const MAX_PARAMETERS: usize = 1 << 28;
 const MAX_TENSORS: usize = 1 << 22;
 
 impl FlowSpec {
-    /// The dimensions that layer `layer` transforms: the first floor(D/2) in even layers, the others in odd ones.
+    /// The dimensions that layer `layer` transforms: the first floor(D/2) in even layers, the others in odd ones; with D = 1
+    /// the one dimension in every layer.
     pub fn active(&self, layer: usize) -> Range<usize> {
         let half = self.dims / 2;
-        if layer.is_multiple_of(2) {
+        if layer.is_multiple_of(2) && half > 0 {
             0..half
         } else {
             half..self.dims
@@ -160,7 +164,25 @@ impl FlowSpec {
 
     /// The dimensions that layer `layer` leaves as they are and conditions on.
     pub fn frozen(&self, layer: usize) -> Range<usize> {
-        self.active(layer + 1)
+        match self.dims {
+            1 => 0..0,
+            _ => self.active(layer + 1),
+        }
+    }
+
+    /// The number of columns of a row: the modelled ones, then the context.
+    pub fn width(&self) -> usize {
+        self.dims + self.context
+    }
+
+    /// The number of inputs of layer `layer`'s conditioner: its frozen dimensions, then the context.
+    pub fn inputs(&self, layer: usize) -> usize {
+        self.frozen(layer).len() + self.context
+    }
+
+    /// Whether the flow mixes its columns between couplings: a single column has nothing to mix with.
+    pub fn is_mixed(&self) -> bool {
+        self.mixing == Mixing::Lu && self.dims > 1
     }
 
     /// The networks of one layer's conditioner, by the name they bear in the model file, with their output widths
@@ -183,22 +205,17 @@ impl FlowSpec {
     /// [`Error::Spec`] names the setting, its value and what is allowed.
     pub fn validate(&self) -> Result<()> {
         let fail = |message: String| Err(Error::Spec(message.into()));
-        if self.dims < 2 {
-            return fail(format!(
-                "a coupling flow needs at least 2 columns to condition one on another; this data has {}",
-                self.dims
-            ));
+        if self.dims < 1 {
+            return fail("a flow needs at least 1 column to model".into());
         }
-        if self.dims > MAX_PARAMETERS {
-            return fail(format!("{} columns are too many", self.dims));
+        let columns = self.dims.saturating_add(self.context);
+        if columns > MAX_PARAMETERS {
+            return fail(format!("{columns} columns are too many"));
         }
         if self.layers < 1 {
             return fail("layers = 0: a flow needs at least 1 coupling layer".into());
         }
-        let mixing = match self.mixing {
-            Mixing::None => 0,
-            Mixing::Lu => 3,
-        };
+        let mixing = if self.is_mixed() { 3 } else { 0 };
         let tensors = self.layers.saturating_mul(match &self.conditioner {
             Conditioner::Mlp { hidden, .. } => mixing + 4 * (hidden.len() + 1),
             Conditioner::Polynomial { .. } => mixing + 2,
@@ -229,11 +246,11 @@ impl FlowSpec {
                         "input_bound = {input_bound}: must be 0 (unbounded) or a positive number"
                     ));
                 }
-                // The larger of the two halves.
-                let frozen = self.dims.div_ceil(2);
+                // Layer 0 has the most inputs.
+                let inputs = self.inputs(0);
                 let (count, most) = (
-                    count_terms(frozen, degree, total_degree),
-                    max_terms(frozen, degree, total_degree),
+                    count_terms(inputs, degree, total_degree),
+                    max_terms(inputs, degree, total_degree),
                 );
                 if count > most {
                     let count = match count {
@@ -246,8 +263,8 @@ impl FlowSpec {
                         most => format!(" of them, and {most} can be computed"),
                     };
                     return fail(format!(
-                        "degree = {degree} and total_degree = {total_degree} make too many polynomials over {frozen} frozen \
-                         columns: {count}{most}; lower total_degree, or take conditioner = \"mlp\""
+                        "degree = {degree} and total_degree = {total_degree} make too many polynomials over {inputs} inputs \
+                         of a conditioner: {count}{most}; lower total_degree, or take conditioner = \"mlp\""
                     ));
                 }
             }
@@ -265,12 +282,15 @@ impl FlowSpec {
         // Even and odd layers differ by one dimension at most; count both kinds once.
         let layer = |parity: usize| {
             let active = self.active(parity).len();
-            let frozen = self.frozen(parity).len();
+            let conditioned_on = self.inputs(parity);
+            if conditioned_on == 0 {
+                return Some(active * self.transform.parameters());
+            }
             let mut total = 0usize;
             for (_, heads) in self.networks() {
                 match &self.conditioner {
                     Conditioner::Mlp { hidden, .. } => {
-                        let mut inputs = frozen;
+                        let mut inputs = conditioned_on;
                         for &outputs in hidden.iter().chain([&(heads * active)]) {
                             let numbers = inputs.checked_add(1)?.checked_mul(outputs)?;
                             total = total.checked_add(numbers)?;
@@ -282,7 +302,7 @@ impl FlowSpec {
                         total_degree,
                         ..
                     } => {
-                        let terms = count_terms(frozen, degree, total_degree);
+                        let terms = count_terms(conditioned_on, degree, total_degree);
                         total = total.checked_add(terms.checked_mul(active)?)?;
                     }
                 }
@@ -293,9 +313,9 @@ impl FlowSpec {
             .checked_mul(self.layers.div_ceil(2))?
             .checked_add(layer(1)?.checked_mul(self.layers / 2)?)?;
         let base = if self.base.trained { 2 } else { 0 };
-        let mixing = match self.mixing {
-            Mixing::None => 0,
-            Mixing::Lu => {
+        let mixing = match self.is_mixed() {
+            false => 0,
+            true => {
                 let matrix = self.dims.checked_mul(self.dims)?;
                 let each = matrix.checked_mul(2)?.checked_add(self.dims)?;
                 each.checked_mul(self.layers.saturating_sub(1))?
@@ -348,16 +368,25 @@ impl fmt::Display for FlowSpec {
                 format!("{family:?} polynomials of degree {degree}, total {total_degree}{bound}")
             }
         };
-        let mixing = match self.mixing {
-            Mixing::None => "",
-            Mixing::Lu => ", LU mixing",
-        };
+        let mixing = if self.is_mixed() { ", LU mixing" } else { "" };
         let trained = if self.base.trained { "trainable " } else { "" };
         let base = format!("{trained}{:?}", self.base.density).to_lowercase();
+        let columns = match self.dims {
+            1 => "1 column".into(),
+            dims => format!("{dims} columns"),
+        };
+        let given = match self.context {
+            0 => String::new(),
+            context => format!(" given {context}"),
+        };
+        let conditioner = match self.inputs(0) {
+            0 => "parameters of their own".into(),
+            _ => conditioner,
+        };
         write!(
             f,
-            "{} columns, {} {transform} coupling layers{mixing}, {conditioner}, {base} base",
-            self.dims, self.layers,
+            "{columns}{given}, {} {transform} coupling layers{mixing}, {conditioner}, {base} base",
+            self.layers,
         )
     }
 }

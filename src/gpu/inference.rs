@@ -166,14 +166,26 @@ fn stride(rows: usize) -> usize {
     rows.next_multiple_of(4)
 }
 
-/// Uploads some rows of a table into a state of the flow.
-pub fn upload(gpu: &Gpu, stride: usize, state: &wgpu::Buffer, x: &Matrix<f64>, rows: Range<usize>) {
-    let mut values = vec![0f32; x.columns() * stride];
-    for (j, column) in values.chunks_exact_mut(stride).enumerate() {
-        for (value, &x) in column.iter_mut().zip(&x.column(j)[rows.clone()]) {
+/// Some columns of some rows of a table.
+pub struct Part<'a> {
+    pub table: &'a Matrix<f64>,
+    pub columns: Range<usize>,
+    pub rows: Range<usize>,
+}
+
+/// Uploads a part of a table into a buffer of the flow, from column `first` on.
+pub fn upload(gpu: &Gpu, stride: usize, buffer: &wgpu::Buffer, first: usize, part: Part<'_>) {
+    if part.columns.is_empty() {
+        return;
+    }
+    let mut values = vec![0f32; part.columns.len() * stride];
+    for (j, column) in part.columns.zip(values.chunks_exact_mut(stride)) {
+        let source = &part.table.column(j)[part.rows.clone()];
+        for (value, &x) in column.iter_mut().zip(source) {
             *value = x as f32;
         }
     }
+    let offset = (4 * first * stride) as u64;
     gpu.queue()
-        .write_buffer(state, 0, bytemuck::cast_slice(&values));
+        .write_buffer(buffer, offset, bytemuck::cast_slice(&values));
 }

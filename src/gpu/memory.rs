@@ -17,7 +17,7 @@ pub fn memory(adapter: &Adapter, plan: &Plan, training: Option<(usize, usize)>) 
     let is_software = adapter.is_software();
     let sizes = |rows, training| Sizes::new(plan, &limits, is_software, rows, training);
     let to_infer = sizes(inference::rows(is_software), false)?;
-    let columns = plan.dims() as u64 + 1;
+    let columns = plan.width() as u64 + 1;
     let mut numbers = to_infer.numbers(plan, false) + 2 * columns * to_infer.rows as u64;
     let parameters = plan.layout.len() as u64;
     numbers += parameters.max(u64::from(UNIFORM_PARAMETERS));
@@ -26,7 +26,7 @@ pub fn memory(adapter: &Adapter, plan: &Plan, training: Option<(usize, usize)>) 
         // The gradient, two moments, an average; and all of the state on its way back.
         numbers += 8 * parameters + 2 * LOSSES as u64;
         // Once more while they are on their way there.
-        numbers += 2 * (rows as u64).saturating_mul(plan.dims() as u64);
+        numbers += 2 * (rows as u64).saturating_mul(plan.width() as u64);
     }
     Ok(numbers.saturating_mul(4))
 }

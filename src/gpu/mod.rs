@@ -32,8 +32,8 @@ use std::ops::Range;
 
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{
-    Batch, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState, check_count,
-    check_training_rows, check_width, nan_to_neg_infinity, not_started, sample_count,
+    Batch, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState, check_context,
+    check_count, check_training_rows, check_width, nan_to_neg_infinity, not_started, sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -45,7 +45,7 @@ pub use memory::memory;
 use pipelines::Pipelines;
 
 use builder::Builder;
-use inference::{Inference, upload};
+use inference::{Inference, Part, upload};
 use kernels::Step;
 use readback::widen;
 use session::{LOSSES, Session};
@@ -268,7 +268,7 @@ impl Executor for GpuExecutor {
             gpu,
             x.rows(),
             |gpu, program, rows, stride| {
-                upload(gpu, stride, &program.data, x, rows);
+                upload(gpu, stride, &program.data, 0, part(x, 0..x.columns(), rows));
                 Step::default()
             },
             |program| program.forward.clone(),
@@ -286,7 +286,10 @@ impl Executor for GpuExecutor {
             gpu,
             z.rows(),
             |gpu, program, rows, stride| {
-                upload(gpu, stride, &program.latent, z, rows);
+                let latent = part(z, 0..dims, rows.clone());
+                upload(gpu, stride, &program.latent, 0, latent);
+                let context = part(z, dims..z.columns(), rows);
+                upload(gpu, stride, &program.data, dims, context);
                 Step::default()
             },
             |program| program.inverse.clone(),
@@ -303,7 +306,7 @@ impl Executor for GpuExecutor {
             gpu,
             x.rows(),
             |gpu, program, rows, stride| {
-                upload(gpu, stride, &program.data, x, rows);
+                upload(gpu, stride, &program.data, 0, part(x, 0..x.columns(), rows));
                 Step::default()
             },
             |program| program.forward.clone(),
@@ -313,14 +316,22 @@ impl Executor for GpuExecutor {
         Ok(nan_to_neg_infinity(log_prob.into_values()))
     }
 
-    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
+    fn sample_given(
+        &mut self,
+        seed: u64,
+        rows: Range<u64>,
+        context: &Matrix<f64>,
+    ) -> Result<Matrix<f64>> {
         let dims = self.plan.dims();
         let count = sample_count(&self.plan, &rows)?;
+        check_context(&self.plan, count, context)?;
         let (gpu, inference) = self.inference()?;
         let out = inference.map_rows(
             gpu,
             count,
-            |_, _, indices, _| {
+            |gpu, program, indices, stride| {
+                let given = part(context, 0..context.columns(), indices.clone());
+                upload(gpu, stride, &program.data, dims, given);
                 let first = rows.start + indices.start as u64;
                 Step {
                     seed_low: seed as u32,
@@ -335,6 +346,14 @@ impl Executor for GpuExecutor {
         )?;
         let [x] = <[_; 1]>::try_from(out).expect("one output");
         Ok(x)
+    }
+}
+
+fn part(table: &Matrix<f64>, columns: Range<usize>, rows: Range<usize>) -> Part<'_> {
+    Part {
+        table,
+        columns,
+        rows,
     }
 }
 

@@ -203,6 +203,7 @@ impl Builder<'_> {
         let mut list = Vec::new();
         for op in &self.plan.forward {
             list.push(match op {
+                Op::Concat(op) => self.concat(op)?,
                 Op::Basis(op) => self.basis_forward(op)?,
                 Op::Linear(op) => self.linear_forward(op, self.form_forward(op))?,
                 Op::Coupling(op) => self.coupling_forward(op, log_det)?,
@@ -218,6 +219,7 @@ impl Builder<'_> {
             .inverse
             .iter()
             .map(|op| match op {
+                Op::Concat(op) => self.concat(op),
                 Op::Basis(op) => self.basis_forward(op),
                 Op::Linear(op) => self.linear_forward(op, self.form_forward(op)),
                 Op::Coupling(op) => self.coupling_inverse(op),
@@ -252,15 +254,18 @@ impl Builder<'_> {
                     let (output, input) = (gradient_of(op.output), gradient_of(op.input));
                     list.extend(self.triangular_backward(op, output, input, &partials)?);
                 }
+                Op::Concat(_) => {}
                 Op::Basis(op) => {
                     let output = gradient_of(op.output.buffer);
-                    let input = gradient_of(op.input.buffer);
+                    let input = gradient_of(op.gradient_target.buffer);
                     list.extend(self.basis_backward(op, output, input)?);
                 }
                 Op::Linear(op) => {
                     let form = self.form_backward(op);
-                    let (output, input) =
-                        (gradient_of(op.output.buffer), gradient_of(op.input.buffer));
+                    let (output, input) = (
+                        gradient_of(op.output.buffer),
+                        gradient_of(op.gradient_target.buffer),
+                    );
                     let weight_form = self.weight_form(op);
                     list.push(self.linear_backward_weights(op, weight_form, output, &partials)?);
                     list.extend(self.linear_backward_input(op, form, output, input)?);

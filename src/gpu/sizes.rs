@@ -70,11 +70,11 @@ impl Sizes {
                 "lower hidden",
             ));
         }
-        if plan.dims() > MAX_GROUPS as usize {
+        if plan.width() > MAX_GROUPS as usize {
             return Err(limit(
                 format!(
                     "{} columns need more than {MAX_GROUPS} groups (max_compute_workgroups_per_dimension)",
-                    plan.dims()
+                    plan.width()
                 ),
                 "take fewer columns",
             ));
@@ -201,7 +201,7 @@ pub fn check_loops(plan: &Plan) -> Result<()> {
             Op::Triangular(_) if dims * (dims + 1) / 2 >= GRANTED_LOOPS => {
                 return refuse(format!("the mixing of {dims} columns"));
             }
-            Op::Basis(_) | Op::Triangular(_) => {}
+            Op::Concat(_) | Op::Basis(_) | Op::Triangular(_) => {}
         }
     }
     Ok(())

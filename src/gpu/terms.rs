@@ -26,6 +26,7 @@ pub fn add(table: &mut Vec<u32>, op: &Basis) -> kernels::Basis {
     table.extend(listed);
     kernels::Basis {
         input_first: op.input.first as u32,
+        gradient_first: op.gradient_target.first as u32,
         first: first as u32,
         pitch: pitch as u32,
         dimensions: dimensions as u32,

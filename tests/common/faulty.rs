@@ -75,7 +75,12 @@ impl<F: Fault> Executor for Faulty<F> {
         self.fault.log_prob()?;
         self.inner.log_prob(x)
     }
-    fn sample(&mut self, seed: u64, rows: Range<u64>) -> Result<Matrix<f64>> {
-        self.inner.sample(seed, rows)
+    fn sample_given(
+        &mut self,
+        seed: u64,
+        rows: Range<u64>,
+        context: &Matrix<f64>,
+    ) -> Result<Matrix<f64>> {
+        self.inner.sample_given(seed, rows, context)
     }
 }

@@ -1,6 +1,8 @@
 //! What the tests share: the table of flows that each check runs over, data for them, and comparisons.
 #![allow(dead_code)]
 
+use std::ops::Range;
+
 use couplet::Matrix;
 use couplet::executor::{AdamW, Batch, Batches, Executor, Schedule, Training};
 use couplet::flow::{
@@ -24,6 +26,7 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
     };
     let flow = |dims, layers, transform, conditioner, base| FlowSpec {
         dims,
+        context: 0,
         layers,
         transform,
         conditioner,
@@ -34,6 +37,7 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
         mixing: Mixing::Lu,
         ..flow
     };
+    let given = |context, flow: FlowSpec| FlowSpec { context, ..flow };
     let affine = Transform::Affine { scale_bound: 0.0 };
     let bounded = Transform::Affine { scale_bound: 1.5 };
     let spline = |bins, bound| Transform::Spline { bins, bound };
@@ -149,6 +153,67 @@ pub fn flows() -> Vec<(&'static str, FlowSpec)> {
             "128 columns",
             flow(128, 2, bounded, mlp(&[65], Relu, false), TRAINED_NORMAL),
         ),
+        (
+            "given two, separate",
+            given(
+                2,
+                flow(5, 3, bounded, mlp(&[8], Tanh, true), TRAINED_NORMAL),
+            ),
+        ),
+        (
+            "given three, spline, mixed",
+            given(
+                3,
+                mixed(flow(
+                    3,
+                    3,
+                    spline(4, 2.0),
+                    mlp(&[6, 7], Silu, false),
+                    NORMAL,
+                )),
+            ),
+        ),
+        (
+            "given two, hermite",
+            given(
+                2,
+                flow(
+                    3,
+                    3,
+                    bounded,
+                    polynomial(Family::Hermite, 2, 3, 3.0),
+                    LOGISTIC,
+                ),
+            ),
+        ),
+        (
+            "one column given one, legendre",
+            given(
+                1,
+                flow(
+                    1,
+                    2,
+                    affine,
+                    polynomial(Family::Legendre, 3, 3, 1.0),
+                    TRAINED_NORMAL,
+                ),
+            ),
+        ),
+        (
+            "one column given 200, spline, mixed",
+            given(
+                200,
+                mixed(flow(1, 2, spline(5, 2.0), mlp(&[17], Relu, false), NORMAL)),
+            ),
+        ),
+        (
+            "one column, spline",
+            flow(1, 3, spline(6, 2.0), mlp(&[6], Silu, false), NORMAL),
+        ),
+        (
+            "one column, separate",
+            flow(1, 2, bounded, mlp(&[6], Gelu, true), TRAINED_LOGISTIC),
+        ),
     ]
 }
 
@@ -215,6 +280,26 @@ pub fn take(executor: &mut dyn Executor, steps: usize) -> Vec<f64> {
     assert_eq!(taken.fault, None);
     assert_eq!(taken.losses.len(), steps);
     taken.losses
+}
+
+/// The latents of rows `x`, and the context of those rows behind them: what [`Executor::inverse`] takes.
+pub fn with_context_of(spec: &FlowSpec, z: &Matrix<f64>, x: &Matrix<f64>) -> Matrix<f64> {
+    z.concat_columns(&x.select_columns(spec.dims..spec.width()))
+}
+
+/// Rows of a sample, given random context where the flow takes any.
+pub fn sample(executor: &mut dyn Executor, seed: u64, requested: Range<u64>) -> Matrix<f64> {
+    let count = (requested.end - requested.start) as usize;
+    let context = executor.plan().spec.context;
+    let context = Matrix::from_fn(count, context, |row, column| {
+        f64::from(normal_at(
+            3,
+            Purpose::TargetRows,
+            requested.start + row as u64,
+            column,
+        ))
+    });
+    executor.sample_given(seed, requested, &context).unwrap()
 }
 
 /// As [`rows`], to train on.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::adapter;
 use crate::common::{
-    assert_close, coarseness, flow, flows, guarded_training, relative_l2, rows, take,
-    take_in_parts, training, training_rows,
+    assert_close, coarseness, flow, flows, guarded_training, relative_l2, rows, sample, take,
+    take_in_parts, training, training_rows, with_context_of,
 };
 use couplet::Error;
 use couplet::cpu::CpuExecutor;
@@ -40,7 +40,7 @@ fn loss_and_every_gradient_match_the_cpu() {
         let coarse = coarseness(&spec);
         let (mut gpu, mut cpu) = pair(&spec, path);
         for (count, batch_size) in [(1, 0), (257, 0), (257, 100)] {
-            let data = training_rows(count, spec.dims, 5);
+            let data = training_rows(count, spec.width(), 5);
             gpu.start(&data, &training(batch_size)).unwrap();
             cpu.start(&data, &training(batch_size)).unwrap();
             // Twice: the second must not add to what the first left.
@@ -80,7 +80,7 @@ fn a_large_batch_loses_no_row() {
         let plan = reference.plan().clone();
         // A lost tile shows in f32, too, which is several times as fast.
         let mut cpu = CpuExecutor::<f32>::new(plan.clone(), &crate::common::parameters(&plan));
-        let data = training_rows(40_000, spec.dims, 6);
+        let data = training_rows(40_000, spec.width(), 6);
         gpu.start(&data, &training(0)).unwrap();
         cpu.start(&data, &training(0)).unwrap();
         let (loss, _) = gpu.loss_and_gradient().unwrap();
@@ -100,7 +100,7 @@ fn training_follows_the_cpu() {
         let first = if path == GpuPath::Fused { 2 } else { 0 };
         for training in &trainings[first..] {
             let (mut gpu, mut cpu) = pair(&spec, path);
-            let data = training_rows(257, spec.dims, 5);
+            let data = training_rows(257, spec.width(), 5);
             gpu.start(&data, training).unwrap();
             cpu.start(&data, training).unwrap();
             let losses = take(&mut gpu, 20);
@@ -123,7 +123,7 @@ fn a_timed_step_is_a_step() {
     let spec = flow("reference experiment");
     let plan = Plan::new(&spec).unwrap();
     let parameters = crate::common::parameters(&plan);
-    let data = training_rows(6001, spec.dims, 5);
+    let data = training_rows(6001, spec.width(), 5);
     let small = wgpu::Limits {
         max_storage_buffer_binding_size: 1 << 16,
         ..wgpu::Limits::default()
@@ -151,7 +151,7 @@ fn a_timed_step_is_a_step() {
 #[test]
 fn gradients_of_parts_make_the_step_of_the_whole() {
     for (name, spec, path) in paths() {
-        let data = training_rows(257, spec.dims, 5);
+        let data = training_rows(257, spec.width(), 5);
         let training = training(100);
         let batches = Batches::new(257, training.batch_size, training.seed);
         let (mut gpu, mut cpu) = pair(&spec, path);
@@ -180,12 +180,12 @@ fn scores_and_samples_match_the_cpu() {
     for (name, spec, path) in paths() {
         let tolerance = 1e-5 * coarseness(&spec);
         let (mut gpu, mut cpu) = pair(&spec, path);
-        let x = rows(300, spec.dims, 6);
+        let x = rows(300, spec.width(), 6);
         let (expected_z, expected_log_det) = cpu.forward(&x).unwrap();
         let expected_scores = cpu.log_prob(&x).unwrap();
         // Across the point where the row's number takes a second word.
         let requested = (1 << 32) - 100..(1 << 32) + 100;
-        let expected_sample = cpu.sample(4, requested.clone()).unwrap();
+        let expected_sample = sample(&mut cpu, 4, requested.clone());
         let close = |what: &str, values: &[f64], expected: &[f64], tolerance: f64| {
             assert_close(
                 &format!("{name}, {what}"),
@@ -200,9 +200,12 @@ fn scores_and_samples_match_the_cpu() {
         close("log-det", &log_det, &expected_log_det, tolerance);
         let scores = gpu.log_prob(&x).unwrap();
         close("score", &scores, &expected_scores, tolerance);
-        let back = gpu.inverse(&expected_z).unwrap();
+        let back = gpu
+            .inverse(&with_context_of(&spec, &expected_z, &x))
+            .unwrap();
+        let x = x.select_columns(0..spec.dims);
         close("x", back.values(), x.values(), tolerance);
-        let sample = gpu.sample(4, requested.clone()).unwrap();
+        let sample = sample(&mut gpu, 4, requested.clone());
         let expected = expected_sample.values();
         close("sample", sample.values(), expected, 2.0 * tolerance);
     }
@@ -214,7 +217,7 @@ fn a_rerun_gives_the_same_bits() {
     let spec = flow("odd D, shared, two hidden, relu");
     let run = |path: GpuPath, cuts: &[usize]| {
         let (mut gpu, _) = pair(&spec, path);
-        gpu.start(&training_rows(1000, spec.dims, 5), &training(300))
+        gpu.start(&training_rows(1000, spec.width(), 5), &training(300))
             .unwrap();
         let mut losses = Vec::new();
         for &steps in cuts {
@@ -234,7 +237,7 @@ fn long_tables_go_through_in_runs() {
     let spec = flow("two columns");
     for path in [GpuPath::Staged, GpuPath::Fused] {
         let (mut gpu, mut cpu) = pair(&spec, path);
-        let x = rows(40_000, spec.dims, 6);
+        let x = rows(40_000, spec.width(), 6);
         let scores = gpu.log_prob(&x).unwrap();
         let expected = cpu.log_prob(&x).unwrap();
         assert_close("score", &scores, &expected, 1e-5, 1e-5);
@@ -262,7 +265,7 @@ fn a_batch_that_does_not_fit_goes_through_in_runs() {
     let spec = flow(name);
     let (gpu, mut cpu) = executor(&spec);
     let mut gpu = gpu.unwrap();
-    let data = training_rows(6001, spec.dims, 5);
+    let data = training_rows(6001, spec.width(), 5);
     for batch_size in [0, 4001] {
         gpu.start(&data, &training(batch_size)).unwrap();
         cpu.start(&data, &training(batch_size)).unwrap();
@@ -297,7 +300,7 @@ fn a_step_with_a_fault_is_not_taken() {
             optimizer: AdamW::new(1e-3, 0.1),
             ..training(10)
         };
-        let mut data = training_rows(60, spec.dims, 5);
+        let mut data = training_rows(60, spec.width(), 5);
         let batch = Batches::new(60, 10, training.seed).batch(2);
         data.column_mut(3)[batch.row(7) as usize] = value;
         let (mut gpu, _) = pair(&spec, GpuPath::Staged);
@@ -352,7 +355,7 @@ fn an_update_that_overflows_is_a_fault() {
         let (mut gpu, mut cpu) = pair(&spec, GpuPath::Staged);
         let mut f32_cpu =
             CpuExecutor::<f32>::new(gpu.plan().clone(), &crate::common::parameters(gpu.plan()));
-        let data = training_rows(60, spec.dims, 5);
+        let data = training_rows(60, spec.width(), 5);
         for executor in [&mut gpu as &mut dyn Executor, &mut f32_cpu] {
             executor.start(&data, &training).unwrap();
             let good = executor.state().unwrap();
@@ -378,7 +381,7 @@ fn a_fused_step_is_four_dispatches() {
     };
     for spec in [few, many] {
         let (mut gpu, _) = pair(&spec, GpuPath::Fused);
-        gpu.start(&training_rows(257, spec.dims, 5), &training(100))
+        gpu.start(&training_rows(257, spec.width(), 5), &training(100))
             .unwrap();
         assert!(
             gpu.describe().contains("fused (tiles of"),
@@ -403,8 +406,8 @@ fn what_does_not_fit_is_staged() {
         },
         ..flow("reference experiment")
     };
-    let data = training_rows(64, spec.dims, 5);
-    let x = rows(64, spec.dims, 5);
+    let data = training_rows(64, spec.width(), 5);
+    let x = rows(64, spec.width(), 5);
     let (mut gpu, _) = pair(&spec, GpuPath::Fused);
     for error in [
         gpu.start(&data, &training(0)).unwrap_err(),
@@ -452,7 +455,7 @@ fn a_device_destroyed_at_every_tenth_step_changes_nothing() {
             steps: 60,
             log_every: 10,
             check_every: 20,
-            validation: Some(rows(100, spec.dims, 3)),
+            validation: Some(rows(100, spec.width(), 3)),
             monitor_rows: None,
             patience: 0,
         };

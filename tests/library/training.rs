@@ -111,7 +111,7 @@ fn gradients_of_parts_make_the_step_of_the_whole() {
     for (name, spec) in flows() {
         let plan = Plan::new(&spec).unwrap();
         let parameters = crate::common::parameters(&plan);
-        let data = training_rows(300, spec.dims, 5);
+        let data = training_rows(300, spec.width(), 5);
         let training = guarded_training(90);
         let start = || {
             let mut executor = CpuExecutor::<f64>::new(plan.clone(), &parameters);

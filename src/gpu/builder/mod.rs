@@ -4,7 +4,8 @@ mod step;
 
 use crate::error::Result;
 use crate::flow::{
-    Basis, BufferId, Coupling, InputGradient, Linear, Plan, TransformKind, Triangular,
+    Basis, BufferId, Columns, Concat, Coupling, InputGradient, Linear, Plan, TransformKind,
+    Triangular,
 };
 
 use super::device::Gpu;
@@ -49,14 +50,36 @@ impl Builder<'_> {
         Dispatch::new(self.gpu, self.pipelines, kernel, grid, buffers)
     }
 
-    fn linear_record(&self, op: &Linear) -> wgpu::Buffer {
+    pub fn concat(&self, op: &Concat) -> Result<Dispatch> {
+        let record = self.gpu.uniform(
+            "concat",
+            &kernels::Concat {
+                frozen_first: op.frozen.first as u32,
+                frozen_count: op.frozen.count as u32,
+                context_first: op.context.first as u32,
+            },
+        );
+        self.dispatch(
+            Kernel::Concat,
+            Grid::Quads(op.output.count as u32),
+            &[
+                &record,
+                &self.buffers[op.frozen.buffer],
+                &self.buffers[op.context.buffer],
+                &self.buffers[op.output.buffer],
+            ],
+        )
+    }
+
+    /// The record of a linear map, whose inputs are `input` or, on the way back, the first of them.
+    fn linear_record(&self, op: &Linear, input: Columns) -> wgpu::Buffer {
         let (by_output, by_input) = op.weight_strides();
         self.gpu.uniform(
             "linear",
             &kernels::Linear {
-                inputs: op.input.count as u32,
+                inputs: input.count as u32,
                 outputs: op.output.count as u32,
-                input_first: op.input.first as u32,
+                input_first: input.first as u32,
                 output_first: op.output.first as u32,
                 weight: op.weight.start as u32,
                 by_output: by_output as u32,
@@ -77,7 +100,7 @@ impl Builder<'_> {
     }
 
     pub fn form_backward(&self, op: &Linear) -> Form {
-        self.form(op.input.count, op.output.count)
+        self.form(op.gradient_target.count, op.output.count)
     }
 
     pub fn weight_form(&self, op: &Linear) -> WeightForm {
@@ -85,7 +108,7 @@ impl Builder<'_> {
     }
 
     pub fn linear_forward(&self, op: &Linear, form: Form) -> Result<Dispatch> {
-        let record = self.linear_record(op);
+        let record = self.linear_record(op, op.input);
         let mut buffers = vec![
             &record,
             self.parameters,
@@ -106,7 +129,8 @@ impl Builder<'_> {
         output_gradient: &wgpu::Buffer,
         partials: &wgpu::Buffer,
     ) -> Result<Dispatch> {
-        let tiles = |count: usize, tile: u32| (count as u32).div_ceil(tile);
+        // A map without inputs has biases.
+        let tiles = |count: usize, tile: u32| (count as u32).div_ceil(tile).max(1);
         let (inputs, outputs) = (op.input.count, op.output.count);
         let grid = match form {
             WeightForm::Tiled => Grid::Splits(tiles(inputs, TILE), tiles(outputs, TILE)),
@@ -118,7 +142,7 @@ impl Builder<'_> {
             Kernel::LinearBackwardWeights(form),
             grid,
             &[
-                &self.linear_record(op),
+                &self.linear_record(op, op.input),
                 &self.buffers[op.input.buffer],
                 output_gradient,
                 partials,
@@ -144,9 +168,9 @@ impl Builder<'_> {
         };
         let dispatch = self.dispatch(
             Kernel::LinearBackwardInput(way.map(|_| ()), form),
-            product_grid(form, op.input.count),
+            product_grid(form, op.gradient_target.count),
             &[
-                &self.linear_record(op),
+                &self.linear_record(op, op.gradient_target),
                 self.parameters,
                 output_gradient,
                 &self.buffers[saved],
@@ -198,7 +222,7 @@ impl Builder<'_> {
         let (record, terms) = self.basis_tables(op);
         let dispatch = self.dispatch(
             Kernel::BasisBackward(op.family),
-            Grid::Quads(op.input.count as u32),
+            Grid::Quads(op.gradient_target.count as u32),
             &[
                 &record,
                 &terms,

@@ -145,7 +145,7 @@ impl Builder<'_> {
         let norms = gpu.buffer("partial norms", 2 * parameters.div_ceil(GROUP as usize));
         let outputs = [&saved, &partials, &loss_partials];
         let evaluate = self.fused(fused, Grid::Splits(1, 1), rows, &outputs)?;
-        let batch = fused.rows_per_group * groups * self.plan.dims();
+        let batch = fused.rows_per_group * groups * self.plan.width();
         let evaluate = evaluate.taking(rows, 4 * batch as u64);
         let sum = self.dispatch(
             Kernel::SumGradient,

@@ -176,6 +176,7 @@ mod tests {
         let rule = |dims, transform, width, mixing, batch, is_software| {
             let spec = FlowSpec {
                 dims,
+                context: 0,
                 layers: 10,
                 transform,
                 conditioner: Conditioner::Mlp {

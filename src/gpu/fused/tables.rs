@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use crate::flow::{BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
+use crate::flow::{self as plan, BufferId, Coupling, InputGradient, Layer, Linear, Op, Plan};
 
 use crate::gpu::kernels::{self, FOUR, FusedLayer, FusedMap, GROUP, Offsets, Pass, Shape};
 use crate::gpu::{sizes, terms};
@@ -37,6 +37,11 @@ impl Tables {
             quads: 1,
             columns: 0,
             dims: plan.dims() as u32,
+            context: plan.spec.context as u32,
+            most_frozen: (0..2)
+                .map(|layer| plan.spec.frozen(layer).len())
+                .max()
+                .unwrap_or(0) as u32,
             layers: 0,
             maps: 0,
             depth: depth as u32,
@@ -54,7 +59,7 @@ impl Tables {
                 Op::Linear(op) => shape.activation = shape.activation.or(op.activation),
                 Op::Basis(op) => shape.family = Some(op.family),
                 Op::Triangular(_) => shape.mixed = true,
-                Op::Coupling(_) => {}
+                Op::Concat(_) | Op::Coupling(_) => {}
             }
         }
         let offsets = shape.offsets();
@@ -105,6 +110,8 @@ impl Tables {
         let trains = self.shape.pass == Pass::Evaluate;
         let mut columns = Columns::default();
         columns.put(layer.input, offsets.state, offsets.gradient);
+        columns.context = Some((plan.context(), offsets.inputs + self.shape.most_frozen));
+        let frozen = plan.spec.frozen(layer.number);
         let mut end = offsets.conditioner;
         let head_start = end;
         let mut take = |width: u32| {
@@ -117,7 +124,19 @@ impl Tables {
             let index = take(in_fours(head.count));
             columns.put(head.buffer, index, index);
         }
-        let mut record = mixing;
+        let mut record = FusedLayer {
+            frozen_first: frozen.start as u32,
+            frozen_count: frozen.len() as u32,
+            ..mixing
+        };
+        let ops = match ops {
+            [Op::Concat(concat), rest @ ..] => {
+                let first = offsets.inputs + self.shape.most_frozen - frozen.len() as u32;
+                columns.put(concat.output.buffer, first, 0);
+                rest
+            }
+            _ => ops,
+        };
         let ops = match ops {
             [Op::Basis(basis), rest @ ..] => {
                 let terms = (basis.output.count as u32).next_multiple_of(FOUR);
@@ -128,7 +147,7 @@ impl Tables {
                 let degrees = basis.terms.iter().flatten().map(|&(_, degree)| degree);
                 self.most_degree = self.most_degree.max(degrees.max().unwrap_or(0));
                 record = FusedLayer {
-                    input_first: table.input_first,
+                    input_first: columns.of(basis.input),
                     first: table.first,
                     pitch: table.pitch,
                     dimensions: table.dimensions,
@@ -138,7 +157,7 @@ impl Tables {
                     term_gradients: gradients,
                     inputs_with_gradient: match basis.input_gradient {
                         None => 0,
-                        Some(_) => basis.input.count as u32,
+                        Some(_) => basis.gradient_target.count as u32,
                     },
                     ..record
                 };
@@ -260,20 +279,26 @@ impl Tables {
             })
             .sum();
         let networks = passes * turns(self.layers[0].networks as usize, 3);
-        let ends = match trains {
-            true => {
-                turns(own(quads), turns(dims, 0) + turns(active, 0))
-                    + turns(own(dims), turns(quads, 0))
-                    + turns(own(4 * quads), WALKS)
-                    + columns(dims, 0)
-                    + columns(active, 0)
-                    + turns(quads, 0)
-            }
-            false => {
-                2 * columns(dims, 0) + columns(active, 0) + turns(own(quads), turns(active, 0))
-            }
+        let context = shape.context as usize;
+        let inputs = match context {
+            0 => 0,
+            _ => passes * columns(shape.most_frozen as usize, 0),
         };
-        let layers = self.layers.len() * (networks + transform + mix + passes * IDLE);
+        let ends = columns(context, 0)
+            + match trains {
+                true => {
+                    turns(own(quads), turns(dims, 0) + turns(active, 0))
+                        + turns(own(dims), turns(quads, 0))
+                        + turns(own(4 * quads), WALKS)
+                        + columns(dims, 0)
+                        + columns(active, 0)
+                        + turns(quads, 0)
+                }
+                false => {
+                    2 * columns(dims, 0) + columns(active, 0) + turns(own(quads), turns(active, 0))
+                }
+            };
+        let layers = self.layers.len() * (networks + transform + mix + inputs + passes * IDLE);
         let basis = passes * self.layers.len() * self.basis_iterations(turns, own);
         maps + turns(passes * self.layers.len(), 0) + layers + basis + ends
     }
@@ -312,9 +337,19 @@ const IDLE: usize = 64;
 struct Columns {
     values: HashMap<BufferId, u32>,
     gradients: HashMap<BufferId, u32>,
+    /// The context, and where it lies.
+    context: Option<(plan::Columns, u32)>,
 }
 
 impl Columns {
+    /// Where some columns lie.
+    fn of(&self, columns: plan::Columns) -> u32 {
+        match self.context {
+            Some((context, first)) if context == columns => first,
+            _ => self.values[&columns.buffer] + columns.first as u32,
+        }
+    }
+
     fn put(&mut self, buffer: BufferId, values: u32, gradients: u32) {
         self.values.insert(buffer, values);
         self.gradients.insert(buffer, gradients);
@@ -325,19 +360,19 @@ fn map_record(op: &Linear, columns: &Columns) -> FusedMap {
     let (by_output, by_input) = op.weight_strides();
     let value = |buffer: BufferId| columns.values[&buffer];
     let gradient = |buffer: BufferId| columns.gradients[&buffer];
-    let (through, skips, input_saved) = match op.input_gradient {
-        None => (0, 1, 0),
-        Some(InputGradient::Add | InputGradient::Write) => (0, 0, 0),
-        Some(InputGradient::Through { saved, .. }) => (1, 0, value(saved)),
+    let (through, input_saved) = match op.input_gradient {
+        None | Some(InputGradient::Add | InputGradient::Write) => (0, 0),
+        Some(InputGradient::Through { saved, .. }) => (1, value(saved)),
     };
+    let target = op.gradient_target;
     FusedMap {
         inputs: op.input.count as u32,
         outputs: op.output.count as u32,
-        input: value(op.input.buffer) + op.input.first as u32,
+        input: columns.of(op.input),
         output: value(op.output.buffer) + op.output.first as u32,
         saved: value(op.saved),
         delta: gradient(op.output.buffer),
-        input_delta: gradient(op.input.buffer) + op.input.first as u32,
+        input_delta: gradient(target.buffer) + target.first as u32,
         input_saved,
         weight: op.weight.start as u32,
         by_output: by_output as u32,
@@ -346,6 +381,9 @@ fn map_record(op: &Linear, columns: &Columns) -> FusedMap {
         biased: (!op.bias.is_empty()).into(),
         activated: op.activation.is_some().into(),
         through,
-        skips,
+        inputs_with_gradient: match op.input_gradient {
+            None => 0,
+            Some(_) => target.count as u32,
+        },
     }
 }

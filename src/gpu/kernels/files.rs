@@ -10,6 +10,7 @@ impl Kernel {
     pub fn name(self) -> &'static str {
         match self {
             Kernel::GatherRows => "gather_rows",
+            Kernel::Concat => "concat",
             Kernel::LinearForward(_, Form::Tiled) => "linear_forward",
             Kernel::LinearForward(..) => "linear_forward_narrow",
             Kernel::LinearBackwardInput(_, Form::Tiled) => "linear_backward_input",

@@ -18,6 +18,9 @@ pub struct Shape {
     /// Columns of a tile.
     pub columns: u32,
     pub dims: u32,
+    /// Columns of context, and room in front of them for the frozen columns of a layer.
+    pub context: u32,
+    pub most_frozen: u32,
     pub layers: u32,
     pub maps: u32,
     /// Linear maps of a network.
@@ -37,7 +40,8 @@ pub struct Shape {
 
 impl Shape {
     /// Where the tile's parts begin: the state, its gradient, the log-determinant of each active column, and, where there is
-    /// mixing, what lies between its two triangular maps, and the gradient of that. Without a way back there are no gradients.
+    /// mixing, what lies between its two triangular maps, and the gradient of that; where there is context, a conditioner's inputs.
+    /// Without a way back there are no gradients.
     pub fn offsets(&self) -> Offsets {
         let [dims, most_active] = [self.dims, self.most_active];
         let gradient = u32::from(self.pass == Pass::Evaluate) * dims;
@@ -45,13 +49,16 @@ impl Shape {
         let log_det = dims + gradient;
         let other = log_det + most_active;
         let other_gradient = other + mixed * dims;
+        let inputs = other_gradient + mixed * gradient;
+        let with_context = u32::from(self.context > 0) * (self.most_frozen + self.context);
         Offsets {
             state: 0,
             gradient: dims,
             log_det,
             other,
             other_gradient,
-            conditioner: other_gradient + mixed * gradient,
+            inputs,
+            conditioner: inputs + with_context,
         }
     }
 
@@ -99,6 +106,7 @@ impl Shape {
             ("QUADS", self.quads),
             ("TILE_COLUMNS", self.columns),
             ("DIMS", self.dims),
+            ("CONTEXT", self.context),
             ("LAYERS", self.layers),
             ("MAPS", self.maps),
             ("MOST_ACTIVE", self.most_active),
@@ -108,6 +116,7 @@ impl Shape {
             ("LOG_DET", offsets.log_det),
             ("OTHER", offsets.other),
             ("OTHER_GRADIENT", offsets.other_gradient),
+            ("CONTEXT_FIRST", offsets.inputs + self.most_frozen),
         ] {
             let _ = writeln!(text, "const {name} = {value}u;");
         }
@@ -133,6 +142,8 @@ impl Shape {
             quads: 4,
             columns: 200,
             dims: 5,
+            context: 0,
+            most_frozen: 3,
             layers: 3,
             maps: 9,
             depth: 3,
@@ -167,6 +178,13 @@ impl Shape {
             }
             all.extend(polynomials.map(|shape| Shape { pass, ..shape }));
         }
+        for pass in [Pass::Evaluate, Pass::Forward, Pass::Inverse] {
+            all.extend([networks[1], polynomials[0]].map(|shape| Shape {
+                pass,
+                context: 2,
+                ..shape
+            }));
+        }
         all.extend(Base::ALL[1..].iter().map(|&base| Shape {
             base,
             ..networks[1]
@@ -194,5 +212,6 @@ pub struct Offsets {
     pub log_det: u32,
     pub other: u32,
     pub other_gradient: u32,
+    pub inputs: u32,
     pub conditioner: u32,
 }

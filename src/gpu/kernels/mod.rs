@@ -21,8 +21,8 @@ pub use super::device::UNIFORM_PARAMETERS;
 pub use constants::{GROUP, NORM_SPAN, PEAK_ROUNDS, TILE, TILE_DEPTH};
 pub use fused::{FOUR, Offsets, Pass, Shape};
 pub use records::{
-    BaseDensity, Basis, Coupling, FAULTS, FusedLayer, FusedMap, Gate, Linear, Segment, Step,
-    Triangular,
+    BaseDensity, Basis, Concat, Coupling, FAULTS, FusedLayer, FusedMap, Gate, Linear, Segment,
+    Step, Triangular,
 };
 pub use variants::{Form, Heads, WeightForm};
 
@@ -31,6 +31,8 @@ pub use variants::{Form, Heads, WeightForm};
 pub enum Kernel {
     /// The rows of a batch, and a fresh log-determinant for each.
     GatherRows,
+    /// Frozen columns and context, side by side.
+    Concat,
     /// A layer of a network, or coefficients by polynomials.
     LinearForward(Option<Activation>, Form),
     /// The gradient of what went into a linear map.
@@ -98,6 +100,7 @@ impl Kernel {
         };
         let mut all = vec![
             Kernel::GatherRows,
+            Kernel::Concat,
             Kernel::LinearBackwardWeights(WeightForm::Tiled),
             Kernel::LinearBackwardWeights(WeightForm::Narrow),
             Kernel::LinearBackwardWeights(WeightForm::PairInputs),
@@ -181,6 +184,7 @@ fn prelude() -> String {
     }
     for record in [
         Step::WGSL,
+        Concat::WGSL,
         Linear::WGSL,
         Basis::WGSL,
         Coupling::WGSL,

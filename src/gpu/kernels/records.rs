@@ -78,6 +78,15 @@ impl Step {
 }
 
 record! {
+    /// The columns of a conditioner's input.
+    Concat {
+        frozen_first: u32,
+        frozen_count: u32,
+        context_first: u32,
+    }
+}
+
+record! {
     /// A linear map: its shape, its columns in the activation buffers, its position in the parameters.
     Linear {
         inputs: u32,
@@ -98,6 +107,8 @@ record! {
     /// A polynomial basis.
     Basis {
         input_first: u32,
+        /// Where the gradients of the first inputs go.
+        gradient_first: u32,
         /// Where its terms begin in the table of all.
         first: u32,
         /// The distance between two terms in their table.
@@ -207,6 +218,11 @@ record! {
         term_values: u32,
         term_gradients: u32,
         inputs_with_gradient: u32,
+        /// The frozen columns: where there is context, they are copied in front of it.
+        frozen_first: u32,
+        frozen_count: u32,
+        padding0: u32,
+        padding1: u32,
     }
 }
 
@@ -232,8 +248,8 @@ record! {
         activated: u32,
         /// Whether the input was made by an activation; else it is a part of the state, whose gradient is added to.
         through: u32,
-        /// Whether the input's gradient is not needed.
-        skips: u32,
+        /// How many of the inputs, the first ones, need their gradient.
+        inputs_with_gradient: u32,
     }
 }
 

@@ -19,7 +19,9 @@ fn basis_forward_and_backward() {
         (5, 4, 4, 1.0),
     ];
     for family in [Family::Hermite, Family::Legendre] {
-        for (dims, degree, total_degree, input_bound) in cases {
+        // All inputs need a gradient, or the first alone: the others are context.
+        let cases = cases.iter().flat_map(|&case| [(case, case.0), (case, 1)]);
+        for ((dims, degree, total_degree, input_bound), frozen) in cases {
             let terms = terms(dims, degree, total_degree);
             let op = Basis {
                 input: Columns {
@@ -36,10 +38,15 @@ fn basis_forward_and_backward() {
                 terms,
                 input_bound,
                 input_gradient: Some(InputGradient::Add),
+                gradient_target: Columns {
+                    buffer: 0,
+                    first: 1 + dims - frozen,
+                    count: frozen,
+                },
             };
             for rows in ROWS {
                 let what = format!(
-                    "{family:?} of {dims} columns to {degree}, total {total_degree}, bound {input_bound}, {rows} rows"
+                    "{family:?} of {dims} columns to {degree}, total {total_degree}, bound {input_bound}, {frozen} frozen, {rows} rows"
                 );
                 let input = TestMatrix::new(rows, dims + 2, 3);
                 let output = TestMatrix::new(rows, op.terms.len(), 4).zero_filled();
@@ -82,7 +89,7 @@ fn basis_forward_and_backward() {
                         &op,
                         &input.block(first)[op.input.range()],
                         &output.block(first),
-                        &mut expected[op.input.range()],
+                        &mut expected[op.gradient_target.range()],
                     );
                     for (column, expected) in expected.iter().enumerate() {
                         for lane in 0..BLOCK_ROWS.min(rows - first) {

@@ -7,7 +7,9 @@ use couplet::testing::cpu::activation::activate;
 use couplet::testing::cpu::linear;
 use couplet::testing::gpu::kernels::{Form, WeightForm};
 
-const SHAPES: [(usize, usize); 8] = [
+const SHAPES: [(usize, usize); 9] = [
+    // The parameters of a layer that is conditioned on nothing.
+    (0, 5),
     (1, 1),
     (2, 32),
     (32, 2),
@@ -30,12 +32,14 @@ fn coefficients(op: Linear) -> Linear {
 /// A linear map whose input starts at column 2 of buffer 0, and whose parameters start at 3.
 fn linear_op(inputs: usize, outputs: usize, activation: Option<Activation>) -> Linear {
     let weight = 3..3 + inputs * outputs;
+    let input = Columns {
+        buffer: 0,
+        first: 2,
+        count: inputs,
+    };
     Linear {
-        input: Columns {
-            buffer: 0,
-            first: 2,
-            count: inputs,
-        },
+        input,
+        gradient_target: input,
         output: Columns {
             buffer: 1,
             first: 1,
@@ -170,6 +174,7 @@ impl Backward<'_> {
         let (op, before) = (self.op, self.before);
         let size = before.columns * before.stride;
         let is_added = op.input_gradient == Some(InputGradient::Add);
+        let target = op.gradient_target;
         let gradient = match is_added {
             true => self.bench.filled(&before.flat()),
             false => self.bench.poisoned(size),
@@ -188,11 +193,11 @@ impl Backward<'_> {
         for (k, value) in got.into_iter().enumerate() {
             let (column, row) = (k / before.stride, k % before.stride);
             let index = format!("{what}: column {column}, row {row}");
-            if !op.input.range().contains(&column) {
+            if !target.range().contains(&column) {
                 assert_eq!(value, before.number(column, row), "{index}");
             } else if row < self.rows {
                 let block = &self.expected_input[row / BLOCK_ROWS];
-                let expected = block[column - op.input.first][row % BLOCK_ROWS];
+                let expected = block[column - target.first][row % BLOCK_ROWS];
                 close(&index, value, expected);
             }
         }
@@ -213,13 +218,17 @@ fn linear_backward() {
         .chain(through);
     let cases = SHAPES
         .into_iter()
-        .flat_map(|shape| ways.clone().map(move |way| (shape, way)));
-    for ((inputs, outputs), way) in cases {
+        .flat_map(|shape| ways.clone().map(move |way| (shape, way, shape.0)));
+    // Of some maps the first inputs alone need a gradient: the others are context.
+    let with_context = SHAPES.map(|shape| (shape, InputGradient::Add, shape.0 / 2));
+    for ((inputs, outputs), way, frozen) in cases.chain(with_context) {
         let mut op = linear_op(inputs, outputs, None);
         if way == InputGradient::Write {
             op = coefficients(op);
         }
         op.input_gradient = Some(way);
+        op.gradient_target.count = frozen;
+        op.gradient_target.first += inputs - frozen;
         let values = numbers(op.bias.end, 1);
         let parameters = bench.parameters(&values);
         for rows in ROWS {
@@ -247,11 +256,12 @@ fn linear_backward() {
                 expected_input: &expected_input,
             };
             let way = op.input_gradient;
-            let what = format!("{inputs} to {outputs}, {way:?}, {rows} rows");
+            let what = format!("{inputs} to {outputs}, {way:?}, {frozen} frozen, {rows} rows");
             for form in WeightForm::of(inputs, outputs) {
                 case.check_weights(&format!("{what}, weights {form:?}"), form);
             }
-            for form in forms(values.len()) {
+            let forms = forms(values.len()).into_iter();
+            for form in forms.filter(|_| frozen > 0) {
                 case.check_input(&format!("{what}, {form:?}"), form);
             }
         }
@@ -274,7 +284,7 @@ fn backward_on_cpu(
         let g = &g[op.output.range()];
         let sums = &mut weights[op.weight.start..op.bias.end];
         linear::backward_weights(Scalar, op, &x[op.input.range()], g, sums);
-        let mut out = before.block(first)[op.input.range()].to_vec();
+        let mut out = before.block(first)[op.gradient_target.range()].to_vec();
         // What went in is what the kernel saved; the CPU saved the derivative, which follows from it.
         let mut hidden = x[op.input.range()].to_vec();
         let mut derivatives = hidden.clone();

@@ -3,6 +3,7 @@
 
 mod base;
 mod basis;
+mod concat;
 mod coupling;
 mod linear;
 mod steps;
@@ -246,6 +247,7 @@ fn starts(rows: usize) -> impl Iterator<Item = usize> {
 fn plan(dims: usize, transform: Transform, separate: bool, base: Base) -> Plan {
     Plan::new(&FlowSpec {
         dims,
+        context: 0,
         layers: 2,
         transform,
         conditioner: Conditioner::Mlp {
