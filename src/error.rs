@@ -178,6 +178,12 @@ impl Message {
         self
     }
 
+    /// Says which layer it is about, counted from 0.
+    pub fn in_layer(mut self, layer: usize) -> Self {
+        self.location.layer = Some(layer);
+        self
+    }
+
     /// Puts words before the message.
     pub fn prefixed(mut self, words: impl fmt::Display) -> Self {
         self.text = format!("{words}{}", self.text);

@@ -67,7 +67,7 @@ impl Inputs {
         let config = settings.config(preset, spec, None)?;
         if let Some((flag, _)) = args.start()
             && let Some(ModelFileKind::Model(model)) = content
-            && config.data != model.preprocessing.steps()
+            && config.data.preprocessing() != model.preprocessing.steps()
         {
             log::info!(
                 "note: columns are standardized, whitened and compressed, or not, as in the model that {flag} names"
@@ -76,7 +76,7 @@ impl Inputs {
         let out = args.model_file();
         let replaced = check_outputs(args, &out)?;
         let (ground_truth, table) = match args.data.is_empty() {
-            false => (None, read_table(args, content)?),
+            false => (None, read_table(args, content, config.data.given)?),
             true => {
                 let (truth, table) = draw_table(args, config.train.seed)?;
                 (Some(Arc::new(truth)), table)
@@ -119,12 +119,17 @@ impl Inputs {
     }
 }
 
-fn read_table(args: &TrainArgs, start: Option<&ModelFileKind>) -> Result<Table> {
+fn read_table(
+    args: &TrainArgs,
+    start: Option<&ModelFileKind>,
+    given: Vec<String>,
+) -> Result<Table> {
     let options = TableOptions {
         expected: match start {
             Some(ModelFileKind::Model(model)) => Some(model.expected_columns()),
             _ => None,
         },
+        given,
         ..args.table.clone()
     };
     let reader = TableReader::open(&args.data, &options);

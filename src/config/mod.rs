@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::executor::{AdamW, Schedule, Training};
 use crate::flow::{Activation, TransformKind};
-use crate::preprocessing::PreprocessingConfig;
 
 pub use names::{BaseName, ConditionerName, MixingName, ScheduleName, Start};
 pub use overrides::Overrides;
-pub use sections::{DataOverrides, ModelConfig, ModelOverrides, TrainConfig, TrainOverrides};
+pub use sections::{
+    DataConfig, DataOverrides, ModelConfig, ModelOverrides, TrainConfig, TrainOverrides,
+};
 
 /// Where the values of keys that are not set come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ pub struct Config {
     /// How it is trained.
     pub train: TrainConfig,
     /// What is done to the table first.
-    pub data: PreprocessingConfig,
+    pub data: DataConfig,
 }
 
 /// From this many different rows on, some are held out by default.
@@ -119,10 +120,11 @@ impl Config {
                 start: Start::Identity,
                 ..TrainConfig::default()
             },
-            data: PreprocessingConfig {
+            data: DataConfig {
                 standardize: true,
                 whiten: true,
                 robust: true,
+                ..DataConfig::default()
             },
         }
     }

@@ -170,14 +170,29 @@ section! {
     }
 }
 
-overrides! {
-    DataOverrides of PreprocessingConfig {
+section! {
+    /// `[data]`.
+    DataConfig, DataOverrides {
         /// Shift and scale columns to mean 0 and deviation 1.
-        standardize: (bool), [value_name = "true|false", hide_possible_values = true];
+        standardize: (bool) = false, [value_name = "true|false", hide_possible_values = true];
         /// Remove linear correlations between columns.
-        whiten: (bool), [value_name = "true|false", hide_possible_values = true];
+        whiten: (bool) = false, [value_name = "true|false", hide_possible_values = true];
         /// Fit both to the bulk of the rows, and compress outliers.
-        robust: (bool), [value_name = "true|false", hide_possible_values = true];
+        robust: (bool) = false, [value_name = "true|false", hide_possible_values = true];
+        /// Context: model the density of the other columns given these (names, numbers or ranges).
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        given: (Vec<String>) = Vec::new(), [value_name = "COLUMNS", value_delimiter = ',', hide_short_help = false];
+    }
+}
+
+impl DataConfig {
+    /// What is done to the columns before the flow sees them.
+    pub fn preprocessing(&self) -> PreprocessingConfig {
+        PreprocessingConfig {
+            standardize: self.standardize,
+            whiten: self.whiten,
+            robust: self.robust,
+        }
     }
 }
 

@@ -133,6 +133,22 @@ impl TableOptions {
         Ok(selected)
     }
 
+    /// The indices of the columns of context that `given` selects among these, in its order.
+    ///
+    /// # Errors
+    /// As [`TableOptions::selected`].
+    pub(crate) fn given(given: &[String], columns: &[String]) -> Result<Vec<usize>> {
+        let mut selected = Vec::new();
+        for said in given {
+            for index in said_columns("given", said, columns)? {
+                if !selected.contains(&index) {
+                    selected.push(index);
+                }
+            }
+        }
+        Ok(selected)
+    }
+
     /// The columns to read of a file: those of the model, if there is one, or those that were chosen. `is_row_label`
     /// says of a column by its index whether the format knows that it labels the rows.
     ///
@@ -146,6 +162,11 @@ impl TableOptions {
         is_row_label: impl Fn(usize) -> bool,
     ) -> Result<Selection> {
         let mut selected = self.selected(all)?;
+        for index in Self::given(&self.given, all)? {
+            if !selected.contains(&index) {
+                selected.push(index);
+            }
+        }
         let names = |selected: &[usize]| -> Vec<String> {
             selected.iter().map(|&j| all[j].clone()).collect()
         };

@@ -152,6 +152,9 @@ pub struct TableOptions {
         )
     )]
     pub separator: Option<Separator>,
+    /// Columns to take besides those of `columns`, in the same notation: the context of a fit.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub given: Vec<String>,
     /// Whether parts have the whole table, too.
     #[cfg_attr(feature = "cli", arg(skip))]
     pub keeps_table: bool,

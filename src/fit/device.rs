@@ -259,8 +259,11 @@ impl ExecutorRequest {
         let mut executor = executor;
         match &self.purpose {
             Purpose::Train(rows, training) => executor.start(rows, training)?,
-            Purpose::Score => drop(executor.log_prob(&Matrix::zeros(1, self.plan.dims()))?),
-            Purpose::Sample => drop(executor.sample(0, 0..1)?),
+            Purpose::Score => drop(executor.log_prob(&Matrix::zeros(1, self.plan.width()))?),
+            Purpose::Sample => {
+                let context = Matrix::zeros(1, self.plan.spec.context);
+                drop(executor.sample_given(0, 0..1, &context)?);
+            }
         }
         Ok(executor)
     }

@@ -1,5 +1,5 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
-use crate::error::format_row;
+use crate::error::{Message, Remedy, format_row};
 use crate::executor::Fault;
 use crate::flow::{Plan, TransformKind};
 use crate::train::Divergence;
@@ -7,11 +7,15 @@ use crate::train::Divergence;
 use super::Prepared;
 
 /// Explains a divergence: which step, which row, layer and tensor, and what to change.
-pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> String {
+pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> Message {
     let step = divergence.step;
     let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
     let mut few_rows = false;
-    let mut message = format!("training diverged at step {step}: {}. ", divergence.fault);
+    let mut sentences = vec![format!(
+        "training diverged at step {step}: {}",
+        divergence.fault
+    )];
+    let mut found = None;
     if divergence.fault == Fault::Parameters {
         let mut tensors = plan.layout.tensors().iter();
         if let Some(tensor) = tensors.find(|tensor| {
@@ -19,32 +23,44 @@ pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> String {
                 .iter()
                 .all(|p| p.is_finite())
         }) {
-            message += &format!(
-                "It is the update itself that made numbers of {} overflow, with learning_rate {:e} and weight_decay {:e}. ",
+            sentences.push(format!(
+                "It is the update itself that made numbers of {} overflow, with learning_rate {:e} and weight_decay {:e}",
                 tensor.name, fit.config.train.learning_rate, fit.config.train.weight_decay
-            );
+            ));
         }
     } else {
         let batch = fit.batches().batch(step);
-        let found = diagnose(plan, &parameters, &fit.rows, &batch);
-        message += &describe(fit, &found, batch.rows);
-        few_rows = match found.cause {
+        let diagnosis = diagnose(plan, &parameters, &fit.rows, &batch);
+        sentences.push(describe(fit, &diagnosis, batch.rows));
+        few_rows = match diagnosis.cause {
             Cause::Value { rows, .. } => rows * 10 <= batch.rows as usize,
             Cause::Gradient { .. } => true,
         };
+        found = Some(diagnosis);
     }
     let at_once = divergence.retries == 0;
-    message += &match divergence.retries {
-        0 => "No step had been taken that a lower learning rate could have changed. ".to_string(),
+    sentences.push(match divergence.retries {
+        0 => "No step had been taken that a lower learning rate could have changed".to_string(),
         retries => {
-            format!("Going back and lowering the learning rate, {retries} times, did not help. ")
+            format!("Going back and lowering the learning rate, {retries} times, did not help")
         }
-    };
-    message += &format!(
-        "What to change: {}",
-        advice(fit, at_once, few_rows).join("; ")
-    );
-    message
+    });
+    let mut message = Message::new(sentences.join(". "));
+    if let Some(found) = found {
+        message = message.at_row(table_row(fit, found.row).into());
+        if let Some(layer) = found.layer {
+            message = message.in_layer(layer);
+        }
+        match &found.cause {
+            Cause::Value {
+                tensor: Some(tensor),
+                ..
+            }
+            | Cause::Gradient { tensor, .. } => message = message.in_tensor(tensor),
+            Cause::Value { tensor: None, .. } => {}
+        }
+    }
+    message.remedies(remedies(fit, at_once, few_rows))
 }
 
 fn describe(fit: &Prepared, found: &Diagnosis, batch_rows: u32) -> String {
@@ -66,7 +82,7 @@ fn describe(fit: &Prepared, found: &Diagnosis, batch_rows: u32) -> String {
                     rows - 1
                 ),
             };
-            format!("{row} overflows {layer}{through}{more}. ")
+            format!("{row} overflows {layer}{through}{more}")
         }
         Cause::Gradient { tensor, norm } => {
             let norm = match norm {
@@ -74,10 +90,15 @@ fn describe(fit: &Prepared, found: &Diagnosis, batch_rows: u32) -> String {
                 None => "not finite".into(),
             };
             format!(
-                "{row} makes the largest gradient (its norm is {norm}), most of it {layer}, in tensor {tensor}. "
+                "{row} makes the largest gradient (its norm is {norm}), most of it {layer}, in tensor {tensor}"
             )
         }
     }
+}
+
+/// The number in the table of a row trained on, counted from 1.
+fn table_row(fit: &Prepared, row: u32) -> u32 {
+    fit.split.training[row as usize] + 1
 }
 
 /// A row by its number in the table, with its values.
@@ -86,38 +107,41 @@ fn row(fit: &Prepared, row: u32) -> String {
     let values = fit.model.preprocessing.undo(&as_seen);
     // With the digits that the flow saw.
     let values = values.row(0).map(|x| x as f32);
-    let number = fit.split.training[row as usize] + 1;
+    let number = table_row(fit, row);
     format!("Row {number} ({})", format_row(&fit.model.columns, values))
 }
 
 /// What to change: safeguards that are off, the learning rate if it contributed, the row if it is the only one.
-fn advice(fit: &Prepared, at_once: bool, few_rows: bool) -> Vec<String> {
+fn remedies(fit: &Prepared, at_once: bool, few_rows: bool) -> Vec<Remedy> {
     use crate::config::ConditionerName;
     let (model, train) = (&fit.config.model, &fit.config.train);
     let polynomial = model.conditioner != ConditionerName::Mlp;
-    let mut advice = Vec::new();
+    let mut remedies = Vec::new();
     if fit.model.preprocessing.standardize.is_none() {
-        advice.push("set standardize = true under [data]".into());
+        remedies.push(Remedy::new("standardize the columns", "standardize", true));
     }
     if polynomial && model.input_bound == 0.0 {
         let bound = match model.conditioner {
-            ConditionerName::Legendre => 1.0,
-            _ => 3.0,
+            ConditionerName::Legendre => "1.0",
+            _ => "3.0",
         };
-        advice.push(format!("set input_bound = {bound:.1} under [model]"));
+        let action = "bound the inputs of the polynomials";
+        remedies.push(Remedy::new(action, "input_bound", bound));
     }
     if model.transform == TransformKind::Affine && model.scale_bound == 0.0 {
-        advice.push("set scale_bound = 3.0 under [model]".into());
+        remedies.push(Remedy::new("bound the log-scale", "scale_bound", "3.0"));
     }
     if train.clip_norm == 0.0 {
-        advice.push("set clip_norm = 1.0 under [train]".into());
+        remedies.push(Remedy::new("clip gradients", "clip_norm", "1.0"));
     }
-    if few_rows || (at_once && advice.is_empty()) {
-        advice.push("look at the row: if it is an error in the data, remove it".into());
+    if few_rows || (at_once && remedies.is_empty()) {
+        let action = "look at the row: if it is an error in the data, remove it";
+        remedies.push(Remedy::by_hand(action));
     }
     if !at_once {
         let rate = train.learning_rate;
-        advice.push(format!("lower learning_rate from {rate:e}"));
+        let action = format!("lower the learning rate from {rate:e}");
+        remedies.push(Remedy::with(action, "learning_rate"));
     }
-    advice
+    remedies
 }

@@ -1,10 +1,11 @@
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cpu::CpuExecutor;
 use crate::data::check_finite;
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result, quote};
 use crate::executor::Executor;
 use crate::flow::FlowSpec;
 use crate::matrix::Matrix;
@@ -114,6 +115,11 @@ impl Flow {
         &self.model.columns
     }
 
+    /// The names of the context's columns; none where the flow takes no context.
+    pub fn context_columns(&self) -> Vec<String> {
+        self.model.all_columns().split_off(self.model.columns.len())
+    }
+
     /// What a model file holds.
     pub fn model(&self) -> &Model {
         &self.model
@@ -125,14 +131,15 @@ impl Flow {
     }
 
     /// The log-density of each row, in nats and in the units of the table: log p(x) = log p(z) + log |det dz/dx|. Where f32
-    /// numbers overflow it is minus infinity.
+    /// numbers overflow it is minus infinity. Where there is context, it follows the modelled columns of each row, in the order of
+    /// [`Flow::context_columns`].
     ///
     /// # Errors
     /// [`Error::Data`] for rows of another width, or a number that is not finite, with its row and column; [`Error::Gpu`].
-    pub fn log_prob(&self, x: &Matrix<f64>) -> Result<Vec<f64>> {
-        self.check(x)?;
+    pub fn log_prob(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
+        self.check(rows, "rows", &self.model.all_columns())?;
         let preprocessing = &self.model.preprocessing;
-        let seen = preprocessing.apply(x);
+        let seen = preprocessing.apply(rows);
         let mut log_prob = self.executor().log_prob(&seen)?;
         for (score, log_det) in log_prob.iter_mut().zip(preprocessing.log_det(&seen)) {
             *score += log_det;
@@ -140,22 +147,57 @@ impl Flow {
         Ok(log_prob)
     }
 
+    /// log p(x | c) of each row of `x` given the same row of `context`, or given its only row.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob`]; [`Error::Data`] for another number of rows of context.
+    pub fn log_prob_given(&self, x: &Matrix<f64>, context: &Matrix<f64>) -> Result<Vec<f64>> {
+        self.check(x, "rows", &self.model.columns)?;
+        let context = self.context_for(x.rows(), context)?;
+        self.log_prob(&x.concat_columns(&context))
+    }
+
     /// Rows drawn from the density: row i depends on the seed and on i alone.
     ///
     /// # Errors
-    /// [`Error::Spec`] for more rows than memory holds; [`Error::Gpu`].
+    /// [`Error::Spec`] for more rows than memory holds; [`Error::Data`] where the flow takes context; [`Error::Gpu`].
     pub fn sample(&self, rows: Range<u64>, seed: u64) -> Result<Matrix<f64>> {
+        if let [first, ..] = self.model.preprocessing.context_columns() {
+            let text = format!("the model is a density given {}", quote(&first.name));
+            let action = "say what is given";
+            return Err(Error::Data(
+                Message::new(text).remedy(Remedy::with(action, "given")),
+            ));
+        }
         let sample = self.executor().sample(seed, rows)?;
         Ok(self.model.preprocessing.undo(&sample))
     }
 
-    /// The latent z of each row, and log |det dz/dx|: the density of z is the flow's base density.
+    /// Rows `rows` of the sample of `seed`, each drawn given the same row of `context`, or given its only row.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob_given`]; [`Error::Spec`] for more rows than memory holds.
+    pub fn sample_given(
+        &self,
+        context: &Matrix<f64>,
+        rows: Range<u64>,
+        seed: u64,
+    ) -> Result<Matrix<f64>> {
+        let count = rows.end.saturating_sub(rows.start) as usize;
+        let context = self.context_for(count, context)?;
+        let seen = self.model.preprocessing.apply_to_context(&context);
+        let sample = self.executor().sample_given(seed, rows, &seen)?;
+        Ok(self.model.preprocessing.undo(&sample.concat_columns(&seen)))
+    }
+
+    /// The latent z of each row, and log |det dz/dx|: the density of z is the flow's base density. Rows are those of
+    /// [`Flow::log_prob`].
     ///
     /// # Errors
     /// As [`Flow::log_prob`].
-    pub fn forward(&self, x: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
-        self.check(x)?;
-        let seen = self.model.preprocessing.apply(x);
+    pub fn forward(&self, rows: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
+        self.check(rows, "rows", &self.model.all_columns())?;
+        let seen = self.model.preprocessing.apply(rows);
         let (z, mut log_det) = self.executor().forward(&seen)?;
         let of_preprocessing = self.model.preprocessing.log_det(&seen);
         for (sum, log_det) in log_det.iter_mut().zip(of_preprocessing) {
@@ -164,25 +206,60 @@ impl Flow {
         Ok((z, log_det))
     }
 
-    /// The rows that latents come from.
+    /// The rows that latents come from, of a flow without context.
     ///
     /// # Errors
     /// As [`Flow::log_prob`].
     pub fn inverse(&self, z: &Matrix<f64>) -> Result<Matrix<f64>> {
-        self.check(z)?;
-        let seen = self.executor().inverse(z)?;
-        Ok(self.model.preprocessing.undo(&seen))
+        self.inverse_given(z, &Matrix::zeros(z.rows(), 0))
     }
 
-    fn check(&self, rows: &Matrix<f64>) -> Result<()> {
-        let dims = self.model.spec.dims;
-        if rows.columns() != dims {
+    /// The rows that latents come from, each given the same row of `context`, or given its only row.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob_given`].
+    pub fn inverse_given(&self, z: &Matrix<f64>, context: &Matrix<f64>) -> Result<Matrix<f64>> {
+        self.check(z, "latents", &self.model.columns)?;
+        let context = self.context_for(z.rows(), context)?;
+        let context = self.model.preprocessing.apply_to_context(&context);
+        let x = self.executor().inverse(&z.concat_columns(&context))?;
+        Ok(self.model.preprocessing.undo(&x.concat_columns(&context)))
+    }
+
+    /// Context for so many rows: one of its rows for each, or its only row for all.
+    fn context_for<'c>(
+        &self,
+        count: usize,
+        context: &'c Matrix<f64>,
+    ) -> Result<Cow<'c, Matrix<f64>>> {
+        let names = self.model.all_columns().split_off(self.model.columns.len());
+        self.check(context, "context", &names)?;
+        match context.rows() {
+            rows if rows == count => Ok(Cow::Borrowed(context)),
+            1 => {
+                let repeated = Matrix::from_fn(count, context.columns(), |_, j| context.get(0, j));
+                Ok(Cow::Owned(repeated))
+            }
+            rows => Err(Error::data(format!(
+                "{rows} rows of context for {count} rows"
+            ))),
+        }
+    }
+
+    fn check(&self, rows: &Matrix<f64>, what: &str, names: &[String]) -> Result<()> {
+        if rows.columns() != names.len() {
+            let given = match self.model.spec.context {
+                0 => String::new(),
+                context => format!(" given {context}"),
+            };
             return Err(Error::data(format!(
-                "rows of {} columns for a flow over {dims}",
-                rows.columns()
+                "{what} of {} columns for a flow over {}{given}, where {} are needed",
+                rows.columns(),
+                self.model.spec.dims,
+                names.len()
             )));
         }
-        check_finite(rows, &self.model.columns)
+        check_finite(rows, names)
     }
 
     fn executor(&self) -> MutexGuard<'_, Box<dyn Executor>> {

@@ -11,6 +11,7 @@ mod prepared;
 mod quality;
 mod report;
 mod report_text;
+mod roles;
 mod scores;
 mod session;
 mod stop;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use crate::checkpoint::Checkpoints;
 use crate::config::{Overrides, Preset};
 use crate::data::{Repeats, Table};
-use crate::error::Result;
+use crate::error::{Error, Message, Result};
 use crate::model::{Model, ModelFileKind};
 use crate::train::GroundTruth;
 
@@ -33,6 +34,8 @@ pub use event::{Event, EventHandler};
 pub use flow::Flow;
 pub use prepared::{Prepared, starting_parameters};
 pub use quality::{QualityKind, QualityWarning, quality_warnings};
+use roles::Roles;
+
 pub use report::{GroundTruthReport, Report, ValidationReport};
 pub use scores::{ScoreSummary, Scored, Scores};
 pub use session::{Compared, Outcome, Session};
@@ -114,6 +117,33 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// The columns that are context, by name, number or range: the fit is a density of the others given these.
+    ///
+    /// ```
+    /// use couplet::{Fit, Matrix, Table};
+    ///
+    /// # fn main() -> couplet::Result<()> {
+    /// // y = x^2 and some noise.
+    /// let x = |row: usize| (row as f64 * 0.618).fract() * 4.0 - 2.0;
+    /// let rows = Matrix::from_fn(1000, 2, |row, column| match column {
+    ///     0 => x(row),
+    ///     _ => x(row).powi(2) + 0.1 * (row as f64 * 0.377).sin(),
+    /// });
+    /// let table = Table::new(["x", "y"], rows)?;
+    /// let fitted = Fit::new(&table).given(["x"]).steps(300).seed(1).run()?;
+    /// let at = |number| Matrix::from_values(1, 1, vec![number]);
+    /// // Given x = 1.5, y = 2.25 is likelier than y = 1.
+    /// let likely = fitted.flow.log_prob_given(&at(2.25), &at(1.5))?;
+    /// let unlikely = fitted.flow.log_prob_given(&at(1.0), &at(1.5))?;
+    /// assert!(likely[0] > unlikely[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn given(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.settings.data.given = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Seeds everything random: the same table, settings, seed and device give the same flow, to the bit.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.train.seed = Some(seed);
@@ -176,14 +206,24 @@ impl<'a> Fit<'a> {
     /// [`Error::Data`](crate::Error::Data) where the rows cannot be fitted, [`Error::Spec`](crate::Error::Spec) where a setting cannot be, [`Error::Model`](crate::Error::Model) where the
     /// model to start from is not for this table.
     pub fn prepare(&self) -> Result<Prepared> {
-        let repeats = Repeats::of(&self.table.values);
-        let size = (repeats.worth(), self.table.values.columns());
         let start = self.start.as_ref();
+        let start = start.map(|(path, content)| (path.as_path(), content));
+        let given = self.settings.data.given.as_deref().unwrap_or_default();
+        if self.ground_truth.is_some() && !given.is_empty() {
+            let text = "a built-in target is modelled whole, since its density is known";
+            return Err(Error::Spec(Message::about("given", given.join(","), text)));
+        }
+        let roles = Roles::of(self.table, given, start)?;
+        let repeats = Repeats::of(&roles.rows);
+        let size = (repeats.worth(), roles.columns.len());
         let spec = start.and_then(|(_, content)| content.spec());
         let config = self.settings.config(self.preset, spec, Some(size))?;
-        let start = start.map(|(path, content)| (path.as_path(), content));
         let warnings = match self.ground_truth {
-            None => quality_warnings(self.table, &repeats),
+            None if roles.context.is_empty() => quality_warnings(self.table, &repeats),
+            None => {
+                let modelled = roles.modelled();
+                quality_warnings(&modelled, &Repeats::of(&modelled.values))
+            }
             // A table drawn from a known density needs no warnings.
             Some(_) => Vec::new(),
         };
@@ -191,7 +231,7 @@ impl<'a> Fit<'a> {
             warnings,
             effective_rows: repeats.worth(),
             ground_truth: self.ground_truth.clone(),
-            ..Prepared::new(self.table, &repeats, config, start)?
+            ..Prepared::new(&roles, &repeats, config, start)?
         })
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::checkpoint::Identity;
 use crate::config::{Config, SHORTEST, Start};
-use crate::data::{Repeats, Split, Table, take};
+use crate::data::{Repeats, Split, take};
 use crate::error::{Error, Result};
 use crate::executor::Batches;
 use crate::flow::{Plan, initial_parameters, start_at_identity};
@@ -12,6 +12,7 @@ use crate::model::{Model, ModelFileKind, parameters_of};
 use crate::preprocessing::Preprocessing;
 use crate::train::{self, GroundTruth, Offsets};
 
+use super::roles::Roles;
 use super::{ExecutorRequest, Purpose, QualityWarning};
 
 /// A fit that is ready to begin.
@@ -47,46 +48,47 @@ pub fn starting_parameters(plan: &Plan, config: &Config) -> Vec<f32> {
 }
 
 impl Prepared {
-    /// Splits and prepares a table's rows for a configuration; `repeats` has the rows that are equal. Training starts from `init`,
-    /// the model or the tensors of a file, or from what the configuration says. A model brings its preprocessing, since its
-    /// parameters belong to the units that they were trained in.
+    /// Splits and prepares rows for a configuration; `repeats` has those that are equal. Training starts from `init`, the model or the
+    /// tensors of a file, or from what the configuration says. A model brings its preprocessing, since its parameters belong to the
+    /// units that they were trained in.
     ///
     /// # Errors
     /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where the flow cannot be, [`Error::Model`] where `init`
-    /// is not of this flow or for this table.
-    pub fn new(
-        table: &Table,
+    /// is not of this flow.
+    pub(super) fn new(
+        roles: &Roles<'_>,
         repeats: &Repeats,
         config: Config,
         init: Option<(&Path, &ModelFileKind)>,
     ) -> Result<Self> {
-        let (columns, named, moved) = match init {
-            Some((path, ModelFileKind::Model(model))) => (
-                &model.columns,
-                model.named,
-                in_order_of(table, model, path)?,
-            ),
-            _ => (&table.columns, table.named, None),
-        };
-        let values = moved.as_ref().unwrap_or(&table.values);
-        if values.columns() < 2 {
-            return Err(Error::data(
-                "the table has 1 column; a coupling flow conditions columns on one another and needs at least 2",
-            ));
-        }
-        let spec = config.model.spec(values.columns())?;
-        let of_moved = moved.as_ref().map(Repeats::of);
-        let repeats = of_moved.as_ref().unwrap_or(repeats);
+        let (values, columns) = (&*roles.rows, &roles.columns);
+        let names: Vec<String> = columns
+            .iter()
+            .chain(roles.context.iter().map(|column| &column.name))
+            .cloned()
+            .collect();
         let split = Split::new(repeats, config.train.validation, config.train.seed);
         let preprocessing = match init {
             Some((_, ModelFileKind::Model(model))) => model.preprocessing.clone(),
             // Without steps the map is all that is fitted, and must do for few rows.
-            _ if config.train.steps == 0 && values.rows() < SHORTEST => {
-                Preprocessing::fit_alone(&take(values, &split.training), columns, config.data)?
+            _ if config.train.steps == 0
+                && values.rows() < SHORTEST
+                && roles.context.is_empty() =>
+            {
+                let rows = take(values, &split.training);
+                Preprocessing::fit_alone(&rows, columns, config.data.preprocessing())?
             }
-            _ => Preprocessing::fit(&take(values, &split.training), columns, config.data)?,
+            _ => Preprocessing::fit_given(
+                &take(values, &split.training),
+                columns,
+                roles.context.clone(),
+                config.data.preprocessing(),
+            )?,
         };
-        let as_seen = preprocessing.training_rows(values, columns)?;
+        let spec = config
+            .model
+            .conditional_spec(columns.len(), preprocessing.context_width())?;
+        let as_seen = preprocessing.training_rows(values, &names)?;
         let rows = take(&as_seen, &split.training);
         let validation =
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
@@ -110,7 +112,7 @@ impl Prepared {
             model: Model {
                 spec,
                 columns: columns.clone(),
-                named,
+                named: roles.named,
                 preprocessing,
                 parameters,
                 training: Some(config.train.clone()),
@@ -146,8 +148,8 @@ impl Prepared {
 
     /// What tells this run from others, whose checkpoints it cannot continue from.
     pub fn identity(&self) -> Identity {
-        let columns = &self.model.columns;
-        Identity::of(&self.config, columns, &self.rows, self.validation.as_ref())
+        let columns = self.model.all_columns();
+        Identity::of(&self.config, &columns, &self.rows, self.validation.as_ref())
     }
 
     /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from their log-densities as the flow
@@ -175,34 +177,18 @@ impl Prepared {
         }
     }
 
+    /// The context of so many rows trained on, as the flow sees it, from all over the table.
+    pub(super) fn some_context(&self, count: usize) -> Matrix<f64> {
+        let (dims, rows) = (self.model.spec.dims, self.rows.rows());
+        Matrix::from_fn(count, self.model.spec.context, |k, j| {
+            f64::from(self.rows.get(k * rows / count, dims + j))
+        })
+    }
+
     /// Takes over trained parameters.
     pub fn set_parameters(&mut self, parameters: &[f64]) {
         self.model.parameters = parameters.iter().map(|&p| p as f32).collect();
     }
-}
-
-/// The rows of a table with the columns of a model, in its order; none where they are so already, as a reader that expects
-/// them has them.
-fn in_order_of(table: &Table, model: &Model, path: &Path) -> Result<Option<Matrix<f64>>> {
-    let found = model
-        .expected_columns()
-        .find_in(&table.columns, table.named);
-    let indices = found.map_err(|message| {
-        let path = path.display();
-        Error::data(format!("training cannot start from {path}: {message}"))
-    })?;
-    if indices.iter().copied().eq(0..table.values.columns()) {
-        return Ok(None);
-    }
-    let columns = indices
-        .iter()
-        .flat_map(|&j| table.values.column(j))
-        .copied();
-    Ok(Some(Matrix::from_values(
-        table.values.rows(),
-        indices.len(),
-        columns.collect(),
-    )))
 }
 
 /// Rows from all over the table, to compare steps by.

@@ -4,17 +4,20 @@ use std::time::{Duration, Instant};
 
 use crate::checkpoint::{CheckpointWriter, Checkpoints};
 use crate::cpu::CpuExecutor;
-use crate::error::{Error, Remedy, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{DeviceFailure, Executor};
 use crate::flow::Plan;
 use crate::train::{
-    self, Agreement, Comparison, Ending, LossCurve, Metrics, Retry, Snapshot, StepReport,
-    TrainObserver,
+    self, Agreement, Comparison, ComparisonSettings, Ending, LossCurve, Metrics, Retry, Snapshot,
+    StepReport, TrainObserver,
 };
 
 use super::divergence::explain;
 use super::report::Report;
 use super::{Device, Event, EventHandler, Fit, Flow, Prepared, StopSignal};
+
+/// Rows that are sampled when executors are compared.
+const COMPARED_SAMPLES: usize = 1000;
 
 /// A fit whose rows are prepared and whose device is open: what [`Fit::run`] and the command line train with.
 pub struct Session<'a> {
@@ -157,17 +160,18 @@ impl<'a> Session<'a> {
         let error = match &trained.ending {
             Ending::Diverged(divergence) => {
                 let message = explain(&self.prepared, &self.plan, divergence);
-                Some(Error::Diverged(message.into()))
+                Some(Error::Diverged(message))
             }
             Ending::Failed(_) | Ending::Done | Ending::Patience | Ending::Interrupted => None,
         };
         if trained.worsened {
-            let warning = format!(
-                "the NLL ended above where it began, so the parameters of step {}, the best of all checks, are kept; \
-                 lower learning_rate, or set scale_bound",
+            let warning = Message::new(format!(
+                "the NLL ended above where it began, so the parameters of step {}, the best of all checks, are kept",
                 trained.best_step
-            );
-            (self.on_event)(&Event::Warning(&warning.into()))?;
+            ))
+            .remedy(Remedy::with("lower the learning rate", "learning_rate"))
+            .remedy(Remedy::with("bound the log-scale", "scale_bound"));
+            (self.on_event)(&Event::Warning(&warning))?;
         }
         Ok(Outcome {
             stopped: matches!(trained.ending, Ending::Interrupted),
@@ -211,12 +215,16 @@ impl<'a> Session<'a> {
         let config = &prepared.config;
         let mut reference = CpuExecutor::<f64>::new(self.plan.clone(), &prepared.model.parameters);
         reference.start(&prepared.rows, &config.training())?;
+        let settings = ComparisonSettings {
+            steps: config.train.steps,
+            log_every: self.log_every,
+            seed: config.train.seed,
+            context: prepared.some_context(COMPARED_SAMPLES),
+        };
         let result = train::compare(
             self.executor.as_mut(),
             &mut reference,
-            config.train.steps,
-            self.log_every,
-            config.train.seed,
+            &settings,
             |at| {
                 let offset = prepared.offsets.of_step(at.step as u64);
                 on_comparison(&Comparison {

@@ -36,7 +36,7 @@ const LARGEST_FILE: u64 = 8 + LARGEST_HEADER + 4 * MAX_PARAMETERS as u64;
 pub struct Model {
     /// The flow.
     pub spec: FlowSpec,
-    /// Names of the data's columns.
+    /// Names of the modelled columns.
     pub columns: Vec<String>,
     /// Whether the names come from the data; else they are x0, x1, ...
     pub named: bool,
@@ -54,6 +54,9 @@ struct Metadata {
     library_version: String,
     spec: SpecRecord,
     columns: Vec<String>,
+    /// The names of the context's columns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    given: Vec<String>,
     /// Whether the names come from the data, where they could have been given: x0, x1, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     named: Option<bool>,
@@ -66,6 +69,8 @@ struct Metadata {
 #[derive(Deserialize)]
 struct SpecRecord {
     dims: usize,
+    #[serde(default)]
+    context: usize,
     #[serde(flatten)]
     model: ModelConfig,
 }
@@ -78,6 +83,9 @@ impl Serialize for SpecRecord {
         let is_mixed = self.model.mixing != MixingName::None;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("dims", &self.dims)?;
+        if self.context > 0 {
+            map.serialize_entry("context", &self.context)?;
+        }
         for (key, value) in ModelOverrides::entries(&self.model) {
             let says_something = match key {
                 "bins" | "spline_bound" => is_spline,
@@ -101,9 +109,16 @@ impl Model {
         Plan::new(&self.spec)
     }
 
+    /// The names of the columns of a row: the modelled ones, then the context.
+    pub fn all_columns(&self) -> Vec<String> {
+        let context = self.preprocessing.context_columns().iter();
+        let context = context.map(|column| &column.name);
+        self.columns.iter().chain(context).cloned().collect()
+    }
+
     /// The columns that a table needs to be used with the model.
     pub fn expected_columns(&self) -> ExpectedColumns {
-        ExpectedColumns::of_model(&self.columns, self.named)
+        ExpectedColumns::of_model(&self.all_columns(), self.named)
     }
 
     /// The parameters, for a flow with the same tensors.
@@ -134,6 +149,11 @@ impl Model {
         for (what, count, expected) in [
             ("parameters", self.parameters.len(), layout.len()),
             ("column names", self.columns.len(), self.spec.dims),
+            (
+                "context columns",
+                self.preprocessing.context_width(),
+                self.spec.context,
+            ),
         ] {
             if count != expected {
                 return Err(format!(
@@ -164,9 +184,11 @@ impl Model {
             library_version: env!("CARGO_PKG_VERSION").into(),
             spec: SpecRecord {
                 dims: self.spec.dims,
+                context: self.spec.context,
                 model: ModelConfig::of(&self.spec),
             },
             columns: self.columns.clone(),
+            given: self.all_columns().split_off(self.columns.len()),
             named: (self.named && are_default_names(&self.columns)).then_some(true),
             preprocessing: self.preprocessing.clone(),
             training: self.training.clone(),
@@ -273,7 +295,7 @@ pub fn read(path: &Path) -> Result<ModelFileKind> {
     let spec = metadata
         .spec
         .model
-        .spec(metadata.spec.dims)
+        .conditional_spec(metadata.spec.dims, metadata.spec.context)
         .map_err(|error| {
             bad(format!(
                 "its metadata asks for a flow that cannot be: {error}"
@@ -334,7 +356,14 @@ pub fn peek(path: &Path) -> Option<String> {
     let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
     let json = header["__metadata__"]["couplet"].as_str()?;
     let known = serde_json::from_str::<Metadata>(json);
-    let spec = known.map(|known| known.spec.model.spec(known.spec.dims));
+    let spec = known.map(|known| {
+        let SpecRecord {
+            dims,
+            context,
+            model,
+        } = known.spec;
+        model.conditional_spec(dims, context)
+    });
     Some(match spec {
         Ok(Ok(spec)) => spec.to_string(),
         _ => "of another version".into(),

@@ -2,6 +2,9 @@
 //! log-determinant keeps log-densities in the units of the data.
 
 mod alone;
+mod bulk;
+mod context;
+mod regression;
 mod standardize;
 mod tails;
 mod whiten;
@@ -9,14 +12,17 @@ mod whiten;
 use serde::{Deserialize, Serialize};
 
 use crate::data::take;
-use crate::error::{Error, Result, column_label};
+use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::matrix::Matrix;
 
+pub use context::{ContextColumn, ContextPreprocessing};
+pub use regression::Regression;
 pub use standardize::Standardize;
 pub use tails::Tails;
 pub use whiten::Whiten;
 
-/// Columns are standardized, then whitened, then outliers are compressed; each step is optional.
+/// Columns are standardized, then whitened, then outliers are compressed; each step is optional. Where there is context, its linear
+/// part is taken away first, and it follows the modelled columns of every row, before and after.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// u = (x - mean) / deviation, column by column; none leaves rows as they are.
@@ -28,11 +34,13 @@ pub struct Preprocessing {
     /// Distances beyond a bound by their logarithm; none leaves them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tails: Option<Tails>,
+    /// What is done to the context, where there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextPreprocessing>,
 }
 
 /// What of [`Preprocessing`] is fitted: `[data]` of a configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PreprocessingConfig {
     /// Shift and scale each column to mean 0 and standard deviation 1. The model remembers how; log-densities stay in the
     /// units of the data.
@@ -47,13 +55,13 @@ pub struct PreprocessingConfig {
 impl Preprocessing {
     /// Where the tails begin, in deviations of the bulk: where a spline's bins end, so that it can bend what is not compressed.
     const BOUND: f64 = 4.0;
-    /// One row in so many is not of the bulk.
-    const FAR_OUT: usize = 200;
     /// How often the bulk is sought, each time by the distances from that before; it settles sooner.
     const ROUNDS: usize = 8;
     /// Where the bulk of a column is narrower than this fraction of its deviation, it is a constant with exceptions, and no
     /// measure for them.
     const LEAST_BULK: f64 = 1e-6;
+    /// What of a column's deviation the context must leave.
+    const LEAST_LEFT: f64 = 1e-9;
 
     /// Fitted to the rows to train on.
     ///
@@ -80,6 +88,57 @@ impl Preprocessing {
             standardize: Some(standardize),
             whiten,
             tails: None,
+            context: None,
+        })
+    }
+
+    /// As [`Preprocessing::fit`], for rows whose last columns are `context`; `names` are those of the others.
+    ///
+    /// # Errors
+    /// As [`Standardize::of`]; [`Error::Data`] for a column that is a linear function of the context.
+    pub fn fit_given(
+        values: &Matrix<f64>,
+        names: &[String],
+        context: Vec<ContextColumn>,
+        steps: PreprocessingConfig,
+    ) -> Result<Self> {
+        if context.is_empty() {
+            return Self::fit(values, names, steps);
+        }
+        let dims = names.len();
+        let x = values.select_columns(0..dims);
+        let c = values.select_columns(dims..values.columns());
+        let mut given = ContextPreprocessing::fit(&c, context, steps)?;
+        if !steps.standardize {
+            return Ok(Preprocessing {
+                context: Some(given),
+                ..Self::fit(&x, names, steps)?
+            });
+        }
+        let c = given.apply(&c);
+        let regression = Regression::fit(&x, &c, steps.robust);
+        let residual = regression.residual(&x, &c);
+        let fitted = Self::fit(&residual, names, steps)?;
+        // What is left is rounding.
+        let of_all = Standardize::of(&x, names)?;
+        let left = fitted.standardize.iter().flat_map(|it| &it.deviation);
+        for (j, (left, all)) in left.zip(&of_all.deviation).enumerate() {
+            if *left < Self::LEAST_LEFT * all {
+                let text = format!(
+                    "{} is a linear function of the context, up to rounding: it has no density",
+                    column_label(j, names)
+                );
+                return Err(Error::Data(
+                    Message::new(text)
+                        .in_column(&names[j])
+                        .remedy(Remedy::by_hand("leave a column of the context out")),
+                ));
+            }
+        }
+        given.regression = Some(regression);
+        Ok(Preprocessing {
+            context: Some(given),
+            ..fitted
         })
     }
 
@@ -87,28 +146,10 @@ impl Preprocessing {
     /// Rousseeuw and Van Driessen (1999, "A fast algorithm for the minimum covariance determinant estimator"). None where
     /// there are too few rows to leave any out, or the bulk has no width.
     fn of_the_bulk(values: &Matrix<f64>, names: &[String], all: &Self) -> Option<Self> {
-        let kept = values.rows() - values.rows() / Self::FAR_OUT;
-        if kept == values.rows() {
-            return None;
-        }
         let mut bulk = Vec::new();
         let mut fitted = all.clone();
         for _ in 0..Self::ROUNDS {
-            let seen = fitted.apply(values);
-            let mut distances = vec![0.0; seen.rows()];
-            for j in 0..seen.columns() {
-                for (distance, z) in distances.iter_mut().zip(seen.column(j)) {
-                    *distance += z * z;
-                }
-            }
-            let mut rows: Vec<u32> = (0..seen.rows() as u32).collect();
-            let order = |&a: &u32, &b: &u32| {
-                let [x, y] = [a, b].map(|row| distances[row as usize]);
-                x.total_cmp(&y).then(a.cmp(&b))
-            };
-            rows.select_nth_unstable_by(kept, order);
-            rows.truncate(kept);
-            rows.sort_unstable();
+            let rows = bulk::nearest(&fitted.apply(values))?;
             if rows == bulk {
                 break;
             }
@@ -137,8 +178,34 @@ impl Preprocessing {
         }
     }
 
-    /// Data to what the flow sees.
+    /// The modelled columns of rows, and the context behind them, if there is any; `seen` says whether they are as the flow sees
+    /// them.
+    fn split(&self, values: &Matrix<f64>, seen: bool) -> Option<(Matrix<f64>, Matrix<f64>)> {
+        let context = self.context.as_ref()?;
+        let count = if seen {
+            context.width()
+        } else {
+            context.columns.len()
+        };
+        let dims = values.columns() - count;
+        let behind = values.select_columns(dims..values.columns());
+        Some((values.select_columns(0..dims), behind))
+    }
+
+    /// Data to what the flow sees: the modelled columns, then the context.
     pub fn apply(&self, values: &Matrix<f64>) -> Matrix<f64> {
+        let (Some(context), Some((x, c))) = (&self.context, self.split(values, false)) else {
+            return self.apply_to_modelled(values);
+        };
+        let c = context.apply(&c);
+        let x = match &context.regression {
+            None => self.apply_to_modelled(&x),
+            Some(regression) => self.apply_to_modelled(&regression.residual(&x, &c)),
+        };
+        x.concat_columns(&c)
+    }
+
+    fn apply_to_modelled(&self, values: &Matrix<f64>) -> Matrix<f64> {
         let mut values = match &self.standardize {
             None => values.clone(),
             Some(standardize) => standardize.apply(values),
@@ -152,8 +219,38 @@ impl Preprocessing {
         }
     }
 
-    /// What the flow sees back to data.
-    pub fn undo(&self, values: &Matrix<f64>) -> Matrix<f64> {
+    /// What the flow sees back to data: the modelled columns, from rows of these and the context.
+    pub fn undo(&self, seen: &Matrix<f64>) -> Matrix<f64> {
+        let (Some(context), Some((x, c))) = (&self.context, self.split(seen, true)) else {
+            return self.undo_modelled(seen);
+        };
+        let x = self.undo_modelled(&x);
+        let Some(regression) = &context.regression else {
+            return x;
+        };
+        let mean = regression.mean(&c);
+        Matrix::from_fn(x.rows(), x.columns(), |row, j| {
+            x.get(row, j) + mean.get(row, j)
+        })
+    }
+
+    /// Context to what the flow sees of it.
+    pub fn apply_to_context(&self, context: &Matrix<f64>) -> Matrix<f64> {
+        match &self.context {
+            None => context.clone(),
+            Some(given) => given.apply(context),
+        }
+    }
+
+    /// The context of rows, from what the flow sees of it; without columns where there is none.
+    pub fn context_of(&self, seen: &Matrix<f64>) -> Matrix<f64> {
+        match (&self.context, self.split(seen, true)) {
+            (Some(context), Some((_, c))) => context.undo(&c),
+            _ => Matrix::zeros(seen.rows(), 0),
+        }
+    }
+
+    fn undo_modelled(&self, values: &Matrix<f64>) -> Matrix<f64> {
         let mut values = match &self.tails {
             None => values.clone(),
             Some(tails) => tails.undo(values),
@@ -187,7 +284,8 @@ impl Preprocessing {
         let linear = 0.0 - widths.iter().map(|d| d.ln()).sum::<f64>();
         let mut log_det = vec![linear; seen.rows()];
         if let Some(tails) = &self.tails {
-            for j in 0..seen.columns() {
+            // Context has no part in it.
+            for j in 0..widths.len() {
                 for (sum, &y) in log_det.iter_mut().zip(seen.column(j)) {
                     *sum += tails.log_slope(y.into());
                 }
@@ -225,6 +323,19 @@ impl Preprocessing {
             && self.standardize.as_ref().is_none_or(|s| s.is_valid(dims))
             && self.whiten.as_ref().is_none_or(|w| w.is_valid(dims))
             && self.tails.as_ref().is_none_or(Tails::is_valid)
+            && self.context.as_ref().is_none_or(|c| c.is_valid(dims))
+    }
+
+    /// The columns of context.
+    pub fn context_columns(&self) -> &[ContextColumn] {
+        self.context
+            .as_ref()
+            .map_or(&[], |context| &context.columns)
+    }
+
+    /// The columns of context that the flow sees.
+    pub fn context_width(&self) -> usize {
+        self.context.as_ref().map_or(0, ContextPreprocessing::width)
     }
 }
 

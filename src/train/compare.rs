@@ -188,12 +188,25 @@ pub fn sync_interval(plan: &Plan) -> usize {
     }
 }
 
+/// The length of a comparison, and what is sampled at its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComparisonSettings {
+    /// Steps to take.
+    pub steps: usize,
+    /// Steps between two reports.
+    pub log_every: usize,
+    /// Seeds the samples.
+    pub seed: u64,
+    /// A row of context, as the flow sees it, for each sample; without columns where the flow takes none.
+    pub context: Matrix<f64>,
+}
+
 /// Trains a device and the f64 reference side by side. Both were started from the same parameters on the same rows.
 ///
 /// They are compared at step 0, at each logged step, at most [`sync_interval`] steps apart, and after the last one; then the
 /// reference takes over the device's parameters and moments. `report` is called at step 0, each `log_every`-th step and
 /// after the last one, which is the next one once `stop` says so. At the end both sample with
-/// the device's parameters and the same noise, and score those samples.
+/// the device's parameters and the same noise, a row for each of `context`, and score those samples.
 ///
 /// # Errors
 /// [`Error::Spec`] for a `log_every` of 0; those of the executors and of `report`. The reference then holds what the device
@@ -201,12 +214,16 @@ pub fn sync_interval(plan: &Plan) -> usize {
 pub fn compare(
     device: &mut dyn Executor,
     reference: &mut dyn Executor,
-    steps: usize,
-    log_every: usize,
-    seed: u64,
+    settings: &ComparisonSettings,
     mut report: impl FnMut(&Comparison) -> Result<()>,
     stop: impl Fn() -> bool,
 ) -> Result<Agreement> {
+    let ComparisonSettings {
+        steps,
+        log_every,
+        seed,
+        ref context,
+    } = *settings;
     if log_every == 0 {
         return Err(Error::spec("log_every = 0: must be 1 step at least"));
     }
@@ -240,10 +257,12 @@ pub fn compare(
         done += count;
     }
 
-    let samples = device.sample(seed, 0..1000)?;
-    let expected = reference.sample(seed, 0..1000)?;
+    let count = context.rows() as u64;
+    let samples = device.sample_given(seed, 0..count, context)?;
+    let expected = reference.sample_given(seed, 0..count, context)?;
     let sample = largest_in_deviations(&samples, &expected);
     let mut scores = 0.0;
+    let expected = expected.concat_columns(context);
     let reference_scores = reference.log_prob(&expected)?;
     for (a, b) in device.log_prob(&expected)?.iter().zip(reference_scores) {
         scores = larger(scores, (a - b).abs() / b.abs().max(1.0));

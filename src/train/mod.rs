@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::executor::{Executor, Fault};
 use crate::matrix::Matrix;
 
-pub use compare::{Agreement, Comparison, Finding, compare, sync_interval};
+pub use compare::{Agreement, Comparison, ComparisonSettings, Finding, compare, sync_interval};
 pub use ground_truth::{GroundTruth, KlEstimate};
 pub use loss_curve::LossCurve;
 pub use offsets::Offsets;

@@ -1,0 +1,284 @@
+use serde::{Deserialize, Serialize};
+
+use crate::data::take;
+use crate::matrix::Matrix;
+
+use super::bulk;
+
+/// The linear part of what context says about the data: `x - M c` is modelled in place of x, so that a flow that starts as the
+/// identity starts as a linear-Gaussian regression. A translation: it has no log-determinant.
+///
+/// M is a ridge regression (Hoerl and Kennard 1970) of each column on the prepared context. Its penalty is the one that
+/// generalized cross-validation prefers (Golub, Heath and Wahba 1979, eq. 1.4), and M is fitted to the bulk of the rows where
+/// outliers are compressed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Regression {
+    /// M by rows: a row a modelled column, a number a prepared context column.
+    pub slopes: Vec<Vec<f64>>,
+}
+
+/// Penalties to choose from, in variances of a prepared context column.
+const PENALTIES: [f64; 8] = [1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0];
+
+/// Multiply-adds that the products of the context's columns may take: of longer tables some rows are taken, evenly.
+const MOST_PRODUCTS: usize = 1 << 31;
+
+/// How often the bulk is sought, each time by the residuals of the fit before.
+const ROUNDS: usize = 3;
+
+impl Regression {
+    /// Of the columns of `x` on those of `c`.
+    pub(super) fn fit(x: &Matrix<f64>, c: &Matrix<f64>, robust: bool) -> Self {
+        let most = (MOST_PRODUCTS / c.columns().pow(2)).max(1);
+        let count = x.rows().min(most);
+        let some: Vec<u32> = (0..count).map(|k| (k * x.rows() / count) as u32).collect();
+        let (x, c) = (take(x, &some), take(c, &some));
+        let mut fitted = Self::of_all(&x, &c);
+        if !robust {
+            return fitted;
+        }
+        let mut before = Vec::new();
+        for _ in 0..ROUNDS {
+            let residual = fitted.residual(&x, &c);
+            let Some(rows) = bulk::nearest(&standardized(residual)) else {
+                break;
+            };
+            if rows == before {
+                break;
+            }
+            fitted = Self::of_all(&take(&x, &rows), &take(&c, &rows));
+            before = rows;
+        }
+        fitted
+    }
+
+    fn of_all(x: &Matrix<f64>, c: &Matrix<f64>) -> Self {
+        let (x, c) = (centered(x), centered(c));
+        let rows = x.rows() as f64;
+        let covariance = |a: &[f64], b: &[f64]| -> f64 {
+            a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / rows
+        };
+        let count = c.columns();
+        let of_context: Vec<Vec<f64>> = (0..count)
+            .map(|i| {
+                (0..count)
+                    .map(|j| covariance(c.column(i), c.column(j)))
+                    .collect()
+            })
+            .collect();
+        let targets: Vec<Target> = (0..x.columns())
+            .map(|d| Target {
+                variance: covariance(x.column(d), x.column(d)),
+                with_context: (0..count)
+                    .map(|j| covariance(x.column(d), c.column(j)))
+                    .collect(),
+            })
+            .collect();
+        let fits = PENALTIES.map(|penalty| ridge(&of_context, &targets, penalty, rows));
+        let best = fits.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        Regression {
+            slopes: best.map_or_else(Vec::new, |(_, slopes)| slopes),
+        }
+    }
+
+    /// M c.
+    pub(super) fn mean(&self, c: &Matrix<f64>) -> Matrix<f64> {
+        let mut mean = Matrix::zeros(c.rows(), self.slopes.len());
+        for (d, slopes) in self.slopes.iter().enumerate() {
+            for (j, slope) in slopes.iter().enumerate() {
+                for (mean, c) in mean.column_mut(d).iter_mut().zip(c.column(j)) {
+                    *mean += slope * c;
+                }
+            }
+        }
+        mean
+    }
+
+    /// x - M c.
+    pub(super) fn residual(&self, x: &Matrix<f64>, c: &Matrix<f64>) -> Matrix<f64> {
+        let mean = self.mean(c);
+        Matrix::from_fn(x.rows(), x.columns(), |row, d| {
+            x.get(row, d) - mean.get(row, d)
+        })
+    }
+
+    pub(super) fn is_valid(&self, dims: usize, context: usize) -> bool {
+        self.slopes.len() == dims
+            && self
+                .slopes
+                .iter()
+                .all(|row| row.len() == context && row.iter().all(|m| m.is_finite()))
+    }
+}
+
+/// The second moments of a modelled column.
+struct Target {
+    variance: f64,
+    with_context: Vec<f64>,
+}
+
+fn centered(values: &Matrix<f64>) -> Matrix<f64> {
+    let rows = values.rows() as f64;
+    let means: Vec<f64> = (0..values.columns())
+        .map(|j| values.column(j).iter().map(|x| x / rows).sum())
+        .collect();
+    Matrix::from_fn(values.rows(), values.columns(), |row, j| {
+        values.get(row, j) - means[j]
+    })
+}
+
+fn standardized(values: Matrix<f64>) -> Matrix<f64> {
+    let mut values = centered(&values);
+    for j in 0..values.columns() {
+        let column = values.column_mut(j);
+        let count = column.len() as f64;
+        let deviation = column.iter().map(|x| x * x / count).sum::<f64>().sqrt();
+        if deviation > 0.0 {
+            column.iter_mut().for_each(|x| *x /= deviation);
+        }
+    }
+    values
+}
+
+/// The slopes for a penalty, and the criterion of generalized cross-validation: the sum over the columns of the part of the
+/// variance that is left, over (1 - p / n)^2 for p degrees of freedom and n rows. Infinite where p is not below n.
+fn ridge(
+    of_context: &[Vec<f64>],
+    targets: &[Target],
+    penalty: f64,
+    rows: f64,
+) -> (f64, Vec<Vec<f64>>) {
+    let count = of_context.len();
+    let mut penalized = of_context.to_vec();
+    for (i, row) in penalized.iter_mut().enumerate() {
+        row[i] += penalty;
+    }
+    let lower = cholesky(penalized);
+    // tr((S + k I)^-1), column by column of the inverse.
+    let trace: f64 = (0..count)
+        .map(|i| {
+            let mut unit = vec![0.0; count];
+            unit[i] = 1.0;
+            solve(&lower, unit)[i]
+        })
+        .sum();
+    // The intercept is one more.
+    let freedom = 1.0 + count as f64 - penalty * trace;
+    let slopes: Vec<Vec<f64>> = targets
+        .iter()
+        .map(|target| solve(&lower, target.with_context.clone()))
+        .collect();
+    let left: f64 = targets
+        .iter()
+        .zip(&slopes)
+        .map(|(target, slopes)| {
+            let explained: f64 = (0..count)
+                .map(|i| {
+                    let of_others = dot(&of_context[i], slopes);
+                    slopes[i] * (2.0 * target.with_context[i] - of_others)
+                })
+                .sum();
+            (1.0 - explained / target.variance.max(f64::MIN_POSITIVE)).max(0.0)
+        })
+        .sum();
+    let spare = 1.0 - freedom / rows;
+    let criterion = match spare > 0.0 {
+        true => left / (spare * spare),
+        false => f64::INFINITY,
+    };
+    (criterion, slopes)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The lower Cholesky factor of a positive definite matrix.
+fn cholesky(mut a: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    for i in 0..a.len() {
+        let (above, rest) = a.split_at_mut(i);
+        let row = &mut rest[0];
+        for j in 0..i {
+            row[j] = (row[j] - dot(&row[..j], &above[j][..j])) / above[j][j];
+        }
+        let diagonal = row[i] - dot(&row[..i], &row[..i]);
+        row[i] = diagonal.max(f64::MIN_POSITIVE).sqrt();
+    }
+    a
+}
+
+/// L L^T x = b.
+fn solve(lower: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
+    for i in 0..b.len() {
+        b[i] = (b[i] - dot(&lower[i][..i], &b[..i])) / lower[i][i];
+    }
+    for i in (0..b.len()).rev() {
+        let later: f64 = (i + 1..b.len()).map(|j| lower[j][i] * b[j]).sum();
+        b[i] = (b[i] - later) / lower[i][i];
+    }
+    b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, normal_at};
+
+    fn z(seed: u64, rows: usize, columns: usize) -> Matrix<f64> {
+        Matrix::from_fn(rows, columns, |row, j| {
+            f64::from(normal_at(seed, Purpose::TargetRows, row as u64, j))
+        })
+    }
+
+    #[test]
+    fn slopes_are_found_whatever_a_few_rows_say() {
+        let c = z(1, 5000, 3);
+        let noise = z(2, 5000, 2);
+        let mut x = Matrix::from_fn(5000, 2, |row, d| {
+            let c = |j| c.get(row, j);
+            let mean = if d == 0 {
+                2.0 * c(0) - c(2)
+            } else {
+                100.0 * c(1)
+            };
+            7.0 + mean + 0.1 * noise.get(row, d)
+        });
+        let close = |fitted: &Regression, tolerance: f64| {
+            for (slopes, expected) in fitted
+                .slopes
+                .iter()
+                .zip([[2.0, 0.0, -1.0], [0.0, 100.0, 0.0]])
+            {
+                for (slope, expected) in slopes.iter().zip(expected) {
+                    assert!((slope - expected).abs() < tolerance, "{:?}", fitted.slopes);
+                }
+            }
+        };
+        close(&Regression::fit(&x, &c, false), 0.01);
+        for row in 0..10 {
+            x.column_mut(0)[500 * row] = 1e6 * (row as f64 - 3.0);
+        }
+        close(&Regression::fit(&x, &c, true), 0.01);
+        assert!((Regression::fit(&x, &c, false).slopes[0][0] - 2.0).abs() > 1.0);
+    }
+
+    /// More columns than rows: the penalty keeps noise from being learned.
+    #[test]
+    fn noise_is_not_learned_from_few_rows() {
+        let (c, x) = (z(1, 60, 100), z(2, 60, 1));
+        let fitted = Regression::fit(&x, &c, false);
+        let new = z(3, 2000, 100);
+        let mean = fitted.mean(&new);
+        let variance = mean.column(0).iter().map(|m| m * m).sum::<f64>() / 2000.0;
+        assert!(variance < 0.6, "{variance}");
+    }
+
+    #[test]
+    fn copies_in_the_context_do_no_harm() {
+        let one = z(1, 500, 1);
+        let c = one.concat_columns(&one).concat_columns(&one);
+        let x = one.map(|c| 3.0 * c);
+        let residual = Regression::fit(&x, &c, true).residual(&x, &c);
+        assert!(residual.values().iter().all(|r| r.abs() < 1e-4));
+    }
+}
