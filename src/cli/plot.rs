@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::data::{TableOptions, TableReader, table_files};
-use crate::error::Error;
+use crate::error::{Error, Message, Remedy, list};
 use crate::files::{OutputFile, write_whole};
 use crate::fit::{DeviceChoice, Flow};
+use crate::matrix::Matrix;
 use crate::model::Model;
 use crate::pictures::{NAMES, Picture, PlotRequest, PlotSet};
 use crate::train::LossCurve;
@@ -29,6 +30,9 @@ pub struct PlotArgs {
     // Here the columns are those to draw.
     #[command(flatten)]
     table: TableOptions,
+    /// Context to draw a conditional model for, a=1.5,b=2; repeatable
+    #[arg(long, value_name = "NAME=VALUE,...", allow_hyphen_values = true)]
+    given: Vec<String>,
     /// Log of the run, as train --log writes it, for the loss curve
     #[arg(long, value_name = "FILE.jsonl")]
     log: Option<PathBuf>,
@@ -94,6 +98,7 @@ pub fn run(args: &PlotArgs) -> Result<()> {
     guard.run(args.force)?;
     let model = Model::load(&args.model).map_err(input)?;
     let columns = drawn(&args.table, &model)?;
+    let contexts = contexts(args, &model)?;
     let log = args.log.as_deref();
     let loss_curve = log.map(LossCurve::read_log).transpose().map_err(input)?;
     let table = match args.data.is_empty() {
@@ -121,10 +126,11 @@ pub fn run(args: &PlotArgs) -> Result<()> {
             held_out: None,
             loss_curve: loss_curve.as_ref(),
             columns,
+            contexts: contexts.as_ref(),
         },
     )?;
     let spec = flow.spec();
-    if spec.dims != 2 {
+    if spec.dims != 2 && spec.context == 0 {
         log::info!(
             "note: a density is drawn of models with 2 columns; this one has {}",
             spec.dims
@@ -139,6 +145,47 @@ pub fn run(args: &PlotArgs) -> Result<()> {
         }
     }
     write(&folder, &args.format, args.scale, &plots.pictures)
+}
+
+/// The contexts to draw, of a model with context.
+fn contexts(args: &PlotArgs, model: &Model) -> Result<Option<Matrix<f64>>> {
+    let names = model.context_names();
+    if args.given.is_empty() {
+        if args.data.is_empty() && !names.is_empty() {
+            let text = format!(
+                "the model is the density of {} given {}, and nothing is given",
+                list(&model.columns),
+                list(&names)
+            );
+            let values: Vec<String> = names.iter().map(|name| format!("{name}=VALUE")).collect();
+            return Err(Error::Spec(
+                Message::new(text)
+                    .remedy(Remedy::new("say what", "given", values.join(",")))
+                    .remedy(Remedy::new("name a table", "data", "FILE")),
+            )
+            .into());
+        }
+        return Ok(None);
+    }
+    let mut all: Option<Matrix<f64>> = None;
+    for given in &args.given {
+        let row = model.context_from_text(std::slice::from_ref(given))?;
+        all = Some(match all {
+            None => row,
+            Some(rows) => rows.followed_by(&row),
+        });
+    }
+    if model.columns.len() > 1 && args.given.len() > 1 {
+        return Err(Failure::usage(
+            "--given: a model of several columns is drawn for one context at a time",
+        ));
+    }
+    if model.columns.len() > 1 && !args.data.is_empty() {
+        return Err(Failure::usage(
+            "--given: with --data a model of several columns is drawn for the context of the data; name one of the two",
+        ));
+    }
+    Ok(all)
 }
 
 /// The files of a run's pictures.

@@ -124,9 +124,10 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
     }
     report_reading(&reader.notes(), reader.dropped());
     report_speed(seen.rows as u64, begin.elapsed());
-    report(args, &seen, flow.columns(), &flow.device());
+    let columns = flow.all_columns();
+    report(args, &seen, &columns, &flow.device());
     if args.summary {
-        let summary = seen.summary(flow.columns());
+        let summary = seen.summary(&columns);
         print(&match args.output.json {
             true => format!("{}\n", summary.to_json(|score| args.rounded(score))),
             false => summary.to_string(),

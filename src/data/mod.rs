@@ -29,7 +29,7 @@ use crate::matrix::Matrix;
 #[cfg(all(feature = "arrow", feature = "cli"))]
 pub(crate) use arrow::is_panic_an_error;
 pub use columns::ExpectedColumns;
-pub(crate) use columns::{are_default_names, selector};
+pub(crate) use columns::{are_default_names, nearest, selector};
 pub use digits::{decimals, rounded};
 pub use repeats::Repeats;
 pub use rows::{Dropped, Part};

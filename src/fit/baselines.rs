@@ -1,6 +1,6 @@
 use crate::data::default_names;
 use crate::matrix::Matrix;
-use crate::preprocessing::{Preprocessing, PreprocessingConfig};
+use crate::preprocessing::{ContextColumn, Preprocessing, PreprocessingConfig};
 
 use super::Prepared;
 
@@ -12,6 +12,16 @@ pub struct Baselines {
     /// The columns as if they knew nothing of one another, each a kernel density estimate. Of some thousand rows where there
     /// are more.
     pub independent: Option<f64>,
+    /// A Gaussian whose mean is a linear function of the context; none without context.
+    pub regression: Option<f64>,
+}
+
+impl Baselines {
+    /// The better of those that know nothing of the context.
+    pub fn marginal(&self) -> Option<f64> {
+        let both = self.gaussian.into_iter().chain(self.independent);
+        both.min_by(f64::total_cmp)
+    }
 }
 
 /// Rows that a kernel density estimate is made of, and scored on.
@@ -24,37 +34,45 @@ const BROAD: f64 = 0.01;
 impl Prepared {
     /// Fits baselines to the rows trained on, and scores them on the rows held out, or on those trained on where none are.
     pub fn baselines(&self) -> Baselines {
-        let preprocessing = &self.model.preprocessing;
-        let training = preprocessing.undo(&self.rows.map(f64::from));
-        let held_out = self
-            .validation
-            .as_ref()
-            .map(|rows| preprocessing.undo(rows));
+        let training = self.in_units(&self.rows.map(f64::from));
+        let held_out = self.validation.as_ref().map(|rows| self.in_units(rows));
         let scored = held_out.as_ref().unwrap_or(&training);
+        let context = self.model.preprocessing.context_columns();
+        let modelled = |rows: &Matrix<f64>| rows.select_columns(0..self.model.spec.dims);
+        let regression = (!context.is_empty()).then(|| gaussian(&training, scored, context));
+        let (training, scored) = (modelled(&training), modelled(scored));
         Baselines {
-            gaussian: gaussian(&training, scored),
-            independent: independent(&training, scored),
+            gaussian: gaussian(&training, &scored, &[]),
+            independent: independent(&training, &scored),
+            regression: regression.flatten(),
         }
     }
 }
 
-/// The mean of -log N(x; mean, covariance): what is whitened is standard normal then.
-fn gaussian(training: &Matrix<f64>, scored: &Matrix<f64>) -> Option<f64> {
+/// The mean of -log N(x; M c + mean, covariance), where `context` are the last columns of the rows: what is whitened is standard
+/// normal then.
+fn gaussian(
+    training: &Matrix<f64>,
+    scored: &Matrix<f64>,
+    context: &[ContextColumn],
+) -> Option<f64> {
     let steps = PreprocessingConfig {
         standardize: true,
         whiten: true,
         robust: false,
     };
-    let whitening = Preprocessing::fit(training, &default_names(training.columns()), steps).ok()?;
+    let dims = training.columns() - context.len();
+    let names = default_names(dims);
+    let whitening = Preprocessing::fit_given(training, &names, context.to_vec(), steps).ok()?;
     if whitening.is_singular() {
         return None;
     }
-    let z = whitening.apply(scored);
-    let log_det: f64 = whitening.log_det(&z).iter().sum();
-    let squares: f64 = z.values().iter().map(|z| z * z).sum();
-    let rows = z.rows() as f64;
-    let constant = 0.5 * z.columns() as f64 * std::f64::consts::TAU.ln();
-    Some(constant + (0.5 * squares - log_det) / rows)
+    let seen = whitening.apply(scored);
+    let log_det: f64 = whitening.log_det(&seen).iter().sum();
+    let columns = (0..dims).flat_map(|j| seen.column(j));
+    let squares: f64 = columns.map(|z| z * z).sum();
+    let constant = 0.5 * dims as f64 * std::f64::consts::TAU.ln();
+    Some(constant + (0.5 * squares - log_det) / seen.rows() as f64)
 }
 
 /// The mean of -log p(x), where p is a product of kernel density estimates of the columns (Silverman 1986, eq. 3.31).
@@ -120,20 +138,33 @@ mod tests {
     fn a_gaussian_knows_the_correlation_and_single_columns_do_not() {
         let (training, scored) = (rows(1, 20_000), rows(2, 20_000));
         let entropy = (std::f64::consts::TAU * std::f64::consts::E).ln() + (100.0f64 * 0.6).ln();
-        let gaussian = gaussian(&training, &scored).unwrap();
+        let gaussian = gaussian(&training, &scored, &[]).unwrap();
         assert!((gaussian - entropy).abs() < 0.02, "{gaussian} {entropy}");
         let apart = entropy - 0.6f64.ln();
         let independent = independent(&training, &scored).unwrap();
         assert!((independent - apart).abs() < 0.08, "{independent} {apart}");
     }
 
+    /// Of x given y, as normal regressions have it: the deviation of x is 6 where y is given.
+    #[test]
+    fn a_regression_knows_the_context() {
+        let given = |name: &str| ContextColumn { name: name.into() };
+        let (training, scored) = (rows(1, 20_000), rows(2, 20_000));
+        let regression = gaussian(&training, &scored, &[given("y")]).unwrap();
+        let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln() + 6f64.ln();
+        assert!(
+            (regression - entropy).abs() < 0.02,
+            "{regression} {entropy}"
+        );
+    }
+
     #[test]
     fn what_has_no_width_has_no_density() {
         let copies = Matrix::from_fn(100, 2, |row, _| (row as f64).sin());
-        assert_eq!(gaussian(&copies, &copies), None);
+        assert_eq!(gaussian(&copies, &copies, &[]), None);
         assert!(independent(&copies, &copies).is_some());
         let constant = Matrix::from_fn(100, 2, |row, j| if j == 0 { row as f64 } else { 1.0 });
-        assert_eq!(gaussian(&constant, &constant), None);
+        assert_eq!(gaussian(&constant, &constant, &[]), None);
         assert_eq!(independent(&constant, &constant), None);
     }
 

@@ -117,7 +117,12 @@ impl Flow {
 
     /// The names of the context's columns; none where the flow takes no context.
     pub fn context_columns(&self) -> Vec<String> {
-        self.model.all_columns().split_off(self.model.columns.len())
+        self.model.context_names()
+    }
+
+    /// The names of the columns of a row: the modelled ones, then the context.
+    pub fn all_columns(&self) -> Vec<String> {
+        self.model.all_columns()
     }
 
     /// What a model file holds.
@@ -232,7 +237,7 @@ impl Flow {
         count: usize,
         context: &'c Matrix<f64>,
     ) -> Result<Cow<'c, Matrix<f64>>> {
-        let names = self.model.all_columns().split_off(self.model.columns.len());
+        let names = self.model.context_names();
         self.check(context, "context", &names)?;
         match context.rows() {
             rows if rows == count => Ok(Cow::Borrowed(context)),

@@ -15,6 +15,7 @@ mod roles;
 mod scores;
 mod session;
 mod stop;
+mod univariate;
 mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ pub use report::{GroundTruthReport, Report, ValidationReport};
 pub use scores::{ScoreSummary, Scored, Scores};
 pub use session::{Compared, Outcome, Session};
 pub use stop::StopSignal;
+pub use univariate::kolmogorov_distance;
 
 /// A flow to be fitted to a table, with settings that suit the table where nothing else is said.
 ///

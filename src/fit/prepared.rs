@@ -146,6 +146,14 @@ impl Prepared {
         })
     }
 
+    /// Rows as the flow sees them in the units of the table: the modelled columns, then the context.
+    pub fn in_units(&self, seen: &Matrix<f64>) -> Matrix<f64> {
+        let preprocessing = &self.model.preprocessing;
+        preprocessing
+            .undo(seen)
+            .concat_columns(&preprocessing.context_of(seen))
+    }
+
     /// What tells this run from others, whose checkpoints it cannot continue from.
     pub fn identity(&self) -> Identity {
         let columns = self.model.all_columns();

@@ -6,6 +6,7 @@ use crate::executor::Executor;
 use crate::matrix::Matrix;
 use crate::train::{KlEstimate, LossCurve, Metrics};
 
+use super::univariate::calibration;
 use super::{Baselines, Event, EventHandler, Outcome, Prepared, QualityWarning};
 
 /// How a fit went and how good the model is, in nats and in the units of the table. [`Report::verdict`] and
@@ -16,8 +17,10 @@ pub struct Report {
     pub config: Config,
     /// The device, in words.
     pub device: String,
-    /// Columns of the table.
+    /// Modelled columns.
     pub columns: usize,
+    /// Columns of context.
+    pub context: usize,
     /// Rows trained on.
     pub rows: usize,
     /// How many rows the table is worth ([`crate::data::Repeats::worth`]).
@@ -38,6 +41,9 @@ pub struct Report {
     pub validation: Option<ValidationReport>,
     /// What simpler models make of the held-out rows.
     pub baselines: Option<Baselines>,
+    /// How calibrated the densities of one column are on held-out rows, given their context: the Kolmogorov distance of the
+    /// probabilities below the true numbers (probability integral transforms) from uniform.
+    pub calibration: Option<f64>,
     /// How far the model is from the density that the rows were drawn from, where that is known.
     pub ground_truth: Option<GroundTruthReport>,
     /// The losses of all steps.
@@ -86,7 +92,14 @@ impl Report {
         });
         // A flow can memorize the rows trained on: only held-out rows compare it with others.
         let is_judged = prepared.ground_truth.is_none() && validation.is_some();
+        let calibration = match &prepared.validation {
+            Some(rows) if is_judged && prepared.model.spec.dims == 1 => {
+                Some(calibration(&prepared.model, executor, rows)?)
+            }
+            _ => None,
+        };
         Ok(Report {
+            calibration,
             best_step: outcome.best_step,
             stopped: outcome.stopped,
             out_of_patience: outcome.out_of_patience,
@@ -129,7 +142,8 @@ impl Report {
         Ok(Report {
             config: prepared.config.clone(),
             device: executor.describe(),
-            columns: prepared.rows.columns(),
+            columns: prepared.model.spec.dims,
+            context: prepared.model.preprocessing.context_columns().len(),
             rows: prepared.rows.rows(),
             effective_rows: prepared.effective_rows,
             warnings: prepared.warnings.clone(),
@@ -140,6 +154,7 @@ impl Report {
             nll: prepared.nll(&log_prob),
             validation: None,
             baselines: None,
+            calibration: None,
             ground_truth,
             loss_curve: LossCurve::default(),
             took,
@@ -160,14 +175,40 @@ impl Report {
 
     /// What simpler models make of the held-out rows: what they are, their key, and the mean of -log_prob.
     pub fn baseline_scores(&self) -> Vec<(&'static str, &'static str, f64)> {
-        let all = self.baselines.iter().flat_map(|baselines| {
-            [
-                ("a Gaussian", "gaussian", baselines.gaussian),
-                ("single columns", "independent", baselines.independent),
-            ]
-        });
+        let all = self
+            .baselines
+            .iter()
+            .flat_map(|baselines| match (self.context, self.columns) {
+                (0, 1) => vec![
+                    ("a Gaussian", "gaussian", baselines.gaussian),
+                    (
+                        "a kernel density estimate",
+                        "independent",
+                        baselines.independent,
+                    ),
+                ],
+                (0, _) => vec![
+                    ("a Gaussian", "gaussian", baselines.gaussian),
+                    ("single columns", "independent", baselines.independent),
+                ],
+                _ => vec![
+                    ("a linear regression", "regression", baselines.regression),
+                    (
+                        "a density without the context",
+                        "marginal",
+                        baselines.marginal(),
+                    ),
+                ],
+            });
         all.filter_map(|(words, key, nll)| Some((words, key, nll?)))
             .collect()
+    }
+
+    /// Nats a held-out row that the model is better by for knowing the context: it is compared with the best baseline that does
+    /// not. None without context or held-out rows.
+    pub fn worth_of_context(&self) -> Option<f64> {
+        let marginal = self.baselines.filter(|_| self.context > 0)?.marginal()?;
+        Some(marginal - self.validation_nll()?)
     }
 }
 

@@ -74,6 +74,11 @@ impl Report {
                 baselines.join(", ")
             ));
         }
+        if let Some(distance) = self.calibration {
+            lines.push(format!(
+                "calibration     {distance:.4} from uniform: the Kolmogorov distance of the probabilities below held-out numbers"
+            ));
+        }
         if let Some(advice) = self.advice() {
             lines.push(format!("note            {}", advice.to_sentence(show)));
         }
@@ -111,6 +116,12 @@ impl Report {
         }
         for (_, key, nll) in self.baseline_scores() {
             summary["baselines"][key] = json!(nll);
+        }
+        if let Some(worth) = self.worth_of_context() {
+            summary["worth_of_context"] = json!(worth);
+        }
+        if let Some(distance) = self.calibration {
+            summary["calibration"] = json!(distance);
         }
         if let Some(each) = self.per_step() {
             summary["ms_per_step"] = thousandths(1e3 * each.as_secs_f64());

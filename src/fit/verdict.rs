@@ -15,6 +15,18 @@ impl Report {
         if let Some(truth) = &self.ground_truth {
             return Some(distance(&truth.kl).into());
         }
+        let verdict = self.comparison()?;
+        Some(match self.worth_of_context() {
+            None => verdict,
+            Some(worth) if worth >= TIE => {
+                format!("{verdict}; the context is worth {worth:.2} nats")
+            }
+            Some(_) => format!("{verdict}; it has learned nothing from the context"),
+        })
+    }
+
+    /// How good the model is compared with the best baseline.
+    fn comparison(&self) -> Option<String> {
         Some(match self.advantage()? {
             (better, _) if better >= TIE && self.has_no_density() => format!(
                 "the flow is lower by {better:.4} nats, which does not say that it is better: the table was warned of, and where \
@@ -122,10 +134,11 @@ impl Report {
     /// Whether the validation loss may fall without bound: it is still falling where the rows seem to lie on a surface, or
     /// further below that of simple models than any width of the rows explains.
     fn is_doubtful(&self) -> bool {
-        const NATS_A_COLUMN: f64 = 2.5;
+        // What is given may all but say what a column is.
+        let nats_a_column = if self.context == 0 { 2.5 } else { 6.0 };
         let mut warnings = self.warnings.iter();
         let is_on_surface = warnings.any(|warning| warning.kind == QualityKind::Surface);
-        let far_below = |(nats, _): (f64, _)| nats > NATS_A_COLUMN * self.columns as f64;
+        let far_below = |(nats, _): (f64, _)| nats > nats_a_column * self.columns as f64;
         let is_low = || is_on_surface || self.advantage().is_some_and(far_below);
         self.ground_truth.is_none() && self.is_still_falling() && is_low()
     }

@@ -1,6 +1,7 @@
 //! Describes a flow: its spec, the layout of its parameters, and the ops it is lowered to. Nothing here runs anything, and
 //! nothing here depends on a device, a file or a screen.
 
+mod density;
 mod initial;
 mod layout;
 mod lowering;

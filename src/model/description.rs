@@ -22,6 +22,11 @@ impl Model {
             self.spec,
             names.join(", ")
         );
+        let given = self.preprocessing.context_columns();
+        if !given.is_empty() {
+            let words: Vec<String> = given.iter().map(|it| truncate_escaped(&it.name)).collect();
+            text += &format!("given       {}\n", words.join(", "));
+        }
         match &self.preprocessing.standardize {
             None => text += "data        as it comes\n",
             Some(s) => {
@@ -93,8 +98,10 @@ impl Model {
             .collect();
         Ok(json!({
             "dims": self.spec.dims,
+            "context": self.spec.context,
             "model": config,
             "columns": self.columns,
+            "given": self.context_names(),
             "preprocessing": self.preprocessing,
             "training": self.training,
             "parameters": layout.len(),

@@ -1,6 +1,7 @@
 //! The model file: safetensors, with the spec, the column names and the preprocessing in its metadata.
 
 mod description;
+mod given;
 mod rounding;
 
 use std::collections::HashMap;
@@ -111,9 +112,28 @@ impl Model {
 
     /// The names of the columns of a row: the modelled ones, then the context.
     pub fn all_columns(&self) -> Vec<String> {
-        let context = self.preprocessing.context_columns().iter();
-        let context = context.map(|column| &column.name);
-        self.columns.iter().chain(context).cloned().collect()
+        let mut columns = self.columns.clone();
+        columns.extend(self.context_names());
+        columns
+    }
+
+    /// The columns that a table needs to have for its rows to be context.
+    pub fn expected_context(&self) -> ExpectedColumns {
+        ExpectedColumns::of_model(&self.context_names(), self.named)
+    }
+
+    /// The base's location in a dimension, and its spread: the deviation of a normal base, the scale of a logistic one.
+    ///
+    /// # Errors
+    /// As [`Model::plan`].
+    pub fn base_at(&self, dimension: usize) -> Result<(f64, f64)> {
+        let base = self.plan()?.base;
+        if !base.kind.trained {
+            return Ok((0.0, 1.0));
+        }
+        let at = |start: usize| f64::from(self.parameters[start + dimension]);
+        let spread = base.kind.density.spread(at(base.raw_spread.start));
+        Ok((at(base.location.start), spread))
     }
 
     /// The columns that a table needs to be used with the model.
@@ -188,7 +208,7 @@ impl Model {
                 model: ModelConfig::of(&self.spec),
             },
             columns: self.columns.clone(),
-            given: self.all_columns().split_off(self.columns.len()),
+            given: self.context_names(),
             named: (self.named && are_default_names(&self.columns)).then_some(true),
             preprocessing: self.preprocessing.clone(),
             training: self.training.clone(),

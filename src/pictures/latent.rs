@@ -5,7 +5,6 @@ use kuva::render::plots::Plot;
 
 use crate::flow::Density;
 use crate::matrix::Matrix;
-use crate::random::{standard_logistic, standard_normal};
 
 use super::Picture;
 use super::axes::{DATA, Interval, KNOWN, MODEL, axes, bars, dots, entry, lines};
@@ -25,28 +24,6 @@ const POINTS: usize = 160;
 
 /// How far from the middle latents are shown.
 const REACH: f64 = 4.2;
-
-/// The number that a fraction of a standard distribution lies below.
-fn quantile(density: Density, fraction: f64) -> f64 {
-    // The samplers invert: the tail's probability is the word's lower 31 bits, the side its highest.
-    let tail = fraction.min(1.0 - fraction);
-    let word = ((tail * 2f64.powi(32)) as u32).min(0x7FFF_FFFF);
-    let word = if fraction < 0.5 { word | 1 << 31 } else { word };
-    f64::from(match density {
-        Density::Normal => standard_normal(word),
-        Density::Logistic => standard_logistic(word),
-    })
-}
-
-fn standard_density(density: Density, z: f64) -> f64 {
-    match density {
-        Density::Normal => (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt(),
-        Density::Logistic => {
-            let small = (-z.abs()).exp();
-            small / (1.0 + small).powi(2)
-        }
-    }
-}
 
 /// Histograms and QQ plots of the latent: is it what the base says?
 pub fn latent(latent: &Latent) -> Picture {
@@ -114,7 +91,7 @@ fn histogram(z: &[f64], density: Density, span: Interval) -> (Vec<Plot>, Interva
     let counts = span.densities(z, parts);
     let curve: Vec<(f64, f64)> = (0..120)
         .map(|k| span.middle(k, 120))
-        .map(|z| (z, standard_density(density, z)))
+        .map(|z| (z, density.pdf(z)))
         .collect();
     let highest = counts.iter().copied().chain(curve.iter().map(|p| p.1));
     let high = 1.08 * highest.fold(0.0, f64::max);
@@ -134,7 +111,7 @@ fn qq(sorted: &[f64], density: Density, span: Interval) -> Vec<Plot> {
         false => {
             let mut indices: Vec<usize> = (0..POINTS)
                 .map(|k| span.middle(k, POINTS))
-                .map(|z| share_below(density, z) * count as f64)
+                .map(|z| density.cdf(z) * count as f64)
                 .map(|index| (index as usize).min(count - 1))
                 .collect();
             indices.dedup();
@@ -147,12 +124,12 @@ fn qq(sorted: &[f64], density: Density, span: Interval) -> Vec<Plot> {
     let mut points = Vec::new();
     for index in indices {
         let p = fraction(index);
-        let expected = quantile(density, p);
+        let expected = density.quantile(p);
         if !span.holds(expected) {
             continue;
         }
         // The deviation of an order statistic, and 1.96 of them.
-        let error = (p * (1.0 - p) / count as f64).sqrt() / standard_density(density, expected);
+        let error = (p * (1.0 - p) / count as f64).sqrt() / density.pdf(expected);
         band.0.push(expected);
         band.1.push(inside(expected - 1.96 * error));
         band.2.push(inside(expected + 1.96 * error));
@@ -168,41 +145,4 @@ fn qq(sorted: &[f64], density: Density, span: Interval) -> Vec<Plot> {
     plots.extend(lines(&diagonal, MODEL, 1.6).into_iter().map(Plot::from));
     plots.push(dots(points, DATA, 2.2, 0.9).into());
     plots
-}
-
-/// The fraction of a standard distribution below a number, by bisection of its quantile.
-fn share_below(density: Density, z: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..40 {
-        let middle = 0.5 * (low + high);
-        match quantile(density, middle) < z {
-            true => low = middle,
-            false => high = middle,
-        }
-    }
-    0.5 * (low + high)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_those_of_the_tables() {
-        for (fraction, normal) in [(0.5, 0.0), (0.975, 1.959_964), (0.01, -2.326_348)] {
-            assert!((quantile(Density::Normal, fraction) - normal).abs() < 1e-5);
-            assert!((share_below(Density::Normal, normal) - fraction).abs() < 1e-5);
-        }
-        assert!((quantile(Density::Logistic, 0.75) - 3f64.ln()).abs() < 1e-5);
-    }
-
-    #[test]
-    fn densities_integrate_to_one() {
-        for density in [Density::Normal, Density::Logistic] {
-            let sum: f64 = (-4000..4000)
-                .map(|k| standard_density(density, f64::from(k) * 0.01) * 0.01)
-                .sum();
-            assert!((sum - 1.0).abs() < 1e-6);
-        }
-    }
 }

@@ -2,11 +2,14 @@
 //! numbers from a flow.
 
 mod axes;
+mod calibration;
+mod conditional;
 mod corner;
 mod density;
 mod latent;
 mod loss;
 mod plot_set;
+mod prediction;
 mod scores;
 mod smooth;
 #[cfg(test)]
@@ -23,11 +26,14 @@ use resvg::{tiny_skia, usvg};
 
 use crate::error::{Error, Result};
 
+pub use calibration::calibration;
+pub use conditional::{Curve, conditional};
 pub use corner::corner;
 pub use density::{Field, density};
 pub use latent::{Latent, latent};
 pub use loss::loss;
 pub use plot_set::{PlotRequest, PlotSet};
+pub use prediction::{PROBABILITIES, Prediction, prediction};
 pub use scores::scores;
 
 /// A picture.
@@ -40,7 +46,16 @@ pub struct Picture {
 }
 
 /// The names that pictures have.
-pub const NAMES: [&str; 5] = ["loss", "corner", "density", "latent", "scores"];
+pub const NAMES: [&str; 8] = [
+    "loss",
+    "corner",
+    "density",
+    "prediction",
+    "calibration",
+    "conditional",
+    "latent",
+    "scores",
+];
 
 impl Picture {
     /// The picture as an SVG document, with text as text.

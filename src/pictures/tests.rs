@@ -1,6 +1,9 @@
 //! Pictures show what they say: of a few rows and of very many, of few columns and of many.
 
-use super::{Field, Latent, Picture, corner, density, latent, loss, scores};
+use super::{
+    Curve, Field, Latent, Picture, Prediction, calibration, conditional, corner, density, latent,
+    loss, prediction, scores,
+};
 use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::random::{Purpose, normal_at};
@@ -157,6 +160,61 @@ fn scores_have_their_lowest_percent() {
     }
 }
 
+/// Medians on the diagonal, and intervals that hold as many rows as they say.
+#[test]
+fn predictions_lie_on_the_diagonal_where_they_are_true() {
+    let truth = normal(2000, 1, 1);
+    let quantiles = |shift: f64| {
+        Matrix::from_fn(2000, 3, |row, j| {
+            truth.get(row, 0) + shift + (j as f64 - 1.0) * 0.5
+        })
+    };
+    let of = |shift: f64| {
+        prediction(&Prediction {
+            column: "y",
+            truth: truth.column(0),
+            quantiles: &quantiles(shift),
+        })
+    };
+    let right = of(0.0);
+    assert!(texts(&right).contains(&"predicted y".into()));
+    assert!(right.caption.contains("100.0% lie"), "{}", right.caption);
+    let high = of(0.7);
+    assert!(high.caption.contains("0.0% lie"), "{}", high.caption);
+    let [right, high] = [right, high].map(|picture| Pixels::of(&picture).middle(BLUE).1);
+    assert!(high[1] < right[1], "{high:?} {right:?}");
+}
+
+#[test]
+fn a_density_that_is_too_narrow_shows_in_its_calibration() {
+    let even: Vec<f64> = (0..2000).map(|k| (f64::from(k) + 0.5) / 2000.0).collect();
+    let flat = calibration(&even);
+    assert!(flat.caption.contains("0.0003"), "{}", flat.caption);
+    let ends: Vec<f64> = even
+        .iter()
+        .map(|p| 0.5 - 0.5 * (p * std::f64::consts::PI).cos())
+        .collect();
+    let picture = calibration(&ends);
+    let (flat, ends) = (Pixels::of(&flat), Pixels::of(&picture));
+    assert!(ends.middle(BLUE).0 < flat.middle(BLUE).0);
+}
+
+#[test]
+fn conditional_densities_name_their_contexts() {
+    let curve = |middle: f64| Curve {
+        given: format!("a = {middle}"),
+        points: (0..100)
+            .map(|k| f64::from(k) * 0.1 - 5.0)
+            .map(|x| (x, (-0.5 * (x - middle).powi(2)).exp()))
+            .collect(),
+    };
+    let picture = conditional("y", &[curve(-1.0), curve(2.0)]);
+    let all = texts(&picture);
+    for text in ["a = -1", "a = 2", "y", "density"] {
+        assert!(all.contains(&text.into()), "no {text} in {all:?}");
+    }
+}
+
 #[test]
 fn a_loss_curve_marks_the_best_step() {
     let curve = |low: f64| -> Vec<(f64, f64)> {
@@ -227,7 +285,20 @@ fn any_numbers_can_be_drawn() {
                 density: Density::Logistic,
                 shown: vec![1],
             };
+            let three = data.concat_columns(&data);
+            let predicted = Prediction {
+                column: "c0",
+                truth: &column,
+                quantiles: &three,
+            };
+            let curve = Curve {
+                given: "c1 = 0".into(),
+                points: column.iter().map(|x| (*x, *x)).collect(),
+            };
             for picture in [
+                prediction(&predicted),
+                calibration(&column),
+                conditional("c0", &[curve]),
                 corner(&names(2), Some(&data), &data),
                 loss(&loss_curve),
                 density(&names(2), &field, &log_prob, Some(&data)),

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::data::rounded;
 use crate::error::Result;
 use crate::matrix::Matrix;
 
@@ -27,6 +28,14 @@ pub struct ContextPreprocessing {
 pub struct ContextColumn {
     /// Its name.
     pub name: String,
+}
+
+impl ContextColumn {
+    /// A value in words, to four digits.
+    pub fn value_to_text(&self, value: f64) -> String {
+        let digits = 3 - value.abs().max(f64::MIN_POSITIVE).log10().floor() as i32;
+        rounded(value, digits.clamp(-12, 12)).to_string()
+    }
 }
 
 impl ContextPreprocessing {

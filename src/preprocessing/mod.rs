@@ -60,8 +60,8 @@ impl Preprocessing {
     /// Where the bulk of a column is narrower than this fraction of its deviation, it is a constant with exceptions, and no
     /// measure for them.
     const LEAST_BULK: f64 = 1e-6;
-    /// What of a column's deviation the context must leave.
-    const LEAST_LEFT: f64 = 1e-9;
+    /// What of a column's deviation the context must leave: less is rounding in 32-bit numbers.
+    const LEAST_LEFT: f64 = 1e-7;
 
     /// Fitted to the rows to train on.
     ///
@@ -116,9 +116,9 @@ impl Preprocessing {
             });
         }
         let c = given.apply(&c);
-        let regression = Regression::fit(&x, &c, steps.robust);
+        let (regression, widening) = Regression::fit(&x, &c, steps.robust);
         let residual = regression.residual(&x, &c);
-        let fitted = Self::fit(&residual, names, steps)?;
+        let mut fitted = Self::fit(&residual, names, steps)?;
         // What is left is rounding.
         let of_all = Standardize::of(&x, names)?;
         let left = fitted.standardize.iter().flat_map(|it| &it.deviation);
@@ -134,6 +134,13 @@ impl Preprocessing {
                         .remedy(Remedy::by_hand("leave a column of the context out")),
                 ));
             }
+        }
+        let deviations = fitted
+            .standardize
+            .iter_mut()
+            .flat_map(|it| &mut it.deviation);
+        for (deviation, widening) in deviations.zip(widening) {
+            *deviation *= widening;
         }
         given.regression = Some(regression);
         Ok(Preprocessing {

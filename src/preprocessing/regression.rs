@@ -8,7 +8,7 @@ use super::bulk;
 /// The linear part of what context says about the data: `x - M c` is modelled in place of x, so that a flow that starts as the
 /// identity starts as a linear-Gaussian regression. A translation: it has no log-determinant.
 ///
-/// M is a ridge regression (Hoerl and Kennard 1970) of each column on the prepared context. Its penalty is the one that
+/// M is a ridge regression (Hoerl and Kennard 1970) of each column on the prepared context. Each column has the penalty that
 /// generalized cross-validation prefers (Golub, Heath and Wahba 1979, eq. 1.4), and M is fitted to the bulk of the rows where
 /// outliers are compressed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,10 @@ pub struct Regression {
 }
 
 /// Penalties to choose from, in variances of a prepared context column.
-const PENALTIES: [f64; 8] = [1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0];
+const PENALTIES: [f64; 10] = [1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e4];
+
+/// The fraction of the rows that must be left beyond the degrees of freedom: near none the criterion is a ratio of rounding errors.
+const LEAST_SPARE: f64 = 0.1;
 
 /// Multiply-adds that the products of the context's columns may take: of longer tables some rows are taken, evenly.
 const MOST_PRODUCTS: usize = 1 << 31;
@@ -27,8 +30,9 @@ const MOST_PRODUCTS: usize = 1 << 31;
 const ROUNDS: usize = 3;
 
 impl Regression {
-    /// Of the columns of `x` on those of `c`.
-    pub(super) fn fit(x: &Matrix<f64>, c: &Matrix<f64>, robust: bool) -> Self {
+    /// Of the columns of `x` on those of `c`; and for each of them how much wider the residuals of new rows are than those of the
+    /// rows that it was fitted to, as generalized cross-validation estimates it: 1 / (1 - p / n).
+    pub(super) fn fit(x: &Matrix<f64>, c: &Matrix<f64>, robust: bool) -> (Self, Vec<f64>) {
         let most = (MOST_PRODUCTS / c.columns().pow(2)).max(1);
         let count = x.rows().min(most);
         let some: Vec<u32> = (0..count).map(|k| (k * x.rows() / count) as u32).collect();
@@ -39,7 +43,7 @@ impl Regression {
         }
         let mut before = Vec::new();
         for _ in 0..ROUNDS {
-            let residual = fitted.residual(&x, &c);
+            let residual = fitted.0.residual(&x, &c);
             let Some(rows) = bulk::nearest(&standardized(residual)) else {
                 break;
             };
@@ -52,7 +56,7 @@ impl Regression {
         fitted
     }
 
-    fn of_all(x: &Matrix<f64>, c: &Matrix<f64>) -> Self {
+    fn of_all(x: &Matrix<f64>, c: &Matrix<f64>) -> (Self, Vec<f64>) {
         let (x, c) = (centered(x), centered(c));
         let rows = x.rows() as f64;
         let covariance = |a: &[f64], b: &[f64]| -> f64 {
@@ -74,11 +78,20 @@ impl Regression {
                     .collect(),
             })
             .collect();
-        let fits = PENALTIES.map(|penalty| ridge(&of_context, &targets, penalty, rows));
-        let best = fits.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
-        Regression {
-            slopes: best.map_or_else(Vec::new, |(_, slopes)| slopes),
-        }
+        // Of equal ones the strongest penalty.
+        let fits: Vec<Vec<Fit>> = PENALTIES
+            .iter()
+            .rev()
+            .map(|&penalty| ridge(&of_context, &targets, penalty, rows))
+            .collect();
+        let best = (0..targets.len()).filter_map(|d| {
+            let fits = fits.iter().map(|fits| &fits[d]);
+            fits.min_by(|a, b| a.criterion.total_cmp(&b.criterion))
+        });
+        let (slopes, widening) = best
+            .map(|fit| (fit.slopes.clone(), 1.0 / fit.spare.max(LEAST_SPARE)))
+            .unzip();
+        (Regression { slopes }, widening)
     }
 
     /// M c.
@@ -140,14 +153,17 @@ fn standardized(values: Matrix<f64>) -> Matrix<f64> {
     values
 }
 
-/// The slopes for a penalty, and the criterion of generalized cross-validation: the sum over the columns of the part of the
-/// variance that is left, over (1 - p / n)^2 for p degrees of freedom and n rows. Infinite where p is not below n.
-fn ridge(
-    of_context: &[Vec<f64>],
-    targets: &[Target],
-    penalty: f64,
-    rows: f64,
-) -> (f64, Vec<Vec<f64>>) {
+/// What a penalty gives a modelled column.
+struct Fit {
+    /// That of generalized cross-validation: the part of the variance that is left, over (1 - p / n)^2 for p degrees of freedom
+    /// and n rows. Infinite where 1 - p / n is below [`LEAST_SPARE`].
+    criterion: f64,
+    /// 1 - p / n.
+    spare: f64,
+    slopes: Vec<f64>,
+}
+
+fn ridge(of_context: &[Vec<f64>], targets: &[Target], penalty: f64, rows: f64) -> Vec<Fit> {
     let count = of_context.len();
     let mut penalized = of_context.to_vec();
     for (i, row) in penalized.iter_mut().enumerate() {
@@ -164,29 +180,23 @@ fn ridge(
         .sum();
     // The intercept is one more.
     let freedom = 1.0 + count as f64 - penalty * trace;
-    let slopes: Vec<Vec<f64>> = targets
-        .iter()
-        .map(|target| solve(&lower, target.with_context.clone()))
-        .collect();
-    let left: f64 = targets
-        .iter()
-        .zip(&slopes)
-        .map(|(target, slopes)| {
-            let explained: f64 = (0..count)
-                .map(|i| {
-                    let of_others = dot(&of_context[i], slopes);
-                    slopes[i] * (2.0 * target.with_context[i] - of_others)
-                })
-                .sum();
-            (1.0 - explained / target.variance.max(f64::MIN_POSITIVE)).max(0.0)
-        })
-        .sum();
     let spare = 1.0 - freedom / rows;
-    let criterion = match spare > 0.0 {
-        true => left / (spare * spare),
-        false => f64::INFINITY,
+    let fit = |target: &Target| {
+        let slopes = solve(&lower, target.with_context.clone());
+        let explained: f64 = (0..count)
+            .map(|i| slopes[i] * (2.0 * target.with_context[i] - dot(&of_context[i], &slopes)))
+            .sum();
+        let left = (1.0 - explained / target.variance.max(f64::MIN_POSITIVE)).max(0.0);
+        Fit {
+            criterion: match spare >= LEAST_SPARE {
+                true => left / (spare * spare),
+                false => f64::INFINITY,
+            },
+            spare,
+            slopes,
+        }
     };
-    (criterion, slopes)
+    targets.iter().map(fit).collect()
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -254,23 +264,34 @@ mod tests {
                 }
             }
         };
-        close(&Regression::fit(&x, &c, false), 0.01);
+        close(&Regression::fit(&x, &c, false).0, 0.01);
         for row in 0..10 {
             x.column_mut(0)[500 * row] = 1e6 * (row as f64 - 3.0);
         }
-        close(&Regression::fit(&x, &c, true), 0.01);
-        assert!((Regression::fit(&x, &c, false).slopes[0][0] - 2.0).abs() > 1.0);
+        close(&Regression::fit(&x, &c, true).0, 0.01);
+        assert!((Regression::fit(&x, &c, false).0.slopes[0][0] - 2.0).abs() > 1.0);
     }
 
     /// More columns than rows: the penalty keeps noise from being learned.
     #[test]
     fn noise_is_not_learned_from_few_rows() {
         let (c, x) = (z(1, 60, 100), z(2, 60, 1));
-        let fitted = Regression::fit(&x, &c, false);
+        let (fitted, widening) = Regression::fit(&x, &c, false);
         let new = z(3, 2000, 100);
         let mean = fitted.mean(&new);
         let variance = mean.column(0).iter().map(|m| m * m).sum::<f64>() / 2000.0;
         assert!(variance < 0.6, "{variance}");
+        // Residuals of new rows are as wide as it says, about.
+        let deviation = |x: &Matrix<f64>, c| -> f64 {
+            let residual = fitted.residual(x, c);
+            let squares = residual.values().iter().map(|r| r * r).sum::<f64>();
+            (squares / residual.rows() as f64).sqrt()
+        };
+        let ratio = deviation(&z(4, 2000, 1), &new) / deviation(&x, &c);
+        assert!(
+            (ratio / widening[0] - 1.0).abs() < 0.25,
+            "{ratio} {widening:?}"
+        );
     }
 
     #[test]
@@ -278,7 +299,7 @@ mod tests {
         let one = z(1, 500, 1);
         let c = one.concat_columns(&one).concat_columns(&one);
         let x = one.map(|c| 3.0 * c);
-        let residual = Regression::fit(&x, &c, true).residual(&x, &c);
+        let residual = Regression::fit(&x, &c, true).0.residual(&x, &c);
         assert!(residual.values().iter().all(|r| r.abs() < 1e-4));
     }
 }

@@ -131,6 +131,9 @@ fn figure(picture: &Picture, is_many: bool) -> Markup {
         "loss" => "How training went",
         "corner" => "Data and model",
         "density" => "Density",
+        "prediction" => "Predicted and true",
+        "calibration" => "Is each density calibrated?",
+        "conditional" => "The density for some contexts",
         "latent" => "Is the latent what it should be?",
         _ => "Scores",
     };

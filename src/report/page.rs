@@ -35,7 +35,7 @@ pub fn pictures(flow: &Flow, prepared: &Prepared, report: &Report) -> Result<Plo
             data: Some(&rows.all),
             held_out: rows.held_out.as_ref(),
             loss_curve: Some(&report.loss_curve),
-            columns: Vec::new(),
+            ..PlotRequest::default()
         },
     )
 }
@@ -52,6 +52,7 @@ pub fn page(
     pictures: &PlotSet,
     show: impl Fn(&Setting) -> String,
 ) -> Result<String> {
+    let columns = flow.all_columns();
     let page = Page {
         lead: lead(prepared, &origin, &show),
         verdict: verdict(report),
@@ -59,7 +60,7 @@ pub fn page(
         judged_by: judged_by(report),
         scores: scores(report),
         pictures: &pictures.pictures,
-        columns: flow.columns(),
+        columns: &columns,
         lowest: lowest(flow, prepared)?,
         facts: facts(prepared, report, &origin),
         settings: report.config.to_toml(),
@@ -78,7 +79,7 @@ struct Rows {
 
 impl Rows {
     fn of(prepared: &Prepared) -> Self {
-        let in_units = |rows: &Matrix<f64>| prepared.model.preprocessing.undo(rows);
+        let in_units = |rows: &Matrix<f64>| prepared.in_units(rows);
         let trained_on = in_units(&prepared.rows.map(f64::from));
         let Some(held_out) = prepared.validation.as_ref().map(in_units) else {
             return Rows {
@@ -122,13 +123,21 @@ fn lead(prepared: &Prepared, origin: &Origin, show: &impl Fn(&Setting) -> String
         None => String::new(),
     };
     let mut lead = vec![format!(
-        "A normalizing flow, fitted to {} rows and {} columns of {}{held_out}.",
+        "A normalizing flow, fitted to {} rows and {} of {}{held_out}.",
         prepared.rows.rows(),
-        columns.len(),
+        match columns.len() {
+            1 => "1 column".into(),
+            count => format!("{count} columns"),
+        },
         origin.name
     )];
-    if columns.len() <= 40 {
-        lead.push(format!("Columns: {}.", columns.join(", ")));
+    let given = prepared.model.context_names();
+    if columns.len() + given.len() <= 40 {
+        let given = match given.is_empty() {
+            true => String::new(),
+            false => format!(", given {}", given.join(", ")),
+        };
+        lead.push(format!("Columns: {}{given}.", columns.join(", ")));
     }
     let sentence = |message: &Message| format!("Warning: {}.", message.to_sentence(show));
     let warnings = prepared.warnings.iter();
@@ -185,6 +194,12 @@ fn facts(prepared: &Prepared, report: &Report, origin: &Origin) -> Vec<(&'static
                 "{:.4} ± {:.4} nats, on {} new rows",
                 kl.mean, kl.standard_error, kl.rows
             ),
+        ));
+    }
+    if let Some(distance) = report.calibration {
+        facts.push((
+            "calibration",
+            format!("{distance:.4} from uniform, by Kolmogorov's distance"),
         ));
     }
     if report.validation.is_some() {

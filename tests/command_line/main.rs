@@ -13,6 +13,7 @@ mod devices;
 mod disk_faults;
 mod files;
 mod formats;
+mod given;
 #[cfg(unix)]
 mod machine;
 mod mistakes;

@@ -191,10 +191,32 @@ fn mistakes_are_errors() {
         start.run().err().unwrap(),
         &["start", "no column \"x\"", "a, b, c"],
     );
-    let narrow = Table::new(["a"], Matrix::from_fn(50, 1, |i, _| i as f64)).unwrap();
     says(
-        Fit::new(&narrow).device(cpu()).run().err().unwrap(),
-        &["1 column"],
+        fit().given(["x", "y"]).run().err().unwrap(),
+        &["given = x,y", "none is left"],
+    );
+    let given = fit().given(["x"]).run().unwrap().flow;
+    says(
+        given.sample(0..3, 1).unwrap_err(),
+        &["density given \"x\"", "given"],
+    );
+    says(
+        given
+            .log_prob_given(&values(1.0), &values(1.0))
+            .unwrap_err(),
+        &["rows of 2 columns", "over 1 given 1"],
+    );
+    let one = Matrix::zeros(3, 1);
+    says(
+        given
+            .log_prob_given(&one, &Matrix::zeros(2, 1))
+            .unwrap_err(),
+        &["2 rows of context for 3 rows"],
+    );
+    says(flow.cdf(&values(1.0)).unwrap_err(), &["over 2 columns"]);
+    says(
+        given.quantiles(&one, &[1.0]).unwrap_err(),
+        &["above 0 and below 1"],
     );
     let mut no_such = cpu();
     no_such.adapter = Some("no such adapter".into());

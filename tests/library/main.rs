@@ -11,6 +11,7 @@ mod cpu_reference;
 mod documents;
 mod fit;
 mod fixtures;
+mod given;
 mod limits;
 mod model_file;
 mod training;

@@ -1,0 +1,97 @@
+//! What a flow over one column has in closed form: its maps are increasing, so the latent of a number has the number's rank.
+
+use crate::error::{Error, Result};
+use crate::executor::Executor;
+use crate::matrix::Matrix;
+use crate::model::Model;
+
+use super::Flow;
+
+impl Flow {
+    /// The probability that the modelled column is at most what each row has, given the row's context: of a flow over one column.
+    /// Rows are those of [`Flow::log_prob`].
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob`]; [`Error::Spec`] for a flow over more columns.
+    pub fn cdf(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
+        check_univariate(self.model())?;
+        let (z, _) = self.forward(rows)?;
+        cdf_of_latents(self.model(), z.column(0))
+    }
+
+    /// The numbers that the modelled column is below with these probabilities, given each row of `context`: a row of quantiles a
+    /// row, of a flow over one column. Without context, one row of none: `Matrix::zeros(1, 0)`.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob_given`]; [`Error::Spec`] for a flow over more columns, or a probability that is not above 0 and below 1.
+    pub fn quantiles(&self, context: &Matrix<f64>, probabilities: &[f64]) -> Result<Matrix<f64>> {
+        check_univariate(self.model())?;
+        let (location, spread) = self.model().base_at(0)?;
+        let mut quantiles = Matrix::zeros(context.rows(), probabilities.len());
+        for (j, &probability) in probabilities.iter().enumerate() {
+            if !(probability > 0.0 && probability < 1.0) {
+                return Err(Error::spec(format!(
+                    "a quantile of probability {probability}: it must be above 0 and below 1"
+                )));
+            }
+            let z = location + spread * self.spec().base.density.quantile(probability);
+            let z = Matrix::from_fn(context.rows(), 1, |_, _| z);
+            let x = self.inverse_given(&z, context)?;
+            quantiles.column_mut(j).copy_from_slice(x.column(0));
+        }
+        Ok(quantiles)
+    }
+}
+
+/// How far probabilities, which are uniform where every conditional density is true, are from uniform: the Kolmogorov distance,
+/// the largest difference between their distribution function and that of the uniform distribution.
+pub fn kolmogorov_distance(mut probabilities: Vec<f64>) -> f64 {
+    probabilities.sort_by(f64::total_cmp);
+    let count = probabilities.len() as f64;
+    let distance = |(index, p): (usize, &f64)| {
+        let (below, above) = (index as f64 / count, (index + 1) as f64 / count);
+        (p - below).max(above - p)
+    };
+    let distances = probabilities.iter().enumerate().map(distance);
+    distances.fold(0.0, f64::max)
+}
+
+/// The Kolmogorov distance of the probabilities of rows as a flow over one column sees them.
+pub(super) fn calibration(
+    model: &Model,
+    executor: &mut dyn Executor,
+    rows: &Matrix<f64>,
+) -> Result<f64> {
+    let (z, _) = executor.forward(rows)?;
+    Ok(kolmogorov_distance(cdf_of_latents(model, z.column(0))?))
+}
+
+fn cdf_of_latents(model: &Model, z: &[f64]) -> Result<Vec<f64>> {
+    let (location, spread) = model.base_at(0)?;
+    let density = model.spec.base.density;
+    let cdf = |z: &f64| density.cdf((z - location) / spread);
+    Ok(z.iter().map(cdf).collect())
+}
+
+fn check_univariate(model: &Model) -> Result<()> {
+    match model.spec.dims {
+        1 => Ok(()),
+        dims => Err(Error::spec(format!(
+            "a distribution function of a flow over {dims} columns: it takes one over 1"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_distance_is_that_of_the_worst_probability() {
+        let even: Vec<f64> = (0..100).map(|k| (f64::from(k) + 0.5) / 100.0).collect();
+        assert!((kolmogorov_distance(even.clone()) - 0.005).abs() < 1e-12);
+        let squeezed = even.iter().map(|p| 0.8 * p).collect();
+        assert!((kolmogorov_distance(squeezed) - 0.2).abs() < 0.01);
+        assert_eq!(kolmogorov_distance(vec![1.0; 10]), 1.0);
+    }
+}
