@@ -205,7 +205,7 @@ impl<'a> Fit<'a> {
     /// Splits and prepares the rows, and resolves every setting; trains nothing.
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) where the rows cannot be fitted, [`Error::Spec`](crate::Error::Spec) where a setting cannot be, [`Error::Model`](crate::Error::Model) where the
+    /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where a setting cannot be, [`Error::Model`] where the
     /// model to start from is not for this table.
     pub fn prepare(&self) -> Result<Prepared> {
         let start = self.start.as_ref();
@@ -253,7 +253,7 @@ impl<'a> Fit<'a> {
     /// Trains.
     ///
     /// # Errors
-    /// As [`Fit::open`]; [`Error::Diverged`](crate::Error::Diverged) says where the numbers ceased to be finite, and what to change; those of the
+    /// As [`Fit::open`]; [`Error::Diverged`] says where the numbers ceased to be finite, and what to change; those of the
     /// device, and of the event handler.
     pub fn run(self) -> Result<Fitted> {
         let mut session = self.open()?;
