@@ -1,4 +1,4 @@
-#import sum, <parameters>, <base>, <base_partials>, <density>
+#import sum, <parameters>, <base>, <base_partials>, <density>, <row_weights>
 // The gradient of the loss with respect to z, and the split's part of that of the base's parameters. A group takes one
 // dimension of one split. CPU version: `backward` in src/cpu/base.rs.
 
@@ -22,8 +22,8 @@ fn base_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             z_gradient[d * step.stride + row] = 0.0;
             continue;
         }
-        // The loss is minus the mean of log_prob.
-        let score = scores(z[d * step.stride + row], location, spread);
+        // The loss is minus the weighted mean of log_prob.
+        let score = row_weight(row) * scores(z[d * step.stride + row], location, spread);
         z_gradient[d * step.stride + row] = -score.x * step.inv_batch_size;
         by_location += score.x;
         by_spread -= score.y;

@@ -1,5 +1,5 @@
-#import coupling, quad_index, <transform>
-// From the gradient of z, and of the log-determinant (-1/N in each row), the gradients of x and of the heads; the latter
+#import coupling, quad_index, <row_weights>, <transform>
+// From the gradient of z, and of the log-determinant (-w/N in a row of weight w), the gradients of x and of the heads; the latter
 // are stored by `shared/head_gradients_*.wgsl`. One invocation takes four rows. CPU version: `backward` in src/cpu/coupling.rs.
 
 @group(1) @binding(0) var<uniform> op: Coupling;
@@ -18,7 +18,7 @@ fn coupling_backward(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     // The rows that fill up the last four count for nothing.
     let rows = vec4(4u * quad) + vec4(0u, 1u, 2u, 3u);
-    let weight = select(vec4<f32>(), vec4(step.inv_batch_size), rows < vec4(step.rows));
+    let weight = select(vec4<f32>(), step.inv_batch_size * four_row_weights(quad), rows < vec4(step.rows));
     for (var k = 0u; k < op.active_count; k++) {
         let index = quad_index(op.active_first + k, quad);
         x_gradient[index] = transform_backward(x[index], z_gradient[index], -weight, k, quad);

@@ -40,6 +40,15 @@ fn present(first: u32, end: u32, quad: u32) -> vec4<f32> {
     return select(vec4<f32>(), vec4(1.0), rows < vec4(end));
 }
 
+/// The weight of each of four rows in the loss: 0 for those beyond the batch's end.
+fn row_weights(first: u32, end: u32, quad: u32) -> vec4<f32> {
+    let rows = present(first, end, quad);
+    if WEIGHTED {
+        return rows * tile[tile_index(WEIGHT, quad)];
+    }
+    return rows;
+}
+
 /// The rows of the tile into the state. Beyond the batch's end its last row is repeated.
 fn gather(first: u32, end: u32, lane: u32) {
     for (var row = lane; row < ROWS; row += THREADS) {
@@ -51,8 +60,9 @@ fn gather(first: u32, end: u32, lane: u32) {
         }
     }
     tile_barrier();
-    let data_rows = arrayLength(&data) / (DIMS + CONTEXT);
-    for (var item = lane; item < (DIMS + CONTEXT) * QUADS; item += THREADS) {
+    let data_columns = DIMS + CONTEXT + u32(WEIGHTED);
+    let data_rows = arrayLength(&data) / data_columns;
+    for (var item = lane; item < data_columns * QUADS; item += THREADS) {
         let d = item / QUADS;
         let quad = item % QUADS;
         let column = d * data_rows;
@@ -69,6 +79,18 @@ fn gather(first: u32, end: u32, lane: u32) {
     tile_barrier();
 }
 
+/// The sum of the weights of the tile's rows.
+fn tile_weight(first: u32, end: u32) -> f32 {
+    if !WEIGHTED {
+        return f32(min(ROWS, end - first));
+    }
+    var sum = 0.0;
+    for (var quad = 0u; quad < QUADS; quad++) {
+        sum += dot(row_weights(first, end, quad), vec4(1.0));
+    }
+    return sum;
+}
+
 /// The sum over the tile's rows of the products of two columns.
 fn column_dot(a: u32, b: u32) -> f32 {
     var sum = 0.0;
@@ -78,7 +100,7 @@ fn column_dot(a: u32, b: u32) -> f32 {
     return sum;
 }
 
-fn mix_backward(rows: f32, lane: u32) {
+fn mix_backward(first: u32, end: u32, lane: u32) {
     // What went into L.
     for (var item = lane; item < DIMS * QUADS; item += THREADS) {
         let i = item / QUADS;
@@ -126,8 +148,9 @@ fn mix_backward(rows: f32, lane: u32) {
         }
         accumulate_gradient(op.upper + item, select(0.0, sum, j > i));
         if i == j {
-            // The log-determinant of each row has the gradient -1/N.
-            accumulate_gradient(op.log_diagonal + i, sum * exp(parameter(op.log_diagonal + i)) - rows * step.inv_batch_size);
+            // The log-determinant of a row of weight w has the gradient -w/N.
+            let weight = tile_weight(first, end);
+            accumulate_gradient(op.log_diagonal + i, sum * exp(parameter(op.log_diagonal + i)) - weight * step.inv_batch_size);
         }
     }
     tile_barrier();
@@ -144,13 +167,13 @@ fn tile_coupling_backward(first: u32, end: u32, lane: u32) {
             // In the index where its gradient will lie.
             store_parameter_gradient(i, k, quad, saved_activation(saved_parameter(i, k), quad));
         }
-        let log_derivative_gradient = -step.inv_batch_size * present(first, end, quad);
+        let log_derivative_gradient = -step.inv_batch_size * row_weights(first, end, quad);
         tile[gradient(d, quad)] = transform_backward(x, tile[gradient(d, quad)], log_derivative_gradient, k, quad);
     }
     tile_barrier();
 }
 
-/// From the latent: the gradients of its columns and of the base's parameters, and the sum of the rows' log-densities, of which
+/// From the latent: the gradients of its columns and of the base's parameters, and the weighted sum of the rows' log-densities, of which
 /// each invocation has a part.
 fn tile_base_backward(first: u32, end: u32, lane: u32) -> f32 {
     var log_prob = 0.0;
@@ -163,9 +186,9 @@ fn tile_base_backward(first: u32, end: u32, lane: u32) -> f32 {
             sum += log_density(tile[state(d, quad)], base_location(d), base_spread(d));
         }
         // A row beyond the end may have any number.
-        let rows = present(first, end, quad);
-        sum = select(vec4<f32>(), sum, rows > vec4<f32>());
-        log_prob += dot(sum, vec4(1.0));
+        let weights = row_weights(first, end, quad);
+        sum = select(vec4<f32>(), sum, weights > vec4<f32>());
+        log_prob += dot(sum, weights);
     }
     for (var d = lane; d < DIMS; d += THREADS) {
         let location = base_location(d);
@@ -173,13 +196,13 @@ fn tile_base_backward(first: u32, end: u32, lane: u32) -> f32 {
         var by_location = 0.0;
         var by_spread = 0.0;
         for (var quad = 0u; quad < QUADS; quad++) {
-            let rows = present(first, end, quad);
+            let weights = row_weights(first, end, quad);
             let z = tile[state(d, quad)];
-            let score0 = scores(z.x, location, spread) * rows.x;
-            let score1 = scores(z.y, location, spread) * rows.y;
-            let score2 = scores(z.z, location, spread) * rows.z;
-            let score3 = scores(z.w, location, spread) * rows.w;
-            // The loss is minus the mean of log_prob.
+            let score0 = scores(z.x, location, spread) * weights.x;
+            let score1 = scores(z.y, location, spread) * weights.y;
+            let score2 = scores(z.z, location, spread) * weights.z;
+            let score3 = scores(z.w, location, spread) * weights.w;
+            // The loss is minus the weighted mean of log_prob.
             tile[gradient(d, quad)] = -step.inv_batch_size * vec4(score0.x, score1.x, score2.x, score3.x);
             by_location += score0.x + score1.x + score2.x + score3.x;
             by_spread += score0.y + score1.y + score2.y + score3.y;
@@ -232,7 +255,7 @@ fn fused_evaluate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             }
             expand_basis_backward(lane);
             if layer.mixed != 0u {
-                mix_backward(f32(min(ROWS, end - first)), lane);
+                mix_backward(first, end, lane);
             }
         }
     }

@@ -1,4 +1,4 @@
-#import shuffle
+#import shuffle, <gather_weights>
 // The rows of this step, from one segment of the data, into the flow's first state. One invocation a row; the last four
 // rows are filled up by repeating the last one. CPU version: `Batch::row` in src/executor/batches.rs.
 
@@ -24,4 +24,5 @@ fn gather_rows(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var d = 0u; d < op.dims; d++) {
         x[d * step.stride + index] = data[d * op.rows + source - op.first];
     }
+    gather_weight(index, source - op.first);
 }

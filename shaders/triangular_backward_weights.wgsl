@@ -1,4 +1,4 @@
-#import quad_index, sum, triangular
+#import quad_index, sum, triangular, <row_weights>
 // The split's part of the parameters' gradients; what lies outside the triangle has none. A group takes one index of the
 // matrix. CPU version: `backward_weights` in src/cpu/triangular.rs.
 
@@ -26,14 +26,15 @@ fn triangular_backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin
         own += dot(y_gradient[quad_index(i, row / 4u)], x[quad_index(j, row / 4u)]);
     }
     let sum = group_sum(lane, own);
+    let weight = sum_of_row_weights(lane, begin, end);
     if lane != 0u {
         return;
     }
     let partial = group.z * step.parameters;
     partials[partial + op.matrix + i * op.dims + j] = select(0.0, sum, is_inside(i, j));
     if i == j && op.upper != 0u {
-        // The log-determinant of each row has the gradient -1/N.
-        let of_log_det = -f32(end - begin) * step.inv_batch_size;
+        // The log-determinant of a row of weight w has the gradient -w/N.
+        let of_log_det = -weight * step.inv_batch_size;
         partials[partial + op.log_diagonal + i] = sum * exp(log_diagonal(i)) + of_log_det;
     }
 }

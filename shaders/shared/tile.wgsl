@@ -20,9 +20,13 @@ fn gradient(d: u32, quad: u32) -> u32 {
     return tile_index(GRADIENT + d, quad);
 }
 
-/// Column `d` of a row of the data: of the state or, beyond it, of the context, which stays in the tile.
+/// Where column `d` of a row of the data lies: in the state or, beyond it, in the context, which stays in the tile, as does the
+/// row's weight behind it.
 fn data_column(d: u32) -> u32 {
-    return select(STATE + d, CONTEXT_FIRST + d - DIMS, d >= DIMS);
+    if d < DIMS {
+        return STATE + d;
+    }
+    return select(CONTEXT_FIRST + d - DIMS, WEIGHT, d >= DIMS + CONTEXT);
 }
 
 /// The frozen columns, copied in front of the context: together they are the input of a layer's conditioner.

@@ -28,11 +28,11 @@ impl Identity {
     pub fn of(
         config: &Config,
         columns: &[String],
-        rows: &Matrix<f32>,
+        (rows, weights): (&Matrix<f32>, &[f32]),
         held_out: Option<&Matrix<f64>>,
     ) -> Self {
         let mut digest = Sha256::new();
-        for value in rows.values() {
+        for value in rows.values().iter().chain(weights) {
             digest.update(value.to_le_bytes());
         }
         for value in held_out.map_or(&[][..], Matrix::values) {

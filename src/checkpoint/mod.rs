@@ -307,7 +307,12 @@ pub(crate) mod tests {
         let rows = Matrix::from_fn(3, 2, |row, column| (row + column) as f32);
         Checkpoint {
             number: 7,
-            identity: Identity::of(&Config::default(), &["a".into(), "b".into()], &rows, None),
+            identity: Identity::of(
+                &Config::default(),
+                &["a".into(), "b".into()],
+                (&rows, &[]),
+                None,
+            ),
             snapshot: Snapshot {
                 device: "a device".into(),
                 state: state(40, 1.0),

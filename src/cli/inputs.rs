@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Overrides, Preset};
+use crate::config::{DataConfig, Overrides, Preset};
 use crate::data::{Table, TableOptions, TableReader, Target, table_files};
 use crate::files::{OutputFile, same};
 use crate::fit::Fit;
@@ -57,7 +57,7 @@ impl Inputs {
             (Some(ModelFileKind::Model(model)), Some(path)) => settings_of_model(model, path),
             _ => read_config(args.config.as_deref())?,
         };
-        let settings = settings.and(args.settings.clone());
+        let mut settings = settings.and(args.settings.clone());
         let preset = match !args.data.is_empty() || args.target.is_some() {
             true => Preset::Safe,
             false => Preset::Published,
@@ -76,7 +76,7 @@ impl Inputs {
         let out = args.model_file();
         let replaced = check_outputs(args, &out)?;
         let (ground_truth, table) = match args.data.is_empty() {
-            false => (None, read_table(args, content, config.data.given)?),
+            false => (None, read_table(args, content, &mut settings, config.data)?),
             true => {
                 let (truth, table) = draw_table(args, config.train.seed)?;
                 (Some(Arc::new(truth)), table)
@@ -119,21 +119,31 @@ impl Inputs {
     }
 }
 
+/// Reads the table. The columns that settings choose by their numbers in the file have their names in the settings then.
 fn read_table(
     args: &TrainArgs,
     start: Option<&ModelFileKind>,
-    given: Vec<String>,
+    settings: &mut Overrides,
+    data: DataConfig,
 ) -> Result<Table> {
     let options = TableOptions {
         expected: match start {
             Some(ModelFileKind::Model(model)) => Some(model.expected_columns()),
             _ => None,
         },
-        given,
+        given: data.given.clone(),
+        weights: (!data.weights.is_empty()).then(|| data.weights.clone()),
         ..args.table.clone()
     };
-    let reader = TableReader::open(&args.data, &options);
-    reader.and_then(TableReader::read).map_err(input)
+    let reader = TableReader::open(&args.data, &options).map_err(input)?;
+    if !data.given.is_empty() {
+        settings.data.given = Some(reader.named("given", &data.given)?);
+    }
+    if !data.weights.is_empty() {
+        let names = reader.named("weights", &[data.weights])?;
+        settings.data.weights = names.into_iter().next();
+    }
+    reader.read().map_err(input)
 }
 
 /// Rows of a built-in target.

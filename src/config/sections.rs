@@ -182,6 +182,9 @@ section! {
         /// Context: model the density of the other columns given these (names, numbers or ranges).
         #[serde(skip_serializing_if = "Vec::is_empty")]
         given: (Vec<String>) = Vec::new(), [value_name = "COLUMNS", value_delimiter = ',', hide_short_help = false];
+        /// The column of row weights: a row of weight 2 counts as two rows. It is not modelled.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        weights: (String) = String::new(), [value_name = "COLUMN", hide_short_help = false];
     }
 }
 

@@ -262,7 +262,7 @@ impl<T: Real> Block<T> {
         self.begun = false;
     }
 
-    /// What these rows contribute to the gradient of their chunk's loss, given that of each row's log-density (-1/N, and 0
+    /// What these rows contribute to the gradient of their chunk's loss, given that of each row's log-density (-w/N for a row of weight w, and 0
     /// for lanes that hold no row). Follows [`Block::forward`]. Wide maps' weights have theirs in `gradient` at once, all
     /// others at [`Block::end`].
     pub fn backward(

@@ -179,11 +179,17 @@ impl<T: Number> Executor for CpuExecutor<T> {
         Ok(())
     }
 
-    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        check_training_rows(&self.plan, rows)?;
+    fn start_weighted(
+        &mut self,
+        rows: &Matrix<f32>,
+        weights: &[f32],
+        training: &Training,
+    ) -> Result<()> {
+        check_training_rows(&self.plan, rows, weights)?;
         self.session = Some(Session::new(
             &self.parameters,
             rows.clone(),
+            weights.to_vec(),
             training.clone(),
         ));
         Ok(())

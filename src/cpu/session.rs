@@ -15,6 +15,8 @@ use super::workers::Workers;
 /// What training keeps between steps.
 pub struct Session<T> {
     rows: Matrix<f32>,
+    /// Of each row; empty where all count the same.
+    weights: Vec<f32>,
     pub batches: Batches,
     training: Training,
     pub step: u64,
@@ -28,7 +30,7 @@ pub struct Session<T> {
     rows_per_chunk: usize,
 }
 
-/// The loss and the gradient of one chunk of rows.
+/// The weighted sum of log_prob and the gradient of one chunk of rows.
 struct Chunk<T> {
     log_prob: f64,
     gradient: Vec<T>,
@@ -51,7 +53,7 @@ pub fn rows_per_chunk(batch: usize, parameters: usize) -> usize {
 }
 
 impl<T: Real> Session<T> {
-    pub fn new(parameters: &[T], rows: Matrix<f32>, training: Training) -> Self {
+    pub fn new(parameters: &[T], rows: Matrix<f32>, weights: Vec<f32>, training: Training) -> Self {
         let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
         let rows_per_chunk = rows_per_chunk(batches.size(), parameters.len());
         let zeros = || vec![T::zero(); parameters.len()];
@@ -68,6 +70,7 @@ impl<T: Real> Session<T> {
             .collect();
         Session {
             rows,
+            weights,
             batches,
             training,
             step: 0,
@@ -97,13 +100,15 @@ impl<T: Real> Session<T> {
         let total = batch.rows as usize;
         let per_chunk = self.rows_per_chunk;
         let used = total.div_ceil(per_chunk);
-        let rows = &self.rows;
+        let (rows, weights) = (&self.rows, &self.weights[..]);
         self.chunks[..used]
             .par_iter_mut()
             .enumerate()
             .for_each(|(index, chunk)| {
                 let indices = index * per_chunk..total.min((index + 1) * per_chunk);
-                workers.with(|block| chunk.run(block, plan, rows, batch, indices, parameters));
+                workers.with(|block| {
+                    chunk.run(block, plan, rows, weights, batch, indices, parameters)
+                });
             });
         let chunks = &self.chunks[..used];
         add_up(chunks, &mut self.gradient);
@@ -132,11 +137,13 @@ impl<T: Real> Session<T> {
 
 impl<T: Real> Chunk<T> {
     /// Forward and backward for some rows of a batch.
+    #[expect(clippy::too_many_arguments, reason = "what a step reads")]
     fn run(
         &mut self,
         block: &mut Block<T>,
         plan: &Plan,
         rows: &Matrix<f32>,
+        weights: &[f32],
         batch: &Batch,
         indices: Range<usize>,
         parameters: &[T],
@@ -170,11 +177,17 @@ impl<T: Real> Chunk<T> {
             block.forward(plan, parameters);
             let mut row_gradient = [T::zero(); BLOCK_ROWS];
             row_gradient[..valid].fill(weight);
+            if weights.is_empty() {
+                let log_prob = block.log_prob[..valid].iter();
+                self.log_prob += log_prob.map(|value| value.f64()).sum::<f64>();
+            } else {
+                for (lane, gradient) in row_gradient[..valid].iter_mut().enumerate() {
+                    let of_row = weights[batch.row((first + lane) as u32) as usize];
+                    *gradient *= T::of(of_row.into());
+                    self.log_prob += f64::from(of_row) * block.log_prob[lane].f64();
+                }
+            }
             block.backward(plan, parameters, &row_gradient, &mut self.gradient);
-            self.log_prob += block.log_prob[..valid]
-                .iter()
-                .map(|value| value.f64())
-                .sum::<f64>();
         }
         block.end(&mut self.gradient);
     }

@@ -138,15 +138,23 @@ impl TableOptions {
     /// # Errors
     /// As [`TableOptions::selected`].
     pub(crate) fn given(given: &[String], columns: &[String]) -> Result<Vec<usize>> {
-        let mut selected = Vec::new();
-        for said in given {
-            for index in said_columns("given", said, columns)? {
-                if !selected.contains(&index) {
-                    selected.push(index);
-                }
-            }
+        select_columns("given", given, columns)
+    }
+
+    /// The index of the column of weights.
+    ///
+    /// # Errors
+    /// As [`TableOptions::selected`]; [`Error::Spec`] for several columns.
+    pub(crate) fn weights(said: &str, columns: &[String]) -> Result<usize> {
+        let indices = said_columns("weights", said, columns)?;
+        match indices.start() == indices.end() {
+            true => Ok(*indices.start()),
+            false => Err(Error::Spec(Message::about(
+                "weights",
+                truncate_escaped(said),
+                "several columns, where a row has one weight",
+            ))),
         }
-        Ok(selected)
     }
 
     /// The columns to read of a file: those of the model, if there is one, or those that were chosen. `is_row_label`
@@ -161,12 +169,17 @@ impl TableOptions {
         named: bool,
         is_row_label: impl Fn(usize) -> bool,
     ) -> Result<Selection> {
+        let weights = match &self.weights {
+            None => None,
+            Some(said) => Some(Self::weights(said, all)?),
+        };
         let mut selected = self.selected(all)?;
         for index in Self::given(&self.given, all)? {
             if !selected.contains(&index) {
                 selected.push(index);
             }
         }
+        selected.retain(|index| Some(*index) != weights);
         let names = |selected: &[usize]| -> Vec<String> {
             selected.iter().map(|&j| all[j].clone()).collect()
         };
@@ -187,7 +200,7 @@ impl TableOptions {
                     .in_file(file.as_ref()),
             )
         };
-        let chosen = match &self.expected {
+        let mut chosen = match &self.expected {
             None => selected.clone(),
             Some(expected) => {
                 let found = match by_name {
@@ -212,6 +225,15 @@ impl TableOptions {
                     .remedy(Remedy::new("leave one out", "exclude", second))));
             }
         }
+        if let Some(index) = weights {
+            if chosen.contains(&index) {
+                let label = column_label(index, all);
+                return Err(bad(Message::new(format!(
+                    "{label} cannot be both the weight and a column of the model"
+                ))));
+            }
+            chosen.push(index);
+        }
         Ok(Selection {
             columns: chosen,
             row_labels,
@@ -229,6 +251,23 @@ fn is_label_of_pandas(index: usize, name: &str) -> bool {
     (index == 0 && name.trim().is_empty())
         || is_numbered("Unnamed: ", "")
         || is_numbered("__index_level_", "__")
+}
+
+/// The indices of the columns that names, numbers and ranges select, each once; `key` is the setting that does.
+pub(super) fn select_columns(
+    key: &'static str,
+    all_said: &[String],
+    columns: &[String],
+) -> Result<Vec<usize>> {
+    let mut selected = Vec::new();
+    for said in all_said {
+        for index in said_columns(key, said, columns)? {
+            if !selected.contains(&index) {
+                selected.push(index);
+            }
+        }
+    }
+    Ok(selected)
 }
 
 /// The columns that a name, a number or a range says.

@@ -19,6 +19,7 @@ mod table;
 mod target;
 mod text;
 mod values;
+mod weights;
 mod writer;
 
 use std::path::Path;
@@ -34,11 +35,13 @@ pub use digits::{decimals, rounded};
 pub use repeats::Repeats;
 pub use rows::{Dropped, Part};
 pub use several::table_files;
+pub(crate) use split::take_weights;
 pub use split::{Split, take};
 pub use table::TableReader;
 pub use target::{Target, TargetName};
 pub use text::Separator;
 pub use values::Values;
+pub use weights::{effective_sample_size, resample, weighted_mean};
 pub use writer::{TableFormat, TableHeader, write_table};
 
 /// A table of finite numbers with names for its columns.
@@ -155,6 +158,9 @@ pub struct TableOptions {
     /// Columns to take besides those of `columns`, in the same notation: the context of a fit.
     #[cfg_attr(feature = "cli", arg(skip))]
     pub given: Vec<String>,
+    /// The column of row weights, in the same notation, which comes last whatever other columns are read.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub weights: Option<String>,
     /// Whether parts have the whole table, too.
     #[cfg_attr(feature = "cli", arg(skip))]
     pub keeps_table: bool,

@@ -65,6 +65,14 @@ pub fn take<T: Copy + Default>(values: &Matrix<T>, rows: &[u32]) -> Matrix<T> {
     })
 }
 
+/// The weights of some rows; none where all count the same.
+pub(crate) fn take_weights(weights: &[f64], rows: &[u32]) -> Vec<f64> {
+    match weights.is_empty() {
+        true => Vec::new(),
+        false => rows.iter().map(|&row| weights[row as usize]).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -4,7 +4,7 @@ use crate::error::{Error, Message, Remedy, Result};
 use crate::matrix::Matrix;
 use crate::memory;
 
-use super::columns::ExpectedColumns;
+use super::columns::{ExpectedColumns, select_columns};
 use super::open::open_file;
 use super::rows::{Dropped, Opened, Part};
 use super::{Table, TableOptions, several, table_files};
@@ -58,6 +58,16 @@ impl TableReader {
     /// The names of all of the file's columns.
     pub fn all_columns(&self) -> &[String] {
         &self.opened.all_columns
+    }
+
+    /// The names of the columns that names, numbers and ranges select among all of the file's; `key` is the setting that does.
+    ///
+    /// # Errors
+    /// As [`TableOptions::selected`].
+    pub(crate) fn named(&self, key: &'static str, said: &[String]) -> Result<Vec<String>> {
+        let all = self.all_columns();
+        let indices = select_columns(key, said, all)?;
+        Ok(indices.into_iter().map(|j| all[j].clone()).collect())
     }
 
     /// What an Arrow or Parquet file says of itself beside its columns, by key: pandas' description of its index, for one.

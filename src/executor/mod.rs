@@ -126,7 +126,21 @@ pub trait Executor: Send {
     ///
     /// # Errors
     /// [`Error::Data`] if there are no rows, more than 2^32 - 1, or rows of another width.
-    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()>;
+    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
+        self.start_weighted(rows, &[], training)
+    }
+
+    /// As [`Executor::start`], for rows with weights: the loss of a batch is the mean of -w log_prob over its rows. Weights whose
+    /// mean over all rows is 1 leave the size of the loss as it is. None is a weight of 1 for each row.
+    ///
+    /// # Errors
+    /// As [`Executor::start`]; [`Error::Data`] for another number of weights, or one that is not a number above 0.
+    fn start_weighted(
+        &mut self,
+        rows: &Matrix<f32>,
+        weights: &[f32],
+        training: &Training,
+    ) -> Result<()>;
 
     /// Takes `steps` optimizer steps, or fewer where one has a fault.
     ///
@@ -211,8 +225,23 @@ pub trait Executor: Send {
 }
 
 /// Refuses rows that nothing can be trained on.
-pub(crate) fn check_training_rows(plan: &Plan, rows: &Matrix<f32>) -> Result<()> {
+pub(crate) fn check_training_rows(plan: &Plan, rows: &Matrix<f32>, weights: &[f32]) -> Result<()> {
     check_width(plan, rows.columns())?;
+    if !weights.is_empty() && weights.len() != rows.rows() {
+        return Err(Error::data(format!(
+            "{} weights for {} rows",
+            weights.len(),
+            rows.rows()
+        )));
+    }
+    let is_weight = |w: &f32| w.is_finite() && *w > 0.0;
+    if let Some(row) = weights.iter().position(|w| !is_weight(w)) {
+        return Err(Error::data(format!(
+            "row {}: a weight of {}, where a number above 0 is needed",
+            row + 1,
+            weights[row]
+        )));
+    }
     match rows.rows() {
         0 => Err(Error::data("there are no rows to train on")),
         many if u32::try_from(many).is_err() => Err(Error::data(format!(

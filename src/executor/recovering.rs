@@ -271,9 +271,14 @@ impl Executor for Recovering<'_> {
     }
 
     /// Rows that are passed here, rather than by `reopen`, are not kept: a device that fails afterwards is not recovered.
-    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
+    fn start_weighted(
+        &mut self,
+        rows: &Matrix<f32>,
+        weights: &[f32],
+        training: &Training,
+    ) -> Result<()> {
         self.position = Position::Unknown;
-        self.executor()?.start(rows, training)
+        self.executor()?.start_weighted(rows, weights, training)
     }
 
     fn train(&mut self, steps: usize) -> Result<StepsOutcome> {

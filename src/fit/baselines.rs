@@ -1,4 +1,4 @@
-use crate::data::default_names;
+use crate::data::{default_names, resample, weighted_mean};
 use crate::matrix::Matrix;
 use crate::preprocessing::{ContextColumn, Preprocessing, PreprocessingConfig};
 
@@ -36,24 +36,39 @@ impl Prepared {
     pub fn baselines(&self) -> Baselines {
         let training = self.in_units(&self.rows.map(f64::from));
         let held_out = self.validation.as_ref().map(|rows| self.in_units(rows));
-        let scored = held_out.as_ref().unwrap_or(&training);
+        let training_weights = self.training_weights();
+        let (scored, scored_weights) = match &held_out {
+            Some(rows) => (rows, &self.validation_weights),
+            None => (&training, &training_weights),
+        };
         let context = self.model.preprocessing.context_columns();
         let modelled = |rows: &Matrix<f64>| rows.select_columns(0..self.model.spec.dims);
-        let regression = (!context.is_empty()).then(|| gaussian(&training, scored, context));
+        let regression = (!context.is_empty()).then(|| {
+            gaussian(
+                (&training, &training_weights),
+                (scored, scored_weights),
+                context,
+            )
+        });
         let (training, scored) = (modelled(&training), modelled(scored));
+        let training = (&training, &training_weights[..]);
+        let scored = (&scored, &scored_weights[..]);
         Baselines {
-            gaussian: gaussian(&training, &scored, &[]),
-            independent: independent(&training, &scored),
+            gaussian: gaussian(training, scored, &[]),
+            independent: independent(training, scored),
             regression: regression.flatten(),
         }
     }
 }
 
+/// Rows, and the weight of each; none where all count the same.
+type Weighted<'a> = (&'a Matrix<f64>, &'a [f64]);
+
 /// The mean of -log N(x; M c + mean, covariance), where `context` are the last columns of the rows: what is whitened is standard
 /// normal then.
 fn gaussian(
-    training: &Matrix<f64>,
-    scored: &Matrix<f64>,
+    (training, weights): Weighted<'_>,
+    (scored, scored_weights): Weighted<'_>,
     context: &[ContextColumn],
 ) -> Option<f64> {
     let steps = PreprocessingConfig {
@@ -63,30 +78,36 @@ fn gaussian(
     };
     let dims = training.columns() - context.len();
     let names = default_names(dims);
-    let whitening = Preprocessing::fit_given(training, &names, context.to_vec(), steps).ok()?;
+    let whitening =
+        Preprocessing::fit_given(training, weights, &names, context.to_vec(), steps).ok()?;
     if whitening.is_singular() {
         return None;
     }
     let seen = whitening.apply(scored);
-    let log_det: f64 = whitening.log_det(&seen).iter().sum();
-    let columns = (0..dims).flat_map(|j| seen.column(j));
-    let squares: f64 = columns.map(|z| z * z).sum();
+    let mut nll = whitening.log_det(&seen);
+    nll.iter_mut().for_each(|log_det| *log_det *= -1.0);
+    for j in 0..dims {
+        for (nll, z) in nll.iter_mut().zip(seen.column(j)) {
+            *nll += 0.5 * z * z;
+        }
+    }
     let constant = 0.5 * dims as f64 * std::f64::consts::TAU.ln();
-    Some(constant + (0.5 * squares - log_det) / seen.rows() as f64)
+    Some(constant + weighted_mean(&nll, scored_weights))
 }
 
 /// The mean of -log p(x), where p is a product of kernel density estimates of the columns (Silverman 1986, eq. 3.31).
-fn independent(training: &Matrix<f64>, scored: &Matrix<f64>) -> Option<f64> {
-    let few = |column: &[f64], most: usize| -> Vec<f64> {
+fn independent(
+    (training, weights): Weighted<'_>,
+    (scored, scored_weights): Weighted<'_>,
+) -> Option<f64> {
+    let few = |column: &[f64], weights: &[f64], most: usize| -> Vec<f64> {
         // Evenly from all of them, since rows may be in some order.
-        let count = column.len().min(most);
-        (0..count)
-            .map(|k| column[k * column.len() / count])
-            .collect()
+        let rows = resample(column.len(), weights, column.len().min(most));
+        rows.iter().map(|&row| column[row as usize]).collect()
     };
     let mut sum = 0.0;
     for j in 0..training.columns() {
-        let mut kernels = few(training.column(j), KERNELS);
+        let mut kernels = few(training.column(j), weights, KERNELS);
         kernels.sort_by(f64::total_cmp);
         let count = kernels.len() as f64;
         let quartile = |fraction: f64| kernels[(fraction * (count - 1.0)) as usize];
@@ -110,7 +131,7 @@ fn independent(training: &Matrix<f64>, scored: &Matrix<f64>) -> Option<f64> {
             let broad = 1.0 / (std::f64::consts::PI * scale * (1.0 + far * far));
             (1.0 - BROAD) * near + BROAD * broad
         };
-        let rows = few(scored.column(j), SCORED);
+        let rows = few(scored.column(j), scored_weights, SCORED);
         sum -= rows.iter().map(|&x| density(x).ln()).sum::<f64>() / rows.len() as f64;
     }
     Some(sum)
@@ -138,10 +159,10 @@ mod tests {
     fn a_gaussian_knows_the_correlation_and_single_columns_do_not() {
         let (training, scored) = (rows(1, 20_000), rows(2, 20_000));
         let entropy = (std::f64::consts::TAU * std::f64::consts::E).ln() + (100.0f64 * 0.6).ln();
-        let gaussian = gaussian(&training, &scored, &[]).unwrap();
+        let gaussian = gaussian((&training, &[]), (&scored, &[]), &[]).unwrap();
         assert!((gaussian - entropy).abs() < 0.02, "{gaussian} {entropy}");
         let apart = entropy - 0.6f64.ln();
-        let independent = independent(&training, &scored).unwrap();
+        let independent = independent((&training, &[]), (&scored, &[])).unwrap();
         assert!((independent - apart).abs() < 0.08, "{independent} {apart}");
     }
 
@@ -150,7 +171,7 @@ mod tests {
     fn a_regression_knows_the_context() {
         let given = |name: &str| ContextColumn { name: name.into() };
         let (training, scored) = (rows(1, 20_000), rows(2, 20_000));
-        let regression = gaussian(&training, &scored, &[given("y")]).unwrap();
+        let regression = gaussian((&training, &[]), (&scored, &[]), &[given("y")]).unwrap();
         let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln() + 6f64.ln();
         assert!(
             (regression - entropy).abs() < 0.02,
@@ -161,11 +182,11 @@ mod tests {
     #[test]
     fn what_has_no_width_has_no_density() {
         let copies = Matrix::from_fn(100, 2, |row, _| (row as f64).sin());
-        assert_eq!(gaussian(&copies, &copies, &[]), None);
-        assert!(independent(&copies, &copies).is_some());
+        assert_eq!(gaussian((&copies, &[]), (&copies, &[]), &[]), None);
+        assert!(independent((&copies, &[]), (&copies, &[])).is_some());
         let constant = Matrix::from_fn(100, 2, |row, j| if j == 0 { row as f64 } else { 1.0 });
-        assert_eq!(gaussian(&constant, &constant, &[]), None);
-        assert_eq!(independent(&constant, &constant), None);
+        assert_eq!(gaussian((&constant, &[]), (&constant, &[]), &[]), None);
+        assert_eq!(independent((&constant, &[]), (&constant, &[])), None);
     }
 
     /// A row far from all others costs a kernel density estimate some nats, not infinitely many.
@@ -173,7 +194,7 @@ mod tests {
     fn what_is_far_out_has_a_density() {
         let training = rows(1, 500);
         let far = Matrix::from_fn(1, 2, |_, _| 1e6);
-        let nll = independent(&training, &far).unwrap();
+        let nll = independent((&training, &[]), (&far, &[])).unwrap();
         assert!(nll.is_finite() && nll > 40.0, "{nll}");
     }
 }

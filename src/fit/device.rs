@@ -41,8 +41,8 @@ pub struct ExecutorRequest {
 /// What an executor has to be ready for.
 #[derive(Clone, Debug)]
 pub enum Purpose {
-    /// Training on these rows.
-    Train(Arc<Matrix<f32>>, Training),
+    /// Training on these rows, with a weight for each where they do not all count the same.
+    Train(Arc<Matrix<f32>>, Arc<Vec<f32>>, Training),
     /// Log-densities.
     Score,
     /// Samples.
@@ -229,7 +229,7 @@ impl ExecutorRequest {
     /// How many rows are trained on, and how many of them in a batch.
     fn rows(&self) -> Option<(usize, usize)> {
         match &self.purpose {
-            Purpose::Train(rows, training) => {
+            Purpose::Train(rows, _, training) => {
                 let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
                 Some((rows.rows(), batches.size()))
             }
@@ -258,7 +258,9 @@ impl ExecutorRequest {
         let executor = crate::testing::decorate(executor);
         let mut executor = executor;
         match &self.purpose {
-            Purpose::Train(rows, training) => executor.start(rows, training)?,
+            Purpose::Train(rows, weights, training) => {
+                executor.start_weighted(rows, weights, training)?;
+            }
             Purpose::Score => drop(executor.log_prob(&Matrix::zeros(1, self.plan.width()))?),
             Purpose::Sample => {
                 let context = Matrix::zeros(1, self.plan.spec.context);

@@ -146,6 +146,13 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// The column of row weights, by name or number: a row of weight 2 counts as two rows, in the preprocessing, the loss, the
+    /// validation loss and the report. It is not modelled.
+    pub fn weights(mut self, column: impl Into<String>) -> Self {
+        self.settings.data.weights = Some(column.into());
+        self
+    }
+
     /// Seeds everything random: the same table, settings, seed and device give the same flow, to the bit.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.train.seed = Some(seed);
@@ -211,17 +218,20 @@ impl<'a> Fit<'a> {
         let start = self.start.as_ref();
         let start = start.map(|(path, content)| (path.as_path(), content));
         let given = self.settings.data.given.as_deref().unwrap_or_default();
-        if self.ground_truth.is_some() && !given.is_empty() {
-            let text = "a built-in target is modelled whole, since its density is known";
-            return Err(Error::Spec(Message::about("given", given.join(","), text)));
+        let weights = self.settings.data.weights.as_deref().unwrap_or_default();
+        for (key, value) in [("given", given.join(",")), ("weights", weights.to_string())] {
+            if self.ground_truth.is_some() && !value.is_empty() {
+                let text = "a built-in target is modelled whole, since its density is known";
+                return Err(Error::Spec(Message::about(key, value, text)));
+            }
         }
-        let roles = Roles::of(self.table, given, start)?;
-        let repeats = Repeats::of(&roles.rows);
-        let size = (repeats.worth(), roles.columns.len());
+        let roles = Roles::of(self.table, given, weights, start)?;
+        let repeats = roles.repeats();
+        let size = (roles.worth(&repeats), roles.columns.len());
         let spec = start.and_then(|(_, content)| content.spec());
         let config = self.settings.config(self.preset, spec, Some(size))?;
         let warnings = match self.ground_truth {
-            None if roles.context.is_empty() => quality_warnings(self.table, &repeats),
+            None if roles.is_whole() => quality_warnings(self.table, &repeats),
             None => {
                 let modelled = roles.modelled();
                 quality_warnings(&modelled, &Repeats::of(&modelled.values))
@@ -231,7 +241,6 @@ impl<'a> Fit<'a> {
         };
         Ok(Prepared {
             warnings,
-            effective_rows: repeats.worth(),
             ground_truth: self.ground_truth.clone(),
             ..Prepared::new(&roles, &repeats, config, start)?
         })

@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use crate::checkpoint::Identity;
 use crate::config::{Config, SHORTEST, Start};
-use crate::data::{Repeats, Split, take};
+use crate::data::{
+    Repeats, Split, effective_sample_size, resample, take, take_weights, weighted_mean,
+};
 use crate::error::{Error, Result};
 use crate::executor::Batches;
 use crate::flow::{Plan, initial_parameters, start_at_identity};
@@ -24,15 +26,22 @@ pub struct Prepared {
     pub model: Model,
     /// The rows to train on, as the flow sees them.
     pub rows: Arc<Matrix<f32>>,
+    /// Their weights in the loss, 1 on average; none where all count the same.
+    pub weights: Arc<Vec<f32>>,
     /// The rows held out, if any, as the flow sees them.
     pub validation: Option<Matrix<f64>>,
+    /// Their weights; none where all count the same.
+    pub validation_weights: Vec<f64>,
+    /// What the weights of the rows trained on were multiplied by.
+    pub(super) weight_scale: f64,
     /// What preprocessing adds to the NLL of these rows.
     pub offsets: Offsets,
     /// Which of the table's rows are which.
     pub split: Split,
     /// What in the table speaks against fitting a density to it.
     pub warnings: Vec<QualityWarning>,
-    /// How many rows the table is worth ([`Repeats::worth`]).
+    /// How many rows the table is worth: what [`Repeats::worth`] says, times the fraction that
+    /// [`effective_sample_size`](crate::data::effective_sample_size) leaves of weighted ones.
     pub effective_rows: usize,
     /// The density that the rows were drawn from, where it is known.
     pub ground_truth: Option<Arc<GroundTruth>>,
@@ -67,19 +76,23 @@ impl Prepared {
             .chain(roles.context.iter().map(|column| &column.name))
             .cloned()
             .collect();
-        let split = Split::new(repeats, config.train.validation, config.train.seed);
+        let split = roles.split(repeats, &config);
+        let [training_weights, validation_weights] =
+            [&split.training, &split.held_out].map(|rows| take_weights(&roles.weights, rows));
         let preprocessing = match init {
             Some((_, ModelFileKind::Model(model))) => model.preprocessing.clone(),
             // Without steps the map is all that is fitted, and must do for few rows.
             _ if config.train.steps == 0
                 && values.rows() < SHORTEST
-                && roles.context.is_empty() =>
+                && roles.context.is_empty()
+                && roles.weights.is_empty() =>
             {
                 let rows = take(values, &split.training);
                 Preprocessing::fit_alone(&rows, columns, config.data.preprocessing())?
             }
             _ => Preprocessing::fit_given(
                 &take(values, &split.training),
+                &training_weights,
                 columns,
                 roles.context.clone(),
                 config.data.preprocessing(),
@@ -92,10 +105,18 @@ impl Prepared {
         let rows = take(&as_seen, &split.training);
         let validation =
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
+        let total: f64 = training_weights.iter().sum();
+        let scale = training_weights.len() as f64 / total;
+        let weights: Vec<f32> = training_weights
+            .iter()
+            .map(|w| ((w * scale) as f32).max(f32::MIN_POSITIVE))
+            .collect();
         let offsets = Offsets::new(
             &preprocessing,
-            &rows,
-            validation.as_ref(),
+            (&rows, &weights),
+            validation
+                .as_ref()
+                .map(|rows| (rows, &validation_weights[..])),
             &config.training(),
         );
         let plan = Plan::new(&spec)?;
@@ -119,11 +140,14 @@ impl Prepared {
             },
             config,
             rows: Arc::new(rows),
+            weights: Arc::new(weights),
             validation,
+            validation_weights,
+            weight_scale: scale,
             offsets,
             split,
             warnings: Vec::new(),
-            effective_rows: repeats.worth(),
+            effective_rows: roles.worth(repeats),
             ground_truth: None,
         })
     }
@@ -142,7 +166,11 @@ impl Prepared {
         Ok(ExecutorRequest {
             plan: self.model.plan()?,
             parameters: self.model.parameters.clone(),
-            purpose: Purpose::Train(self.rows.clone(), self.config.training()),
+            purpose: Purpose::Train(
+                self.rows.clone(),
+                self.weights.clone(),
+                self.config.training(),
+            ),
         })
     }
 
@@ -157,19 +185,57 @@ impl Prepared {
     /// What tells this run from others, whose checkpoints it cannot continue from.
     pub fn identity(&self) -> Identity {
         let columns = self.model.all_columns();
-        Identity::of(&self.config, &columns, &self.rows, self.validation.as_ref())
+        Identity::of(
+            &self.config,
+            &columns,
+            (&self.rows, &self.weights),
+            self.validation.as_ref(),
+        )
+    }
+
+    /// The weights of the rows trained on, in f64.
+    pub fn training_weights(&self) -> Vec<f64> {
+        self.weights.iter().map(|&weight| weight.into()).collect()
+    }
+
+    /// The weights of the rows trained on, then of those held out, on one scale; none where all count the same.
+    pub fn table_weights(&self) -> Vec<f64> {
+        let mut weights = self.training_weights();
+        weights.extend(
+            self.validation_weights
+                .iter()
+                .map(|w| w * self.weight_scale),
+        );
+        weights
+    }
+
+    /// How many rows of equal weight tell as much as those of the table; none where all count the same.
+    pub fn effective_sample_size(&self) -> Option<f64> {
+        let weights = self.table_weights();
+        (!weights.is_empty()).then(|| effective_sample_size(&weights))
     }
 
     /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from their log-densities as the flow
     /// sees them.
     pub fn nll(&self, log_prob: &[f64]) -> f64 {
-        self.offsets.all() - log_prob.iter().sum::<f64>() / log_prob.len() as f64
+        let mean = match self.weights.is_empty() {
+            true => weighted_mean(log_prob, &[]),
+            false => {
+                // As the loss has it.
+                let products = self.weights.iter().zip(log_prob);
+                let products = products.map(|(&weight, log_prob)| f64::from(weight) * log_prob);
+                products.sum::<f64>() / log_prob.len() as f64
+            }
+        };
+        self.offsets.all() - mean
     }
 
     /// What the training loop needs to know.
     pub fn settings(&self, log_every: usize) -> train::Settings {
         let train = &self.config.train;
         let batch = self.batches().size();
+        let monitor = (self.validation.is_none() && batch < self.rows.rows())
+            .then(|| monitor_rows(self.rows.rows()));
         train::Settings {
             steps: train.steps,
             log_every,
@@ -179,8 +245,13 @@ impl Prepared {
                 self.validation.as_ref().map_or(0, Matrix::rows),
             ),
             validation: self.validation.clone(),
-            monitor_rows: (self.validation.is_none() && batch < self.rows.rows())
-                .then(|| monitor_rows(&self.rows)),
+            monitor_rows: monitor
+                .as_ref()
+                .map(|some| take(&self.rows, some).map(f64::from)),
+            row_weights: match &monitor {
+                None => self.validation_weights.clone(),
+                Some(some) => take_weights(&self.training_weights(), some),
+            },
             patience: train.patience,
         }
     }
@@ -199,14 +270,10 @@ impl Prepared {
     }
 }
 
-/// Rows from all over the table, to compare steps by.
-fn monitor_rows(rows: &Matrix<f32>) -> Matrix<f64> {
+/// Some of so many rows, from all over the table, to compare steps by.
+fn monitor_rows(rows: usize) -> Vec<u32> {
     const ROWS: usize = 1024;
-    let count = rows.rows().min(ROWS);
-    let positions: Vec<u32> = (0..count)
-        .map(|k| (k * rows.rows() / count) as u32)
-        .collect();
-    take(rows, &positions).map(f64::from)
+    resample(rows, &[], rows.min(ROWS))
 }
 
 /// Steps between two checks: ten epochs, as a short table is overfitted in a few, from 10 to 50 steps; or as many

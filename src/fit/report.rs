@@ -23,8 +23,10 @@ pub struct Report {
     pub context: usize,
     /// Rows trained on.
     pub rows: usize,
-    /// How many rows the table is worth ([`crate::data::Repeats::worth`]).
+    /// How many rows the table is worth, copies of rows and their weights considered.
     pub effective_rows: usize,
+    /// How many rows of equal weight tell as much as the table's ([`crate::data::effective_sample_size`]), where rows have weights.
+    pub effective_sample_size: Option<f64>,
     /// What in the table speaks against fitting a density to it.
     pub warnings: Vec<QualityWarning>,
     /// Steps taken.
@@ -93,9 +95,12 @@ impl Report {
         // A flow can memorize the rows trained on: only held-out rows compare it with others.
         let is_judged = prepared.ground_truth.is_none() && validation.is_some();
         let calibration = match &prepared.validation {
-            Some(rows) if is_judged && prepared.model.spec.dims == 1 => {
-                Some(calibration(&prepared.model, executor, rows)?)
-            }
+            Some(rows) if is_judged && prepared.model.spec.dims == 1 => Some(calibration(
+                &prepared.model,
+                executor,
+                rows,
+                &prepared.validation_weights,
+            )?),
             _ => None,
         };
         Ok(Report {
@@ -146,6 +151,7 @@ impl Report {
             context: prepared.model.preprocessing.context_columns().len(),
             rows: prepared.rows.rows(),
             effective_rows: prepared.effective_rows,
+            effective_sample_size: prepared.effective_sample_size(),
             warnings: prepared.warnings.clone(),
             steps,
             best_step: steps,

@@ -22,6 +22,11 @@ impl Report {
             "final NLL       {nll:.4} nats, over all {} rows trained on",
             self.rows
         )];
+        if let Some(size) = self.effective_sample_size {
+            lines.push(format!(
+                "row weights     tell as much as {size:.0} rows of equal weight (Kish's effective sample size)"
+            ));
+        }
         let verdict = self.verdict();
         if let Some(truth) = &self.ground_truth {
             let (entropy, kl) = (truth.entropy, &truth.kl);
@@ -116,6 +121,9 @@ impl Report {
         }
         for (_, key, nll) in self.baseline_scores() {
             summary["baselines"][key] = json!(nll);
+        }
+        if let Some(size) = self.effective_sample_size {
+            summary["effective_sample_size"] = json!(size);
         }
         if let Some(worth) = self.worth_of_context() {
             summary["worth_of_context"] = json!(worth);

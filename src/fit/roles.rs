@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::data::{Table, TableOptions};
-use crate::error::{Error, Message, Remedy, Result};
+use crate::config::Config;
+use crate::data::{Repeats, Split, Table, TableOptions, effective_sample_size, take};
+use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::matrix::Matrix;
 use crate::model::{Model, ModelFileKind};
 use crate::preprocessing::ContextColumn;
@@ -16,35 +17,72 @@ pub(super) struct Roles<'t> {
     /// Whether they come from the table.
     pub named: bool,
     pub context: Vec<ContextColumn>,
+    /// The weight of each row; none where all count the same. A row of weight 0 is neither trained on nor held out.
+    pub weights: Vec<f64>,
 }
 
 impl<'t> Roles<'t> {
-    /// The columns that `given` selects are context, the others are modelled. A model that training starts from has chosen its own.
+    /// The column that `weights` selects has the weights of the rows, those that `given` selects are context, the others are
+    /// modelled. A model that training starts from has chosen its own columns.
     ///
     /// # Errors
-    /// [`Error::Spec`] where `given` selects what is not there, everything, or other columns than the model was given;
-    /// [`Error::Data`] where the model's columns are not there.
+    /// [`Error::Spec`] where `given` or `weights` selects what is not there, everything, or other columns than the model was given;
+    /// [`Error::Data`] where the model's columns are not there, and for weights that are negative or all zero.
     pub fn of(
         table: &'t Table,
         given: &[String],
+        weights: &str,
         start: Option<(&Path, &ModelFileKind)>,
     ) -> Result<Self> {
-        if let Some((path, ModelFileKind::Model(model))) = start {
-            return Self::of_model(table, given, model, path);
-        }
+        let weights = match weights {
+            "" => None,
+            said => Some(TableOptions::weights(said, &table.columns)?),
+        };
+        let column = match weights {
+            None => Vec::new(),
+            Some(column) => checked_weights(table, column)?,
+        };
+        let roles = match start {
+            Some((path, ModelFileKind::Model(model))) => {
+                Self::of_model(table, given, weights, model, path)
+            }
+            _ => Self::chosen(table, given, weights),
+        };
+        Ok(Roles {
+            weights: column,
+            ..roles?
+        })
+    }
+
+    fn chosen(table: &'t Table, given: &[String], weights: Option<usize>) -> Result<Self> {
         let context = TableOptions::given(given, &table.columns)?;
-        if context.is_empty() {
+        if let Some(column) = weights
+            && context.contains(&column)
+        {
+            let text = format!(
+                "{} cannot be both the weight and context",
+                column_label(column, &table.columns)
+            );
+            return Err(Error::Spec(Message::about("given", given.join(","), text)));
+        }
+        if context.is_empty() && weights.is_none() {
             return Ok(Roles {
                 rows: Cow::Borrowed(&table.values),
                 columns: table.columns.clone(),
                 named: table.named,
                 context: Vec::new(),
+                weights: Vec::new(),
             });
         }
         let modelled: Vec<usize> = (0..table.columns.len())
-            .filter(|j| !context.contains(j))
+            .filter(|j| !context.contains(j) && Some(*j) != weights)
             .collect();
         if modelled.is_empty() {
+            if context.is_empty() {
+                let text =
+                    "the only column of the table has the weights, and none is left to model";
+                return Err(Error::data(text));
+            }
             let text = "every column of the table is given, and none is left to model";
             return Err(Error::Spec(Message::about("given", given.join(","), text)));
         }
@@ -56,10 +94,17 @@ impl<'t> Roles<'t> {
             columns: modelled.iter().map(name).collect(),
             named: table.named,
             context: context.collect(),
+            weights: Vec::new(),
         })
     }
 
-    fn of_model(table: &'t Table, given: &[String], model: &Model, path: &Path) -> Result<Self> {
+    fn of_model(
+        table: &'t Table,
+        given: &[String],
+        weights: Option<usize>,
+        model: &Model,
+        path: &Path,
+    ) -> Result<Self> {
         let context = model.preprocessing.context_columns();
         let names: Vec<&String> = context.iter().map(|column| &column.name).collect();
         if !given.is_empty() {
@@ -81,9 +126,12 @@ impl<'t> Roles<'t> {
                 ));
             }
         }
-        let found = model
-            .expected_columns()
-            .find_in(&table.columns, table.named);
+        let others: Vec<usize> = (0..table.columns.len())
+            .filter(|j| Some(*j) != weights)
+            .collect();
+        let columns: Vec<String> = others.iter().map(|&j| table.columns[j].clone()).collect();
+        let found = model.expected_columns().find_in(&columns, table.named);
+        let found = found.map(|found| -> Vec<usize> { found.iter().map(|&k| others[k]).collect() });
         let indices = found.map_err(|message| {
             let path = path.display();
             Error::data(format!("training cannot start from {path}: {message}"))
@@ -97,19 +145,88 @@ impl<'t> Roles<'t> {
             columns: model.columns.clone(),
             named: model.named,
             context: context.to_vec(),
+            weights: Vec::new(),
         })
     }
 
-    /// The modelled columns alone, as a table.
+    /// Whether the whole table is modelled.
+    pub fn is_whole(&self) -> bool {
+        self.context.is_empty() && self.weights.is_empty()
+    }
+
+    /// The rows that count, by their numbers.
+    fn kept(&self) -> Option<Vec<u32>> {
+        let weights = self.weights.iter().zip(0..);
+        let kept: Vec<u32> = weights
+            .filter(|(w, _)| **w > 0.0)
+            .map(|(_, row)| row)
+            .collect();
+        (kept.len() < self.weights.len()).then_some(kept)
+    }
+
+    /// Which of the rows that count are equal.
+    pub fn repeats(&self) -> Repeats {
+        match self.kept() {
+            None => Repeats::of(&self.rows),
+            Some(kept) => Repeats::of(&take(&self.rows, &kept)),
+        }
+    }
+
+    /// How many rows they are worth; `repeats` has those that are equal.
+    pub fn worth(&self, repeats: &Repeats) -> usize {
+        if self.weights.is_empty() {
+            return repeats.worth();
+        }
+        let fraction = effective_sample_size(&self.weights) / repeats.rows() as f64;
+        (fraction * repeats.worth() as f64).round() as usize
+    }
+
+    /// Which rows are trained on and which are held out, by their numbers in the table; `repeats` has those that are equal.
+    pub fn split(&self, repeats: &Repeats, config: &Config) -> Split {
+        let mut split = Split::new(repeats, config.train.validation, config.train.seed);
+        if let Some(kept) = self.kept() {
+            for row in split.training.iter_mut().chain(&mut split.held_out) {
+                *row = kept[*row as usize];
+            }
+        }
+        split
+    }
+
+    /// The modelled columns of the rows that count, as a table.
     pub fn modelled(&self) -> Table {
+        let values = self.rows.select_columns(0..self.columns.len());
         Table {
             columns: self.columns.clone(),
             named: self.named,
-            values: self.rows.select_columns(0..self.columns.len()),
+            values: match self.kept() {
+                None => values,
+                Some(kept) => take(&values, &kept),
+            },
             dropped: Default::default(),
             notes: Vec::new(),
         }
     }
+}
+
+/// The weights in a column.
+fn checked_weights(table: &Table, column: usize) -> Result<Vec<f64>> {
+    let weights = table.values.column(column);
+    let label = column_label(column, &table.columns);
+    let bad = |text: String| Error::Data(Message::new(text).in_column(&table.columns[column]));
+    if let Some(row) = weights.iter().position(|w| *w < 0.0) {
+        let text = format!(
+            "row {}: the weight is {}, in {label}; weights must not be negative",
+            row + 1,
+            weights[row]
+        );
+        return Err(bad(text));
+    }
+    if weights.iter().all(|w| *w == 0.0) {
+        return Err(bad(format!("every weight is 0, in {label}: no row counts")));
+    }
+    // Their sum must be a number.
+    let largest = weights.iter().copied().fold(0.0, f64::max);
+    Ok(weights.iter().map(|w| w / largest).collect())
 }
 
 fn in_order(values: &Matrix<f64>, columns: &[usize]) -> Matrix<f64> {

@@ -214,7 +214,7 @@ impl<'a> Session<'a> {
         let prepared = &self.prepared;
         let config = &prepared.config;
         let mut reference = CpuExecutor::<f64>::new(self.plan.clone(), &prepared.model.parameters);
-        reference.start(&prepared.rows, &config.training())?;
+        reference.start_weighted(&prepared.rows, &prepared.weights, &config.training())?;
         let settings = ComparisonSettings {
             steps: config.train.steps,
             log_every: self.log_every,

@@ -45,15 +45,21 @@ impl Flow {
 
 /// How far probabilities, which are uniform where every conditional density is true, are from uniform: the Kolmogorov distance,
 /// the largest difference between their distribution function and that of the uniform distribution.
-pub fn kolmogorov_distance(mut probabilities: Vec<f64>) -> f64 {
-    probabilities.sort_by(f64::total_cmp);
-    let count = probabilities.len() as f64;
-    let distance = |(index, p): (usize, &f64)| {
-        let (below, above) = (index as f64 / count, (index + 1) as f64 / count);
-        (p - below).max(above - p)
-    };
-    let distances = probabilities.iter().enumerate().map(distance);
-    distances.fold(0.0, f64::max)
+///
+/// There is a weight for each of them, or none where all count the same.
+pub fn kolmogorov_distance(probabilities: &[f64], weights: &[f64]) -> f64 {
+    let weight = |row: usize| weights.get(row).copied().unwrap_or(1.0);
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+    let total: f64 = order.iter().map(|&row| weight(row)).sum();
+    let (mut sum, mut distance) = (0.0, 0.0f64);
+    for row in order {
+        let below = sum / total;
+        sum += weight(row);
+        let (p, above) = (probabilities[row], sum / total);
+        distance = distance.max(p - below).max(above - p);
+    }
+    distance
 }
 
 /// The Kolmogorov distance of the probabilities of rows as a flow over one column sees them.
@@ -61,9 +67,13 @@ pub(super) fn calibration(
     model: &Model,
     executor: &mut dyn Executor,
     rows: &Matrix<f64>,
+    weights: &[f64],
 ) -> Result<f64> {
     let (z, _) = executor.forward(rows)?;
-    Ok(kolmogorov_distance(cdf_of_latents(model, z.column(0))?))
+    Ok(kolmogorov_distance(
+        &cdf_of_latents(model, z.column(0))?,
+        weights,
+    ))
 }
 
 fn cdf_of_latents(model: &Model, z: &[f64]) -> Result<Vec<f64>> {
@@ -89,9 +99,15 @@ mod tests {
     #[test]
     fn the_distance_is_that_of_the_worst_probability() {
         let even: Vec<f64> = (0..100).map(|k| (f64::from(k) + 0.5) / 100.0).collect();
-        assert!((kolmogorov_distance(even.clone()) - 0.005).abs() < 1e-12);
-        let squeezed = even.iter().map(|p| 0.8 * p).collect();
-        assert!((kolmogorov_distance(squeezed) - 0.2).abs() < 0.01);
-        assert_eq!(kolmogorov_distance(vec![1.0; 10]), 1.0);
+        assert!((kolmogorov_distance(&even, &[]) - 0.005).abs() < 1e-12);
+        let squeezed: Vec<f64> = even.iter().map(|p| 0.8 * p).collect();
+        assert!((kolmogorov_distance(&squeezed, &[]) - 0.2).abs() < 0.01);
+        assert_eq!(kolmogorov_distance(&[1.0; 10], &[]), 1.0);
+        // Half of them as often as they should be.
+        let weights: Vec<f64> = even
+            .iter()
+            .map(|&p| if p < 0.5 { 3.0 } else { 1.0 })
+            .collect();
+        assert!((kolmogorov_distance(&even, &weights) - 0.25).abs() < 0.01);
     }
 }

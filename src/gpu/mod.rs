@@ -170,6 +170,7 @@ impl GpuExecutor {
             plan: &self.plan,
             parameters: &self.parameters,
             buffers: &[],
+            row_weights: None,
         }
     }
 
@@ -208,10 +209,16 @@ impl Executor for GpuExecutor {
         self.gpu.write(&self.parameters, parameters)
     }
 
-    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        check_training_rows(&self.plan, rows)?;
+    fn start_weighted(
+        &mut self,
+        rows: &Matrix<f32>,
+        weights: &[f32],
+        training: &Training,
+    ) -> Result<()> {
+        check_training_rows(&self.plan, rows, weights)?;
         self.session = None;
-        self.session = Some(Session::new(self.builder(), self.path, rows, training)?);
+        let session = Session::new(self.builder(), self.path, rows, weights, training)?;
+        self.session = Some(session);
         Ok(())
     }
 

@@ -139,7 +139,8 @@ impl TrainingProgram {
     ) -> Result<Self> {
         let (gpu, plan) = (builder.gpu, builder.plan);
         let memory = Rows::new(gpu, &plan.widths, sizes.rows)?;
-        let builder = builder.on(&memory.buffers);
+        let row_weights = data.weighted.then(|| gpu.buffer("row weights", sizes.rows));
+        let builder = builder.on(&memory.buffers).weighted(row_weights.as_ref());
         let gradients = gpu.allocate("activation gradients", || {
             activations(
                 gpu,

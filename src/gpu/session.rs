@@ -42,16 +42,20 @@ pub struct Session {
     queue: Queue,
 }
 
-/// Uploads the training rows, cut so that every piece can be bound.
-fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
+/// Uploads the training rows, cut so that every piece can be bound, and behind them their weights, if they have any.
+fn upload_data(gpu: &Gpu, rows: &Matrix<f32>, weights: &[f32]) -> Result<Data> {
     let limits = gpu.limits();
-    let most = (sizes::binding(&limits) / (4 * rows.columns())).max(1);
+    let weighted = !weights.is_empty();
+    let width = rows.columns() + usize::from(weighted);
+    let most = (sizes::binding(&limits) / (4 * width)).max(1);
     let mut segments = Vec::new();
     for first in (0..rows.rows()).step_by(most) {
         let count = most.min(rows.rows() - first);
-        let buffer = gpu.allocate("the data", || gpu.buffer("data", count * rows.columns()))?;
-        for j in 0..rows.columns() {
-            let column = &rows.column(j)[first..first + count];
+        let buffer = gpu.allocate("the data", || gpu.buffer("data", count * width))?;
+        let columns = (0..rows.columns()).map(|j| rows.column(j));
+        let columns = columns.chain(weighted.then_some(weights));
+        for (j, column) in columns.enumerate() {
+            let column = &column[first..first + count];
             let offset = 4 * (j * count) as u64;
             gpu.queue()
                 .write_buffer(&buffer, offset, bytemuck::cast_slice(column));
@@ -64,7 +68,7 @@ fn upload_data(gpu: &Gpu, rows: &Matrix<f32>) -> Result<Data> {
         segments.push((record, buffer));
     }
     gpu.check()?;
-    Ok(Data { segments })
+    Ok(Data { segments, weighted })
 }
 
 impl Session {
@@ -72,6 +76,7 @@ impl Session {
         builder: Builder<'_>,
         path: GpuPath,
         rows: &Matrix<f32>,
+        weights: &[f32],
         training: &Training,
     ) -> Result<Self> {
         let Builder {
@@ -81,7 +86,7 @@ impl Session {
             ..
         } = builder;
         let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
-        let data = upload_data(gpu, rows)?;
+        let data = upload_data(gpu, rows, weights)?;
         let count = plan.layout.len();
         let averages = training.optimizer.average > 0.0;
         let optimizer = gpu.allocate("the optimizer's moments", || Optimizer {
@@ -100,7 +105,13 @@ impl Session {
         let limits = gpu.limits();
         let fused = path.fused(
             || match data.segments.len() {
-                1 => Fused::to_train(plan, &limits, gpu.is_software, batches.size()),
+                1 => Fused::to_train(
+                    plan,
+                    &limits,
+                    gpu.is_software,
+                    batches.size(),
+                    data.weighted,
+                ),
                 _ => Err("the data take more than one binding".into()),
             },
             |(fused, _)| fused.suits(gpu.is_software),

@@ -212,15 +212,15 @@ mod tests {
 
     #[test]
     fn lines_lead_back_to_files() {
-        let source = Source::compose("zero\none\n", "sum_log_prob", &[]);
+        let source = Source::compose("zero\none\n", "gradient_norm", &[]);
         assert_eq!(source.locate(2), ("generated prelude", 2));
-        assert_eq!(source.locate(3), ("shared/sum.wgsl", 1));
+        assert_eq!(source.locate(3), ("shared/squares.wgsl", 1));
         let (line, _) = source.text.lines().enumerate().last().unwrap();
         let (name, last) = source.locate(line as u32 + 1);
-        let kernel = File::open("sum_log_prob.wgsl".into()).unwrap();
+        let kernel = File::open("gradient_norm.wgsl".into()).unwrap();
         assert_eq!(
             (name, last as usize),
-            ("sum_log_prob.wgsl", kernel.text.lines().count())
+            ("gradient_norm.wgsl", kernel.text.lines().count())
         );
     }
 

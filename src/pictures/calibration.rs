@@ -43,7 +43,7 @@ pub fn calibration(probabilities: &[f64]) -> Picture {
     let mut plots: Vec<Plot> = vec![bars.into()];
     plots.push(band.with_color(KNOWN).with_opacity(0.4).into());
     plots.extend(lines(&flat, MODEL, 2.0).into_iter().map(Plot::from));
-    let distance = kolmogorov_distance(probabilities.to_vec());
+    let distance = kolmogorov_distance(probabilities, &[]);
     Picture {
         name: "calibration",
         caption: format!(

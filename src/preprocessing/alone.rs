@@ -34,7 +34,7 @@ impl Preprocessing {
 /// distribution (S is Wishart; Mardia, Kent and Bibby 1979, section 3.4), and not d: so all widths are multiplied by the
 /// root of (n + 1) / (n - d - 2). Columns that are taken one by one have d = 1.
 fn widened(values: &Matrix<f64>, names: &[String], whiten: bool) -> Result<Preprocessing> {
-    let mut fitted = Preprocessing::linear(values, names, whiten)?;
+    let mut fitted = Preprocessing::linear(values, &[], names, whiten)?;
     let n = values.rows() as f64;
     let d = if whiten { values.columns() as f64 } else { 1.0 };
     // Of two or three rows the expectation is infinite; some width is better than none.
@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn a_density_of_few_rows_is_no_worse_than_a_gaussian() {
         let names: Vec<String> = ["a", "b"].map(String::from).to_vec();
-        let linear = |table: &Matrix<f64>, whiten| Preprocessing::linear(table, &names, whiten);
+        let linear =
+            |table: &Matrix<f64>, whiten| Preprocessing::linear(table, &[], &names, whiten);
         for correlation in [0.0, 0.99] {
             for count in [8, 10, 19] {
                 let (mut better, mut sums) = (0, [0.0; 2]);

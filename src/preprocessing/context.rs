@@ -45,6 +45,7 @@ impl ContextPreprocessing {
     /// As [`Standardize::of`].
     pub(super) fn fit(
         context: &Matrix<f64>,
+        weights: &[f64],
         columns: Vec<ContextColumn>,
         steps: PreprocessingConfig,
     ) -> Result<Self> {
@@ -55,7 +56,7 @@ impl ContextPreprocessing {
         };
         let Preprocessing {
             standardize, tails, ..
-        } = Preprocessing::fit(context, &names, alone)?;
+        } = Preprocessing::fit_weighted(context, weights, &names, alone)?;
         Ok(ContextPreprocessing {
             columns,
             standardize,

@@ -11,7 +11,7 @@ mod whiten;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::take;
+use crate::data::{take, take_weights};
 use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::matrix::Matrix;
 
@@ -68,22 +68,37 @@ impl Preprocessing {
     /// # Errors
     /// As [`Standardize::of`].
     pub fn fit(values: &Matrix<f64>, names: &[String], steps: PreprocessingConfig) -> Result<Self> {
+        Self::fit_weighted(values, &[], names, steps)
+    }
+
+    /// As [`Preprocessing::fit`], a weight for each row where they do not all count the same.
+    fn fit_weighted(
+        values: &Matrix<f64>,
+        weights: &[f64],
+        names: &[String],
+        steps: PreprocessingConfig,
+    ) -> Result<Self> {
         if !steps.standardize {
             return Ok(Self::default());
         }
-        let all = Self::linear(values, names, steps.whiten)?;
+        let all = Self::linear(values, weights, names, steps.whiten)?;
         if !steps.robust {
             return Ok(all);
         }
-        let mut fitted = Self::of_the_bulk(values, names, &all).unwrap_or(all);
+        let mut fitted = Self::of_the_bulk(values, weights, names, &all).unwrap_or(all);
         fitted.tails = Some(Tails { bound: Self::BOUND });
         Ok(fitted)
     }
 
     /// Standardized and, if it shall be, whitened.
-    fn linear(values: &Matrix<f64>, names: &[String], whiten: bool) -> Result<Self> {
-        let standardize = Standardize::of(values, names)?;
-        let whiten = whiten.then(|| Whiten::of(&standardize.apply(values)));
+    fn linear(
+        values: &Matrix<f64>,
+        weights: &[f64],
+        names: &[String],
+        whiten: bool,
+    ) -> Result<Self> {
+        let standardize = Standardize::of(values, weights, names)?;
+        let whiten = whiten.then(|| Whiten::of(&standardize.apply(values), weights));
         Ok(Preprocessing {
             standardize: Some(standardize),
             whiten,
@@ -92,35 +107,37 @@ impl Preprocessing {
         })
     }
 
-    /// As [`Preprocessing::fit`], for rows whose last columns are `context`; `names` are those of the others.
+    /// As [`Preprocessing::fit`], for rows whose last columns are `context`; `names` are those of the others. There is a weight for
+    /// each row, or none where all count the same.
     ///
     /// # Errors
     /// As [`Standardize::of`]; [`Error::Data`] for a column that is a linear function of the context.
     pub fn fit_given(
         values: &Matrix<f64>,
+        weights: &[f64],
         names: &[String],
         context: Vec<ContextColumn>,
         steps: PreprocessingConfig,
     ) -> Result<Self> {
         if context.is_empty() {
-            return Self::fit(values, names, steps);
+            return Self::fit_weighted(values, weights, names, steps);
         }
         let dims = names.len();
         let x = values.select_columns(0..dims);
         let c = values.select_columns(dims..values.columns());
-        let mut given = ContextPreprocessing::fit(&c, context, steps)?;
+        let mut given = ContextPreprocessing::fit(&c, weights, context, steps)?;
         if !steps.standardize {
             return Ok(Preprocessing {
                 context: Some(given),
-                ..Self::fit(&x, names, steps)?
+                ..Self::fit_weighted(&x, weights, names, steps)?
             });
         }
         let c = given.apply(&c);
-        let (regression, widening) = Regression::fit(&x, &c, steps.robust);
+        let (regression, widening) = Regression::fit(&x, &c, weights, steps.robust);
         let residual = regression.residual(&x, &c);
-        let mut fitted = Self::fit(&residual, names, steps)?;
+        let mut fitted = Self::fit_weighted(&residual, weights, names, steps)?;
         // What is left is rounding.
-        let of_all = Standardize::of(&x, names)?;
+        let of_all = Standardize::of(&x, weights, names)?;
         let left = fitted.standardize.iter().flat_map(|it| &it.deviation);
         for (j, (left, all)) in left.zip(&of_all.deviation).enumerate() {
             if *left < Self::LEAST_LEFT * all {
@@ -152,16 +169,23 @@ impl Preprocessing {
     /// The same of the rows that are not the farthest out, by the Mahalanobis distance, as in the concentration steps of
     /// Rousseeuw and Van Driessen (1999, "A fast algorithm for the minimum covariance determinant estimator"). None where
     /// there are too few rows to leave any out, or the bulk has no width.
-    fn of_the_bulk(values: &Matrix<f64>, names: &[String], all: &Self) -> Option<Self> {
+    fn of_the_bulk(
+        values: &Matrix<f64>,
+        weights: &[f64],
+        names: &[String],
+        all: &Self,
+    ) -> Option<Self> {
         let mut bulk = Vec::new();
         let mut fitted = all.clone();
         for _ in 0..Self::ROUNDS {
-            let rows = bulk::nearest(&fitted.apply(values))?;
+            let rows = bulk::nearest(&fitted.apply(values), weights)?;
             if rows == bulk {
                 break;
             }
             bulk = rows;
-            fitted = Self::linear(&take(values, &bulk), names, all.whiten.is_some()).ok()?;
+            let weights = take_weights(weights, &bulk);
+            fitted =
+                Self::linear(&take(values, &bulk), &weights, names, all.whiten.is_some()).ok()?;
             let [of_bulk, of_all] = [&fitted, all].map(|p| p.standardize.as_ref());
             let mut deviations = of_bulk?.deviation.iter().zip(&of_all?.deviation);
             if deviations.any(|(bulk, all)| *bulk < Self::LEAST_BULK * all) {

@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
-use crate::data::take;
+use crate::data::{effective_sample_size, take, take_weights, weighted_mean};
 use crate::matrix::Matrix;
 
 use super::bulk;
+use super::whiten::mean_product;
 
 /// The linear part of what context says about the data: `x - M c` is modelled in place of x, so that a flow that starts as the
 /// identity starts as a linear-Gaussian regression. A translation: it has no log-determinant.
@@ -32,36 +33,44 @@ const ROUNDS: usize = 3;
 impl Regression {
     /// Of the columns of `x` on those of `c`; and for each of them how much wider the residuals of new rows are than those of the
     /// rows that it was fitted to, as generalized cross-validation estimates it: 1 / (1 - p / n).
-    pub(super) fn fit(x: &Matrix<f64>, c: &Matrix<f64>, robust: bool) -> (Self, Vec<f64>) {
+    pub(super) fn fit(
+        x: &Matrix<f64>,
+        c: &Matrix<f64>,
+        weights: &[f64],
+        robust: bool,
+    ) -> (Self, Vec<f64>) {
         let most = (MOST_PRODUCTS / c.columns().pow(2)).max(1);
         let count = x.rows().min(most);
         let some: Vec<u32> = (0..count).map(|k| (k * x.rows() / count) as u32).collect();
         let (x, c) = (take(x, &some), take(c, &some));
-        let mut fitted = Self::of_all(&x, &c);
+        let weights = take_weights(weights, &some);
+        let mut fitted = Self::of_all(&x, &c, &weights);
         if !robust {
             return fitted;
         }
         let mut before = Vec::new();
         for _ in 0..ROUNDS {
             let residual = fitted.0.residual(&x, &c);
-            let Some(rows) = bulk::nearest(&standardized(residual)) else {
+            let Some(rows) = bulk::nearest(&standardized(residual, &weights), &weights) else {
                 break;
             };
             if rows == before {
                 break;
             }
-            fitted = Self::of_all(&take(&x, &rows), &take(&c, &rows));
+            let kept = take_weights(&weights, &rows);
+            fitted = Self::of_all(&take(&x, &rows), &take(&c, &rows), &kept);
             before = rows;
         }
         fitted
     }
 
-    fn of_all(x: &Matrix<f64>, c: &Matrix<f64>) -> (Self, Vec<f64>) {
-        let (x, c) = (centered(x), centered(c));
-        let rows = x.rows() as f64;
-        let covariance = |a: &[f64], b: &[f64]| -> f64 {
-            a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / rows
+    fn of_all(x: &Matrix<f64>, c: &Matrix<f64>, weights: &[f64]) -> (Self, Vec<f64>) {
+        let (x, c) = (centered(x, weights), centered(c, weights));
+        let rows = match weights.is_empty() {
+            true => x.rows() as f64,
+            false => effective_sample_size(weights),
         };
+        let covariance = |a: &[f64], b: &[f64]| mean_product(a, b, weights);
         let count = c.columns();
         let of_context: Vec<Vec<f64>> = (0..count)
             .map(|i| {
@@ -130,22 +139,20 @@ struct Target {
     with_context: Vec<f64>,
 }
 
-fn centered(values: &Matrix<f64>) -> Matrix<f64> {
-    let rows = values.rows() as f64;
+fn centered(values: &Matrix<f64>, weights: &[f64]) -> Matrix<f64> {
     let means: Vec<f64> = (0..values.columns())
-        .map(|j| values.column(j).iter().map(|x| x / rows).sum())
+        .map(|j| weighted_mean(values.column(j), weights))
         .collect();
     Matrix::from_fn(values.rows(), values.columns(), |row, j| {
         values.get(row, j) - means[j]
     })
 }
 
-fn standardized(values: Matrix<f64>) -> Matrix<f64> {
-    let mut values = centered(&values);
+fn standardized(values: Matrix<f64>, weights: &[f64]) -> Matrix<f64> {
+    let mut values = centered(&values, weights);
     for j in 0..values.columns() {
         let column = values.column_mut(j);
-        let count = column.len() as f64;
-        let deviation = column.iter().map(|x| x * x / count).sum::<f64>().sqrt();
+        let deviation = mean_product(column, column, weights).sqrt();
         if deviation > 0.0 {
             column.iter_mut().for_each(|x| *x /= deviation);
         }
@@ -264,19 +271,19 @@ mod tests {
                 }
             }
         };
-        close(&Regression::fit(&x, &c, false).0, 0.01);
+        close(&Regression::fit(&x, &c, &[], false).0, 0.01);
         for row in 0..10 {
             x.column_mut(0)[500 * row] = 1e6 * (row as f64 - 3.0);
         }
-        close(&Regression::fit(&x, &c, true).0, 0.01);
-        assert!((Regression::fit(&x, &c, false).0.slopes[0][0] - 2.0).abs() > 1.0);
+        close(&Regression::fit(&x, &c, &[], true).0, 0.01);
+        assert!((Regression::fit(&x, &c, &[], false).0.slopes[0][0] - 2.0).abs() > 1.0);
     }
 
     /// More columns than rows: the penalty keeps noise from being learned.
     #[test]
     fn noise_is_not_learned_from_few_rows() {
         let (c, x) = (z(1, 60, 100), z(2, 60, 1));
-        let (fitted, widening) = Regression::fit(&x, &c, false);
+        let (fitted, widening) = Regression::fit(&x, &c, &[], false);
         let new = z(3, 2000, 100);
         let mean = fitted.mean(&new);
         let variance = mean.column(0).iter().map(|m| m * m).sum::<f64>() / 2000.0;
@@ -299,7 +306,7 @@ mod tests {
         let one = z(1, 500, 1);
         let c = one.concat_columns(&one).concat_columns(&one);
         let x = one.map(|c| 3.0 * c);
-        let residual = Regression::fit(&x, &c, true).0.residual(&x, &c);
+        let residual = Regression::fit(&x, &c, &[], true).0.residual(&x, &c);
         assert!(residual.values().iter().all(|r| r.abs() < 1e-4));
     }
 }

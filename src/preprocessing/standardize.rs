@@ -14,12 +14,18 @@ pub struct Standardize {
 }
 
 impl Standardize {
-    /// The statistics of a table's columns.
+    /// The statistics of a table's columns, a weight for each row where they do not all count the same.
     ///
     /// # Errors
     /// [`Error::Data`] names a column that does not vary.
-    pub fn of(values: &Matrix<f64>, names: &[String]) -> Result<Self> {
+    pub fn of(values: &Matrix<f64>, weights: &[f64], names: &[String]) -> Result<Self> {
         let rows = values.rows() as f64;
+        let total: f64 = weights.iter().sum();
+        // A row's part of a mean.
+        let part = |row: usize, x: f64| match weights.get(row) {
+            None => x / rows,
+            Some(weight) => x * (weight / total),
+        };
         if values.rows() == 1 {
             return Err(Error::data(
                 "there is 1 row to train on: nothing varies in it; more rows are needed",
@@ -54,12 +60,12 @@ impl Standardize {
         }
         for j in 0..values.columns() {
             let column = values.column(j);
-            let m = column.iter().map(|x| x / rows).sum::<f64>();
-            let d = column
-                .iter()
-                .map(|x| (x - m) * (x - m) / rows)
-                .sum::<f64>()
-                .sqrt();
+            let parts = |of: &dyn Fn(f64) -> f64| -> f64 {
+                let column = column.iter().enumerate();
+                column.map(|(row, &x)| part(row, of(x))).sum()
+            };
+            let m = parts(&|x| x);
+            let d = parts(&|x| (x - m) * (x - m)).sqrt();
             if !m.is_finite() || !d.is_normal() {
                 return Err(Error::data(format!(
                     "{} has mean {m:e} and standard deviation {d:e}, beyond what 64-bit numbers can square; rescale it",

@@ -9,20 +9,28 @@ pub struct Whiten {
     pub lower: Vec<Vec<f64>>,
 }
 
+/// The mean of the products of two columns.
+pub(super) fn mean_product(a: &[f64], b: &[f64], weights: &[f64]) -> f64 {
+    let products = a.iter().zip(b).map(|(a, b)| a * b);
+    if weights.is_empty() {
+        return products.sum::<f64>() / a.len() as f64;
+    }
+    let weighted = products.zip(weights).map(|(product, w)| product * w);
+    weighted.sum::<f64>() / weights.iter().sum::<f64>()
+}
+
 impl Whiten {
     /// What of a column's deviation the columns before it must leave: less is stretched no further. Copies of a column
     /// leave nothing.
     const LEAST_REST: f64 = 1e-6;
 
-    /// The factor for standardized columns.
-    pub fn of(values: &Matrix<f64>) -> Self {
-        let rows = values.rows() as f64;
+    /// The factor for standardized columns, a weight for each row where they do not all count the same.
+    pub fn of(values: &Matrix<f64>, weights: &[f64]) -> Self {
         let mut lower: Vec<Vec<f64>> = Vec::with_capacity(values.columns());
         for i in 0..values.columns() {
             let mut row: Vec<f64> = Vec::with_capacity(i + 1);
             for j in 0..=i {
-                let products = values.column(i).iter().zip(values.column(j));
-                let correlation = products.map(|(a, b)| a * b).sum::<f64>() / rows;
+                let correlation = mean_product(values.column(i), values.column(j), weights);
                 let known: f64 = match lower.get(j) {
                     Some(other) => row.iter().zip(other).map(|(a, b)| a * b).sum(),
                     None => row.iter().map(|a| a * a).sum(),

@@ -1,6 +1,6 @@
 //! Builds the page of a fit from its report.
 
-use crate::data::{Part, take};
+use crate::data::{Part, resample, take};
 use crate::error::{Message, Result, Setting};
 use crate::fit::{Flow, Prepared, Report, Scored, Scores};
 use crate::matrix::Matrix;
@@ -29,11 +29,15 @@ pub struct Origin {
 /// As [`PlotSet::new`].
 pub fn pictures(flow: &Flow, prepared: &Prepared, report: &Report) -> Result<PlotSet> {
     let rows = Rows::of(prepared);
+    let data = by_weight(rows.all, &rows.weights);
+    let held_out = rows
+        .held_out
+        .map(|rows| by_weight(rows, &prepared.validation_weights));
     PlotSet::new(
         flow,
         &PlotRequest {
-            data: Some(&rows.all),
-            held_out: rows.held_out.as_ref(),
+            data: Some(&data),
+            held_out: held_out.as_ref(),
             loss_curve: Some(&report.loss_curve),
             ..PlotRequest::default()
         },
@@ -74,42 +78,64 @@ pub fn page(
 struct Rows {
     /// In the order of the table.
     all: Matrix<f64>,
+    /// The number of each in the table, from 1 on, and its weight; no weights where all count the same.
+    numbers: Vec<u64>,
+    weights: Vec<f64>,
     held_out: Option<Matrix<f64>>,
 }
 
 impl Rows {
     fn of(prepared: &Prepared) -> Self {
-        let in_units = |rows: &Matrix<f64>| prepared.in_units(rows);
-        let trained_on = in_units(&prepared.rows.map(f64::from));
-        let Some(held_out) = prepared.validation.as_ref().map(in_units) else {
-            return Rows {
-                all: trained_on,
-                held_out: None,
-            };
+        let trained_on = prepared.in_units(&prepared.rows.map(f64::from));
+        let held_out = prepared.validation.as_ref();
+        let held_out = held_out.map(|rows| prepared.in_units(rows));
+        let both = match &held_out {
+            None => trained_on,
+            Some(rows) => trained_on.followed_by(rows),
         };
-        let both = trained_on.followed_by(&held_out);
         let split = &prepared.split;
-        let mut indices = vec![0; both.rows()];
-        for (index, &row) in split.training.iter().chain(&split.held_out).enumerate() {
-            indices[row as usize] = index as u32;
-        }
+        let numbers: Vec<u32> = split
+            .training
+            .iter()
+            .chain(&split.held_out)
+            .copied()
+            .collect();
+        let mut order: Vec<u32> = (0..both.rows() as u32).collect();
+        order.sort_unstable_by_key(|&index| numbers[index as usize]);
+        let weights = prepared.table_weights();
         Rows {
-            all: take(&both, &indices),
-            held_out: Some(held_out),
+            all: take(&both, &order),
+            numbers: order
+                .iter()
+                .map(|&index| u64::from(numbers[index as usize]) + 1)
+                .collect(),
+            weights: match weights.is_empty() {
+                true => weights,
+                false => order.iter().map(|&index| weights[index as usize]).collect(),
+            },
+            held_out,
         }
+    }
+}
+
+/// Rows that are as many where they weigh more, for pictures.
+fn by_weight(rows: Matrix<f64>, weights: &[f64]) -> Matrix<f64> {
+    match weights.is_empty() {
+        true => rows,
+        false => take(&rows, &resample(rows.rows(), weights, rows.rows())),
     }
 }
 
 /// The rows of the lowest density.
 fn lowest(flow: &Flow, prepared: &Prepared) -> Result<Vec<Scored>> {
-    let rows = Rows::of(prepared).all;
-    let log_prob = flow.log_prob(&rows)?;
+    let Rows { all, numbers, .. } = Rows::of(prepared);
+    let log_prob = flow.log_prob(&all)?;
     let mut scores = Scores::new(LISTED, false);
-    let numbers = 1..rows.rows() as u64 + 1;
+    let last = numbers.last().copied().unwrap_or(0);
     let part = Part {
-        values: rows,
-        rows: numbers.clone(),
-        numbers: numbers.collect(),
+        values: all,
+        rows: 1..last + 1,
+        numbers,
         table: None,
     };
     scores.note(&part, &log_prob);
@@ -194,6 +220,12 @@ fn facts(prepared: &Prepared, report: &Report, origin: &Origin) -> Vec<(&'static
                 "{:.4} ± {:.4} nats, on {} new rows",
                 kl.mean, kl.standard_error, kl.rows
             ),
+        ));
+    }
+    if let Some(size) = report.effective_sample_size {
+        facts.push((
+            "row weights",
+            format!("tell as much as {size:.0} rows of equal weight"),
         ));
     }
     if let Some(distance) = report.calibration {

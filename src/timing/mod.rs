@@ -125,7 +125,7 @@ pub fn time(
     let mut executor = device.open(&ExecutorRequest {
         plan: plan.clone(),
         parameters,
-        purpose: Purpose::Train(data.clone(), training),
+        purpose: Purpose::Train(data.clone(), Arc::default(), training),
     })?;
     let (forward, all) = products(&plan);
     let name = executor.describe();

@@ -38,6 +38,8 @@ pub struct Settings {
     /// Some of the rows trained on, as the flow sees them, that checks compare steps by where no rows are held out and
     /// each step's loss is that of other rows. Without it steps are compared by their losses.
     pub monitor_rows: Option<Matrix<f64>>,
+    /// The weight of each row of `validation`, or else of `monitor_rows`; none where all count the same.
+    pub row_weights: Vec<f64>,
     /// Steps without a better validation NLL after which a run ends; 0 continues to the last step.
     pub patience: usize,
 }

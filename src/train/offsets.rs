@@ -1,3 +1,4 @@
+use crate::data::weighted_mean;
 use crate::executor::{Batches, Training};
 use crate::matrix::Matrix;
 use crate::preprocessing::Preprocessing;
@@ -14,18 +15,24 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    /// For a run's rows and its held-out rows.
+    /// For a run's rows and its held-out rows, and the weight of each; none where all count the same.
     pub fn new(
         preprocessing: &Preprocessing,
-        rows: &Matrix<f32>,
-        validation: Option<&Matrix<f64>>,
+        (rows, weights): (&Matrix<f32>, &[f32]),
+        validation: Option<(&Matrix<f64>, &[f64])>,
         training: &Training,
     ) -> Self {
         let mut of_rows = preprocessing.log_det(rows);
         of_rows.iter_mut().for_each(|log_det| *log_det *= -1.0);
+        // As the loss has them.
+        for (offset, &weight) in of_rows.iter_mut().zip(weights) {
+            *offset *= f64::from(weight);
+        }
+        let validation =
+            validation.map(|(rows, weights)| -weighted_mean(&preprocessing.log_det(rows), weights));
         Offsets {
-            all: mean(&of_rows),
-            validation: validation.map_or(0.0, |rows| -mean(&preprocessing.log_det(rows))),
+            all: weighted_mean(&of_rows, &[]),
+            validation: validation.unwrap_or(0.0),
             batches: Batches::new(rows.rows(), training.batch_size, training.seed),
             rows: of_rows,
         }
@@ -50,8 +57,4 @@ impl Offsets {
     pub fn validation(&self) -> f64 {
         self.validation
     }
-}
-
-fn mean(numbers: &[f64]) -> f64 {
-    numbers.iter().sum::<f64>() / numbers.len() as f64
 }

@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use crate::data::weighted_mean;
 use crate::error::{Error, Result};
 use crate::executor::{Executor, Fault, StepsOutcome, TrainingState};
 use crate::matrix::Matrix;
@@ -238,7 +239,9 @@ impl TrainingLoop<'_> {
                 .as_ref()
                 .or(settings.monitor_rows.as_ref())
             {
-                let nll = as_result(executor, &state, |executor| mean_nll(executor, rows))?;
+                let nll = as_result(executor, &state, |executor| {
+                    mean_nll(executor, rows, &settings.row_weights)
+                })?;
                 self.offer(nll, &state);
                 self.judge(nll);
                 if settings.validation.is_some() {
@@ -428,7 +431,6 @@ fn as_result<T>(
     measured
 }
 
-fn mean_nll(executor: &mut dyn Executor, rows: &Matrix<f64>) -> Result<f64> {
-    let log_prob = executor.log_prob(rows)?;
-    Ok(-log_prob.iter().sum::<f64>() / log_prob.len() as f64)
+fn mean_nll(executor: &mut dyn Executor, rows: &Matrix<f64>, weights: &[f64]) -> Result<f64> {
+    Ok(-weighted_mean(&executor.log_prob(rows)?, weights))
 }

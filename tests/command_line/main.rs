@@ -25,3 +25,4 @@ mod text;
 #[cfg(feature = "arrow")]
 mod types;
 mod validation;
+mod weights;

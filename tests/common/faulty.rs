@@ -41,8 +41,13 @@ impl<F: Fault> Executor for Faulty<F> {
     fn set_parameters(&mut self, parameters: &[f64]) -> Result<()> {
         self.inner.set_parameters(parameters)
     }
-    fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        self.inner.start(rows, training)
+    fn start_weighted(
+        &mut self,
+        rows: &Matrix<f32>,
+        weights: &[f32],
+        training: &Training,
+    ) -> Result<()> {
+        self.inner.start_weighted(rows, weights, training)
     }
     fn train(&mut self, steps: usize) -> Result<StepsOutcome> {
         self.fault.train(steps)?;

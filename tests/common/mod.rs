@@ -307,6 +307,15 @@ pub fn training_rows(count: usize, columns: usize, seed: u64) -> Matrix<f32> {
     rows(count, columns, seed).map(|x| x as f32)
 }
 
+/// Weights of rows, from a tenth to some five, with the mean 1.
+pub fn row_weights(count: usize) -> Vec<f32> {
+    let raw: Vec<f32> = (0..count)
+        .map(|row| 0.1 + normal_at(11, Purpose::TargetRows, row as u64, 0).abs())
+        .collect();
+    let mean = raw.iter().sum::<f32>() / count as f32;
+    raw.iter().map(|weight| weight / mean).collect()
+}
+
 /// One of them, by its name.
 pub fn flow(name: &str) -> FlowSpec {
     let mut flows = flows().into_iter();

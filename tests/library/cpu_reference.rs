@@ -1,7 +1,7 @@
 //! The f64 executor against mathematics, and f32 against f64.
 
 use crate::common::{
-    assert_close, coarseness, flow, flows, relative_l2, rows, sample, take, training,
+    assert_close, coarseness, flow, flows, relative_l2, row_weights, rows, sample, take, training,
     training_rows, with_context_of,
 };
 use couplet::Matrix;
@@ -21,11 +21,18 @@ fn executor<T: couplet::cpu::Number>(spec: &FlowSpec) -> CpuExecutor<T> {
 #[test]
 fn gradients_match_central_differences() {
     let mut failures = Vec::new();
-    for (name, spec) in flows() {
+    let all = flows().into_iter();
+    let weights = [Vec::new(), row_weights(37)];
+    let all = all.flat_map(|flow| weights.each_ref().map(|weights| (flow.clone(), weights)));
+    for ((name, spec), weights) in all {
+        let name = match weights.is_empty() {
+            true => name.to_string(),
+            false => format!("{name}, weighted"),
+        };
         // 37 rows: less than a block. At 128 columns every 97th parameter keeps the test short.
         let data = training_rows(37, spec.width(), 5);
         let mut cpu = executor::<f64>(&spec);
-        cpu.start(&data, &training(0)).unwrap();
+        cpu.start_weighted(&data, weights, &training(0)).unwrap();
         let (_, gradient) = cpu.loss_and_gradient().unwrap();
         let parameters = cpu.parameters().unwrap();
         let layout = cpu.plan().layout.clone();
@@ -186,11 +193,12 @@ fn a_trained_spline_finds_back_in_f32() {
 fn f32_follows_f64() {
     for (name, spec) in flows() {
         let coarse = coarseness(&spec);
-        for batch_size in [0, 48] {
+        for (batch_size, weights) in [(0, vec![]), (48, vec![]), (48, row_weights(203))] {
             let data = training_rows(203, spec.width(), 5);
             let (mut single, mut double) = (executor::<f32>(&spec), executor::<f64>(&spec));
-            single.start(&data, &training(batch_size)).unwrap();
-            double.start(&data, &training(batch_size)).unwrap();
+            let training = training(batch_size);
+            single.start_weighted(&data, &weights, &training).unwrap();
+            double.start_weighted(&data, &weights, &training).unwrap();
             let (loss, gradient) = single.loss_and_gradient().unwrap();
             let (expected_loss, expected) = double.loss_and_gradient().unwrap();
             // f32 rounds at 6e-8; a few hundred roundings a number, mostly independent.
@@ -270,5 +278,55 @@ fn rows_of_a_sample_stand_alone() {
         );
         let same = all.column(column).iter().zip(other.column(column));
         assert!(same.filter(|(a, b)| a == b).count() == 0, "column {column}");
+    }
+}
+
+/// A row of weight 2 is a row given twice, and weights that are all 1 are none: losses, gradients and steps.
+#[test]
+fn a_weight_of_two_is_a_row_given_twice() {
+    for (name, spec) in flows() {
+        let rows = training_rows(60, spec.width(), 5);
+        let is_double = |row: usize| row.is_multiple_of(3);
+        let twice: Vec<usize> = (0..60)
+            .flat_map(|row| vec![row; 1 + usize::from(is_double(row))])
+            .collect();
+        let repeated = Matrix::from_fn(twice.len(), spec.width(), |row, j| rows.get(twice[row], j));
+        let scale = 60.0 / twice.len() as f32;
+        let weights: Vec<f32> = (0..60)
+            .map(|row| scale * if is_double(row) { 2.0 } else { 1.0 })
+            .collect();
+        let mut weighted = executor::<f64>(&spec);
+        let mut plain = executor::<f64>(&spec);
+        weighted
+            .start_weighted(&rows, &weights, &training(0))
+            .unwrap();
+        plain.start(&repeated, &training(0)).unwrap();
+        let (loss, gradient) = weighted.loss_and_gradient().unwrap();
+        let (expected_loss, expected) = plain.loss_and_gradient().unwrap();
+        // The weights are rounded to f32.
+        assert_close(name, &[loss], &[expected_loss], 1e-6, 1e-6);
+        assert_close(name, &gradient, &expected, 1e-6, 1e-6);
+
+        let mut ones = executor::<f64>(&spec);
+        ones.start_weighted(&repeated, &vec![1.0; twice.len()], &training(0))
+            .unwrap();
+        assert_eq!(take(&mut ones, 3), take(&mut plain, 3), "{name}");
+        assert_eq!(ones.state().unwrap(), plain.state().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn weights_that_cannot_be_are_named() {
+    let spec = flow("two columns");
+    let rows = training_rows(3, 2, 5);
+    for (weights, part) in [
+        (vec![1.0, 2.0], "2 weights for 3 rows"),
+        (vec![1.0, -0.5, 1.0], "row 2: a weight of -0.5"),
+        (vec![1.0, 1.0, f32::NAN], "row 3"),
+        (vec![0.0, 1.0, 1.0], "row 1"),
+    ] {
+        let error = executor::<f32>(&spec).start_weighted(&rows, &weights, &training(0));
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains(part), "{text}");
     }
 }

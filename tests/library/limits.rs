@@ -272,6 +272,7 @@ fn a_callers_mistakes_are_errors() {
                 check_every,
                 validation: None,
                 monitor_rows: None,
+                row_weights: Vec::new(),
                 patience: 0,
             };
             spec_error(train::run(executor, &settings, &mut ()).map(drop));

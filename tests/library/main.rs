@@ -15,3 +15,4 @@ mod given;
 mod limits;
 mod model_file;
 mod training;
+mod weights;

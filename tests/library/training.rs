@@ -34,6 +34,7 @@ fn settings(steps: usize, validation: Option<Matrix<f64>>) -> Settings {
         check_every: 10,
         validation,
         monitor_rows: None,
+        row_weights: Vec::new(),
         patience: 0,
     }
 }

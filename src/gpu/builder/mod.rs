@@ -10,7 +10,7 @@ use crate::flow::{
 
 use super::device::Gpu;
 use super::dispatch::{Dispatch, Grid};
-use super::kernels::{self, BaseDensity, Form, GROUP, Heads, Kernel, TILE, WeightForm};
+use super::kernels::{self, BaseDensity, Form, GROUP, Heads, Kernel, RowWeights, TILE, WeightForm};
 use super::pipelines::Pipelines;
 use super::terms;
 
@@ -33,6 +33,8 @@ pub struct Builder<'a> {
     pub parameters: &'a wgpu::Buffer,
     /// The plan's activation buffers; none where what is made needs none, or makes them.
     pub buffers: &'a [wgpu::Buffer],
+    /// The weight of each row of a batch in the loss, where they have weights.
+    pub row_weights: Option<&'a wgpu::Buffer>,
 }
 
 impl<'a> Builder<'a> {
@@ -43,11 +45,42 @@ impl<'a> Builder<'a> {
     {
         Builder { buffers, ..self }
     }
+
+    /// The same for rows with these weights.
+    pub fn weighted<'b>(self, row_weights: Option<&'b wgpu::Buffer>) -> Builder<'b>
+    where
+        'a: 'b,
+    {
+        Builder {
+            row_weights,
+            ..self
+        }
+    }
 }
 
 impl Builder<'_> {
     fn dispatch(&self, kernel: Kernel, grid: Grid, buffers: &[&wgpu::Buffer]) -> Result<Dispatch> {
         Dispatch::new(self.gpu, self.pipelines, kernel, grid, buffers)
+    }
+
+    /// Which variant of a kernel suits the rows.
+    fn weights(&self) -> RowWeights {
+        match self.row_weights {
+            None => RowWeights::Uniform,
+            Some(_) => RowWeights::Stored,
+        }
+    }
+
+    /// A kernel that reads the rows' weights, behind `buffers`.
+    fn weighted_dispatch(
+        &self,
+        kernel: Kernel,
+        grid: Grid,
+        buffers: &[&wgpu::Buffer],
+    ) -> Result<Dispatch> {
+        let mut all = buffers.to_vec();
+        all.extend(self.row_weights);
+        self.dispatch(kernel, grid, &all)
     }
 
     pub fn concat(&self, op: &Concat) -> Result<Dispatch> {
@@ -285,8 +318,8 @@ impl Builder<'_> {
         let (map, heads, mut buffers) = self.coupling(op, &record);
         buffers.extend([gradient_of(op.output), gradient_of(op.input)]);
         buffers.extend(op.heads.iter().map(|head| gradient_of(head.buffer)));
-        self.dispatch(
-            Kernel::CouplingBackward(map, heads),
+        self.weighted_dispatch(
+            Kernel::CouplingBackward(map, heads, self.weights()),
             Grid::Quads(1),
             &buffers,
         )
@@ -334,6 +367,8 @@ impl Builder<'_> {
         partials: &wgpu::Buffer,
     ) -> Result<[Dispatch; 2]> {
         let dims = self.plan.dims() as u32;
+        let mut of_weights = vec![&self.buffers[op.input], output_gradient, partials];
+        of_weights.extend(self.row_weights);
         Ok([
             self.triangular(
                 Kernel::TriangularBackwardInput,
@@ -342,10 +377,10 @@ impl Builder<'_> {
                 &[output_gradient, input_gradient],
             )?,
             self.triangular(
-                Kernel::TriangularBackwardWeights,
+                Kernel::TriangularBackwardWeights(self.weights()),
                 op,
                 Grid::Splits(dims, dims),
-                &[&self.buffers[op.input], output_gradient, partials],
+                &of_weights,
             )?,
         ])
     }
@@ -390,8 +425,8 @@ impl Builder<'_> {
         if self.plan.base.kind.trained {
             buffers.push(partials);
         }
-        self.dispatch(
-            Kernel::BaseBackward(self.plan.base.kind),
+        self.weighted_dispatch(
+            Kernel::BaseBackward(self.plan.base.kind, self.weights()),
             Grid::Splits(self.plan.dims() as u32, 1),
             &buffers,
         )

@@ -22,6 +22,8 @@ pub struct Optimizer {
 /// The rows to train on, in as many buffers as the binding limit asks for.
 pub struct Data {
     pub segments: Vec<(Segment, wgpu::Buffer)>,
+    /// Whether their last column is the weight of each row.
+    pub weighted: bool,
 }
 
 impl Builder<'_> {
@@ -31,8 +33,11 @@ impl Builder<'_> {
             .map(|(record, buffer)| {
                 let record = self.gpu.uniform("segment", record);
                 let x = &self.buffers[self.plan.data()];
-                let buffers = [&record, buffer, x, log_det];
-                let gather = self.dispatch(Kernel::GatherRows, Grid::Rows(GROUP), &buffers)?;
+                let gather = self.weighted_dispatch(
+                    Kernel::GatherRows(self.weights()),
+                    Grid::Rows(GROUP),
+                    &[&record, buffer, x, log_det],
+                )?;
                 Ok(gather.taking(buffer, x.size()))
             })
             .collect()
@@ -44,7 +49,8 @@ impl Builder<'_> {
         loss_partials: &wgpu::Buffer,
     ) -> Result<Dispatch> {
         let grid = Grid::Splits(1, 1);
-        self.dispatch(Kernel::SumLogProb, grid, &[log_prob, loss_partials])
+        let buffers = [log_prob, loss_partials];
+        self.weighted_dispatch(Kernel::SumLogProb(self.weights()), grid, &buffers)
     }
 
     pub fn sum_loss(

@@ -42,7 +42,7 @@ const THERE_AND_BACK: usize = 4;
 const MOST_GROUPS: usize = 512;
 
 impl Fused {
-    /// The plan, to be trained with batches of `batch` rows, and the groups of a full one.
+    /// The plan, to be trained with batches of `batch` rows, with weights if they are `weighted`, and the groups of a full one.
     ///
     /// # Errors
     /// Why this model does not fit.
@@ -51,8 +51,10 @@ impl Fused {
         limits: &wgpu::Limits,
         is_software: bool,
         batch: usize,
+        weighted: bool,
     ) -> Result<(Self, usize), String> {
-        let (mut fused, iterations) = Self::tiles(plan, limits, is_software, Pass::Evaluate)?;
+        let (mut fused, iterations) =
+            Self::tiles(plan, limits, is_software, Pass::Evaluate, weighted)?;
         let binding = sizes::binding(limits);
         let parameters = plan.layout.len();
         let most_groups = MOST_GROUPS
@@ -91,7 +93,7 @@ impl Fused {
         is_software: bool,
         pass: Pass,
     ) -> Result<Self, String> {
-        Ok(Self::tiles(plan, limits, is_software, pass)?.0)
+        Ok(Self::tiles(plan, limits, is_software, pass, false)?.0)
     }
 
     /// The largest tiles that fit, one a group, and the loop iterations of one.
@@ -100,8 +102,9 @@ impl Fused {
         limits: &wgpu::Limits,
         is_software: bool,
         pass: Pass,
+        weighted: bool,
     ) -> Result<(Self, usize), String> {
-        let mut tables = Tables::of(plan, pass)?;
+        let mut tables = Tables::of(plan, pass, weighted)?;
         for (what, bytes) in [
             ("layers", size_of_val(&tables.layers[..])),
             ("linear maps", size_of_val(&tables.maps[..])),
@@ -188,7 +191,7 @@ mod tests {
                 base: Base::ALL[0],
             };
             let plan = Plan::new(&spec).unwrap();
-            let train = Fused::to_train(&plan, &limits, is_software, batch);
+            let train = Fused::to_train(&plan, &limits, is_software, batch, false);
             let infer = Fused::to_infer(&plan, &limits, is_software, Pass::Inverse);
             [train.map(|(fused, _)| fused), infer].map(|fused| {
                 let fused = fused.and_then(|fused| fused.suits(is_software).map(|()| fused));

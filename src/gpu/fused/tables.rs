@@ -18,7 +18,7 @@ pub struct Tables {
 impl Tables {
     /// # Errors
     /// Why this flow has no such form.
-    pub fn of(plan: &Plan, pass: Pass) -> Result<Self, String> {
+    pub fn of(plan: &Plan, pass: Pass, weighted: bool) -> Result<Self, String> {
         let couplings = || {
             plan.forward.iter().filter_map(|op| match op {
                 Op::Coupling(op) => Some(op),
@@ -47,6 +47,7 @@ impl Tables {
             depth: depth as u32,
             most_active: most_active as u32,
             saved_columns: 0,
+            weighted,
             adds: false,
             mixed: false,
             activation: None,
@@ -284,7 +285,7 @@ impl Tables {
             0 => 0,
             _ => passes * columns(shape.most_frozen as usize, 0),
         };
-        let ends = columns(context, 0)
+        let ends = columns(context + usize::from(shape.weighted), 0)
             + match trains {
                 true => {
                     turns(own(quads), turns(dims, 0) + turns(active, 0))

@@ -3,13 +3,13 @@
 use crate::flow::{InputGradient, TransformKind};
 
 use super::choices::{Choices, activation_choice, base_choices, named, saves_input};
-use super::{Form, Heads, Kernel, WeightForm};
+use super::{Form, Heads, Kernel, RowWeights, WeightForm};
 
 impl Kernel {
     /// The name of its own file, which is that of its entry point.
     pub fn name(self) -> &'static str {
         match self {
-            Kernel::GatherRows => "gather_rows",
+            Kernel::GatherRows(_) => "gather_rows",
             Kernel::Concat => "concat",
             Kernel::LinearForward(_, Form::Tiled) => "linear_forward",
             Kernel::LinearForward(..) => "linear_forward_narrow",
@@ -26,11 +26,11 @@ impl Kernel {
             Kernel::TriangularForward => "triangular_forward",
             Kernel::TriangularInverse => "triangular_inverse",
             Kernel::TriangularBackwardInput => "triangular_backward_input",
-            Kernel::TriangularBackwardWeights => "triangular_backward_weights",
+            Kernel::TriangularBackwardWeights(_) => "triangular_backward_weights",
             Kernel::BaseLogProb(_) => "base_log_prob",
-            Kernel::BaseBackward(_) => "base_backward",
+            Kernel::BaseBackward(..) => "base_backward",
             Kernel::BaseSample(_) => "base_sample",
-            Kernel::SumLogProb => "sum_log_prob",
+            Kernel::SumLogProb(_) => "sum_log_prob",
             Kernel::SumLoss => "sum_loss",
             Kernel::SumPartials => "sum_partials",
             Kernel::GradientNorm => "gradient_norm",
@@ -82,23 +82,41 @@ impl Kernel {
             | Kernel::CouplingInverse(transform, heads) => {
                 coupling_choices(transform, heads, "head_gradients_none".into())
             }
-            Kernel::CouplingBackward(transform, heads) => {
-                coupling_choices(transform, heads, named("head_gradients", heads))
+            Kernel::CouplingBackward(transform, heads, weights) => {
+                let gradients = named("head_gradients", heads);
+                let mut choices = coupling_choices(transform, heads, gradients);
+                choices.push(weights_choice(weights));
+                choices
+            }
+            Kernel::GatherRows(weights) => vec![(
+                "gather_weights",
+                match weights {
+                    RowWeights::Uniform => "gather_weights_none".into(),
+                    RowWeights::Stored => "gather_weights_last".into(),
+                },
+            )],
+            Kernel::TriangularBackwardWeights(weights) | Kernel::SumLogProb(weights) => {
+                vec![weights_choice(weights)]
             }
             Kernel::BaseLogProb(base) | Kernel::BaseSample(base) => base_choices(base),
-            Kernel::BaseBackward(base) => {
+            Kernel::BaseBackward(base, weights) => {
                 let partials = match base.trained {
                     true => "base_partials",
                     false => "base_no_partials",
                 };
                 let mut choices = base_choices(base);
                 choices.push(("base_partials", partials.into()));
+                choices.push(weights_choice(weights));
                 choices
             }
             Kernel::Fused(shape) => shape.choices(),
             _ => Vec::new(),
         }
     }
+}
+
+fn weights_choice(weights: RowWeights) -> (&'static str, String) {
+    ("row_weights", named("row_weights", weights))
 }
 
 fn parameters_choice(form: Form) -> (&'static str, String) {

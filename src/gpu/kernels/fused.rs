@@ -28,6 +28,8 @@ pub struct Shape {
     pub most_active: u32,
     /// Columns that a group saves on the way forward.
     pub saved_columns: u32,
+    /// Whether each row has a weight in the loss.
+    pub weighted: bool,
     /// Whether a part of the batch may have more tiles than one.
     pub adds: bool,
     pub mixed: bool,
@@ -40,7 +42,8 @@ pub struct Shape {
 
 impl Shape {
     /// Where the tile's parts begin: the state, its gradient, the log-determinant of each active column, and, where there is
-    /// mixing, what lies between its two triangular maps, and the gradient of that; where there is context, a conditioner's inputs.
+    /// mixing, what lies between its two triangular maps, and the gradient of that; where there is context, a conditioner's inputs; and
+    /// the weights of the rows, if they have any.
     /// Without a way back there are no gradients.
     pub fn offsets(&self) -> Offsets {
         let [dims, most_active] = [self.dims, self.most_active];
@@ -51,6 +54,7 @@ impl Shape {
         let other_gradient = other + mixed * dims;
         let inputs = other_gradient + mixed * gradient;
         let with_context = u32::from(self.context > 0) * (self.most_frozen + self.context);
+        let weight = inputs + with_context;
         Offsets {
             state: 0,
             gradient: dims,
@@ -58,7 +62,8 @@ impl Shape {
             other,
             other_gradient,
             inputs,
-            conditioner: inputs + with_context,
+            weight,
+            conditioner: weight + u32::from(self.weighted),
         }
     }
 
@@ -117,6 +122,7 @@ impl Shape {
             ("OTHER", offsets.other),
             ("OTHER_GRADIENT", offsets.other_gradient),
             ("CONTEXT_FIRST", offsets.inputs + self.most_frozen),
+            ("WEIGHT", offsets.weight),
         ] {
             let _ = writeln!(text, "const {name} = {value}u;");
         }
@@ -126,6 +132,7 @@ impl Shape {
                 self.pass == Pass::Evaluate && saves_input(self.activation),
             ),
             ("BASE_TRAINED", self.base.trained),
+            ("WEIGHTED", self.weighted),
             ("ADDS", self.adds),
         ] {
             let _ = writeln!(text, "const {name} = {value};");
@@ -149,6 +156,7 @@ impl Shape {
             depth: 3,
             most_active: 3,
             saved_columns: 30,
+            weighted: false,
             adds: true,
             mixed: true,
             activation: None,
@@ -185,6 +193,11 @@ impl Shape {
                 ..shape
             }));
         }
+        all.extend([networks[1], polynomials[0]].map(|shape| Shape {
+            weighted: true,
+            context: 2,
+            ..shape
+        }));
         all.extend(Base::ALL[1..].iter().map(|&base| Shape {
             base,
             ..networks[1]
@@ -213,5 +226,6 @@ pub struct Offsets {
     pub other: u32,
     pub other_gradient: u32,
     pub inputs: u32,
+    pub weight: u32,
     pub conditioner: u32,
 }

@@ -24,13 +24,13 @@ pub use records::{
     BaseDensity, Basis, Concat, Coupling, FAULTS, FusedLayer, FusedMap, Gate, Linear, Segment,
     Step, Triangular,
 };
-pub use variants::{Form, Heads, WeightForm};
+pub use variants::{Form, Heads, RowWeights, WeightForm};
 
 /// Every kernel, with its variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     /// The rows of a batch, and a fresh log-determinant for each.
-    GatherRows,
+    GatherRows(RowWeights),
     /// Frozen columns and context, side by side.
     Concat,
     /// A layer of a network, or coefficients by polynomials.
@@ -48,7 +48,7 @@ pub enum Kernel {
     /// The same, backwards.
     CouplingInverse(TransformKind, Heads),
     /// The gradients of the columns and of what shaped the map.
-    CouplingBackward(TransformKind, Heads),
+    CouplingBackward(TransformKind, Heads, RowWeights),
     /// Half of a mixing.
     TriangularForward,
     /// The same, backwards.
@@ -56,15 +56,15 @@ pub enum Kernel {
     /// The gradient of what went into it.
     TriangularBackwardInput,
     /// The gradient of its numbers, in splits of the batch.
-    TriangularBackwardWeights,
+    TriangularBackwardWeights(RowWeights),
     /// The log-density of each row's latent.
     BaseLogProb(Base),
     /// The gradient of the latent, and of the base's parameters.
-    BaseBackward(Base),
+    BaseBackward(Base, RowWeights),
     /// Latent rows, drawn.
     BaseSample(Base),
-    /// The sum of log-densities.
-    SumLogProb,
+    /// The weighted sum of log-densities.
+    SumLogProb(RowWeights),
     /// The loss of a step, from its splits.
     SumLoss,
     /// Gradients from their splits.
@@ -99,7 +99,6 @@ impl Kernel {
             others.into_iter().chain(through)
         };
         let mut all = vec![
-            Kernel::GatherRows,
             Kernel::Concat,
             Kernel::LinearBackwardWeights(WeightForm::Tiled),
             Kernel::LinearBackwardWeights(WeightForm::Narrow),
@@ -108,8 +107,6 @@ impl Kernel {
             Kernel::TriangularForward,
             Kernel::TriangularInverse,
             Kernel::TriangularBackwardInput,
-            Kernel::TriangularBackwardWeights,
-            Kernel::SumLogProb,
             Kernel::SumLoss,
             Kernel::SumPartials,
             Kernel::GradientNorm,
@@ -120,14 +117,24 @@ impl Kernel {
             Kernel::PeakCopy,
         ];
         all.extend(Shape::examples().map(Kernel::Fused));
+        for weights in RowWeights::ALL {
+            all.extend([
+                Kernel::GatherRows(weights),
+                Kernel::TriangularBackwardWeights(weights),
+                Kernel::SumLogProb(weights),
+            ]);
+            all.extend(Base::ALL.map(|base| Kernel::BaseBackward(base, weights)));
+        }
         let couplings = TransformKind::ALL.iter().map(|&kind| (kind, Heads::One));
         // Networks of their own have the two parameters of the affine transform alone.
         for (map, heads) in couplings.chain([(TransformKind::Affine, Heads::Two)]) {
             all.extend([
                 Kernel::CouplingForward(map, heads),
                 Kernel::CouplingInverse(map, heads),
-                Kernel::CouplingBackward(map, heads),
             ]);
+            all.extend(
+                RowWeights::ALL.map(|weights| Kernel::CouplingBackward(map, heads, weights)),
+            );
         }
         for form in Form::ALL {
             all.extend(activations().map(|activation| Kernel::LinearForward(activation, form)));
@@ -137,11 +144,7 @@ impl Kernel {
             all.extend([Kernel::BasisForward(family), Kernel::BasisBackward(family)]);
         }
         for base in Base::ALL {
-            all.extend([
-                Kernel::BaseLogProb(base),
-                Kernel::BaseBackward(base),
-                Kernel::BaseSample(base),
-            ]);
+            all.extend([Kernel::BaseLogProb(base), Kernel::BaseSample(base)]);
         }
         all
     }

@@ -69,3 +69,17 @@ pub enum Heads {
     /// Each in its own.
     Two,
 }
+
+/// What a row counts for in the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowWeights {
+    /// As much as any other.
+    Uniform,
+    /// Its weight, which is stored for each row of the batch.
+    Stored,
+}
+
+impl RowWeights {
+    #[cfg(feature = "testing")]
+    pub const ALL: [RowWeights; 2] = [RowWeights::Uniform, RowWeights::Stored];
+}

@@ -93,34 +93,41 @@ fn base_backward() {
         let (bench, z, rows) = (case.bench, &case.z, case.rows);
         let (base, what) = (&case.plan.base, &case.what);
         let (count, splits) = (case.values.len(), rows.div_ceil(SPLIT));
-        let gradient = bench.poisoned(z.columns * z.stride);
-        let partials = bench.poisoned((splits + 1) * count);
-        let dispatch = case.builder.base_backward(&gradient, &partials).unwrap();
-        bench.run(&dispatch, case.step);
-        let mut expected_parameters = vec![0.0; count];
-        let expected: Vec<Vec<Column<f64>>> = starts(rows)
-            .map(|first| {
-                let mut weight = [0.0; BLOCK_ROWS];
-                weight[..BLOCK_ROWS.min(rows - first)].fill(-1.0 / rows as f64);
-                let mut out = vec![[0.0; BLOCK_ROWS]; z.columns];
-                let sums = &mut expected_parameters[base.location.start..base.raw_spread.end];
-                let z = z.block(first);
-                base::backward(Scalar, base, case.values, &z, &weight, &mut out, sums);
-                out
-            })
-            .collect();
-        check_columns(what, bench, &gradient, z, 0, &expected);
-        check_filling(what, bench, &gradient, z);
-        let got = bench.gpu.read(&partials, (splits + 1) * count).unwrap();
-        for (p, &expected) in expected_parameters.iter().enumerate() {
-            let at = |split: usize| got[split * count + p];
-            if base.location.contains(&p) || base.raw_spread.contains(&p) {
-                let sum = (0..splits).map(|s| f64::from(at(s))).sum::<f64>();
-                close(&format!("{what}: gradient {p}"), sum as f32, expected);
-            } else {
-                assert_eq!(at(0).to_bits(), POISON, "{what}: wrote to parameter {p}");
+        for weights in with_and_without_weights(rows) {
+            let what = &format!("{what}, weighted: {}", weights.is_some());
+            let gradient = bench.poisoned(z.columns * z.stride);
+            let partials = bench.poisoned((splits + 1) * count);
+            let stored = weights
+                .as_ref()
+                .map(|weights| bench.filled(&flat_weights(weights)));
+            let builder = case.builder.weighted(stored.as_ref());
+            let dispatch = builder.base_backward(&gradient, &partials).unwrap();
+            bench.run(&dispatch, case.step);
+            let mut expected_parameters = vec![0.0; count];
+            let expected: Vec<Vec<Column<f64>>> = starts(rows)
+                .map(|first| {
+                    let weight = weights_of(weights.as_ref(), first, rows);
+                    let weight = weight.map(|weight| -weight / rows as f64);
+                    let mut out = vec![[0.0; BLOCK_ROWS]; z.columns];
+                    let sums = &mut expected_parameters[base.location.start..base.raw_spread.end];
+                    let z = z.block(first);
+                    base::backward(Scalar, base, case.values, &z, &weight, &mut out, sums);
+                    out
+                })
+                .collect();
+            check_columns(what, bench, &gradient, z, 0, &expected);
+            check_filling(what, bench, &gradient, z);
+            let got = bench.gpu.read(&partials, (splits + 1) * count).unwrap();
+            for (p, &expected) in expected_parameters.iter().enumerate() {
+                let at = |split: usize| got[split * count + p];
+                if base.location.contains(&p) || base.raw_spread.contains(&p) {
+                    let sum = (0..splits).map(|s| f64::from(at(s))).sum::<f64>();
+                    close(&format!("{what}: gradient {p}"), sum as f32, expected);
+                } else {
+                    assert_eq!(at(0).to_bits(), POISON, "{what}: wrote to parameter {p}");
+                }
+                assert_eq!(at(splits).to_bits(), POISON, "{what}: a split too many");
             }
-            assert_eq!(at(splits).to_bits(), POISON, "{what}: a split too many");
         }
     });
 }

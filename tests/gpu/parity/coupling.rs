@@ -124,14 +124,14 @@ impl<'a> Case<'a> {
         self.check(&buffers[op.output], &self.lanes[op.output], &expected);
     }
 
-    fn backward(&self, op: &Coupling) {
+    fn backward(&self, op: &Coupling, weights: Option<&TestMatrix>) {
         let (plan, rows) = (self.plan, self.rows);
         let z_gradient = TestMatrix::new(rows, plan.dims(), 50).zero_filled();
-        let weight = [-1.0 / rows as f64; BLOCK_ROWS];
         let mut expected = Vec::new();
         let mut expected_heads = [Vec::new(), Vec::new()];
         for first in starts(rows) {
             let mut x = vec![[0.0; BLOCK_ROWS]; plan.dims()];
+            let weight = weights_of(weights, first, rows).map(|weight| -weight / rows as f64);
             let heads = self.heads(op, first);
             let mut gradients = heads
                 .clone()
@@ -164,7 +164,9 @@ impl<'a> Case<'a> {
             )
             .collect();
         let gradient_of = |buffer: usize| &gradients[plan.gradient_slots[buffer]];
+        let stored = weights.map(|weights| self.bench.filled(&flat_weights(weights)));
         let builder = self.bench.builder(plan, &parameters, &buffers);
+        let builder = builder.weighted(stored.as_ref());
         let dispatch = builder.coupling_backward(op, &gradient_of).unwrap();
         self.bench.run(&dispatch, self.step);
         let x_lanes = TestMatrix::new(rows, plan.dims(), 0);
@@ -215,7 +217,9 @@ fn coupling_forward_inverse_and_backward() {
                 let case = Case::new(&bench, what, &plan, rows);
                 case.forward(coupling_of(&plan.forward, layer));
                 case.inverse(coupling_of(&plan.inverse, layer));
-                case.backward(coupling_of(&plan.forward, layer));
+                for weights in with_and_without_weights(rows) {
+                    case.backward(coupling_of(&plan.forward, layer), weights.as_ref());
+                }
             }
         }
     }

@@ -50,6 +50,7 @@ impl Bench {
             plan,
             parameters,
             buffers,
+            row_weights: None,
         }
     }
 
@@ -100,6 +101,30 @@ impl Bench {
         }
         self.gpu.run(encoder).unwrap();
     }
+}
+
+/// The weights of the first rows of a buffer, in f64; or 1 for each where they have none.
+fn weights_of(weights: Option<&TestMatrix>, first: usize, rows: usize) -> Column<f64> {
+    std::array::from_fn(|lane| match (first + lane < rows, weights) {
+        (false, _) => 0.0,
+        (true, None) => 1.0,
+        (true, Some(weights)) => f64::from(weight(weights.number(0, first + lane))),
+    })
+}
+
+/// A weight, which is above 0, from any number.
+fn weight(number: f32) -> f32 {
+    0.25 + number.abs()
+}
+
+/// The weights as a buffer has them.
+fn flat_weights(weights: &TestMatrix) -> Vec<f32> {
+    weights.flat().into_iter().map(weight).collect()
+}
+
+/// Without weights, and with some.
+fn with_and_without_weights(rows: usize) -> [Option<TestMatrix>; 2] {
+    [None, Some(TestMatrix::new(rows, 1, 81))]
 }
 
 /// Some columns of numbers, as a buffer of `stride` rows a column holds them. Rows beyond the last repeat it.

@@ -32,10 +32,14 @@ fn gather_rows() {
     let plan = plan(3, Transform::Additive, true, Base::ALL[0]);
     let total = 157;
     let data = Matrix::from_fn(total, 3, |row, column| (10 * row + column) as f32);
-    let segment = |first: usize, rows: usize| {
-        let values: Vec<f32> = (0..3)
+    // With a fourth column, where rows have weights.
+    let segment = |first: usize, rows: usize, weighted: bool| {
+        let mut values: Vec<f32> = (0..3)
             .flat_map(|j| data.column(j)[first..first + rows].to_vec())
             .collect();
+        if weighted {
+            values.extend((first..first + rows).map(|row| row as f32 + 0.5));
+        }
         let record = Segment {
             dims: 3,
             first: first as u32,
@@ -43,40 +47,90 @@ fn gather_rows() {
         };
         (record, bench.filled(&values))
     };
-    let segments = Data {
-        segments: vec![segment(0, 100), segment(100, 57)],
+    let data_of = |weighted| Data {
+        segments: vec![segment(0, 100, weighted), segment(100, 57, weighted)],
+        weighted,
     };
-    for size in [0, 1, 64, 101] {
-        for number in [0, 1, 5] {
-            let batch = Batches::new(total, size, 3).batch(number);
-            let stride = total.next_multiple_of(4) + 4;
-            let buffers = [bench.poisoned(3 * stride)];
-            let log_det = bench.poisoned(stride);
-            let parameters = bench.parameters(&[0.0]);
-            let builder = bench.builder(&plan, &parameters, &buffers);
-            let mut step = Step {
-                rows: batch.rows,
-                stride: stride as u32,
-                ..Step::default()
-            };
-            step.visit(&batch, 0);
-            for dispatch in builder.gather(&segments, &log_det).unwrap() {
-                bench.run(&dispatch, step);
-            }
-            let got = bench.gpu.read(&buffers[0], 3 * stride).unwrap();
-            let zeros = bench.gpu.read(&log_det, stride).unwrap();
-            let filled = batch.rows.next_multiple_of(4);
-            for (k, value) in got.into_iter().enumerate() {
-                let (column, index) = (k / stride, (k % stride) as u32);
-                if index < filled {
-                    let row = batch.row(index.min(batch.rows - 1)) as usize;
-                    assert_eq!(value, data.get(row, column), "size {size}, place {index}");
-                    assert_eq!(zeros[index as usize].to_bits(), 0);
-                } else {
-                    assert_eq!(value.to_bits(), POISON);
+    for weighted in [false, true] {
+        let segments = data_of(weighted);
+        for size in [0, 1, 64, 101] {
+            for number in [0, 1, 5] {
+                let batch = Batches::new(total, size, 3).batch(number);
+                let stride = total.next_multiple_of(4) + 4;
+                let buffers = [bench.poisoned(3 * stride)];
+                let log_det = bench.poisoned(stride);
+                let parameters = bench.parameters(&[0.0]);
+                let weights = weighted.then(|| bench.poisoned(stride));
+                let builder = bench
+                    .builder(&plan, &parameters, &buffers)
+                    .weighted(weights.as_ref());
+                let mut step = Step {
+                    rows: batch.rows,
+                    stride: stride as u32,
+                    ..Step::default()
+                };
+                step.visit(&batch, 0);
+                for dispatch in builder.gather(&segments, &log_det).unwrap() {
+                    bench.run(&dispatch, step);
+                }
+                let got = bench.gpu.read(&buffers[0], 3 * stride).unwrap();
+                let zeros = bench.gpu.read(&log_det, stride).unwrap();
+                let filled = batch.rows.next_multiple_of(4);
+                for (k, value) in got.into_iter().enumerate() {
+                    let (column, index) = (k / stride, (k % stride) as u32);
+                    if index < filled {
+                        let row = batch.row(index.min(batch.rows - 1)) as usize;
+                        assert_eq!(value, data.get(row, column), "size {size}, place {index}");
+                        assert_eq!(zeros[index as usize].to_bits(), 0);
+                    } else {
+                        assert_eq!(value.to_bits(), POISON);
+                    }
+                }
+                let got = weights.map(|weights| bench.gpu.read(&weights, stride).unwrap());
+                for (index, value) in got.into_iter().flatten().enumerate() {
+                    let index = index as u32;
+                    match index < filled {
+                        true => {
+                            assert_eq!(value, batch.row(index.min(batch.rows - 1)) as f32 + 0.5)
+                        }
+                        false => assert_eq!(value.to_bits(), POISON),
+                    }
                 }
             }
         }
+    }
+}
+
+/// The sum of a batch's log-densities, with weights.
+#[test]
+fn weighted_sum_of_log_prob() {
+    let bench = Bench::new();
+    let plan = plan(2, Transform::Additive, true, Base::ALL[0]);
+    let parameters = bench.parameters(&[0.0]);
+    for rows in ROWS {
+        let (log_prob, weight) = (TestMatrix::new(rows, 1, 9), TestMatrix::new(rows, 1, 10));
+        let splits = rows.div_ceil(48);
+        let partials = bench.poisoned(splits + 1);
+        let weights = bench.filled(&weight.flat());
+        let builder = bench
+            .builder(&plan, &parameters, &[])
+            .weighted(Some(&weights));
+        let step = Step {
+            rows: rows as u32,
+            rows_per_split: 48,
+            ..Step::default()
+        };
+        let log_probs = bench.filled(&log_prob.flat());
+        bench.run(&builder.sum_log_prob(&log_probs, &partials).unwrap(), step);
+        let got = bench.gpu.read(&partials, splits + 1).unwrap();
+        for (split, &got) in got.iter().enumerate().take(splits) {
+            let of_row =
+                |row: usize| f64::from(weight.number(0, row)) * f64::from(log_prob.number(0, row));
+            let rows = 48 * split..rows.min(48 * (split + 1));
+            let expected: f64 = rows.map(of_row).sum();
+            close_within(&format!("split {split}"), got, expected, 7.0);
+        }
+        assert_eq!(got[splits].to_bits(), POISON);
     }
 }
 

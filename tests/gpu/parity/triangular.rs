@@ -92,7 +92,7 @@ impl Case<'_> {
         self.check(&buffers[op.output], &expected);
     }
 
-    fn backward(&self, op: &Triangular) {
+    fn backward(&self, op: &Triangular, weights: Option<&TestMatrix>) {
         let (plan, count) = (self.plan, self.parameters.len());
         let x = self.state(3);
         let y_gradient = self.state(4).zero_filled();
@@ -101,8 +101,8 @@ impl Case<'_> {
         let mut expected_parameters = vec![0.0; count];
         let expected: Vec<_> = starts(self.rows)
             .map(|first| {
-                let mut weight = [0.0; BLOCK_ROWS];
-                weight[..BLOCK_ROWS.min(self.rows - first)].fill(-1.0 / self.rows as f64);
+                let weight = weights_of(weights, first, self.rows);
+                let weight = weight.map(|weight| -weight / self.rows as f64);
                 let gradient = y_gradient.block(first);
                 let mut out = vec![[0.0; BLOCK_ROWS]; plan.dims()];
                 triangular::backward_input(Scalar, op, &wide, &gradient, &mut out);
@@ -118,7 +118,9 @@ impl Case<'_> {
         let gradient = self.bench.filled(&y_gradient.flat());
         let x_gradient = self.bench.poisoned(x.columns * x.stride);
         let partials = self.bench.poisoned((splits + 1) * count);
+        let stored = weights.map(|weights| self.bench.filled(&flat_weights(weights)));
         let builder = self.bench.builder(plan, &parameters, &buffers);
+        let builder = builder.weighted(stored.as_ref());
         let dispatches = builder.triangular_backward(op, &gradient, &x_gradient, &partials);
         for dispatch in dispatches.unwrap() {
             self.bench.run(&dispatch, self.step);
@@ -175,7 +177,9 @@ fn triangular_forward_inverse_and_backward() {
             };
             for op in maps(&plan.forward) {
                 case.forward(op);
-                case.backward(op);
+                for weights in with_and_without_weights(rows) {
+                    case.backward(op, weights.as_ref());
+                }
             }
             for op in maps(&plan.inverse) {
                 case.inverse(op);
