@@ -3,8 +3,8 @@ data, its standard error, and the seconds that the fit took, compilation include
 
     peers.py FOLDER TABLE PEER
 
-Each peer trains as Couplet does by default: 4,000 steps of 512 rows, a tenth of the rows held out for the choice of the best
-parameters. Its columns are standardized, or whitened where the peer's name says so.
+Of the table "redshifts" the density of the first column given the others is fitted. Each peer trains as Couplet does by default: 4,000 steps of 512 rows, a tenth of the rows held out for the choice of the best
+parameters. Its columns are standardized, or whitened where the peer's name says so: of redshifts those of the context.
 """
 
 import json
@@ -15,28 +15,49 @@ import numpy
 
 folder, table, peer = sys.argv[1:]
 STEPS, BATCH, EVERY = 4000, 512, 100
-train = numpy.load(f"{folder}/{table}.train.npy")
-test = numpy.load(f"{folder}/{table}.test.npy")
+source = "galaxies" if table == "redshifts" else table
+train = numpy.load(f"{folder}/{source}.train.npy")
+test = numpy.load(f"{folder}/{source}.test.npy")
+# Modelled columns; the others are context.
+dims = 1 if table == "redshifts" else train.shape[1]
+context = train.shape[1] - dims
 generator = numpy.random.default_rng(0)
 
 mean, deviation = train.mean(0), train.std(0)
-if peer.endswith("-whitened"):
+if context and peer.endswith("-whitened"):
+    lower = numpy.linalg.cholesky(numpy.cov(train[:, dims:].T))
+    whiten = lambda rows: numpy.linalg.solve(lower, (rows - mean)[:, dims:].T).T
+    scale = lambda rows: ((rows - mean) / deviation)[:, :dims]
+    prepare = lambda rows: numpy.concatenate([scale(rows), whiten(rows)], 1).astype(numpy.float32)
+    log_det = -numpy.log(deviation[:dims]).sum()
+elif peer.endswith("-whitened"):
     lower = numpy.linalg.cholesky(numpy.cov(train.T))
     prepare = lambda rows: numpy.linalg.solve(lower, (rows - mean).T).T.astype(numpy.float32)
     log_det = -numpy.log(numpy.diag(lower)).sum()
 else:
     prepare = lambda rows: ((rows - mean) / deviation).astype(numpy.float32)
-    log_det = -numpy.log(deviation).sum()
+    log_det = -numpy.log(deviation[:dims]).sum()
 order = generator.permutation(len(train))
 held_out = min(len(train) // 10, 10_000)
 validation, rows = prepare(train[order[:held_out]]), prepare(train[order[held_out:]])
 
 
 def gaussian():
+    if context:
+        return regression()
     covariance = numpy.cov(train.T)
     offset = test - mean
     distance = numpy.einsum("ij,jk,ik->i", offset, numpy.linalg.inv(covariance), offset)
     return -0.5 * (distance + numpy.linalg.slogdet(2 * numpy.pi * covariance)[1]) - log_det
+
+
+def regression():
+    """A linear one with Gaussian residuals."""
+    columns = lambda rows: numpy.concatenate([numpy.ones((len(rows), 1)), (rows - mean)[:, dims:]], 1)
+    slopes, *_ = numpy.linalg.lstsq(columns(train), train[:, :dims], rcond=None)
+    residual = lambda rows: rows[:, :dims] - columns(rows) @ slopes
+    spread = residual(train).std(0)
+    return (-0.5 * (residual(test) / spread) ** 2 - numpy.log(spread * (2 * numpy.pi) ** 0.5)).sum(1) - log_det
 
 
 def flowjax():
@@ -46,19 +67,23 @@ def flowjax():
     import optax
     from flowjax.bijections import RationalQuadraticSpline
     from flowjax.distributions import Normal
-    from flowjax.flows import coupling_flow
+    from flowjax.flows import coupling_flow, masked_autoregressive_flow
 
     spline = RationalQuadraticSpline(knots=8, interval=4) if "spline" in peer else None
-    flow = coupling_flow(
+    # A coupling layer has nothing to do with one column.
+    make = masked_autoregressive_flow if context else coupling_flow
+    flow = make(
         jax.random.key(0),
-        base_dist=Normal(jnp.zeros(rows.shape[1])),
+        base_dist=Normal(jnp.zeros(dims)),
+        cond_dim=context or None,
         transformer=spline,
-        flow_layers=10,
+        flow_layers=5 if context else 10,
         nn_width=64,
         nn_depth=2,
     )
     parameters, static = eqx.partition(flow, eqx.is_inexact_array)
-    loss = lambda parameters, x: -eqx.combine(parameters, static).log_prob(x).mean()
+    split = lambda x: (x[:, :dims], x[:, dims:]) if context else (x,)
+    loss = lambda parameters, x: -eqx.combine(parameters, static).log_prob(*split(x)).mean()
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(3e-3, STEPS)))
     data = jnp.asarray(rows)
 
@@ -77,7 +102,7 @@ def flowjax():
         value = float(evaluate(carry[0], validation))
         if value < best[0]:
             best = (value, carry[0])
-    return numpy.asarray(eqx.combine(best[1], static).log_prob(jnp.asarray(prepare(test))), float)
+    return numpy.asarray(eqx.combine(best[1], static).log_prob(*split(jnp.asarray(prepare(test)))), float)
 
 
 def zuko():
@@ -88,13 +113,14 @@ def zuko():
 
     torch.manual_seed(0)
     passes = 2 if "coupling" in peer else None
-    flow = zuko.flows.NSF(rows.shape[1], transforms=5, bins=8, hidden_features=(64, 64), passes=passes)
+    flow = zuko.flows.NSF(dims, context, transforms=5, bins=8, hidden_features=(64, 64), passes=passes)
+    log_prob = lambda x: flow(x[:, dims:]).log_prob(x[:, :dims]) if context else flow().log_prob(x)
     optimizer = torch.optim.Adam(flow.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     data, held = torch.as_tensor(rows), torch.as_tensor(validation)
     best, value = copy.deepcopy(flow.state_dict()), numpy.inf
     for step in range(STEPS):
-        loss = -flow().log_prob(data[torch.randint(0, len(data), (min(BATCH, len(data)),))]).mean()
+        loss = -log_prob(data[torch.randint(0, len(data), (min(BATCH, len(data)),))]).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
@@ -102,12 +128,12 @@ def zuko():
         schedule.step()
         if step % EVERY == EVERY - 1:
             with torch.no_grad():
-                now = -flow().log_prob(held).mean().item()
+                now = -log_prob(held).mean().item()
             if now < value:
                 best, value = copy.deepcopy(flow.state_dict()), now
     flow.load_state_dict(best)
     with torch.no_grad():
-        return flow().log_prob(torch.as_tensor(prepare(test))).double().numpy()
+        return log_prob(torch.as_tensor(prepare(test))).double().numpy()
 
 
 begin = time.perf_counter()

@@ -19,12 +19,20 @@ def couplet(folder, table, label, binary, *flags):
         model, scores = os.path.join(scratch, "m.safetensors"), os.path.join(scratch, "scores.npy")
         run = lambda *command: subprocess.run([binary, *command, "--device", "cpu"], check=True, capture_output=True)
         begin = time.perf_counter()
-        run("train", f"{folder}/{table}.train.npy", "--out", model, *flags)
+        # The redshift of galaxies, given their magnitudes.
+        given = ["--given", "2..7"] if table == "redshifts" else []
+        source = "galaxies" if given else table
+        run("train", f"{folder}/{source}.train.npy", "--out", model, *given, *flags)
         seconds = time.perf_counter() - begin
-        run("score", model, f"{folder}/{table}.test.npy", "--out", scores)
-        log_prob = numpy.load(scores).astype(float)
+        cdf = ["--cdf"] if given else []
+        run("score", model, f"{folder}/{source}.test.npy", "--out", scores, *cdf)
+        log_prob, *cdf = numpy.load(scores).astype(float).reshape(-1, 1 + len(cdf)).T
     error = log_prob.std() / len(log_prob) ** 0.5
-    return {"table": table, "fit": label, "nll": -log_prob.mean(), "error": error, "seconds": seconds}
+    line = {"table": table, "fit": label, "nll": -log_prob.mean(), "error": error, "seconds": seconds}
+    if cdf:
+        p, ranks = numpy.sort(cdf[0]), numpy.arange(len(log_prob) + 1) / len(log_prob)
+        line["calibration"] = max((p - ranks[:-1]).max(), (ranks[1:] - p).max())
+    return line
 
 
 def show(lines, to):
@@ -34,6 +42,8 @@ def show(lines, to):
     cells = {}
     for line in lines:
         text = f"{line['nll']:.2f} ± {line['error']:.2f} ({line['seconds']:.0f} s)"
+        if "calibration" in line:
+            text += f", calibrated to {line['calibration']:.3f}"
         cells.setdefault(line["fit"], {})[line["table"]] = text
     print("| | " + " | ".join(tables) + " |\n| --- |" + " --- |" * len(tables))
     for fit, row in cells.items():

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::config::Preset;
+use crate::config::{Preset, TableSize};
 use crate::fit::{Device, DeviceChoice, DeviceName};
 use crate::gpu::adapters;
 use crate::timing::{self, PeakThroughput, Timing, Workload, WorkloadName};
@@ -80,7 +80,7 @@ fn workloads(args: &BenchArgs) -> Result<Vec<Workload>> {
     };
     let file = read_config(Some(path))?;
     let rows = args.rows as usize;
-    let config = file.config(Preset::Safe, None, Some((rows, args.dims)))?;
+    let config = file.config(Preset::Safe, None, Some(TableSize::new(rows, args.dims)))?;
     config.model.spec(args.dims)?;
     Ok(vec![Workload {
         name: path

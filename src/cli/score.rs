@@ -9,14 +9,15 @@ use crate::pipeline;
 
 use super::output::{Sink, print};
 use super::overwrite::OverwriteCheck;
-use super::{FallbackArgs, OutputArgs, Result, input, report_reading, report_speed};
+use super::{Failure, FallbackArgs, OutputArgs, Result, input, report_reading, report_speed};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   couplet score stars.safetensors new.csv                        a log_prob a row, to standard output
   couplet score stars.safetensors new.csv --append --out scored.parquet
   couplet score stars.safetensors new.csv --top 20               the anomalies
-  couplet score stars.safetensors new.csv --summary")]
+  couplet score stars.safetensors new.csv --summary
+  couplet score mass.safetensors new.csv --cdf                   and the probability of less, given its context")]
 pub struct ScoreArgs {
     /// Model file
     model: PathBuf,
@@ -34,6 +35,9 @@ pub struct ScoreArgs {
     /// Print mean, quantiles and the lowest rows; the scores themselves go to --out alone
     #[arg(long)]
     summary: bool,
+    /// Write the probability below each row's number as well, given its context: of models of one column
+    #[arg(long, conflicts_with_all = ["top", "summary"])]
+    cdf: bool,
     /// Compute in 64-bit arithmetic, on the CPU: slower, and right to the last digit that is written
     #[arg(long, conflicts_with_all = ["device", "adapter", "gpu_path", "fallback"])]
     f64: bool,
@@ -57,8 +61,9 @@ impl ScoreArgs {
     }
 }
 
-/// The name of what is added to a table.
+/// The names of what is added to a table.
 const LOG_PROB: &str = "log_prob";
+const CDF: &str = "cdf";
 
 /// The lowest rows that a summary shows.
 const LOWEST_SHOWN: usize = 10;
@@ -71,6 +76,12 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
         .writes("--out", Some(args.output.path()))
         .run(args.output.force)?;
     let model = Model::load(&args.model).map_err(input)?;
+    if args.cdf && model.columns.len() != 1 {
+        return Err(Failure::usage(format!(
+            "--cdf: the model has {} columns, and one column alone has a distribution function here",
+            model.columns.len()
+        )));
+    }
     let options = TableOptions {
         expected: Some(model.expected_columns()),
         keeps_table: args.append,
@@ -94,18 +105,22 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
     pipeline::run(
         || reader.next(ROWS).map_err(input),
         |part| {
-            let scores = match part.numbers.is_empty() {
-                true => Vec::new(),
-                false => flow.log_prob(&part.values)?,
-            };
+            if part.numbers.is_empty() {
+                return Ok((part, [None, None]));
+            }
+            let scores = flow.log_prob(&part.values)?;
             seen.note(&part, &scores);
-            Ok((part, scores))
+            let cdf = args.cdf.then(|| flow.cdf(&part.values)).transpose()?;
+            Ok((part, [Some(scores), cdf]))
         },
         |parts| {
             let parts = parts.into_iter();
             match &mut sink {
                 Some((sink, format)) if writes_each => {
-                    let parts = parts.map(|(part, scores)| written(args, part, scores));
+                    let parts = parts.map(|(part, [scores, cdf])| {
+                        let scores = scores.unwrap_or_default();
+                        written(args, part, scores, cdf.unwrap_or_default())
+                    });
                     sink.write(*format, &header, row_count, parts)
                 }
                 _ => {
@@ -183,14 +198,21 @@ fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
     } else {
         Vec::new()
     };
-    if columns.iter().any(|name| name == LOG_PROB) {
+    let mut added = vec![LOG_PROB];
+    if args.cdf {
+        added.push(CDF);
+    }
+    if let Some(there) = added
+        .iter()
+        .find(|added| columns.iter().any(|name| name == *added))
+    {
         return Err(Error::data(format!(
-            "{}: the table has a column {LOG_PROB} already; rename it",
+            "{}: the table has a column {there} already; rename it",
             args.data[0].display()
         ))
         .into());
     }
-    columns.push(LOG_PROB.into());
+    columns.extend(added.into_iter().map(String::from));
     Ok(TableHeader {
         names: columns,
         metadata: match args.append {
@@ -201,17 +223,24 @@ fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
 }
 
 /// What is written of some rows: a line a row of the table, without a score where a value is missing.
-fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>) -> Vec<Values> {
-    let mut all = vec![f64::NAN; (part.rows.end - part.rows.start) as usize];
-    for (number, score) in part.numbers.iter().zip(scores) {
-        all[(number - part.rows.start) as usize] = args.rounded(score);
+fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>, cdf: Vec<f64>) -> Vec<Values> {
+    let of_all_rows = |of_rows: Vec<f64>| {
+        let mut all = vec![f64::NAN; (part.rows.end - part.rows.start) as usize];
+        for (number, score) in part.numbers.iter().zip(of_rows) {
+            all[(number - part.rows.start) as usize] = args.rounded(score);
+        }
+        Values::Numbers(all)
+    };
+    let mut added = vec![of_all_rows(scores)];
+    if args.cdf {
+        added.push(of_all_rows(cdf));
     }
     let mut written = match part.table {
         Some(table) => table,
         None if args.writes_json() => vec![Values::Whole(part.rows.collect())],
         None => Vec::new(),
     };
-    written.push(Values::Numbers(all));
+    written.extend(added);
     written
 }
 

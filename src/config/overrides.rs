@@ -7,7 +7,8 @@ use crate::files::read_at_most;
 use crate::flow::FlowSpec;
 
 use super::{
-    Config, DataOverrides, ModelConfig, ModelOverrides, Preset, TrainConfig, TrainOverrides,
+    Config, DataOverrides, ModelConfig, ModelOverrides, Preset, TableSize, TrainConfig,
+    TrainOverrides,
 };
 
 /// Settings that were made by a configuration file, by flags or by a program; the others are open.
@@ -81,8 +82,7 @@ impl Overrides {
         defaults
     }
 
-    /// The configuration that they make of a preset (`usual`, if they name none) for a table of so many rows and columns, if
-    /// that is known. A flow that training starts from stands between the two.
+    /// The configuration that they make of a preset (`usual`, if they name none) for a table of this size, if it is known. A flow that training starts from stands between the two.
     ///
     /// # Errors
     /// As [`Config::validate`].
@@ -90,7 +90,7 @@ impl Overrides {
         &self,
         usual: Preset,
         start: Option<&FlowSpec>,
-        table: Option<(usize, usize)>,
+        table: Option<TableSize>,
     ) -> Result<Config> {
         let preset = self.preset.unwrap_or(usual);
         let mut config = preset.defaults(self.model.conditioner, table);
@@ -155,7 +155,9 @@ mod tests {
         let mut flags = Overrides::default();
         flags.train.steps = Some(100);
         let both = file.unwrap().and(flags);
-        let config = both.config(Preset::Safe, None, Some((5000, 3))).unwrap();
+        let config = both
+            .config(Preset::Safe, None, Some(TableSize::new(5000, 3)))
+            .unwrap();
         assert_eq!((config.train.steps, config.train.seed), (100, 3));
         assert_eq!(config.train.patience, 50);
         assert!(!config.data.whiten && !config.data.robust);

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{ConditionerName, Config, DataOverrides, ModelOverrides, Preset, TrainOverrides};
+use super::{
+    ConditionerName, Config, DataOverrides, ModelOverrides, Preset, TableSize, TrainOverrides,
+};
 
 const HEAD: &str = "# Settings
 
@@ -17,13 +19,16 @@ Every key of a configuration file and, with dashes for underscores, every flag o
 The default preset depends on the size of the table. Its column has the values for 50,000 rows of 4 columns, and those for other tables. Keys of a conditioner or transform that is not chosen do nothing.
 ";
 
-/// Tables that the safe preset treats differently.
-const TABLES: [(&str, ConditionerName, (usize, usize)); 5] = [
-    ("50,000 rows", ConditionerName::Mlp, (50_000, 4)),
-    ("1,000 rows", ConditionerName::Mlp, (1_000, 4)),
-    ("12 columns", ConditionerName::Mlp, (50_000, 12)),
-    ("40 columns", ConditionerName::Mlp, (50_000, 40)),
-    ("polynomials", ConditionerName::Hermite, (50_000, 4)),
+/// Tables that the safe preset treats differently: rows, modelled columns, columns of context.
+const TABLES: [(&str, ConditionerName, [usize; 3]); 8] = [
+    ("50,000 rows", ConditionerName::Mlp, [50_000, 4, 0]),
+    ("1,000 rows", ConditionerName::Mlp, [1_000, 4, 0]),
+    ("1 column", ConditionerName::Mlp, [50_000, 1, 0]),
+    ("12 columns", ConditionerName::Mlp, [50_000, 12, 0]),
+    ("40 columns", ConditionerName::Mlp, [50_000, 40, 0]),
+    ("given others", ConditionerName::Mlp, [50_000, 4, 3]),
+    ("1 given others", ConditionerName::Mlp, [50_000, 1, 3]),
+    ("polynomials", ConditionerName::Hermite, [50_000, 4, 0]),
 ];
 
 /// The keys of a section, with a configuration's values.
@@ -73,6 +78,12 @@ fn write_section(page: &mut String, name: &str, flags: &clap::Command, values: V
     writeln!(page, "| key | takes | what it is | published | safe |").unwrap();
     writeln!(page, "|---|---|---|---|---|").unwrap();
     let of_tables = TABLES.map(|(table, conditioner, size)| {
+        let [rows, columns, context] = size;
+        let size = TableSize {
+            rows,
+            columns,
+            context,
+        };
         let config = Preset::Safe.defaults(Some(conditioner), Some(size));
         (table, values(&config))
     });

@@ -55,7 +55,8 @@ impl ExpectedColumns {
         self.by_name(columns).is_some()
     }
 
-    /// The index of each of these columns among a table's: by name where both sides have names, else by position.
+    /// The index of each of these columns among a table's: by name where both sides have names, else by position. Names that were
+    /// given for want of others, x0, x1, ..., are positions.
     ///
     /// # Errors
     /// Says which column is missing and what is like it, or that the numbers of columns differ.
@@ -67,6 +68,10 @@ impl ExpectedColumns {
             if self.named {
                 return Err(self.missing_from(columns));
             }
+        } else if columns.len() == self.names.len()
+            && let Some(indices) = self.by_name(columns)
+        {
+            return Ok(indices);
         }
         match columns.len() == self.names.len() {
             true => Ok((0..columns.len()).collect()),
@@ -375,6 +380,9 @@ mod tests {
             model("a|b", true).find_in(&names("x0|x1"), false),
             Ok(vec![0, 1])
         );
+        // Those of a model that was given its columns in another order.
+        let found = model("x2|x0|x1", false).find_in(&names("x0|x1|x2"), false);
+        assert_eq!(found, Ok(vec![2, 0, 1]));
         // By name wherever it can be: what couplet wrote has the names that it gave.
         let found = model("x0|x1", false).find_in(&names("n|x1|x0"), true);
         assert_eq!(found, Ok(vec![2, 1]));

@@ -1,6 +1,6 @@
 use crate::data::{default_names, resample, weighted_mean};
 use crate::matrix::Matrix;
-use crate::preprocessing::{ContextColumn, Preprocessing, PreprocessingConfig};
+use crate::preprocessing::{ContextColumn, LinearPart, Preprocessing, PreprocessingConfig};
 
 use super::Prepared;
 
@@ -78,8 +78,15 @@ fn gaussian(
     };
     let dims = training.columns() - context.len();
     let names = default_names(dims);
-    let whitening =
-        Preprocessing::fit_given(training, weights, &names, context.to_vec(), steps).ok()?;
+    let whitening = Preprocessing::fit_given(
+        training,
+        weights,
+        &names,
+        context.to_vec(),
+        steps,
+        LinearPart::Always,
+    )
+    .ok()?;
     if whitening.is_singular() {
         return None;
     }

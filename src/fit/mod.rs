@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoints;
-use crate::config::{Overrides, Preset};
+use crate::config::{Overrides, Preset, TableSize};
 use crate::data::{Repeats, Table};
 use crate::error::{Error, Message, Result};
 use crate::model::{Model, ModelFileKind};
@@ -227,7 +227,11 @@ impl<'a> Fit<'a> {
         }
         let roles = Roles::of(self.table, given, weights, start)?;
         let repeats = roles.repeats();
-        let size = (roles.worth(&repeats), roles.columns.len());
+        let size = TableSize {
+            rows: roles.worth(&repeats),
+            columns: roles.columns.len(),
+            context: roles.context.len(),
+        };
         let spec = start.and_then(|(_, content)| content.spec());
         let config = self.settings.config(self.preset, spec, Some(size))?;
         let warnings = match self.ground_truth {

@@ -11,7 +11,7 @@ use crate::executor::Batches;
 use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
 use crate::model::{Model, ModelFileKind, parameters_of};
-use crate::preprocessing::Preprocessing;
+use crate::preprocessing::{LinearPart, Preprocessing};
 use crate::train::{self, GroundTruth, Offsets};
 
 use super::roles::Roles;
@@ -96,6 +96,10 @@ impl Prepared {
                 columns,
                 roles.context.clone(),
                 config.data.preprocessing(),
+                match config.train.steps {
+                    0 => LinearPart::Always,
+                    _ => LinearPart::WhereItPays,
+                },
             )?,
         };
         let spec = config

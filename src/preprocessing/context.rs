@@ -4,7 +4,7 @@ use crate::data::rounded;
 use crate::error::Result;
 use crate::matrix::Matrix;
 
-use super::{Preprocessing, PreprocessingConfig, Regression, Standardize, Tails};
+use super::{Preprocessing, PreprocessingConfig, Regression, Standardize, Tails, Whiten};
 
 /// What is done to context before a flow sees it, and what it says about the data by a linear map. It has no part in the
 /// log-determinant: the density is one of the modelled columns.
@@ -15,6 +15,9 @@ pub struct ContextPreprocessing {
     /// (c - mean) / deviation, column by column; none leaves numbers as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardize: Option<Standardize>,
+    /// Linear correlations taken away, as [`Preprocessing::whiten`] does; none leaves them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whiten: Option<Whiten>,
     /// Distances beyond a bound by their logarithm; none leaves them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tails: Option<Tails>,
@@ -38,6 +41,9 @@ impl ContextColumn {
     }
 }
 
+/// Rows that it takes to estimate the correlations of a column.
+const ROWS_TO_A_COLUMN: usize = 10;
+
 impl ContextPreprocessing {
     /// Fitted to the context of the rows to train on.
     ///
@@ -51,15 +57,19 @@ impl ContextPreprocessing {
     ) -> Result<Self> {
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let alone = PreprocessingConfig {
-            whiten: false,
+            whiten: steps.whiten && context.rows() >= ROWS_TO_A_COLUMN * context.columns(),
             ..steps
         };
         let Preprocessing {
-            standardize, tails, ..
+            standardize,
+            whiten,
+            tails,
+            ..
         } = Preprocessing::fit_weighted(context, weights, &names, alone)?;
         Ok(ContextPreprocessing {
             columns,
             standardize,
+            whiten,
             tails,
             regression: None,
         })
@@ -76,6 +86,10 @@ impl ContextPreprocessing {
             None => context.clone(),
             Some(standardize) => standardize.apply(context),
         };
+        let context = match &self.whiten {
+            None => context,
+            Some(whiten) => whiten.apply(context),
+        };
         match &self.tails {
             None => context,
             Some(tails) => tails.apply(context),
@@ -88,6 +102,10 @@ impl ContextPreprocessing {
             None => seen.clone(),
             Some(tails) => tails.undo(seen),
         };
+        let context = match &self.whiten {
+            None => context,
+            Some(whiten) => whiten.undo(context),
+        };
         match &self.standardize {
             None => context,
             Some(standardize) => standardize.undo(&context),
@@ -97,8 +115,10 @@ impl ContextPreprocessing {
     pub(super) fn is_valid(&self, dims: usize) -> bool {
         let width = self.width();
         width > 0
-            && (self.standardize.is_some() || (self.tails.is_none() && self.regression.is_none()))
+            && (self.standardize.is_some()
+                || (self.whiten.is_none() && self.tails.is_none() && self.regression.is_none()))
             && self.standardize.as_ref().is_none_or(|s| s.is_valid(width))
+            && self.whiten.as_ref().is_none_or(|w| w.is_valid(width))
             && self.tails.as_ref().is_none_or(Tails::is_valid)
             && self
                 .regression

@@ -11,12 +11,12 @@ mod whiten;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{take, take_weights};
+use crate::data::{take, take_weights, weighted_mean};
 use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::matrix::Matrix;
 
 pub use context::{ContextColumn, ContextPreprocessing};
-pub use regression::Regression;
+pub use regression::{LinearPart, Regression};
 pub use standardize::Standardize;
 pub use tails::Tails;
 pub use whiten::Whiten;
@@ -55,6 +55,10 @@ pub struct PreprocessingConfig {
 impl Preprocessing {
     /// Where the tails begin, in deviations of the bulk: where a spline's bins end, so that it can bend what is not compressed.
     const BOUND: f64 = 4.0;
+    /// Where they begin instead if more than this fraction of the rows lies beyond that: outside of its bins a spline is the identity,
+    /// which knows nothing of the context, and without mixing no other column carries a number inside.
+    const NEAR_BOUND: f64 = 1.0;
+    const FAR_ROWS: f64 = 0.002;
     /// How often the bulk is sought, each time by the distances from that before; it settles sooner.
     const ROUNDS: usize = 8;
     /// Where the bulk of a column is narrower than this fraction of its deviation, it is a constant with exceptions, and no
@@ -118,9 +122,14 @@ impl Preprocessing {
         names: &[String],
         context: Vec<ContextColumn>,
         steps: PreprocessingConfig,
+        part: LinearPart,
     ) -> Result<Self> {
         if context.is_empty() {
-            return Self::fit_weighted(values, weights, names, steps);
+            let mut fitted = Self::fit_weighted(values, weights, names, steps)?;
+            if names.len() == 1 {
+                fitted.compress_heavy_tails(values, weights);
+            }
+            return Ok(fitted);
         }
         let dims = names.len();
         let x = values.select_columns(0..dims);
@@ -133,7 +142,7 @@ impl Preprocessing {
             });
         }
         let c = given.apply(&c);
-        let (regression, widening) = Regression::fit(&x, &c, weights, steps.robust);
+        let (regression, widening) = Regression::fit(&x, &c, weights, steps.robust, part);
         let residual = regression.residual(&x, &c);
         let mut fitted = Self::fit_weighted(&residual, weights, names, steps)?;
         // What is left is rounding.
@@ -159,11 +168,31 @@ impl Preprocessing {
         for (deviation, widening) in deviations.zip(widening) {
             *deviation *= widening;
         }
+        if part == LinearPart::WhereItPays {
+            fitted.compress_heavy_tails(&residual, weights);
+        }
         given.regression = Some(regression);
         Ok(Preprocessing {
             context: Some(given),
             ..fitted
         })
+    }
+
+    /// Has the compression of outliers begin nearer, where many rows lie far out.
+    fn compress_heavy_tails(&mut self, values: &Matrix<f64>, weights: &[f64]) {
+        if self.tails.take().is_none() {
+            return;
+        }
+        let seen = self.apply_to_modelled(values);
+        let is_far = |row: usize| seen.row(row).any(|z| z.abs() > Self::BOUND);
+        let far: Vec<f64> = (0..seen.rows())
+            .map(|row| f64::from(u8::from(is_far(row))))
+            .collect();
+        let bound = match weighted_mean(&far, weights) > Self::FAR_ROWS {
+            true => Self::NEAR_BOUND,
+            false => Self::BOUND,
+        };
+        self.tails = Some(Tails { bound });
     }
 
     /// The same of the rows that are not the farthest out, by the Mahalanobis distance, as in the concentration steps of

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::data::{effective_sample_size, take, take_weights, weighted_mean};
+use crate::data::{effective_sample_size, resample, take, take_weights, weighted_mean};
 use crate::matrix::Matrix;
 
 use super::bulk;
@@ -30,6 +30,23 @@ const MOST_PRODUCTS: usize = 1 << 31;
 /// How often the bulk is sought, each time by the residuals of the fit before.
 const ROUNDS: usize = 3;
 
+/// Which modelled columns the regression is taken out of; the others have slopes of 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinearPart {
+    /// All of them: nothing else is fitted.
+    Always,
+    /// Those that a flow learns better without it, by what was measured (docs/quality.md): where it leaves little, and where there are
+    /// few rows to learn it from and it explains nearly all that a quadratic regression does. Elsewhere it would bend what is simple.
+    WhereItPays,
+}
+
+/// The fraction of a column's variance that is little.
+const LITTLE: f64 = 0.05;
+
+/// Rows that are few, and the fraction of what a quadratic regression explains that is nearly all.
+const FEW_ROWS: f64 = 1000.0;
+const NEARLY_ALL: f64 = 0.95;
+
 impl Regression {
     /// Of the columns of `x` on those of `c`; and for each of them how much wider the residuals of new rows are than those of the
     /// rows that it was fitted to, as generalized cross-validation estimates it: 1 / (1 - p / n).
@@ -38,69 +55,57 @@ impl Regression {
         c: &Matrix<f64>,
         weights: &[f64],
         robust: bool,
+        part: LinearPart,
     ) -> (Self, Vec<f64>) {
         let most = (MOST_PRODUCTS / c.columns().pow(2)).max(1);
-        let count = x.rows().min(most);
-        let some: Vec<u32> = (0..count).map(|k| (k * x.rows() / count) as u32).collect();
+        let some = resample(x.rows(), &[], x.rows().min(most));
         let (x, c) = (take(x, &some), take(c, &some));
         let weights = take_weights(weights, &some);
-        let mut fitted = Self::of_all(&x, &c, &weights);
-        if !robust {
-            return fitted;
-        }
-        let mut before = Vec::new();
-        for _ in 0..ROUNDS {
-            let residual = fitted.0.residual(&x, &c);
-            let Some(rows) = bulk::nearest(&standardized(residual, &weights), &weights) else {
-                break;
-            };
-            if rows == before {
-                break;
+        let (rows, mut fits) = Self::fits(&x, &c, &weights, robust);
+        if part == LinearPart::WhereItPays {
+            let [x, c] = [&x, &c].map(|all| take(all, &rows));
+            let weights = take_weights(&weights, &rows);
+            let quadratic = quadratic(&c, size(&x, &weights)).map(|c| of_all(&x, &c, &weights));
+            for (d, fit) in fits.iter_mut().enumerate() {
+                let curved = quadratic.as_ref().map(|fits| fits[d].criterion);
+                let explains_nearly_all =
+                    curved.is_some_and(|left| 1.0 - fit.criterion >= NEARLY_ALL * (1.0 - left));
+                if fit.criterion > LITTLE && !explains_nearly_all {
+                    fit.slopes.fill(0.0);
+                    fit.spare = 1.0;
+                }
             }
-            let kept = take_weights(&weights, &rows);
-            fitted = Self::of_all(&take(&x, &rows), &take(&c, &rows), &kept);
-            before = rows;
         }
-        fitted
-    }
-
-    fn of_all(x: &Matrix<f64>, c: &Matrix<f64>, weights: &[f64]) -> (Self, Vec<f64>) {
-        let (x, c) = (centered(x, weights), centered(c, weights));
-        let rows = match weights.is_empty() {
-            true => x.rows() as f64,
-            false => effective_sample_size(weights),
-        };
-        let covariance = |a: &[f64], b: &[f64]| mean_product(a, b, weights);
-        let count = c.columns();
-        let of_context: Vec<Vec<f64>> = (0..count)
-            .map(|i| {
-                (0..count)
-                    .map(|j| covariance(c.column(i), c.column(j)))
-                    .collect()
-            })
-            .collect();
-        let targets: Vec<Target> = (0..x.columns())
-            .map(|d| Target {
-                variance: covariance(x.column(d), x.column(d)),
-                with_context: (0..count)
-                    .map(|j| covariance(x.column(d), c.column(j)))
-                    .collect(),
-            })
-            .collect();
-        // Of equal ones the strongest penalty.
-        let fits: Vec<Vec<Fit>> = PENALTIES
-            .iter()
-            .rev()
-            .map(|&penalty| ridge(&of_context, &targets, penalty, rows))
-            .collect();
-        let best = (0..targets.len()).filter_map(|d| {
-            let fits = fits.iter().map(|fits| &fits[d]);
-            fits.min_by(|a, b| a.criterion.total_cmp(&b.criterion))
-        });
-        let (slopes, widening) = best
-            .map(|fit| (fit.slopes.clone(), 1.0 / fit.spare.max(LEAST_SPARE)))
+        let fits = fits.into_iter();
+        let (slopes, widening) = fits
+            .map(|fit| (fit.slopes, 1.0 / fit.spare.max(LEAST_SPARE)))
             .unzip();
         (Regression { slopes }, widening)
+    }
+
+    /// The best fit to each column of `x`, and the rows that it is fitted to.
+    fn fits(
+        x: &Matrix<f64>,
+        c: &Matrix<f64>,
+        weights: &[f64],
+        robust: bool,
+    ) -> (Vec<u32>, Vec<Fit>) {
+        let mut fitted = of_all(x, c, weights);
+        let mut kept: Vec<u32> = (0..x.rows() as u32).collect();
+        for _ in 0..if robust { ROUNDS } else { 0 } {
+            let slopes = fitted.iter().map(|fit| fit.slopes.clone()).collect();
+            let residual = Regression { slopes }.residual(x, c);
+            let Some(rows) = bulk::nearest(&standardized(residual, weights), weights) else {
+                break;
+            };
+            if rows == kept {
+                break;
+            }
+            let weights = take_weights(weights, &rows);
+            fitted = of_all(&take(x, &rows), &take(c, &rows), &weights);
+            kept = rows;
+        }
+        (kept, fitted)
     }
 
     /// M c.
@@ -131,6 +136,58 @@ impl Regression {
                 .iter()
                 .all(|row| row.len() == context && row.iter().all(|m| m.is_finite()))
     }
+}
+
+/// How many rows of equal weight they are worth.
+fn size(rows: &Matrix<f64>, weights: &[f64]) -> f64 {
+    match weights.is_empty() {
+        true => rows.rows() as f64,
+        false => effective_sample_size(weights),
+    }
+}
+
+/// The context, its squares and its products, of few rows; none of more, or where they are too many to tell anything.
+fn quadratic(c: &Matrix<f64>, size: f64) -> Option<Matrix<f64>> {
+    let count = c.columns();
+    let pairs: Vec<(usize, usize)> = (0..count)
+        .flat_map(|i| (i..count).map(move |j| (i, j)))
+        .collect();
+    if size > FEW_ROWS || (count + pairs.len()) as f64 > 0.25 * size {
+        return None;
+    }
+    let products = Matrix::from_fn(c.rows(), pairs.len(), |row, k| {
+        let (i, j) = pairs[k];
+        c.get(row, i) * c.get(row, j)
+    });
+    Some(c.concat_columns(&products))
+}
+
+/// The best ridge regression of each column of `x` on those of `c`.
+fn of_all(x: &Matrix<f64>, c: &Matrix<f64>, weights: &[f64]) -> Vec<Fit> {
+    let size = size(x, weights);
+    let (x, c) = (centered(x, weights), centered(c, weights));
+    let covariance = |a: &[f64], b: &[f64]| mean_product(a, b, weights);
+    let columns = || (0..c.columns()).map(|j| c.column(j));
+    let of_context: Vec<Vec<f64>> = columns()
+        .map(|a| columns().map(|b| covariance(a, b)).collect())
+        .collect();
+    let target = |x: &[f64]| Target {
+        variance: covariance(x, x),
+        with_context: columns().map(|c| covariance(x, c)).collect(),
+    };
+    let targets: Vec<Target> = (0..x.columns()).map(|d| target(x.column(d))).collect();
+    // Of equal ones the strongest penalty.
+    let mut penalties = PENALTIES.iter().rev();
+    let ridge = |&penalty: &f64| ridge(&of_context, &targets, penalty, size);
+    let mut best = penalties.next().map_or_else(Vec::new, ridge);
+    for fits in penalties.map(ridge) {
+        for (best, fit) in best.iter_mut().zip(fits) {
+            if fit.criterion < best.criterion {
+                *best = fit;
+            }
+        }
+    }
+    best
 }
 
 /// The second moments of a modelled column.
@@ -271,19 +328,32 @@ mod tests {
                 }
             }
         };
-        close(&Regression::fit(&x, &c, &[], false).0, 0.01);
+        close(
+            &Regression::fit(&x, &c, &[], false, LinearPart::Always).0,
+            0.01,
+        );
         for row in 0..10 {
             x.column_mut(0)[500 * row] = 1e6 * (row as f64 - 3.0);
         }
-        close(&Regression::fit(&x, &c, &[], true).0, 0.01);
-        assert!((Regression::fit(&x, &c, &[], false).0.slopes[0][0] - 2.0).abs() > 1.0);
+        close(
+            &Regression::fit(&x, &c, &[], true, LinearPart::Always).0,
+            0.01,
+        );
+        assert!(
+            (Regression::fit(&x, &c, &[], false, LinearPart::Always)
+                .0
+                .slopes[0][0]
+                - 2.0)
+                .abs()
+                > 1.0
+        );
     }
 
     /// More columns than rows: the penalty keeps noise from being learned.
     #[test]
     fn noise_is_not_learned_from_few_rows() {
         let (c, x) = (z(1, 60, 100), z(2, 60, 1));
-        let (fitted, widening) = Regression::fit(&x, &c, &[], false);
+        let (fitted, widening) = Regression::fit(&x, &c, &[], false, LinearPart::Always);
         let new = z(3, 2000, 100);
         let mean = fitted.mean(&new);
         let variance = mean.column(0).iter().map(|m| m * m).sum::<f64>() / 2000.0;
@@ -301,12 +371,33 @@ mod tests {
         );
     }
 
+    /// Whether a regression on the first of three columns is kept: of a number that follows from it by `mean`, and noise.
+    fn is_kept(rows: usize, noise: f64, mean: impl Fn(f64) -> f64) -> bool {
+        let (c, e) = (z(1, rows, 3), z(2, rows, 1));
+        let x = Matrix::from_fn(rows, 1, |row, _| {
+            mean(c.get(row, 0)) + noise * e.get(row, 0)
+        });
+        let (fitted, _) = Regression::fit(&x, &c, &[], true, LinearPart::WhereItPays);
+        fitted.slopes[0].iter().any(|slope| *slope != 0.0)
+    }
+
+    #[test]
+    fn a_linear_part_is_taken_where_it_pays() {
+        assert!(is_kept(5000, 0.1, |c| c));
+        assert!(!is_kept(5000, 1.0, |c| c));
+        assert!(is_kept(300, 1.0, |c| c));
+        assert!(!is_kept(300, 1.0, |c| c + c * c));
+        assert!(is_kept(5000, 0.1, |c| c + 0.1 * c * c));
+    }
+
     #[test]
     fn copies_in_the_context_do_no_harm() {
         let one = z(1, 500, 1);
         let c = one.concat_columns(&one).concat_columns(&one);
         let x = one.map(|c| 3.0 * c);
-        let residual = Regression::fit(&x, &c, &[], true).0.residual(&x, &c);
+        let residual = Regression::fit(&x, &c, &[], true, LinearPart::Always)
+            .0
+            .residual(&x, &c);
         assert!(residual.values().iter().all(|r| r.abs() < 1e-4));
     }
 }

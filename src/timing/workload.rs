@@ -1,4 +1,4 @@
-use crate::config::{BaseName, Config, ModelConfig, Preset, Start, TrainConfig};
+use crate::config::{BaseName, Config, ModelConfig, Preset, Start, TableSize, TrainConfig};
 use crate::flow::Activation;
 use crate::matrix::Matrix;
 use crate::random::{Purpose, normal_at};
@@ -41,7 +41,11 @@ impl Workload {
                 config.train.batch_size = 512;
                 (config, 50_000, 4)
             }
-            WorkloadName::Default => (Preset::Safe.defaults(None, Some((50_000, 4))), 50_000, 4),
+            WorkloadName::Default => (
+                Preset::Safe.defaults(None, Some(TableSize::new(50_000, 4))),
+                50_000,
+                4,
+            ),
             WorkloadName::Table => (deep(10, 128, Activation::Tanh), 100_000, 8),
             WorkloadName::Wide => (deep(8, 512, Activation::Relu), 20_000, 64),
         };

@@ -247,7 +247,7 @@ fn one_column_has_a_density() {
     let summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let nll = summary["validation_nll"].as_f64().unwrap();
     // The entropy of the bumps is ln 2 + 1/2, a Gaussian's is 2.5.
-    assert!(nll < 1.3, "{nll}");
+    assert!(nll < 1.35, "{nll}");
     assert!(summary["baselines"]["gaussian"].as_f64().unwrap() > 2.0);
     assert!(stderr(&output).contains("a kernel density estimate"));
     assert!(folder.join("p/corner.svg").exists() && folder.join("p/latent.svg").exists());

@@ -140,3 +140,72 @@ fn a_wide_context_of_noise_does_no_harm() {
     // The marginal density's entropy is 2.22.
     assert!(best < 2.2, "{best}");
 }
+
+fn density(z: f64, deviation: f64) -> f64 {
+    (-0.5 * (z / deviation).powi(2)).exp() / (deviation * std::f64::consts::TAU.sqrt())
+}
+
+/// Fits the density of the first column given the others with the defaults, and returns the nats by which it is above the truth on
+/// rows that training never saw. `draw` makes a row and its true density from the row's number.
+fn above_the_truth(draw: impl Fn(usize) -> (Vec<f64>, f64)) -> f64 {
+    let rows = 20_000;
+    let context = draw(0).0.len() - 1;
+    let table_of = |first: usize| {
+        let drawn: Vec<Vec<f64>> = (first..first + rows).map(|row| draw(row).0).collect();
+        Matrix::from_fn(rows, 1 + context, |row, j| drawn[row][j])
+    };
+    let names = (0..=context).map(|j| format!("c{j}"));
+    let table = Table::new(names, table_of(0)).unwrap();
+    let fit = Fit::new(&table)
+        .given([format!("c1..c{context}")])
+        .device(cpu());
+    let flow = fit.run().unwrap().flow;
+    let log_prob = flow.log_prob(&table_of(rows)).unwrap();
+    let truth = (rows..2 * rows).map(|row| draw(row).1.ln());
+    let excess: f64 = truth.zip(log_prob).map(|(truth, ours)| truth - ours).sum();
+    excess / rows as f64
+}
+
+#[test]
+fn a_heteroscedastic_regression_is_found() {
+    let excess = above_the_truth(|row| {
+        let (x, k) = (normal(row, 0), normal(row, 1));
+        let deviation = 0.1 + 0.3 * x.abs();
+        let noise = deviation * normal(row, 2);
+        (
+            vec![x * x + 0.5 * k + noise, x, k],
+            density(noise, deviation),
+        )
+    });
+    assert!(excess < 0.03, "{excess}");
+}
+
+#[test]
+fn a_regression_of_two_branches_is_found() {
+    let excess = above_the_truth(|row| {
+        let x = normal(row, 0).abs();
+        let branch = x.sqrt() * normal(row, 1).signum();
+        let y = branch + 0.1 * normal(row, 2);
+        let both = density(y - x.sqrt(), 0.1) + density(y + x.sqrt(), 0.1);
+        (vec![y, x], 0.5 * both)
+    });
+    assert!(excess < 0.03, "{excess}");
+}
+
+/// The direction of a point that is seen with noise: its density ends in mid-air at -pi and pi (the projected normal distribution,
+/// Mardia and Jupp 2000, "Directional statistics", eq. 3.5.48).
+#[test]
+fn a_density_of_angles_is_found() {
+    let excess = above_the_truth(|row| {
+        let point = [normal(row, 0), normal(row, 1)];
+        let seen = [2, 3].map(|j| point[j - 2] + 0.5 * normal(row, j));
+        let y = seen[1].atan2(seen[0]);
+        let along = (point[0] * y.cos() + point[1] * y.sin()) / 0.5;
+        let far = (point[0].powi(2) + point[1].powi(2)) / 0.25;
+        let cdf = couplet::flow::Density::Normal.cdf(along);
+        let density =
+            (-0.5 * far).exp() / std::f64::consts::TAU * (1.0 + along * cdf / density(along, 1.0));
+        (vec![y, point[0], point[1]], density)
+    });
+    assert!(excess < 0.03, "{excess}");
+}
