@@ -13,7 +13,7 @@ use couplet::flow::{Layout, Plan};
 use couplet::gpu::{GpuExecutor, adapters};
 use serde::Deserialize;
 
-const FIXTURES: [&str; 10] = [
+const FIXTURES: [&str; 14] = [
     "reference",
     "odd_shared_relu",
     "additive",
@@ -24,11 +24,18 @@ const FIXTURES: [&str; 10] = [
     "trainable_logistic",
     "minibatch",
     "spline_lu",
+    "spline_lu_given",
+    "one_given",
+    "one_alone",
+    "weighted",
 ];
 
 #[derive(Deserialize)]
 struct Settings {
     model: ModelConfig,
+    /// Columns of context, the last ones of each row.
+    #[serde(default)]
+    context: usize,
     steps: usize,
     every: usize,
     learning_rate: f64,
@@ -55,12 +62,14 @@ impl Fixture {
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let json = &header.metadata().as_ref().unwrap()["settings"];
         let settings: Settings = serde_json::from_str(json).unwrap();
-        let dims = SafeTensors::deserialize(&bytes)
+        let width = SafeTensors::deserialize(&bytes)
             .unwrap()
             .tensor("rows")
             .unwrap()
             .shape()[1];
-        let plan = Plan::new(&settings.model.spec(dims).unwrap()).unwrap();
+        let context = settings.context;
+        let spec = settings.model.conditional_spec(width - context, context);
+        let plan = Plan::new(&spec.unwrap()).unwrap();
         Fixture {
             settings,
             plan,
@@ -96,9 +105,19 @@ impl Fixture {
             .collect()
     }
 
-    fn matrix(&self, name: &str) -> Matrix<f64> {
-        let (values, dims) = (self.numbers(name), self.plan.dims());
-        Matrix::from_fn(values.len() / dims, dims, |i, j| values[i * dims + j])
+    fn matrix(&self, name: &str, columns: usize) -> Matrix<f64> {
+        let values = self.numbers(name);
+        let number = |i, j| values[i * columns + j];
+        Matrix::from_fn(values.len() / columns, columns, number)
+    }
+
+    /// The weight of each row; none where the fixture has none.
+    fn weights(&self) -> Vec<f32> {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        match tensors.names().contains(&"weights") {
+            true => self.numbers("weights").iter().map(|&w| w as f32).collect(),
+            false => Vec::new(),
+        }
     }
 
     fn start(&self) -> Vec<f32> {
@@ -141,9 +160,10 @@ fn follow(name: &str, fixture: &Fixture, executor: &mut dyn Executor, tolerances
         parameters: coarse * tolerances.parameters,
         output: coarse * tolerances.output,
     };
-    let rows = fixture.matrix("rows");
+    let rows = fixture.matrix("rows", fixture.plan.width());
+    let as_given = rows.map(|x| x as f32);
     executor
-        .start(&rows.map(|x| x as f32), &fixture.training())
+        .start_weighted(&as_given, &fixture.weights(), &fixture.training())
         .unwrap();
     let losses = fixture.numbers("losses");
     let layout: Layout = fixture.plan.layout.clone();
@@ -183,8 +203,13 @@ fn follow(name: &str, fixture: &Fixture, executor: &mut dyn Executor, tolerances
         );
     }
     let tolerance = tolerances.output;
-    let samples = executor.inverse(&fixture.matrix("z")).unwrap();
-    let expected = fixture.matrix("samples");
+    let dims = fixture.plan.dims();
+    let z = fixture.matrix("z", dims);
+    let context = Matrix::from_fn(z.rows(), fixture.settings.context, |row, j| {
+        rows.get(row, dims + j)
+    });
+    let samples = executor.inverse(&z.concat_columns(&context)).unwrap();
+    let expected = fixture.matrix("samples", dims);
     assert_close(
         name,
         samples.values(),
