@@ -191,6 +191,7 @@ fn write(
     parts: Receiver<(Matrix<f64>, Matrix<f64>)>,
 ) -> Result<Sink> {
     let rounding = model.sample_rounding();
+    let given = model.preprocessing.context_columns();
     let parts = parts.into_iter().map(|(x, context)| {
         let column = |j| {
             x.column(j)
@@ -199,7 +200,16 @@ fn write(
                 .collect()
         };
         let columns = (0..x.columns()).map(|j| Values::Numbers(column(j)));
-        let given = (0..context.columns()).map(|j| Values::Numbers(context.column(j).to_vec()));
+        let given = given.iter().enumerate().map(|(j, column)| {
+            let values = context.column(j);
+            match column.levels.is_empty() {
+                true => Values::Numbers(values.to_vec()),
+                false => {
+                    let level = |&level: &f64| Some(column.value_to_text(level));
+                    Values::Text(values.iter().map(level).collect())
+                }
+            }
+        });
         columns.chain(given).collect()
     });
     let header = TableHeader::from(&model.all_columns()[..]);

@@ -142,7 +142,8 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
     let columns = flow.all_columns();
     report(args, &seen, &columns, &flow.device());
     if args.summary {
-        let summary = seen.summary(&columns);
+        let levels = flow.model().row_levels();
+        let summary = seen.summary(&columns, &levels);
         print(&match args.output.json {
             true => format!("{}\n", summary.to_json(|score| args.rounded(score))),
             false => summary.to_string(),
@@ -151,12 +152,13 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
         && let Some((sink, format)) = &mut sink
     {
         let rows = seen.into_lowest();
+        let levels = flow.model().row_levels();
         let count = rows.len();
         sink.write(
             *format,
             &header,
             Some(count),
-            std::iter::once(top(args, rows)),
+            std::iter::once(top(args, rows, &levels)),
         )?;
     }
     match sink {
@@ -245,9 +247,15 @@ fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>, cdf: Vec<f64>) -> Vec
 }
 
 /// The lowest rows as columns.
-fn top(args: &ScoreArgs, rows: Vec<Scored>) -> Vec<Values> {
+fn top(args: &ScoreArgs, rows: Vec<Scored>, levels: &[Vec<String>]) -> Vec<Values> {
     let width = rows.first().map_or(0, |row| row.values.len());
-    let column = |j: usize| Values::Numbers(rows.iter().map(|row| row.values[j]).collect());
+    let column = |j: usize| {
+        let values = rows.iter().map(|row| row.values[j]);
+        match levels[j].is_empty() {
+            true => Values::Numbers(values.collect()),
+            false => Values::Text(values.map(|x| levels[j].get(x as usize).cloned()).collect()),
+        }
+    };
     let numbers = rows.iter().map(|row| row.number).collect();
     let mut columns = vec![Values::Whole(numbers)];
     columns.extend((0..width).map(column));

@@ -11,6 +11,8 @@ use super::{TableOptions, default_names};
 pub struct ExpectedColumns {
     names: Vec<String>,
     named: bool,
+    /// The levels of each column of categories; empty for others.
+    levels: Vec<Vec<String>>,
     /// For messages: what is said before the names.
     owner: &'static str,
 }
@@ -22,8 +24,24 @@ impl ExpectedColumns {
         ExpectedColumns {
             names: names.to_vec(),
             named,
+            levels: Vec::new(),
             owner: "the model was trained on",
         }
+    }
+
+    /// The same, with these levels, a list a column, empty for those that have none.
+    pub fn with_levels(self, levels: Vec<Vec<String>>) -> Self {
+        ExpectedColumns { levels, ..self }
+    }
+
+    pub(super) fn all_levels(&self) -> Vec<Vec<String>> {
+        self.levels.clone()
+    }
+
+    /// The levels of a column, if it has any.
+    pub(super) fn levels(&self, column: usize) -> Option<&[String]> {
+        let levels = self.levels.get(column)?;
+        (!levels.is_empty()).then_some(levels)
     }
 
     /// Those of the first of several files.
@@ -100,11 +118,23 @@ impl ExpectedColumns {
     }
 }
 
+/// Whether a column may have text, whose values are categories then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Categories {
+    Never,
+    /// If there is text in it.
+    OfText,
+    /// Whatever is in it.
+    Always,
+}
+
 /// The columns of a file that are read.
 #[derive(Debug, PartialEq)]
 pub(super) struct Selection {
     /// Their indices, in the order in which they are read.
     pub columns: Vec<usize>,
+    /// Which of them may have text.
+    pub categories: Vec<Categories>,
     /// Columns of row labels, which are left out unless they are asked for.
     pub row_labels: Vec<usize>,
 }
@@ -239,7 +269,17 @@ impl TableOptions {
             }
             chosen.push(index);
         }
+        let given = Self::given(&self.given, all)?;
+        let categories = chosen.iter().enumerate().map(|(k, j)| {
+            let expected = self.expected.as_ref();
+            match expected.and_then(|expected| expected.levels(k)) {
+                Some(_) => Categories::Always,
+                None if given.contains(j) => Categories::OfText,
+                None => Categories::Never,
+            }
+        });
         Ok(Selection {
+            categories: categories.collect(),
             columns: chosen,
             row_labels,
         })

@@ -73,6 +73,11 @@ impl ColumnFaults {
         &self.notations[notation as usize]
     }
 
+    /// Whether there is text.
+    pub fn has_text(&self) -> bool {
+        self.text.count > 0
+    }
+
     /// What is wrong, if anything is.
     pub fn sentence(&self, column: &str) -> Option<String> {
         let sentences = [

@@ -7,6 +7,7 @@ mod columns;
 mod digits;
 mod faults;
 mod json;
+mod levels;
 mod npy;
 mod npz;
 mod open;
@@ -32,6 +33,7 @@ pub(crate) use arrow::is_panic_an_error;
 pub use columns::ExpectedColumns;
 pub(crate) use columns::{are_default_names, nearest, selector};
 pub use digits::{decimals, rounded};
+pub use levels::MOST_LEVELS;
 pub use repeats::Repeats;
 pub use rows::{Dropped, Part};
 pub use several::table_files;
@@ -53,6 +55,8 @@ pub struct Table {
     pub named: bool,
     /// A row of the matrix a row of the table.
     pub values: Matrix<f64>,
+    /// The levels of each column of categories, whose numbers are their indices; empty for a column of numbers.
+    pub levels: Vec<Vec<String>>,
     /// What was left out when it was read.
     pub dropped: Dropped,
     /// What the user should know of how it was read.
@@ -86,12 +90,47 @@ impl Table {
         }
         check_finite(&values, &columns)?;
         Ok(Table {
+            levels: vec![Vec::new(); columns.len()],
             columns,
             named: true,
             values,
             dropped: Dropped::default(),
             notes: Vec::new(),
         })
+    }
+
+    /// The same with one more column, of categories: a text a row.
+    ///
+    /// # Errors
+    /// As [`Table::new`]; [`Error::Data`] for another number of rows, or more than [`MOST_LEVELS`] levels.
+    pub fn with_categories(
+        self,
+        name: impl Into<String>,
+        texts: &[impl AsRef<str>],
+    ) -> Result<Self> {
+        let name = name.into();
+        if texts.len() != self.values.rows() {
+            return Err(Error::data(format!(
+                "{} texts of {} for a table of {} rows",
+                texts.len(),
+                column_label(self.columns.len(), &[&self.columns[..], &[name]].concat()),
+                self.values.rows()
+            )));
+        }
+        let mut levels = levels::Levels::default();
+        let indices: Vec<usize> = texts
+            .iter()
+            .zip(1..)
+            .map(|(text, row)| levels.index(text.as_ref(), row, &name))
+            .collect::<Result<_, _>>()
+            .map_err(Error::Data)?;
+        let (names, moved) = levels.sorted();
+        let column = Matrix::from_fn(texts.len(), 1, |row, _| moved[indices[row]] as f64);
+        let all = self.columns.iter().cloned().chain([name]);
+        let mut table = Self::new(all, self.values.concat_columns(&column))?;
+        table.levels = self.levels;
+        table.levels.push(names);
+        Ok(table)
     }
 
     /// Reads a table as the command line does: text, NPY, NPZ, Parquet or Arrow, whichever the file's content says it is; or a

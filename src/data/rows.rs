@@ -5,7 +5,7 @@ use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::matrix::Matrix;
 
 use super::cell::{Cell, Notation};
-use super::columns::Selection;
+use super::columns::{Categories, Selection};
 use super::faults::{ColumnFaults, Fault, Location};
 use super::{Missing, TableOptions, Values};
 
@@ -30,6 +30,9 @@ pub struct Part {
     pub numbers: Vec<u64>,
     /// The numbers of all rows that this part covers, those that are left out for a missing value included.
     pub rows: Range<u64>,
+    /// What each row has in a column of categories, whose numbers in `values` mean nothing before they are indices of levels: the
+    /// column, and a text a row.
+    pub(crate) texts: Vec<(usize, Vec<String>)>,
     /// Every column of the file and all rows of this part, where [`TableOptions::keeps_table`] asks for them: as they are
     /// in the file.
     pub table: Option<Vec<Values>>,
@@ -86,6 +89,9 @@ pub(super) struct RowBuilder {
     column_labels: Vec<String>,
     options: TableOptions,
     values: Vec<Vec<f64>>,
+    /// Which columns may have text, and the texts of those that do.
+    categories: Vec<Categories>,
+    texts: Vec<Option<Vec<String>>>,
     numbers: Vec<u64>,
     /// Every column of the file.
     table: Option<Vec<Values>>,
@@ -132,6 +138,8 @@ impl RowBuilder {
             column_labels: selected.iter().map(label).collect(),
             options: options.clone(),
             values: vec![Vec::new(); selected.len()],
+            texts: selection.categories.iter().map(no_texts).collect(),
+            categories: selection.categories.clone(),
             numbers: Vec::new(),
             table: None,
             faults: selected.iter().map(|_| ColumnFaults::default()).collect(),
@@ -230,6 +238,13 @@ impl RowBuilder {
                     }
                     continue;
                 }
+                Cell::Text(field) if self.takes_text(j) => {
+                    if let Some(texts) = self.texts[j].as_mut().filter(|_| self.valid) {
+                        texts.push(field.trim().to_owned());
+                        self.values[j].push(0.0);
+                    }
+                    continue;
+                }
                 Cell::Text(field) => {
                     self.faults[j].text.note(location, field);
                     self.valid = false;
@@ -241,6 +256,9 @@ impl RowBuilder {
                 self.valid = false;
             } else if self.valid {
                 self.values[j].push(value);
+                if let Some(texts) = &mut self.texts[j] {
+                    texts.push(value.to_string());
+                }
             }
         }
         self.has_whole_row |= !lacks;
@@ -250,10 +268,26 @@ impl RowBuilder {
             self.values
                 .iter_mut()
                 .for_each(|column| column.truncate(rows));
+            let texts = self.texts.iter_mut().flatten();
+            texts.for_each(|column| column.truncate(rows));
         } else if self.valid {
             self.numbers.push(self.row);
         }
         self.table.as_mut().filter(|_| self.valid)
+    }
+
+    /// Whether a column may have text. The first text makes categories of its numbers so far, unless they were handed out.
+    fn takes_text(&mut self, column: usize) -> bool {
+        if self.texts[column].is_some() {
+            return true;
+        }
+        if self.categories[column] == Categories::Never || self.begin > 0 {
+            return false;
+        }
+        let numbers = self.values[column].iter();
+        self.texts[column] = Some(numbers.map(f64::to_string).collect());
+        self.categories[column] = Categories::Always;
+        true
     }
 
     /// The rows since the last part; none if there were none.
@@ -265,6 +299,10 @@ impl RowBuilder {
         let numbers = std::mem::take(&mut self.numbers);
         let values = Matrix::from_values(numbers.len(), self.values.len(), self.values.concat());
         self.values.iter_mut().for_each(Vec::clear);
+        let texts = self.texts.iter_mut().enumerate();
+        let texts = texts
+            .filter_map(|(j, texts)| Some((j, std::mem::take(texts.as_mut()?))))
+            .collect();
         let table = self.table.as_mut().map(|columns| {
             let empty = columns.iter().map(Values::none_of_them).collect();
             std::mem::replace(columns, empty)
@@ -275,6 +313,7 @@ impl RowBuilder {
             values,
             numbers,
             rows,
+            texts,
             table,
         }))
     }
@@ -378,8 +417,16 @@ impl RowBuilder {
         if remedies.is_empty() || !self.faults.iter().all(ColumnFaults::has_any) {
             remedies.push(Remedy::with("leave columns out", "exclude"));
         }
+        if self.options.expected.is_none() && any(ColumnFaults::has_text) {
+            remedies.push(Remedy::with("take categories as context", "given"));
+        }
         remedies
     }
+}
+
+/// No texts yet, of a column that has them from its first row on.
+fn no_texts(categories: &Categories) -> Option<Vec<String>> {
+    (*categories == Categories::Always).then(Vec::new)
 }
 
 fn points_are_decimal() -> Remedy {

@@ -5,6 +5,7 @@ use crate::matrix::Matrix;
 use crate::memory;
 
 use super::columns::{ExpectedColumns, select_columns};
+use super::levels::Levels;
 use super::open::open_file;
 use super::rows::{Dropped, Opened, Part};
 use super::{Table, TableOptions, several, table_files};
@@ -13,6 +14,8 @@ use super::{Table, TableOptions, several, table_files};
 pub struct TableReader {
     name: String,
     opened: Opened,
+    /// Of each column that turned out to have categories.
+    levels: Vec<Option<Levels>>,
 }
 
 impl TableReader {
@@ -35,6 +38,10 @@ impl TableReader {
             true => opened,
             false => {
                 let expected = ExpectedColumns::of_first_file(&opened.columns, opened.named);
+                let expected = match &options.expected {
+                    Some(known) => expected.with_levels(known.all_levels()),
+                    None => expected,
+                };
                 let options = TableOptions {
                     expected: Some(expected),
                     ..options.clone()
@@ -42,7 +49,15 @@ impl TableReader {
                 several::open(opened, others, options)?
             }
         };
-        Ok(TableReader { name, opened })
+        let levels = (0..opened.columns.len()).map(|k| {
+            let known = options.expected.as_ref().and_then(|it| it.levels(k));
+            known.map(Levels::of_model)
+        });
+        Ok(TableReader {
+            name,
+            levels: levels.collect(),
+            opened,
+        })
     }
 
     /// The rows that the files say they have, where they do.
@@ -91,7 +106,28 @@ impl TableReader {
     /// [`Error::Data`] names the lines, rows and columns of all numbers that cannot be used, to the end of the file;
     /// [`Error::Io`].
     pub fn next(&mut self, most: usize) -> Result<Option<Part>> {
-        self.opened.rows.next(most)
+        let Some(mut part) = self.opened.rows.next(most)? else {
+            return Ok(None);
+        };
+        for j in 0..self.levels.len() {
+            let texts = part.texts.iter_mut().find(|(column, _)| *column == j);
+            let texts = match (texts, &self.levels[j]) {
+                (Some((_, texts)), _) => std::mem::take(texts),
+                (None, None) => continue,
+                // Of another file, where its numbers are all that there is.
+                (None, Some(_)) => part.values.column(j).iter().map(f64::to_string).collect(),
+            };
+            let levels = self.levels[j].get_or_insert_default();
+            let column = part.values.column_mut(j);
+            for ((value, text), row) in column.iter_mut().zip(&texts).zip(&part.numbers) {
+                let index = levels.index(text, *row, &self.opened.columns[j]);
+                *value = index.map_err(|message| {
+                    let message = message.prefixed(format_args!("{}: ", self.name));
+                    Error::Data(message.in_file(self.name.as_ref()))
+                })? as f64;
+            }
+        }
+        Ok(Some(part))
     }
 
     /// The whole table.
@@ -143,7 +179,18 @@ impl TableReader {
                     .remedy(Remedy::with("leave such columns out", "exclude")),
             }));
         }
+        let mut levels = vec![Vec::new(); width];
+        for (j, found) in self.levels.into_iter().enumerate() {
+            if let Some(found) = found {
+                let (names, moved) = found.sorted();
+                levels[j] = names;
+                for value in &mut columns[j] {
+                    *value = moved[*value as usize] as f64;
+                }
+            }
+        }
         Ok(Table {
+            levels,
             dropped,
             notes: self.opened.rows.notes(),
             named: self.opened.named,

@@ -176,7 +176,10 @@ mod tests {
     /// Of x given y, as normal regressions have it: the deviation of x is 6 where y is given.
     #[test]
     fn a_regression_knows_the_context() {
-        let given = |name: &str| ContextColumn { name: name.into() };
+        let given = |name: &str| ContextColumn {
+            name: name.into(),
+            levels: Vec::new(),
+        };
         let (training, scored) = (rows(1, 20_000), rows(2, 20_000));
         let regression = gaussian((&training, &[]), (&scored, &[]), &[given("y")]).unwrap();
         let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln() + 6f64.ln();

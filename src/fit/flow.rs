@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cpu::CpuExecutor;
 use crate::data::check_finite;
-use crate::error::{Error, Message, Remedy, Result, quote};
+use crate::error::{Error, Message, Remedy, Result, column_label, quote};
 use crate::executor::Executor;
 use crate::flow::FlowSpec;
 use crate::matrix::Matrix;
@@ -264,7 +264,26 @@ impl Flow {
                 names.len()
             )));
         }
-        check_finite(rows, names)
+        check_finite(rows, names)?;
+        let context = self.model.preprocessing.context_columns();
+        // Rows end with the context, if they have any of it.
+        let first = names.len().saturating_sub(context.len());
+        if names[first..].iter().ne(context.iter().map(|it| &it.name)) {
+            return Ok(());
+        }
+        for (j, column) in (first..).zip(context) {
+            let wrong = rows.column(j).iter().position(|x| !column.can_be(*x));
+            if let Some(row) = wrong {
+                return Err(Error::data(format!(
+                    "row {}, {}: {} is no index of its {} levels",
+                    row + 1,
+                    column_label(j, names),
+                    rows.get(row, j),
+                    column.levels.len()
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn executor(&self) -> MutexGuard<'_, Box<dyn Executor>> {

@@ -65,7 +65,7 @@ impl<'t> Roles<'t> {
             );
             return Err(Error::Spec(Message::about("given", given.join(","), text)));
         }
-        if context.is_empty() && weights.is_none() {
+        if context.is_empty() && weights.is_none() && table.levels.iter().all(Vec::is_empty) {
             return Ok(Roles {
                 rows: Cow::Borrowed(&table.values),
                 columns: table.columns.clone(),
@@ -87,8 +87,20 @@ impl<'t> Roles<'t> {
             return Err(Error::Spec(Message::about("given", given.join(","), text)));
         }
         let name = |&j: &usize| table.columns[j].clone();
+        if let Some(&j) = modelled.iter().find(|&&j| !table.levels[j].is_empty()) {
+            let text = format!(
+                "{} holds categories, which have no density",
+                column_label(j, &table.columns)
+            );
+            let remedy = Remedy::new("take it as context", "given", name(&j));
+            let message = Message::new(text).in_column(&table.columns[j]);
+            return Err(Error::Data(message.remedy(remedy)));
+        }
         let all: Vec<usize> = modelled.iter().chain(&context).copied().collect();
-        let context = context.iter().map(|j| ContextColumn { name: name(j) });
+        let context = context.iter().map(|j| ContextColumn {
+            name: name(j),
+            levels: table.levels[*j].clone(),
+        });
         Ok(Roles {
             rows: Cow::Owned(in_order(&table.values, &all)),
             columns: modelled.iter().map(name).collect(),
@@ -136,6 +148,17 @@ impl<'t> Roles<'t> {
             let path = path.display();
             Error::data(format!("training cannot start from {path}: {message}"))
         })?;
+        let all = model.row_levels();
+        for (k, &j) in indices.iter().enumerate() {
+            if table.levels[j] != all[k] {
+                let text = format!(
+                    "training cannot start from {}: {} has other levels there",
+                    path.display(),
+                    column_label(j, &table.columns)
+                );
+                return Err(Error::data(text));
+            }
+        }
         let is_in_order = indices.iter().copied().eq(0..table.values.columns());
         Ok(Roles {
             rows: match is_in_order {
@@ -198,6 +221,7 @@ impl<'t> Roles<'t> {
         Table {
             columns: self.columns.clone(),
             named: self.named,
+            levels: vec![Vec::new(); self.columns.len()],
             values: match self.kept() {
                 None => values,
                 Some(kept) => take(&values, &kept),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use crate::data::Part;
-use crate::error::format_row;
+use crate::error::{escape_control, format_row};
 
 /// Statistics of the log-densities of many rows.
 #[derive(Default)]
@@ -118,10 +118,15 @@ impl Scores {
         }))
     }
 
-    /// The summary of the scores, of rows of these columns.
-    pub fn summary(mut self, columns: &[String]) -> ScoreSummary<'_> {
+    /// The summary of the scores, of rows of these columns, with the levels of each, if it has any.
+    pub fn summary<'a>(
+        mut self,
+        columns: &'a [String],
+        levels: &'a [Vec<String>],
+    ) -> ScoreSummary<'a> {
         ScoreSummary {
             columns,
+            levels,
             rows: self.rows,
             overflows: self.overflows,
             mean: self.mean(),
@@ -142,6 +147,7 @@ const FRACTIONS: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
 /// The log-densities of many rows, in a few numbers.
 pub struct ScoreSummary<'a> {
     columns: &'a [String],
+    levels: &'a [Vec<String>],
     rows: usize,
     overflows: usize,
     mean: Option<(f64, f64)>,
@@ -167,14 +173,40 @@ impl fmt::Display for ScoreSummary<'_> {
         }
         writeln!(f, "\nthe lowest rows\n       row     log_prob")?;
         for row in &self.lowest {
-            let values = format_row(self.columns, row.values.iter());
+            let values = format_row(self.columns, self.values(row));
             writeln!(f, "{:>10} {:>12.5}   {values}", row.number, row.log_prob)?;
         }
         Ok(())
     }
 }
 
+/// What a row has in a column.
+enum CellText<'a> {
+    Number(f64),
+    Level(&'a str),
+}
+
+/// As [`format_row`] writes it.
+impl fmt::Debug for CellText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CellText::Number(number) => fmt::Debug::fmt(number, f),
+            CellText::Level(level) => f.write_str(&escape_control(level)),
+        }
+    }
+}
+
 impl ScoreSummary<'_> {
+    fn values<'s>(&'s self, row: &'s Scored) -> impl Iterator<Item = CellText<'s>> {
+        row.values.iter().enumerate().map(|(j, &x)| {
+            let level = self.levels.get(j).and_then(|levels| levels.get(x as usize));
+            match level {
+                Some(level) => CellText::Level(level),
+                None => CellText::Number(x),
+            }
+        })
+    }
+
     /// The summary as a JSON object, with scores as `round` has them.
     pub fn to_json(&self, round: impl Fn(f64) -> f64) -> Value {
         // JSON has no infinity.
@@ -192,7 +224,11 @@ impl ScoreSummary<'_> {
                 .columns
                 .iter()
                 .cloned()
-                .zip(row.values.iter().map(|x| json!(x)));
+                .zip(self.values(row).zip(&row.values))
+                .map(|(name, (text, x))| match text {
+                    CellText::Level(level) => (name, json!(level)),
+                    CellText::Number(_) => (name, json!(x)),
+                });
             let values: Map<_, _> = values.collect();
             json!({ "row": row.number, "log_prob": number(row.log_prob), "values": values })
         });
@@ -220,6 +256,7 @@ mod tests {
                 values: Matrix::from_fn(50, 2, |row, j| (row + 100 * j) as f64),
                 numbers: (first..first + 50).collect(),
                 rows: first..first + 50,
+                texts: Vec::new(),
                 table: None,
             };
             let of = |number: &u64| (number * 37 % 101) as f64;
@@ -244,6 +281,7 @@ mod tests {
             values: Matrix::from_values(3, 1, vec![7.0, 8.0, 9.0]),
             numbers: vec![4, 5, 6],
             rows: 4..7,
+            texts: Vec::new(),
             table: None,
         };
         scores.note(&part, &[-1.0, f64::NEG_INFINITY, -3.0]);

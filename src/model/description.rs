@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::{ModelConfig, ModelOverrides};
-use crate::error::{Result, truncate_escaped};
+use crate::error::{Result, list, truncate_escaped};
 
 use super::Model;
 
@@ -24,7 +24,15 @@ impl Model {
         );
         let given = self.preprocessing.context_columns();
         if !given.is_empty() {
-            let words: Vec<String> = given.iter().map(|it| truncate_escaped(&it.name)).collect();
+            let words = given.iter().map(|it| match it.levels.is_empty() {
+                true => truncate_escaped(&it.name),
+                false => format!(
+                    "{} (one of {})",
+                    truncate_escaped(&it.name),
+                    list(&it.levels)
+                ),
+            });
+            let words: Vec<String> = words.collect();
             text += &format!("given       {}\n", words.join(", "));
         }
         match &self.preprocessing.standardize {

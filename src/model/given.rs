@@ -12,11 +12,11 @@ impl Model {
     /// [`Error::Spec`] names what is not a column of the model's context, what is missing, what is there twice, and what is not
     /// a number.
     pub fn context_from_text(&self, pieces: &[String]) -> Result<Matrix<f64>> {
-        let names = self.context_names();
+        let (names, columns) = (self.context_names(), self.preprocessing.context_columns());
         let bad = |text: String| {
             let action = match names.is_empty() {
                 true => Remedy::by_hand("leave the setting out"),
-                false => Remedy::by_hand(format!("give a number for {}", list(&names))),
+                false => Remedy::by_hand(format!("give a value for {}", list(&names))),
             };
             Err(Error::Spec(
                 Message::about("given", pieces.join(","), text).remedy(action),
@@ -42,9 +42,24 @@ impl Model {
                 if values[column].is_some() {
                     return bad(format!("{name} is there twice"));
                 }
-                let number = value.trim().parse::<f64>().ok();
+                let levels = &columns[column].levels;
+                let number = match levels.is_empty() {
+                    true => value.trim().parse::<f64>().ok(),
+                    false => {
+                        let level = levels.iter().position(|level| level == value.trim());
+                        level.map(|level| level as f64)
+                    }
+                };
                 let Some(number) = number.filter(|number| number.is_finite()) else {
-                    return bad(format!("{} is not a number for {name}", quote(value)));
+                    return bad(match levels.is_empty() {
+                        true => format!("{} is not a number for {name}", quote(value)),
+                        false => format!(
+                            "{name} has no level {}{}; it has {}",
+                            quote(value),
+                            nearest(value, levels),
+                            list(levels)
+                        ),
+                    });
                 };
                 values[column] = Some(number);
                 rest = others;

@@ -119,7 +119,16 @@ impl Model {
 
     /// The columns that a table needs to have for its rows to be context.
     pub fn expected_context(&self) -> ExpectedColumns {
-        ExpectedColumns::of_model(&self.context_names(), self.named)
+        let levels = self.row_levels().split_off(self.columns.len());
+        ExpectedColumns::of_model(&self.context_names(), self.named).with_levels(levels)
+    }
+
+    /// The levels of each column of a row, empty where it holds numbers.
+    pub fn row_levels(&self) -> Vec<Vec<String>> {
+        let context = self.preprocessing.context_columns().iter();
+        let context = context.map(|column| column.levels.clone());
+        let modelled = self.columns.iter().map(|_| Vec::new());
+        modelled.chain(context).collect()
     }
 
     /// The base's location in a dimension, and its spread: the deviation of a normal base, the scale of a logistic one.
@@ -138,7 +147,7 @@ impl Model {
 
     /// The columns that a table needs to be used with the model.
     pub fn expected_columns(&self) -> ExpectedColumns {
-        ExpectedColumns::of_model(&self.all_columns(), self.named)
+        ExpectedColumns::of_model(&self.all_columns(), self.named).with_levels(self.row_levels())
     }
 
     /// The parameters, for a flow with the same tensors.

@@ -7,7 +7,8 @@ use crate::matrix::Matrix;
 use super::{Preprocessing, PreprocessingConfig, Regression, Standardize, Tails, Whiten};
 
 /// What is done to context before a flow sees it, and what it says about the data by a linear map. It has no part in the
-/// log-determinant: the density is one of the modelled columns.
+/// log-determinant: the density is one of the modelled columns. Each column of categories becomes a column for each of its levels,
+/// which is 1 in the rows of that level and 0 in others; the rest is done to columns of numbers alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContextPreprocessing {
     /// The columns, in the order in which they follow the modelled ones.
@@ -31,13 +32,36 @@ pub struct ContextPreprocessing {
 pub struct ContextColumn {
     /// Its name.
     pub name: String,
+    /// Its levels, where it holds categories: its numbers are their indices. Empty where it holds numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<String>,
 }
 
 impl ContextColumn {
-    /// A value in words, to four digits.
+    /// A value in words: a number to four digits, or the name of a level.
     pub fn value_to_text(&self, value: f64) -> String {
+        if let Some(level) = self.levels.get(value as usize) {
+            return level.clone();
+        }
         let digits = 3 - value.abs().max(f64::MIN_POSITIVE).log10().floor() as i32;
         rounded(value, digits.clamp(-12, 12)).to_string()
+    }
+
+    /// Whether a number may stand in it.
+    pub fn can_be(&self, value: f64) -> bool {
+        match self.levels.len() {
+            0 => value.is_finite(),
+            count => value.fract() == 0.0 && (0.0..count as f64).contains(&value),
+        }
+    }
+
+    /// The columns that the flow sees of it.
+    fn width(&self) -> usize {
+        self.levels.len().max(1)
+    }
+
+    fn is_number(&self) -> bool {
+        self.levels.is_empty()
     }
 }
 
@@ -55,67 +79,125 @@ impl ContextPreprocessing {
         columns: Vec<ContextColumn>,
         steps: PreprocessingConfig,
     ) -> Result<Self> {
-        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        let numbers = columns.iter().filter(|column| column.is_number());
+        let names: Vec<String> = numbers.map(|column| column.name.clone()).collect();
+        let mut fitted = ContextPreprocessing {
+            columns,
+            standardize: None,
+            whiten: None,
+            tails: None,
+            regression: None,
+        };
+        let context = fitted.numbers(context);
+        if names.is_empty() {
+            return Ok(fitted);
+        }
         let alone = PreprocessingConfig {
             whiten: steps.whiten && context.rows() >= ROWS_TO_A_COLUMN * context.columns(),
             ..steps
         };
-        let Preprocessing {
-            standardize,
-            whiten,
-            tails,
-            ..
-        } = Preprocessing::fit_weighted(context, weights, &names, alone)?;
-        Ok(ContextPreprocessing {
-            columns,
-            standardize,
-            whiten,
-            tails,
-            regression: None,
-        })
+        let of_numbers = Preprocessing::fit_weighted(&context, weights, &names, alone)?;
+        fitted.standardize = of_numbers.standardize;
+        fitted.whiten = of_numbers.whiten;
+        fitted.tails = of_numbers.tails;
+        Ok(fitted)
     }
 
     /// The number of columns that the flow sees.
     pub fn width(&self) -> usize {
-        self.columns.len()
+        self.columns.iter().map(ContextColumn::width).sum()
+    }
+
+    /// The columns of numbers alone.
+    fn numbers(&self, context: &Matrix<f64>) -> Matrix<f64> {
+        let indices = self.columns.iter().enumerate();
+        let indices = indices.filter(|(_, column)| column.is_number());
+        let values: Vec<f64> = indices
+            .flat_map(|(j, _)| context.column(j))
+            .copied()
+            .collect();
+        let count = self.columns.iter().filter(|it| it.is_number()).count();
+        Matrix::from_values(context.rows(), count, values)
     }
 
     /// What the flow sees of context.
     pub(super) fn apply(&self, context: &Matrix<f64>) -> Matrix<f64> {
-        let context = match &self.standardize {
-            None => context.clone(),
-            Some(standardize) => standardize.apply(context),
-        };
-        let context = match &self.whiten {
-            None => context,
-            Some(whiten) => whiten.apply(context),
-        };
-        match &self.tails {
-            None => context,
-            Some(tails) => tails.apply(context),
+        let mut numbers = self.numbers(context);
+        if let Some(standardize) = &self.standardize {
+            numbers = standardize.apply(&numbers);
         }
+        if let Some(whiten) = &self.whiten {
+            numbers = whiten.apply(numbers);
+        }
+        if let Some(tails) = &self.tails {
+            numbers = tails.apply(numbers);
+        }
+        let mut seen = Matrix::zeros(context.rows(), self.width());
+        let (mut to, mut number) = (0, 0);
+        for (j, column) in self.columns.iter().enumerate() {
+            if column.is_number() {
+                seen.column_mut(to).copy_from_slice(numbers.column(number));
+                number += 1;
+            } else {
+                for (row, &level) in context.column(j).iter().enumerate() {
+                    seen.column_mut(to + level as usize)[row] = 1.0;
+                }
+            }
+            to += column.width();
+        }
+        seen
     }
 
     /// The context that the flow sees so.
     pub(super) fn undo(&self, seen: &Matrix<f64>) -> Matrix<f64> {
-        let context = match &self.tails {
-            None => seen.clone(),
-            Some(tails) => tails.undo(seen),
-        };
-        let context = match &self.whiten {
-            None => context,
-            Some(whiten) => whiten.undo(context),
-        };
-        match &self.standardize {
-            None => context,
-            Some(standardize) => standardize.undo(&context),
+        let rows = seen.rows();
+        let mut context = Matrix::zeros(rows, self.columns.len());
+        let mut numbers = Vec::new();
+        let mut from = 0;
+        for (j, column) in self.columns.iter().enumerate() {
+            if column.is_number() {
+                numbers.extend_from_slice(seen.column(from));
+            } else {
+                for level in 0..column.levels.len() {
+                    let is_it = seen.column(from + level).iter();
+                    for (value, _) in context
+                        .column_mut(j)
+                        .iter_mut()
+                        .zip(is_it)
+                        .filter(|(_, is)| **is > 0.5)
+                    {
+                        *value = level as f64;
+                    }
+                }
+            }
+            from += column.width();
         }
+        let count = self.columns.iter().filter(|it| it.is_number()).count();
+        let mut numbers = Matrix::from_values(rows, count, numbers);
+        if let Some(tails) = &self.tails {
+            numbers = tails.undo(&numbers);
+        }
+        if let Some(whiten) = &self.whiten {
+            numbers = whiten.undo(numbers);
+        }
+        if let Some(standardize) = &self.standardize {
+            numbers = standardize.undo(&numbers);
+        }
+        let indices = self.columns.iter().enumerate();
+        let indices = indices.filter(|(_, column)| column.is_number());
+        for (number, (j, _)) in indices.enumerate() {
+            context
+                .column_mut(j)
+                .copy_from_slice(numbers.column(number));
+        }
+        context
     }
 
     pub(super) fn is_valid(&self, dims: usize) -> bool {
-        let width = self.width();
-        width > 0
+        let width = self.columns.iter().filter(|it| it.is_number()).count();
+        !self.columns.is_empty()
             && (self.standardize.is_some()
+                || width == 0
                 || (self.whiten.is_none() && self.tails.is_none() && self.regression.is_none()))
             && self.standardize.as_ref().is_none_or(|s| s.is_valid(width))
             && self.whiten.as_ref().is_none_or(|w| w.is_valid(width))
@@ -123,6 +205,56 @@ impl ContextPreprocessing {
             && self
                 .regression
                 .as_ref()
-                .is_none_or(|regression| regression.is_valid(dims, width))
+                .is_none_or(|regression| regression.is_valid(dims, self.width()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, normal_at};
+
+    /// Numbers and categories, in any order: what the flow sees leads back, and a level that no row has does no harm.
+    #[test]
+    fn context_leads_back() {
+        let rows = 400;
+        let column = |name: &str, levels: &[&str]| ContextColumn {
+            name: name.into(),
+            levels: levels.iter().map(|level| level.to_string()).collect(),
+        };
+        let columns = vec![
+            column("kind", &["a", "b", "c", "never"]),
+            column("x", &[]),
+            column("is", &["no", "yes"]),
+            column("z", &[]),
+        ];
+        let context = Matrix::from_fn(rows, 4, |row, j| {
+            let z = |j| f64::from(normal_at(3, Purpose::TargetRows, row as u64, j));
+            match j {
+                0 => (row % 3) as f64,
+                1 => 100.0 + z(0),
+                2 => (row % 2) as f64,
+                _ => 1e-3 * (z(0) + 0.1 * z(1)),
+            }
+        });
+        let steps = PreprocessingConfig {
+            standardize: true,
+            whiten: true,
+            robust: true,
+        };
+        let fitted = ContextPreprocessing::fit(&context, &[], columns, steps).unwrap();
+        assert_eq!(fitted.width(), 8);
+        assert!(fitted.is_valid(1) && fitted.whiten.is_some());
+        let seen = fitted.apply(&context);
+        assert_eq!(
+            seen.row(4).take(4).collect::<Vec<_>>(),
+            [0.0, 1.0, 0.0, 0.0]
+        );
+        assert!(seen.column(3).iter().all(|x| *x == 0.0));
+        assert!(seen.column(4).iter().all(|x| x.abs() < 10.0));
+        let back = fitted.undo(&seen);
+        for (a, b) in back.values().iter().zip(context.values()) {
+            assert!((a - b).abs() < 1e-9 * b.abs().max(1.0), "{a} {b}");
+        }
     }
 }

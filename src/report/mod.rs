@@ -26,8 +26,9 @@ struct Page<'a> {
     scores: Vec<(String, f64)>,
     /// All pictures.
     pictures: &'a [Picture],
-    /// The columns' names.
+    /// The columns' names, and the levels of each, if it has any.
     columns: &'a [String],
+    levels: &'a [Vec<String>],
     /// The rows of the lowest density, the lowest first.
     lowest: Vec<Scored>,
     /// Further facts, by name.
@@ -98,6 +99,14 @@ impl Page<'_> {
         }
     }
 
+    /// What a row has in a column.
+    fn value(&self, column: usize, value: f64) -> String {
+        match self.levels[column].get(value as usize) {
+            Some(level) => level.clone(),
+            None => short(value),
+        }
+    }
+
     fn lowest_rows(&self) -> Markup {
         let shown = self.columns.len().min(COLUMNS);
         html! {
@@ -117,7 +126,9 @@ impl Page<'_> {
                         tr {
                             td.number { (row.number) }
                             td.number { (format!("{:.3}", row.log_prob)) }
-                            @for value in &row.values[..shown] { td.number { (short(*value)) } }
+                            @for (j, value) in row.values[..shown].iter().enumerate() {
+                                td.number { (self.value(j, *value)) }
+                            }
                         }
                     }
                 }
@@ -204,6 +215,7 @@ mod tests {
             scores: vec![("the flow".into(), 1.0)],
             pictures: &[],
             columns: &columns,
+            levels: &[Vec::new()],
             lowest: vec![Scored {
                 log_prob: -3.0,
                 number: 7,

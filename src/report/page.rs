@@ -56,7 +56,7 @@ pub fn page(
     pictures: &PlotSet,
     show: impl Fn(&Setting) -> String,
 ) -> Result<String> {
-    let columns = flow.all_columns();
+    let (columns, levels) = (flow.all_columns(), flow.model().row_levels());
     let page = Page {
         lead: lead(prepared, &origin, &show),
         verdict: verdict(report),
@@ -65,6 +65,7 @@ pub fn page(
         scores: scores(report),
         pictures: &pictures.pictures,
         columns: &columns,
+        levels: &levels,
         lowest: lowest(flow, prepared)?,
         facts: facts(prepared, report, &origin),
         settings: report.config.to_toml(),
@@ -136,6 +137,7 @@ fn lowest(flow: &Flow, prepared: &Prepared) -> Result<Vec<Scored>> {
         values: all,
         rows: 1..last + 1,
         numbers,
+        texts: Vec::new(),
         table: None,
     };
     scores.note(&part, &log_prob);

@@ -73,6 +73,7 @@ impl GroundTruth {
         Ok(Table {
             columns: default_names(values.columns()),
             named: false,
+            levels: vec![Vec::new(); values.columns()],
             values,
             dropped: Dropped::default(),
             notes: Vec::new(),

@@ -258,3 +258,143 @@ fn one_column_has_a_density() {
     });
     assert!(near.count() > 180);
 }
+
+/// Text is context by its levels, in every format, and what a model does not know is named.
+#[test]
+fn categories_are_context() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let kinds = [("dwarf", -2.0), ("giant", 3.0), ("white dwarf", 0.5)];
+    let rows = (1..=1500usize).map(|row| {
+        let even = |step: f64| (row as f64 * step).fract();
+        let (kind, middle) = kinds[[0, 0, 1, 1, 2][row % 5]];
+        let y = middle + 0.4 * (even(2f64.sqrt()) + even(3f64.sqrt()) - 1.0);
+        (kind, y, even(5f64.sqrt()))
+    });
+    let rows: Vec<_> = rows.collect();
+    let csv: String = rows
+        .iter()
+        .map(|(kind, y, x)| format!("{kind},{y:.6},{x:.6}\n"))
+        .collect();
+    fs::write(folder.join("t.csv"), format!("kind,y,x\n{csv}")).unwrap();
+    let json = rows
+        .iter()
+        .map(|(kind, y, x)| format!("{{\"kind\":\"{kind}\",\"y\":{y:.6},\"x\":{x:.6}}}\n"));
+    fs::write(folder.join("t.jsonl"), json.collect::<String>()).unwrap();
+    let train = "--given kind,x --device cpu --steps";
+    let output = well(
+        folder,
+        &format!("train t.csv {train} 300 --out m.safetensors --report r.html"),
+    );
+    assert!(
+        stderr(&output).contains("1 column given 4"),
+        "{}",
+        stderr(&output)
+    );
+    well(
+        folder,
+        &format!("train t.jsonl {train} 300 --out j.safetensors"),
+    );
+    let read = |name: &str| fs::read(folder.join(name)).unwrap();
+    assert!(read("m.safetensors") == read("j.safetensors"));
+    let info = stdout(&well(folder, "info m.safetensors"));
+    assert!(
+        info.contains("kind (one of dwarf, giant, white dwarf), x"),
+        "{info}"
+    );
+    let page = fs::read_to_string(folder.join("r.html")).unwrap();
+    assert!(page.contains("<td class=\"number\">giant</td>") || page.contains(">giant<"));
+
+    // Samples lie where their level does, and have its name beside them; they are a table that can be scored and trained on.
+    for (format, given) in [("csv", "t.csv"), ("parquet", "t.csv"), ("arrow", "t.jsonl")] {
+        if cfg!(not(feature = "arrow")) && format != "csv" {
+            continue;
+        }
+        let out = format!("s.{format}");
+        well(
+            folder,
+            &format!("sample m.safetensors --given-file {given} --device cpu --out {out} --force"),
+        );
+        well(folder, &format!("score m.safetensors {out} --device cpu"));
+        well(
+            folder,
+            &format!("train {out} {train} 3 --out n.safetensors --force"),
+        );
+        let info = stdout(&well(folder, "info n.safetensors"));
+        assert!(
+            info.contains("(one of dwarf, giant, white dwarf)"),
+            "{info}"
+        );
+    }
+    let sample = "sample m.safetensors --device cpu -n 50";
+    let of = Path::new(env!("CARGO_BIN_EXE_couplet"));
+    let run = |given: &str| {
+        std::process::Command::new(of)
+            .args(sample.split(' '))
+            .args(["--given", given])
+            .current_dir(folder)
+            .output()
+            .unwrap()
+    };
+    let lines = stdout(&run("kind=white dwarf,x=0.5"));
+    assert_eq!(lines.lines().next(), Some("y,kind,x"));
+    for line in lines.lines().skip(1) {
+        let (y, context) = line.split_once(',').unwrap();
+        assert_eq!(context, "white dwarf,0.5");
+        assert!((y.parse::<f64>().unwrap() - 0.5).abs() < 1.0, "{line}");
+    }
+    assert!(stderr(&run("kind=gaint,x=1")).contains("did you mean \"giant\""));
+    let top = stdout(&well(
+        folder,
+        "score m.safetensors t.csv --top 3 --device cpu",
+    ));
+    assert!(
+        top.lines()
+            .skip(1)
+            .all(|line| kinds.iter().any(|(kind, _)| line.contains(kind)))
+    );
+
+    fs::write(
+        folder.join("new.csv"),
+        "kind,y,x\ndwarf,-2,0.1\nginat,3,0.2\n",
+    )
+    .unwrap();
+    refused(
+        folder,
+        "score m.safetensors new.csv --device cpu",
+        3,
+        &[
+            "new.csv: row 2",
+            "\"kind\"",
+            "\"ginat\"",
+            "did you mean \"giant\"",
+        ],
+    );
+    refused(
+        folder,
+        "train t.csv --device cpu",
+        3,
+        &["\"kind\"", "--exclude", "--given"],
+    );
+    let many: String = (0..600).map(|row| format!("k{row},{row},0.5\n")).collect();
+    fs::write(folder.join("many.csv"), format!("kind,y,x\n{many}")).unwrap();
+    refused(
+        folder,
+        "train many.csv --given kind --device cpu",
+        3,
+        &["\"kind\" has more than 256 different texts"],
+    );
+    // Numbers among texts are texts, wherever they stand.
+    let mixed: String = (0..300)
+        .map(|row| format!("{},{},0.5\n", ["7", "x", "12"][row % 3], row * row % 17))
+        .collect();
+    fs::write(folder.join("mixed.csv"), format!("kind,y,x\n{mixed}")).unwrap();
+    well(
+        folder,
+        "train mixed.csv --given kind --exclude x --device cpu --steps 3 --out x.safetensors",
+    );
+    let info = stdout(&well(folder, "info x.safetensors"));
+    assert!(info.contains("kind (one of 12, 7, x)"), "{info}");
+    fs::write(folder.join("seven.csv"), "kind,y\n7,3\n").unwrap();
+    well(folder, "score x.safetensors seven.csv --device cpu");
+}

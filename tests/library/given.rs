@@ -209,3 +209,32 @@ fn a_density_of_angles_is_found() {
     });
     assert!(excess < 0.03, "{excess}");
 }
+
+/// A program gives its categories as text.
+#[test]
+fn a_table_of_a_program_has_categories() {
+    let kinds = ["b", "a", "c"];
+    let rows = 1200;
+    let y = Matrix::from_fn(rows, 1, |row, _| {
+        5.0 * (row % 3) as f64 + 0.2 * normal(row, 0)
+    });
+    let texts: Vec<&str> = (0..rows).map(|row| kinds[row % 3]).collect();
+    let table = Table::new(["y"], y).unwrap();
+    let table = table.with_categories("kind", &texts).unwrap();
+    assert_eq!(table.levels[1], ["a", "b", "c"]);
+    let fit = Fit::new(&table).given(["kind"]).steps(100).device(cpu());
+    let flow = fit.run().unwrap().flow;
+    for (level, middle) in [(0.0, 5.0), (1.0, 0.0), (2.0, 10.0)] {
+        let median = flow.quantiles(&at(level), &[0.5]).unwrap().get(0, 0);
+        assert!((median - middle).abs() < 0.3, "{level}: {median}");
+    }
+    let error = flow.quantiles(&at(1.5), &[0.5]).unwrap_err().to_string();
+    assert!(error.contains("1.5 is no index of its 3 levels"), "{error}");
+    let error = Fit::new(&table)
+        .device(cpu())
+        .run()
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("kind") && error.contains("given"), "{error}");
+}

@@ -11,15 +11,16 @@ mod write;
 
 use std::io::Read;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::Message;
-use arrow_schema::{Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 
 use crate::error::{self, Error, Remedy, Result, escape_control, first_few, quote};
 use crate::memory;
 
 use super::cell::Cell;
+use super::columns::{Categories, Selection};
 use super::rows::{Dropped, Opened, Part, RowBuilder, Rows};
 use super::source::{Format, Source, held_within};
 use super::{TableOptions, Values};
@@ -100,7 +101,7 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
     let labels = row_labels(&file.schema);
     let is_row_label = |j: usize| labels.contains(&columns[j]);
     let selection = options.select(&name, &columns, true, is_row_label)?;
-    check_types(&file.schema, &selection.columns).map_err(bad)?;
+    check_types(&file.schema, &selection).map_err(bad)?;
     let mut read = selection.columns.clone();
     read.sort_unstable();
     if options.keeps_table {
@@ -153,22 +154,71 @@ fn row_labels(schema: &Schema) -> Vec<String> {
 }
 
 /// Refuses columns that are to be read and hold no numbers.
-fn check_types(schema: &Schema, columns: &[usize]) -> Result<(), error::Message> {
+fn check_types(schema: &Schema, selection: &Selection) -> Result<(), error::Message> {
     let described = |field: &Field| {
         let kind = error::truncate_escaped(&field.data_type().to_string());
         format!("{} ({kind})", quote(field.name()))
     };
-    let fields = columns.iter().map(|&j| schema.field(j));
+    let fields = selection.columns.iter().map(|&j| schema.field(j));
     let others: Vec<String> = fields
-        .filter(|field| !holds_numbers(field.data_type()))
-        .map(described)
+        .zip(&selection.categories)
+        .filter(|(field, categories)| {
+            let may_be_text = **categories != Categories::Never && holds_text(field.data_type());
+            !may_be_text && !holds_numbers(field.data_type())
+        })
+        .map(|(field, _)| described(field))
         .collect();
     match others.is_empty() {
         true => Ok(()),
         false => {
             let text = format!("these columns hold no numbers: {}", first_few(&others));
-            Err(error::Message::new(text).remedy(Remedy::with("leave them out", "exclude")))
+            Err(error::Message::new(text)
+                .remedy(Remedy::with("leave them out", "exclude"))
+                .remedy(Remedy::with("take categories as context", "given")))
         }
+    }
+}
+
+/// A column of a batch.
+enum Column {
+    Numbers(Numbers),
+    /// None where a row has none.
+    Text(Vec<Option<String>>),
+}
+
+impl Column {
+    /// None where it holds neither numbers nor text.
+    fn of(column: &ArrayRef) -> Option<Self> {
+        if holds_text(column.data_type()) {
+            return match plain(column) {
+                Values::Text(texts) => Some(Column::Text(texts)),
+                _ => None,
+            };
+        }
+        Numbers::of(column).map(Column::Numbers)
+    }
+
+    #[inline]
+    fn cell(&self, row: usize) -> Cell<'_> {
+        match self {
+            Column::Numbers(numbers) => match numbers.get(row) {
+                Some(value) => Cell::of_number(value),
+                None => Cell::Missing("null"),
+            },
+            Column::Text(texts) => match &texts[row] {
+                Some(text) => Cell::Text(text),
+                None => Cell::Missing("null"),
+            },
+        }
+    }
+}
+
+/// Whether columns of this type hold text.
+fn holds_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => holds_text(values),
+        _ => false,
     }
 }
 
@@ -208,7 +258,7 @@ struct ArrowRows {
     /// Where each column that is read lies in a batch.
     order: Vec<usize>,
     /// The columns of the batch that is being read, the position in it, and its length.
-    columns: Vec<Numbers>,
+    columns: Vec<Column>,
     next: usize,
     rows: usize,
     /// All of it, where the whole table is kept.
@@ -230,8 +280,8 @@ impl ArrowRows {
             };
             let order = &self.order;
             let columns = guarded(|| {
-                let columns = order.iter().map(|&j| Numbers::of(batch.column(j)));
-                let columns: Option<Vec<Numbers>> = columns.collect();
+                let columns = order.iter().map(|&j| Column::of(batch.column(j)));
+                let columns: Option<Vec<Column>> = columns.collect();
                 columns.ok_or_else(|| "a batch has other types than the file says".into())
             });
             self.columns = columns.map_err(|error| self.builder.bad((self.damaged)(error)))?;
@@ -250,13 +300,8 @@ impl Rows for ArrowRows {
             let begin = self.next;
             while self.next < self.rows && !self.builder.is_full(most) {
                 let row = self.next;
-                self.builder.row(
-                    None,
-                    self.columns.iter().map(|column| match column.get(row) {
-                        Some(value) => Cell::of_number(value),
-                        None => Cell::Missing("null"),
-                    }),
-                );
+                self.builder
+                    .row(None, self.columns.iter().map(|column| column.cell(row)));
                 self.next += 1;
             }
             // With the whole table a part ends where its batch does: columns of two are not put together.

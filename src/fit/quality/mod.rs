@@ -160,6 +160,7 @@ mod tests {
                 .map(|name| name.to_string())
                 .collect(),
             named: true,
+            levels: vec![Vec::new(); columns],
             dropped: Dropped::default(),
             notes: Vec::new(),
             values: Matrix::from_fn(200, columns, number),
