@@ -48,6 +48,19 @@ fn anomalies() {
 }
 
 #[test]
+fn conditional() {
+    let text = run("conditional");
+    // At x = 4 there is a branch on either side of an empty middle.
+    let row = text.lines().find(|line| line.starts_with(" 4.0")).unwrap();
+    let (left, right) = row[6..].split_at(30);
+    assert!(left.contains('@') && right.contains('@'), "{text}");
+    assert!(left.ends_with("          "), "{text}");
+    assert!((number_after(&text, "below ") + 2.0).abs() < 0.3, "{text}");
+    assert!((number_after(&text, "above ") - 2.0).abs() < 0.3, "{text}");
+    assert!(number_after(&text, "worth ") > 0.3, "{text}");
+}
+
+#[test]
 fn importance() {
     let text = run("importance");
     let constant = number_after(&text, "constant ");

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fits Couplet and its peers to seven real tables, and to redshifts of galaxies given their magnitudes, on the CPU, and writes one table of held-out NLL (nats, units of the data)
-# with standard errors and seconds. Then Couplet once more with one default changed at a time.
+# Fits Couplet and its peers to seven real tables, and to the redshifts of galaxies given their magnitudes, on the CPU, and writes
+# one table of held-out NLL (nats, units of the data) with standard errors and seconds. Then Couplet once more with one default
+# changed at a time.
 #
 #     benches/quality/run.sh [OUTPUT_FOLDER]        TABLES="galaxies cities" FITS="flowjax-spline" ABLATION=no
 #

@@ -79,7 +79,7 @@ impl TableReader {
     ///
     /// # Errors
     /// As [`TableOptions::selected`].
-    pub(crate) fn named(&self, key: &'static str, said: &[String]) -> Result<Vec<String>> {
+    pub fn named(&self, key: &'static str, said: &[String]) -> Result<Vec<String>> {
         let all = self.all_columns();
         let indices = select_columns(key, said, all)?;
         Ok(indices.into_iter().map(|j| all[j].clone()).collect())

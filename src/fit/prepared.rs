@@ -41,7 +41,7 @@ pub struct Prepared {
     /// What in the table speaks against fitting a density to it.
     pub warnings: Vec<QualityWarning>,
     /// How many rows the table is worth: what [`Repeats::worth`] says, times the fraction that
-    /// [`effective_sample_size`](crate::data::effective_sample_size) leaves of weighted ones.
+    /// [`effective_sample_size`] leaves of weighted ones.
     pub effective_rows: usize,
     /// The density that the rows were drawn from, where it is known.
     pub ground_truth: Option<Arc<GroundTruth>>,
