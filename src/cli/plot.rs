@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::data::{TableOptions, TableReader, table_files};
-use crate::error::{Error, Message, Remedy, list};
+use crate::error::Error;
 use crate::files::{OutputFile, write_whole};
 use crate::fit::{DeviceChoice, Flow};
 use crate::matrix::Matrix;
@@ -152,18 +152,7 @@ fn contexts(args: &PlotArgs, model: &Model) -> Result<Option<Matrix<f64>>> {
     let names = model.context_names();
     if args.given.is_empty() {
         if args.data.is_empty() && !names.is_empty() {
-            let text = format!(
-                "the model is the density of {} given {}, and nothing is given",
-                list(&model.columns),
-                list(&names)
-            );
-            let values: Vec<String> = names.iter().map(|name| format!("{name}=VALUE")).collect();
-            return Err(Error::Spec(
-                Message::new(text)
-                    .remedy(Remedy::new("say what", "given", values.join(",")))
-                    .remedy(Remedy::new("name a table", "data", "FILE")),
-            )
-            .into());
+            return Err(model.nothing_given("data").into());
         }
         return Ok(None);
     }

@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use crate::data::{TableFormat, TableHeader, TableOptions, TableReader, Values};
-use crate::error::{Error, Message, Remedy, list};
+use crate::data::{TableFormat, TableHeader, TableOptions, TableReader, Values, default_names};
+use crate::error::{Error, Message, Remedy};
 use crate::fit::{Device, DeviceChoice, Flow, Purpose};
 use crate::matrix::Matrix;
 use crate::model::Model;
@@ -116,18 +116,7 @@ impl Contexts {
             .into());
         }
         if !names.is_empty() && args.given_file.is_none() && args.given.is_empty() {
-            let text = format!(
-                "the model is the density of {} given {}, and nothing is given",
-                list(&model.columns),
-                list(&names)
-            );
-            let values: Vec<String> = names.iter().map(|name| format!("{name}=VALUE")).collect();
-            return Err(Error::Spec(
-                Message::new(text)
-                    .remedy(Remedy::new("say what", "given", values.join(",")))
-                    .remedy(Remedy::new("name a table of it", "given_file", "FILE")),
-            )
-            .into());
+            return Err(model.nothing_given("given_file").into());
         }
         let reader = args
             .given_file
@@ -182,6 +171,20 @@ fn reader_of(path: &Path, model: &Model) -> Result<TableReader> {
     TableReader::open(&[path], &options).map_err(input)
 }
 
+/// Where the columns of a model stand in a table: as in the one that it was trained on where that had no names, since formats
+/// without names have them by their positions; else as in the model.
+fn order(columns: &[String]) -> Vec<usize> {
+    let by_position = default_names(columns.len());
+    let find = |name: &String| columns.iter().position(|column| column == name);
+    let order: Option<Vec<usize>> = by_position.iter().map(find).collect();
+    order.unwrap_or_else(|| (0..columns.len()).collect())
+}
+
+fn in_order<T>(columns: Vec<T>, order: &[usize]) -> Vec<T> {
+    let mut columns: Vec<Option<T>> = columns.into_iter().map(Some).collect();
+    order.iter().filter_map(|&j| columns[j].take()).collect()
+}
+
 /// Writes rows as they come, with the digits that are significant, and their context.
 fn write(
     mut sink: Sink,
@@ -192,6 +195,11 @@ fn write(
 ) -> Result<Sink> {
     let rounding = model.sample_rounding();
     let given = model.preprocessing.context_columns();
+    let columns = model.all_columns();
+    let order = match given.is_empty() {
+        true => (0..columns.len()).collect(),
+        false => order(&columns),
+    };
     let parts = parts.into_iter().map(|(x, context)| {
         let column = |j| {
             x.column(j)
@@ -210,9 +218,9 @@ fn write(
                 }
             }
         });
-        columns.chain(given).collect()
+        in_order(columns.chain(given).collect(), &order)
     });
-    let header = TableHeader::from(&model.all_columns()[..]);
+    let header = TableHeader::from(&in_order(model.all_columns(), &order)[..]);
     sink.write(format, &header, rows, parts)?;
     Ok(sink)
 }

@@ -73,8 +73,8 @@ impl ExpectedColumns {
         self.by_name(columns).is_some()
     }
 
-    /// The index of each of these columns among a table's: by name where both sides have names, else by position. Names that were
-    /// given for want of others, x0, x1, ..., are positions.
+    /// The index of each of these columns among a table's: by name where both sides have names, else by position. Default names
+    /// (x0, x1, ...) are positions.
     ///
     /// # Errors
     /// Says which column is missing and what is like it, or that the numbers of columns differ.

@@ -99,6 +99,11 @@ impl Table {
         })
     }
 
+    /// The levels of a column; none where it holds numbers.
+    pub fn levels_of(&self, column: usize) -> &[String] {
+        self.levels.get(column).map_or(&[], Vec::as_slice)
+    }
+
     /// The same with one more column, of categories: a text a row.
     ///
     /// # Errors
@@ -128,8 +133,12 @@ impl Table {
         let column = Matrix::from_fn(texts.len(), 1, |row, _| moved[indices[row]] as f64);
         let all = self.columns.iter().cloned().chain([name]);
         let mut table = Self::new(all, self.values.concat_columns(&column))?;
-        table.levels = self.levels;
-        table.levels.push(names);
+        for (of, levels) in table.levels.iter_mut().zip(self.levels) {
+            *of = levels;
+        }
+        if let Some(of) = table.levels.last_mut() {
+            *of = names;
+        }
         Ok(table)
     }
 

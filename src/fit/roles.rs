@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::config::Config;
 use crate::data::{Repeats, Split, Table, TableOptions, effective_sample_size, take};
-use crate::error::{Error, Message, Remedy, Result, column_label};
+use crate::error::{Error, Message, Remedy, Result, column_label, quote};
 use crate::matrix::Matrix;
 use crate::model::{Model, ModelFileKind};
 use crate::preprocessing::ContextColumn;
@@ -48,10 +48,12 @@ impl<'t> Roles<'t> {
             }
             _ => Self::chosen(table, given, weights),
         };
-        Ok(Roles {
+        let roles = Roles {
             weights: column,
             ..roles?
-        })
+        };
+        roles.check_context()?;
+        Ok(roles)
     }
 
     fn chosen(table: &'t Table, given: &[String], weights: Option<usize>) -> Result<Self> {
@@ -65,7 +67,10 @@ impl<'t> Roles<'t> {
             );
             return Err(Error::Spec(Message::about("given", given.join(","), text)));
         }
-        if context.is_empty() && weights.is_none() && table.levels.iter().all(Vec::is_empty) {
+        if context.is_empty()
+            && weights.is_none()
+            && (0..table.columns.len()).all(|j| table.levels_of(j).is_empty())
+        {
             return Ok(Roles {
                 rows: Cow::Borrowed(&table.values),
                 columns: table.columns.clone(),
@@ -87,7 +92,7 @@ impl<'t> Roles<'t> {
             return Err(Error::Spec(Message::about("given", given.join(","), text)));
         }
         let name = |&j: &usize| table.columns[j].clone();
-        if let Some(&j) = modelled.iter().find(|&&j| !table.levels[j].is_empty()) {
+        if let Some(&j) = modelled.iter().find(|&&j| !table.levels_of(j).is_empty()) {
             let text = format!(
                 "{} holds categories, which have no density",
                 column_label(j, &table.columns)
@@ -99,7 +104,7 @@ impl<'t> Roles<'t> {
         let all: Vec<usize> = modelled.iter().chain(&context).copied().collect();
         let context = context.iter().map(|j| ContextColumn {
             name: name(j),
-            levels: table.levels[*j].clone(),
+            levels: table.levels_of(*j).to_vec(),
         });
         Ok(Roles {
             rows: Cow::Owned(in_order(&table.values, &all)),
@@ -150,7 +155,7 @@ impl<'t> Roles<'t> {
         })?;
         let all = model.row_levels();
         for (k, &j) in indices.iter().enumerate() {
-            if table.levels[j] != all[k] {
+            if table.levels_of(j) != all[k] {
                 let text = format!(
                     "training cannot start from {}: {} has other levels there",
                     path.display(),
@@ -170,6 +175,24 @@ impl<'t> Roles<'t> {
             context: context.to_vec(),
             weights: Vec::new(),
         })
+    }
+
+    /// Refuses what is no index of a level.
+    fn check_context(&self) -> Result<()> {
+        for (j, column) in (self.columns.len()..).zip(&self.context) {
+            let values = self.rows.column(j);
+            if let Some(row) = values.iter().position(|x| !column.can_be(*x)) {
+                let text = format!(
+                    "row {}, {}: {} is no index of its {} levels",
+                    row + 1,
+                    quote(&column.name),
+                    values[row],
+                    column.levels.len()
+                );
+                return Err(Error::Data(Message::new(text).in_column(&column.name)));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the whole table is modelled.

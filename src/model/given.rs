@@ -77,6 +77,22 @@ impl Model {
         Ok(Matrix::from_values(1, names.len(), values))
     }
 
+    /// Why a density given context can do nothing without any; `table` is the setting that names a table of it.
+    pub fn nothing_given(&self, table: &'static str) -> Error {
+        let names = self.context_names();
+        let text = format!(
+            "the model is the density of {} given {}, and nothing is given",
+            list(&self.columns),
+            list(&names)
+        );
+        let values: Vec<String> = names.iter().map(|name| format!("{name}=VALUE")).collect();
+        Error::Spec(
+            Message::new(text)
+                .remedy(Remedy::new("say what", "given", values.join(",")))
+                .remedy(Remedy::new("name a table of it", table, "FILE")),
+        )
+    }
+
     /// A row of context in words: "a = 1.5, b = 2".
     pub fn context_to_text(&self, context: &Matrix<f64>) -> String {
         const SHOWN: usize = 3;

@@ -4,7 +4,7 @@ use crate::data::rounded;
 use crate::error::Result;
 use crate::matrix::Matrix;
 
-use super::{Preprocessing, PreprocessingConfig, Regression, Standardize, Tails, Whiten};
+use super::{Preprocessing, PreprocessingConfig, Regression, Standardize, Steps, Tails, Whiten};
 
 /// What is done to context before a flow sees it, and what it says about the data by a linear map. It has no part in the
 /// log-determinant: the density is one of the modelled columns. Each column of categories becomes a column for each of its levels,
@@ -120,18 +120,18 @@ impl ContextPreprocessing {
         Matrix::from_values(context.rows(), count, values)
     }
 
+    /// What is done to them.
+    fn of_numbers(&self) -> Steps<'_> {
+        Steps {
+            standardize: self.standardize.as_ref(),
+            whiten: self.whiten.as_ref(),
+            tails: self.tails.as_ref(),
+        }
+    }
+
     /// What the flow sees of context.
     pub(super) fn apply(&self, context: &Matrix<f64>) -> Matrix<f64> {
-        let mut numbers = self.numbers(context);
-        if let Some(standardize) = &self.standardize {
-            numbers = standardize.apply(&numbers);
-        }
-        if let Some(whiten) = &self.whiten {
-            numbers = whiten.apply(numbers);
-        }
-        if let Some(tails) = &self.tails {
-            numbers = tails.apply(numbers);
-        }
+        let numbers = self.of_numbers().apply(&self.numbers(context));
         let mut seen = Matrix::zeros(context.rows(), self.width());
         let (mut to, mut number) = (0, 0);
         for (j, column) in self.columns.iter().enumerate() {
@@ -173,16 +173,8 @@ impl ContextPreprocessing {
             from += column.width();
         }
         let count = self.columns.iter().filter(|it| it.is_number()).count();
-        let mut numbers = Matrix::from_values(rows, count, numbers);
-        if let Some(tails) = &self.tails {
-            numbers = tails.undo(&numbers);
-        }
-        if let Some(whiten) = &self.whiten {
-            numbers = whiten.undo(numbers);
-        }
-        if let Some(standardize) = &self.standardize {
-            numbers = standardize.undo(&numbers);
-        }
+        let numbers = Matrix::from_values(rows, count, numbers);
+        let numbers = self.of_numbers().undo(&numbers);
         let indices = self.columns.iter().enumerate();
         let indices = indices.filter(|(_, column)| column.is_number());
         for (number, (j, _)) in indices.enumerate() {

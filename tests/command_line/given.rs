@@ -110,6 +110,26 @@ fn a_conditional_density_is_trained_scored_sampled_and_drawn() {
         &["no column \"y\""],
     );
 
+    // Columns without names are where they were.
+    let text = fs::read_to_string(folder.join("d.csv")).unwrap();
+    let (_, body) = text.split_once('\n').unwrap();
+    fs::write(folder.join("bare.csv"), body).unwrap();
+    let bare = TRAIN.replace("d.csv --given x,k", "bare.csv --given 1,3");
+    well(folder, &bare.replace("m.safetensors", "b.safetensors"));
+    let mean = |table: &str| {
+        let score = format!("score b.safetensors {table} --device cpu --summary --json");
+        let summary: Value = serde_json::from_str(&stdout(&well(folder, &score))).unwrap();
+        summary["mean"].as_f64().unwrap()
+    };
+    let sample = "sample b.safetensors --device cpu --given-file c.npy --out s.npy";
+    well(
+        folder,
+        "sample b.safetensors --device cpu --given x0=1,x2=0 -n 2",
+    );
+    fs::write(folder.join("c.csv"), "1,0\n0.5,0.5\n-1,0.2\n-1.5,0\n0,0\n").unwrap();
+    well(folder, &sample.replace("c.npy", "c.csv"));
+    assert!(mean("bare.csv") > -1.0 && mean("s.npy") > -2.0);
+
     let plot = "plot m.safetensors --device cpu --out q";
     well(folder, &format!("{plot} --given x=1,k=0 --given x=0,k=0"));
     let svg = fs::read_to_string(folder.join("q/conditional.svg")).unwrap();
@@ -205,7 +225,7 @@ fn conditional_runs_are_reproducible_resumable_and_checked() {
     well(folder, &format!("{} {kept}", with_out("kept.safetensors")));
     assert!(read("m.safetensors") == read("kept.safetensors"));
 
-    // Training goes on from the model, which knows what is given.
+    // Training continues from the model, which knows what is given.
     let on = "train d.csv --continue m.safetensors --device cpu --steps 20 --out on.safetensors";
     well(folder, on);
     let info = stdout(&well(folder, "info on.safetensors"));

@@ -75,7 +75,7 @@ fn a_column_of_weights_is_not_modelled() {
     // And the CPU in f64 finds the same steps.
     let checked = TRAIN.replace("--steps 60", "--steps 20 --cpu-reference --log-every 10");
     well(folder, &checked);
-    // A run goes on from its checkpoints with the same weights alone.
+    // A run continues from its checkpoints with the same weights only.
     let kept = TRAIN.replace("m.safetensors", "k.safetensors") + " --resume kept";
     well(folder, &format!("{kept} --checkpoint-every 1ms"));
     let other = text.replace(",3,", ",2,");
