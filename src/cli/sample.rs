@@ -220,7 +220,7 @@ fn write(
         });
         in_order(columns.chain(given).collect(), &order)
     });
-    let header = TableHeader::from(&in_order(model.all_columns(), &order)[..]);
+    let header = TableHeader::from(&in_order(columns, &order)[..]);
     sink.write(format, &header, rows, parts)?;
     Ok(sink)
 }

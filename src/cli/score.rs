@@ -106,21 +106,21 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
         || reader.next(ROWS).map_err(input),
         |part| {
             if part.numbers.is_empty() {
-                return Ok((part, [None, None]));
+                return Ok((part, Vec::new(), Vec::new()));
             }
             let scores = flow.log_prob(&part.values)?;
             seen.note(&part, &scores);
-            let cdf = args.cdf.then(|| flow.cdf(&part.values)).transpose()?;
-            Ok((part, [Some(scores), cdf]))
+            let cdf = match args.cdf {
+                true => flow.cdf(&part.values)?,
+                false => Vec::new(),
+            };
+            Ok((part, scores, cdf))
         },
         |parts| {
             let parts = parts.into_iter();
             match &mut sink {
                 Some((sink, format)) if writes_each => {
-                    let parts = parts.map(|(part, [scores, cdf])| {
-                        let scores = scores.unwrap_or_default();
-                        written(args, part, scores, cdf.unwrap_or_default())
-                    });
+                    let parts = parts.map(|(part, scores, cdf)| written(args, part, scores, cdf));
                     sink.write(*format, &header, row_count, parts)
                 }
                 _ => {

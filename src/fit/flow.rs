@@ -5,11 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cpu::CpuExecutor;
 use crate::data::check_finite;
-use crate::error::{Error, Message, Remedy, Result, column_label, quote};
+use crate::error::{Error, Message, Remedy, Result, quote};
 use crate::executor::Executor;
 use crate::flow::FlowSpec;
 use crate::matrix::Matrix;
 use crate::model::Model;
+use crate::preprocessing::check_levels;
 
 use super::{Device, DeviceChoice, ExecutorRequest, Purpose};
 
@@ -142,7 +143,7 @@ impl Flow {
     /// # Errors
     /// [`Error::Data`] for rows of another width, or a number that is not finite, with its row and column; [`Error::Gpu`].
     pub fn log_prob(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
-        self.check(rows, "rows", &self.model.all_columns())?;
+        self.check_rows(rows)?;
         let preprocessing = &self.model.preprocessing;
         let seen = preprocessing.apply(rows);
         let mut log_prob = self.executor().log_prob(&seen)?;
@@ -201,7 +202,7 @@ impl Flow {
     /// # Errors
     /// As [`Flow::log_prob`].
     pub fn forward(&self, rows: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
-        self.check(rows, "rows", &self.model.all_columns())?;
+        self.check_rows(rows)?;
         let seen = self.model.preprocessing.apply(rows);
         let (z, mut log_det) = self.executor().forward(&seen)?;
         let of_preprocessing = self.model.preprocessing.log_det(&seen);
@@ -239,6 +240,7 @@ impl Flow {
     ) -> Result<Cow<'c, Matrix<f64>>> {
         let names = self.model.context_names();
         self.check(context, "context", &names)?;
+        check_levels(self.model.preprocessing.context_columns(), context, 0)?;
         match context.rows() {
             rows if rows == count => Ok(Cow::Borrowed(context)),
             1 => {
@@ -264,26 +266,15 @@ impl Flow {
                 names.len()
             )));
         }
-        check_finite(rows, names)?;
-        let context = self.model.preprocessing.context_columns();
-        // Rows end with the context, if they have any of it.
-        let first = names.len().saturating_sub(context.len());
-        if names[first..].iter().ne(context.iter().map(|it| &it.name)) {
-            return Ok(());
-        }
-        for (j, column) in (first..).zip(context) {
-            let wrong = rows.column(j).iter().position(|x| !column.can_be(*x));
-            if let Some(row) = wrong {
-                return Err(Error::data(format!(
-                    "row {}, {}: {} is no index of its {} levels",
-                    row + 1,
-                    column_label(j, names),
-                    rows.get(row, j),
-                    column.levels.len()
-                )));
-            }
-        }
-        Ok(())
+        check_finite(rows, names)
+    }
+
+    /// Refuses rows that do not have the modelled columns and the context behind them.
+    fn check_rows(&self, rows: &Matrix<f64>) -> Result<()> {
+        let model = &self.model;
+        self.check(rows, "rows", &model.all_columns())?;
+        let context = model.preprocessing.context_columns();
+        check_levels(context, rows, model.columns.len())
     }
 
     fn executor(&self) -> MutexGuard<'_, Box<dyn Executor>> {

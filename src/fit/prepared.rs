@@ -30,10 +30,8 @@ pub struct Prepared {
     pub weights: Arc<Vec<f32>>,
     /// The rows held out, if any, as the flow sees them.
     pub validation: Option<Matrix<f64>>,
-    /// Their weights; none where all count the same.
+    /// Their weights, on the scale of those of the rows trained on; none where all count the same.
     pub validation_weights: Vec<f64>,
-    /// What the weights of the rows trained on were multiplied by.
-    pub(super) weight_scale: f64,
     /// What preprocessing adds to the NLL of these rows.
     pub offsets: Offsets,
     /// Which of the table's rows are which.
@@ -77,7 +75,7 @@ impl Prepared {
             .cloned()
             .collect();
         let split = roles.split(repeats, &config);
-        let [training_weights, validation_weights] =
+        let [training_weights, mut validation_weights] =
             [&split.training, &split.held_out].map(|rows| take_weights(&roles.weights, rows));
         let preprocessing = match init {
             Some((_, ModelFileKind::Model(model))) => model.preprocessing.clone(),
@@ -111,6 +109,7 @@ impl Prepared {
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
         let total: f64 = training_weights.iter().sum();
         let scale = training_weights.len() as f64 / total;
+        validation_weights.iter_mut().for_each(|w| *w *= scale);
         let weights: Vec<f32> = training_weights
             .iter()
             .map(|w| ((w * scale) as f32).max(f32::MIN_POSITIVE))
@@ -147,7 +146,6 @@ impl Prepared {
             weights: Arc::new(weights),
             validation,
             validation_weights,
-            weight_scale: scale,
             offsets,
             split,
             warnings: Vec::new(),
@@ -202,14 +200,10 @@ impl Prepared {
         self.weights.iter().map(|&weight| weight.into()).collect()
     }
 
-    /// The weights of the rows trained on, then of those held out, on one scale; none where all count the same.
+    /// The weights of the rows trained on, then of those held out; none where all count the same.
     pub fn table_weights(&self) -> Vec<f64> {
         let mut weights = self.training_weights();
-        weights.extend(
-            self.validation_weights
-                .iter()
-                .map(|w| w * self.weight_scale),
-        );
+        weights.extend(&self.validation_weights);
         weights
     }
 

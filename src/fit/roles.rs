@@ -3,10 +3,10 @@ use std::path::Path;
 
 use crate::config::Config;
 use crate::data::{Repeats, Split, Table, TableOptions, effective_sample_size, take};
-use crate::error::{Error, Message, Remedy, Result, column_label, quote};
+use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::matrix::Matrix;
 use crate::model::{Model, ModelFileKind};
-use crate::preprocessing::ContextColumn;
+use crate::preprocessing::{ContextColumn, check_levels};
 
 /// A table's rows as a fit takes them: the modelled columns, then the context.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl<'t> Roles<'t> {
             weights: column,
             ..roles?
         };
-        roles.check_context()?;
+        check_levels(&roles.context, &roles.rows, roles.columns.len())?;
         Ok(roles)
     }
 
@@ -175,24 +175,6 @@ impl<'t> Roles<'t> {
             context: context.to_vec(),
             weights: Vec::new(),
         })
-    }
-
-    /// Refuses what is no index of a level.
-    fn check_context(&self) -> Result<()> {
-        for (j, column) in (self.columns.len()..).zip(&self.context) {
-            let values = self.rows.column(j);
-            if let Some(row) = values.iter().position(|x| !column.can_be(*x)) {
-                let text = format!(
-                    "row {}, {}: {} is no index of its {} levels",
-                    row + 1,
-                    quote(&column.name),
-                    values[row],
-                    column.levels.len()
-                );
-                return Err(Error::Data(Message::new(text).in_column(&column.name)));
-            }
-        }
-        Ok(())
     }
 
     /// Whether the whole table is modelled.

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::rounded;
-use crate::error::Result;
+use crate::error::{Error, Message, Result, quote};
 use crate::matrix::Matrix;
 
 use super::{Preprocessing, PreprocessingConfig, Regression, Standardize, Steps, Tails, Whiten};
@@ -65,6 +65,27 @@ impl ContextColumn {
     }
 }
 
+/// Refuses rows that have what is no index of a level in a column of categories; their columns from `first` on are the context's.
+///
+/// # Errors
+/// [`Error::Data`] names the row, the column and the number.
+pub fn check_levels(columns: &[ContextColumn], rows: &Matrix<f64>, first: usize) -> Result<()> {
+    for (j, column) in (first..).zip(columns) {
+        let values = rows.column(j);
+        if let Some(row) = values.iter().position(|x| !column.can_be(*x)) {
+            let text = format!(
+                "row {}, {}: {} is no index of its {} levels",
+                row + 1,
+                quote(&column.name),
+                values[row],
+                column.levels.len()
+            );
+            return Err(Error::Data(Message::new(text).in_column(&column.name)));
+        }
+    }
+    Ok(())
+}
+
 /// Rows that it takes to estimate the correlations of a column.
 const ROWS_TO_A_COLUMN: usize = 10;
 
@@ -108,16 +129,17 @@ impl ContextPreprocessing {
         self.columns.iter().map(ContextColumn::width).sum()
     }
 
+    /// The indices of the columns of numbers.
+    fn number_indices(&self) -> impl Iterator<Item = usize> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(_, it)| it.is_number()).map(|(j, _)| j)
+    }
+
     /// The columns of numbers alone.
     fn numbers(&self, context: &Matrix<f64>) -> Matrix<f64> {
-        let indices = self.columns.iter().enumerate();
-        let indices = indices.filter(|(_, column)| column.is_number());
-        let values: Vec<f64> = indices
-            .flat_map(|(j, _)| context.column(j))
-            .copied()
-            .collect();
-        let count = self.columns.iter().filter(|it| it.is_number()).count();
-        Matrix::from_values(context.rows(), count, values)
+        let values = self.number_indices().flat_map(|j| context.column(j));
+        let values = values.copied().collect();
+        Matrix::from_values(context.rows(), self.number_indices().count(), values)
     }
 
     /// What is done to them.
@@ -172,12 +194,9 @@ impl ContextPreprocessing {
             }
             from += column.width();
         }
-        let count = self.columns.iter().filter(|it| it.is_number()).count();
-        let numbers = Matrix::from_values(rows, count, numbers);
+        let numbers = Matrix::from_values(rows, self.number_indices().count(), numbers);
         let numbers = self.of_numbers().undo(&numbers);
-        let indices = self.columns.iter().enumerate();
-        let indices = indices.filter(|(_, column)| column.is_number());
-        for (number, (j, _)) in indices.enumerate() {
+        for (number, j) in self.number_indices().enumerate() {
             context
                 .column_mut(j)
                 .copy_from_slice(numbers.column(number));
@@ -186,7 +205,7 @@ impl ContextPreprocessing {
     }
 
     pub(super) fn is_valid(&self, dims: usize) -> bool {
-        let width = self.columns.iter().filter(|it| it.is_number()).count();
+        let width = self.number_indices().count();
         !self.columns.is_empty()
             && (self.standardize.is_some()
                 || width == 0

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, column_label};
 use crate::matrix::Matrix;
 
+pub(crate) use context::check_levels;
 pub use context::{ContextColumn, ContextPreprocessing};
 pub use regression::{LinearPart, Regression};
 pub use standardize::Standardize;
