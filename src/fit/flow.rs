@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cpu::CpuExecutor;
 use crate::data::check_finite;
@@ -12,16 +11,18 @@ use crate::matrix::Matrix;
 use crate::model::Model;
 use crate::preprocessing::check_levels;
 
+use super::executors::Executors;
 use super::{Device, DeviceChoice, ExecutorRequest, Purpose};
 
-/// A trained flow: a density over the columns of a table, in the units of the table. Several threads may use it at once.
+/// A trained flow: a density over the columns of a table, in the units of the table. Several threads may use it at once,
+/// those of a rayon pool among them.
 ///
 /// Rows are rows of a [`Matrix`], one column a column of the table, in the order of [`Flow::columns`]. Numbers are computed in
 /// f32: log-densities are right to 1e-5 nats where the flow is smooth, and to 4e-3 where it has very steep splines
 /// (docs/numerics.md); [`Flow::in_f64`] is for what needs more.
 pub struct Flow {
     model: Model,
-    executor: Mutex<Box<dyn Executor>>,
+    executors: Executors,
 }
 
 impl Flow {
@@ -63,10 +64,11 @@ impl Flow {
             purpose,
         };
         let executor = device.clone().open_recovering(request, fallback, |_| {})?;
-        Ok(Flow {
-            model,
-            executor: Mutex::new(executor),
-        })
+        let executors = match device.adapter() {
+            None => Executors::on_cpu::<f32>(executor),
+            Some(_) => Executors::one(executor),
+        };
+        Ok(Flow { model, executors })
     }
 
     /// Reads a model file, for the CPU.
@@ -93,7 +95,7 @@ impl Flow {
         let plan = self.model.plan()?;
         let executor = CpuExecutor::<f64>::new(plan, &self.model.parameters);
         Ok(Flow {
-            executor: Mutex::new(Box::new(executor)),
+            executors: Executors::on_cpu::<f64>(Box::new(executor)),
             model: self.model,
         })
     }
@@ -133,7 +135,8 @@ impl Flow {
 
     /// The device, for people.
     pub fn device(&self) -> String {
-        self.executor().describe()
+        let described = self.compute(|executor| Ok(executor.describe()));
+        described.unwrap_or_default()
     }
 
     /// The log-density of each row, in nats and in the units of the table: log p(x) = log p(z) + log |det dz/dx|. Where f32
@@ -146,7 +149,7 @@ impl Flow {
         self.check_rows(rows)?;
         let preprocessing = &self.model.preprocessing;
         let seen = preprocessing.apply(rows);
-        let mut log_prob = self.executor().log_prob(&seen)?;
+        let mut log_prob = self.compute(|executor| executor.log_prob(&seen))?;
         for (score, log_det) in log_prob.iter_mut().zip(preprocessing.log_det(&seen)) {
             *score += log_det;
         }
@@ -175,7 +178,7 @@ impl Flow {
                 Message::new(text).remedy(Remedy::with(action, "given")),
             ));
         }
-        let sample = self.executor().sample(seed, rows)?;
+        let sample = self.compute(|executor| executor.sample(seed, rows))?;
         Ok(self.model.preprocessing.undo(&sample))
     }
 
@@ -192,7 +195,7 @@ impl Flow {
         let count = rows.end.saturating_sub(rows.start) as usize;
         let context = self.context_for(count, context)?;
         let seen = self.model.preprocessing.apply_to_context(&context);
-        let sample = self.executor().sample_given(seed, rows, &seen)?;
+        let sample = self.compute(|executor| executor.sample_given(seed, rows, &seen))?;
         Ok(self.model.preprocessing.undo(&sample.concat_columns(&seen)))
     }
 
@@ -204,12 +207,26 @@ impl Flow {
     pub fn forward(&self, rows: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
         self.check_rows(rows)?;
         let seen = self.model.preprocessing.apply(rows);
-        let (z, mut log_det) = self.executor().forward(&seen)?;
+        let (z, mut log_det) = self.compute(|executor| executor.forward(&seen))?;
         let of_preprocessing = self.model.preprocessing.log_det(&seen);
         for (sum, log_det) in log_det.iter_mut().zip(of_preprocessing) {
             *sum += log_det;
         }
         Ok((z, log_det))
+    }
+
+    /// The same of the rows of `x`, each given the same row of `context`, or given its only row.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob_given`].
+    pub fn forward_given(
+        &self,
+        x: &Matrix<f64>,
+        context: &Matrix<f64>,
+    ) -> Result<(Matrix<f64>, Vec<f64>)> {
+        self.check(x, "rows", &self.model.columns)?;
+        let context = self.context_for(x.rows(), context)?;
+        self.forward(&x.concat_columns(&context))
     }
 
     /// The rows that latents come from, of a flow without context.
@@ -228,7 +245,8 @@ impl Flow {
         self.check(z, "latents", &self.model.columns)?;
         let context = self.context_for(z.rows(), context)?;
         let context = self.model.preprocessing.apply_to_context(&context);
-        let x = self.executor().inverse(&z.concat_columns(&context))?;
+        let z = z.concat_columns(&context);
+        let x = self.compute(|executor| executor.inverse(&z))?;
         Ok(self.model.preprocessing.undo(&x.concat_columns(&context)))
     }
 
@@ -277,8 +295,7 @@ impl Flow {
         check_levels(context, rows, model.columns.len())
     }
 
-    fn executor(&self) -> MutexGuard<'_, Box<dyn Executor>> {
-        // It has parameters alone to lose, and no call changes them.
-        self.executor.lock().unwrap_or_else(PoisonError::into_inner)
+    fn compute<R>(&self, work: impl FnOnce(&mut dyn Executor) -> Result<R>) -> Result<R> {
+        self.executors.with(&self.model, work)
     }
 }

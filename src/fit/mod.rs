@@ -6,6 +6,7 @@ pub(crate) mod choice;
 mod device;
 mod divergence;
 mod event;
+mod executors;
 mod flow;
 mod prepared;
 mod quality;

@@ -1,10 +1,14 @@
 //! Fit and Flow, as a program outside uses them.
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use couplet::config::Overrides;
 use couplet::fit::{DeviceChoice, DeviceName, Event, StopSignal};
 use couplet::{Error, Fit, Flow, Matrix, Table};
+use rayon::prelude::*;
 
 fn ring(rows: usize) -> Table {
     let values = Matrix::from_fn(rows, 2, |row, column| {
@@ -92,6 +96,23 @@ fn threads_share_a_flow() {
         let other = train.join().unwrap();
         assert_ne!(other.log_prob(&table.values).unwrap(), alone.0);
     });
+}
+
+/// A pool's thread that waits within one call takes up another: neither waits for the other.
+#[test]
+fn threads_of_a_rayon_pool_share_a_flow() {
+    let table = ring(3000);
+    let flow = Fit::new(&table).settings(small()).device(cpu()).run();
+    let flow = Arc::new(flow.unwrap().flow);
+    let (done, ended) = channel();
+    let shared = flow.clone();
+    thread::spawn(move || {
+        let calls = (0..64).into_par_iter();
+        let scores = calls.map(|_| shared.log_prob(&table.values).unwrap());
+        let all: Vec<Vec<f64>> = scores.collect();
+        done.send(all.windows(2).all(|two| two[0] == two[1]))
+    });
+    assert_eq!(ended.recv_timeout(Duration::from_secs(60)), Ok(true));
 }
 
 /// There and back; the density of a row is that of its latent, times the volume's change.
