@@ -196,17 +196,18 @@ impl Message {
         self
     }
 
-    /// The message as a sentence, with settings as `show` has them.
+    /// The message as a sentence, with settings as `show` has them; what it has no words for is left out.
     pub fn to_sentence(&self, show: impl Fn(&Setting) -> String) -> String {
-        let mut sentence = match &self.location.setting {
-            Some(setting) => format!("{}: {}", show(setting), self.text),
+        let shown = |setting: &Setting| Some(show(setting)).filter(|words| !words.is_empty());
+        let mut sentence = match self.location.setting.as_ref().and_then(shown) {
+            Some(setting) => format!("{setting}: {}", self.text),
             None => self.text.clone(),
         };
         for (index, remedy) in self.remedies.iter().enumerate() {
             sentence += if index == 0 { "; " } else { ", or " };
             sentence += &remedy.action;
-            if let Some(setting) = &remedy.setting {
-                sentence += &format!(" ({})", show(setting));
+            if let Some(setting) = remedy.setting.as_ref().and_then(shown) {
+                sentence += &format!(" ({setting})");
             }
         }
         sentence
@@ -385,4 +386,29 @@ pub(crate) fn format_row(
         shown.push("...".into());
     }
     shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_without_words_are_left_out_of_a_sentence() {
+        let message = Message::about("device", "tpu", "not known")
+            .remedy(Remedy::with("leave the column out", "exclude"))
+            .remedy(Remedy::on_cpu());
+        let hidden = |setting: &Setting| match setting.key {
+            "exclude" => String::new(),
+            _ => setting.to_string(),
+        };
+        assert_eq!(
+            message.to_sentence(hidden),
+            "device = tpu: not known; leave the column out, or compute on the CPU (device = cpu)"
+        );
+        assert!(
+            message
+                .to_sentence(|_| String::new())
+                .starts_with("not known")
+        );
+    }
 }

@@ -17,7 +17,8 @@ use crate::flow::{Activation, TransformKind};
 pub use names::{BaseName, ConditionerName, MixingName, ScheduleName, Start};
 pub use overrides::Overrides;
 pub use sections::{
-    DataConfig, DataOverrides, ModelConfig, ModelOverrides, TrainConfig, TrainOverrides,
+    DataConfig, DataOverrides, ModelConfig, ModelOverrides, SettingAbout, TrainConfig,
+    TrainOverrides,
 };
 
 /// Where the values of keys that are not set come from.

@@ -8,6 +8,17 @@ use crate::preprocessing::PreprocessingConfig;
 
 use super::{BaseName, ConditionerName, MixingName, ScheduleName, Start};
 
+/// What a setting is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettingAbout {
+    /// Its key in a configuration.
+    pub key: &'static str,
+    /// A word for its values, or all of them: `K`, `none|lu`.
+    pub takes: &'static str,
+    /// What it does, in a sentence or two.
+    pub about: &'static str,
+}
+
 /// A section of the configuration, and the same with every setting left open. In brackets is what the flag asks for.
 macro_rules! section {
     (
@@ -16,7 +27,7 @@ macro_rules! section {
             $(
                 $(#[doc = $doc:literal])+
                 $(#[serde($serde:meta)])?
-                $key:ident: ($($type:tt)+) = $published:expr, [$($arg:tt)*];
+                $key:ident: ($($type:tt)+) = $published:expr, [value_name = $takes:literal $($arg:tt)*];
             )+
         }
     ) => {
@@ -38,7 +49,7 @@ macro_rules! section {
         }
 
         overrides! {
-            $overrides of $config { $($(#[doc = $doc])+ $key: ($($type)+), [$($arg)*];)+ }
+            $overrides of $config { $($(#[doc = $doc])+ $key: ($($type)+), [value_name = $takes $($arg)*];)+ }
         }
     };
 }
@@ -47,7 +58,7 @@ macro_rules! section {
 macro_rules! overrides {
     (
         $overrides:ident of $config:ident {
-            $($(#[doc = $doc:literal])+ $key:ident: ($($type:tt)+), [$($arg:tt)*];)+
+            $($(#[doc = $doc:literal])+ $key:ident: ($($type:tt)+), [value_name = $takes:literal $($arg:tt)*];)+
         }
     ) => {
         #[doc = concat!("Some settings of [`", stringify!($config), "`].")]
@@ -58,7 +69,7 @@ macro_rules! overrides {
         pub struct $overrides {
             $(
                 $(#[doc = $doc])+
-                #[cfg_attr(feature = "cli", arg(long, hide_short_help = true, $($arg)*))]
+                #[cfg_attr(feature = "cli", arg(long, hide_short_help = true, value_name = $takes $($arg)*))]
                 pub $key: Option<$($type)+>,
             )+
         }
@@ -69,6 +80,13 @@ macro_rules! overrides {
             pub(crate) fn entries(config: &$config) -> Vec<(&'static str, serde_json::Value)> {
                 vec![$((stringify!($key), serde_json::json!(config.$key)),)+]
             }
+
+            /// What each key is.
+            pub const ABOUT: &[SettingAbout] = &[$(SettingAbout {
+                key: stringify!($key),
+                takes: $takes,
+                about: concat!($($doc),+),
+            }),+];
 
             /// Every setting of a configuration, set.
             pub fn all(config: &$config) -> Self {

@@ -4,6 +4,8 @@ use crate::error::{Error, Message, Remedy, Result};
 use crate::matrix::Matrix;
 use crate::memory;
 
+#[cfg(feature = "arrow")]
+use super::arrow;
 use super::columns::{ExpectedColumns, select_columns};
 use super::levels::Levels;
 use super::open::open_file;
@@ -49,15 +51,36 @@ impl TableReader {
                 several::open(opened, others, options)?
             }
         };
+        Ok(Self::new(name, opened, options))
+    }
+
+    /// Reads Arrow batches that a program holds, as it would those of a file. Messages call them `name`.
+    ///
+    /// # Errors
+    /// As [`TableReader::open`].
+    #[cfg(feature = "arrow")]
+    pub fn from_batches(
+        name: &str,
+        batches: Box<dyn arrow_array::RecordBatchReader + Send>,
+        options: &TableOptions,
+    ) -> Result<Self> {
+        Ok(Self::new(
+            name.into(),
+            arrow::open_batches(name, batches, options)?,
+            options,
+        ))
+    }
+
+    fn new(name: String, opened: Opened, options: &TableOptions) -> Self {
         let levels = (0..opened.columns.len()).map(|k| {
             let known = options.expected.as_ref().and_then(|it| it.levels(k));
             known.map(Levels::of_model)
         });
-        Ok(TableReader {
+        TableReader {
             name,
             levels: levels.collect(),
             opened,
-        })
+        }
     }
 
     /// The rows that the files say they have, where they do.

@@ -7,6 +7,7 @@ use crate::cpu::CpuExecutor;
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{DeviceFailure, Executor};
 use crate::flow::Plan;
+use crate::gpu::Adapter;
 use crate::train::{
     self, Agreement, Comparison, ComparisonSettings, Ending, LossCurve, Metrics, Retry, Snapshot,
     StepReport, TrainObserver,
@@ -109,6 +110,11 @@ impl<'a> Session<'a> {
     /// What it trains on, in words.
     pub fn device(&self) -> String {
         self.executor.describe()
+    }
+
+    /// The adapter, if it trains on a GPU.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.device.adapter()
     }
 
     /// Bytes of memory that it takes, of the machine's or of the device's own.

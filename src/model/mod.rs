@@ -117,6 +117,11 @@ impl Model {
         columns
     }
 
+    /// The modelled ones of the columns that a table needs to have, where the context is in another.
+    pub fn expected_modelled(&self) -> ExpectedColumns {
+        ExpectedColumns::of_model(&self.columns, self.named)
+    }
+
     /// The columns that a table needs to have for its rows to be context.
     pub fn expected_context(&self) -> ExpectedColumns {
         let levels = self.row_levels().split_off(self.columns.len());
@@ -205,9 +210,22 @@ impl Model {
     /// [`Error::Model`] where parameters, columns or preprocessing are not those of the spec; [`Error::Io`]. The old file,
     /// if there was one, is untouched.
     pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes().map_err(|error| match error {
+            Error::Model(message) => {
+                Error::Model(message.prefixed(format_args!("{}: ", path.display())))
+            }
+            error => error,
+        })?;
+        write_whole(path, &bytes)
+    }
+
+    /// The bytes of the model file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where parameters, columns or preprocessing are not those of the spec.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let layout = self.plan()?.layout;
-        self.check(&layout)
-            .map_err(|what| Error::model(format!("{}: {what}", path.display())))?;
+        self.check(&layout).map_err(Error::model)?;
         let metadata = Metadata {
             format_version: FORMAT_VERSION,
             library_version: env!("CARGO_PKG_VERSION").into(),
@@ -234,9 +252,8 @@ impl Model {
             (&tensor.name, view.expect("a tensor of the layout"))
         });
         let metadata = HashMap::from([("couplet".to_string(), json)]);
-        let file = safetensors::serialize(tensors, Some(metadata))
-            .map_err(|error| Error::model(format!("{}: {error}", path.display())))?;
-        write_whole(path, &file)
+        safetensors::serialize(tensors, Some(metadata))
+            .map_err(|error| Error::model(error.to_string()))
     }
 
     /// Reads a model file.
@@ -244,7 +261,20 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] says what is wrong with the file, and in which tensor; [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
-        match read(path)? {
+        Self::of(path, read(path)?)
+    }
+
+    /// Reads the bytes of a model file.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        let path = Path::new("the model");
+        Self::of(path, parse(path, bytes)?)
+    }
+
+    fn of(path: &Path, content: ModelFileKind) -> Result<Self> {
+        match content {
             ModelFileKind::Model(model) => Ok(*model),
             ModelFileKind::Tensors(_) => Err(tensors_alone(path)),
         }
@@ -289,8 +319,12 @@ pub(crate) fn tensors_alone(path: &Path) -> Error {
 /// # Errors
 /// As [`Model::load`]; a file that has metadata of ours must be a whole and known model.
 pub fn read(path: &Path) -> Result<ModelFileKind> {
+    parse(path, read_at_most(path, LARGEST_FILE)?)
+}
+
+/// The content of a safetensors file; `path` is for messages.
+fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
     let bad = |message: String| Error::model(format!("{}: {message}", path.display()));
-    let bytes = read_at_most(path, LARGEST_FILE)?;
     let tensors = deserialize(path, &bytes)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
         bad(format!(

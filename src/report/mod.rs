@@ -1,6 +1,7 @@
 //! The HTML report: one self-contained page with inline pictures and no scripts.
 
 mod page;
+mod summary;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -9,6 +10,7 @@ use crate::fit::Scored;
 use crate::pictures::Picture;
 
 pub use page::{Origin, page, pictures};
+pub use summary::summary;
 
 /// The content of the page, from top to bottom.
 struct Page<'a> {
@@ -60,7 +62,7 @@ impl Page<'_> {
                     h1 { (self.title) }
                     @for sentence in &self.lead { p.soft { (sentence) } }
                     @if let Some(verdict) = &self.verdict { p.verdict { (capital(verdict)) "." } }
-                    (self.comparison())
+                    (comparison(&self.scores, &self.judged_by))
                     @if let Some(advice) = &self.advice { p { (capital(advice)) "." } }
                     @for picture in self.pictures { (figure(picture, self.columns.len() > 3)) }
                     @if !self.lowest.is_empty() { (self.lowest_rows()) }
@@ -80,23 +82,6 @@ impl Page<'_> {
             }
         };
         page.into_string()
-    }
-
-    fn comparison(&self) -> Markup {
-        html! {
-            div.wide {
-                table {
-                    tr {
-                        th scope="col" { "model" }
-                        th.number scope="col" { "mean of -log_prob, nats" }
-                    }
-                    @for (index, (name, nll)) in self.scores.iter().enumerate() {
-                        tr.flow[index == 0] { td { (name) } td.number { (format!("{nll:.4}")) } }
-                    }
-                }
-            }
-            p.soft { "Lower is better; " (self.judged_by) "." }
-        }
     }
 
     /// What a row has in a column.
@@ -134,6 +119,24 @@ impl Page<'_> {
                 }
             }
         }
+    }
+}
+
+/// The mean of -log_prob by models, of which the first is the flow.
+fn comparison(scores: &[(String, f64)], judged_by: &str) -> Markup {
+    html! {
+        div.wide {
+            table {
+                tr {
+                    th scope="col" { "model" }
+                    th.number scope="col" { "mean of -log_prob, nats" }
+                }
+                @for (index, (name, nll)) in scores.iter().enumerate() {
+                    tr.flow[index == 0] { td { (name) } td.number { (format!("{nll:.4}")) } }
+                }
+            }
+        }
+        p.soft { "Lower is better; " (judged_by) "." }
     }
 }
 

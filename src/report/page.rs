@@ -173,7 +173,7 @@ fn lead(prepared: &Prepared, origin: &Origin, show: &impl Fn(&Setting) -> String
     lead
 }
 
-fn verdict(report: &Report) -> Option<String> {
+pub(super) fn verdict(report: &Report) -> Option<String> {
     let verdict = report.verdict()?;
     Some(match &report.ground_truth {
         None => verdict,
@@ -184,7 +184,7 @@ fn verdict(report: &Report) -> Option<String> {
     })
 }
 
-fn judged_by(report: &Report) -> String {
+pub(super) fn judged_by(report: &Report) -> String {
     let (rows, kind) = match &report.validation {
         Some(validation) => (validation.rows, "held out"),
         None => (report.rows, "trained on"),
@@ -193,7 +193,7 @@ fn judged_by(report: &Report) -> String {
 }
 
 /// The flow first, then what it is compared with.
-fn scores(report: &Report) -> Vec<(String, f64)> {
+pub(super) fn scores(report: &Report) -> Vec<(String, f64)> {
     let own = report.validation_nll().unwrap_or(report.nll);
     let mut scores = vec![("this flow".to_string(), own)];
     let others = report.baseline_scores().into_iter();

@@ -30,6 +30,7 @@ fn documents() -> Vec<PathBuf> {
         "README.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "python/README.md",
         "tests/README.md",
     ] {
         all.push(root().join(name));
@@ -39,13 +40,14 @@ fn documents() -> Vec<PathBuf> {
 
 /// The paths of this repository in a text: words that begin with the name of a folder, and links of Markdown.
 fn paths(text: &str) -> Vec<String> {
-    const FOLDERS: [&str; 8] = [
+    const FOLDERS: [&str; 9] = [
         "src/",
         "shaders/",
         "shared/",
         "tests/",
         "docs/",
         "benches/",
+        "python/",
         "scripts/",
         "examples/",
     ];

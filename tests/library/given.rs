@@ -86,6 +86,22 @@ fn a_conditional_density_integrates_to_its_distribution_function() {
     }
 }
 
+/// The mean is that of the quantiles, which is the integral of them.
+#[test]
+fn conditional_mean_is_the_integral_of_the_quantiles() {
+    let flow = fitted(BaseName::Normal);
+    // Fine in the tails, too, which the flow stretches.
+    let edge = |k: u32| 1.0 / (1.0 + (14.0 - f64::from(k) / 50.0).exp());
+    let middles: Vec<f64> = (0..1400).map(|k| 0.5 * (edge(k) + edge(k + 1))).collect();
+    let contexts = Matrix::from_values(3, 1, vec![-1.0, 0.2, 2.0]);
+    let quantiles = flow.quantiles(&contexts, &middles).unwrap();
+    for (row, mean) in flow.mean(&contexts).unwrap().into_iter().enumerate() {
+        let terms = quantiles.row(row).zip(0..);
+        let expected: f64 = terms.map(|(y, k)| y * (edge(k + 1) - edge(k))).sum();
+        assert!((mean - expected).abs() < 2e-3, "{mean} {expected}");
+    }
+}
+
 /// Samples are distributed as the distribution function says, and each depends on its own context alone.
 #[test]
 fn conditional_samples_follow_their_density() {

@@ -9,6 +9,21 @@ use couplet::flow::{Plan, initial_parameters};
 use couplet::model::Model;
 use half::{bf16, f16};
 
+/// A model in memory is what its file holds.
+#[test]
+fn bytes_of_a_model_are_those_of_its_file() {
+    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seeds/model.safetensors");
+    let model = Model::load(&seed).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    model.save(&path).unwrap();
+    let bytes = model.to_bytes().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert_eq!(Model::from_bytes(bytes.clone()).unwrap(), model);
+    let error = Model::from_bytes(bytes[..bytes.len() / 2].to_vec()).unwrap_err();
+    assert!(error.to_string().starts_with("the model: "), "{error}");
+}
+
 /// A model file whose tensors have 16 bits, or 64, is one of the numbers that those are in 32; other types are refused by name.
 #[test]
 fn tensors_of_other_types_are_converted() {

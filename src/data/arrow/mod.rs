@@ -11,7 +11,7 @@ mod write;
 
 use std::io::Read;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_ipc::Message;
 use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
@@ -73,13 +73,6 @@ const CUT_SHORT: &str = "it is cut short";
 /// Opens a Parquet file, or an Arrow file or stream.
 pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
-    let bad = |message: error::Message| {
-        Error::Data(
-            message
-                .prefixed(format_args!("{name}: "))
-                .in_file(name.as_ref()),
-        )
-    };
     let what = match format {
         Format::Parquet => "a Parquet",
         _ => "an Arrow",
@@ -91,7 +84,37 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
         _ if source.head.starts_with(&CONTINUATION) => guarded(|| stream::open(source)),
         _ => guarded(|| ipc::open(source)),
     };
-    let file = file.map_err(|error| bad(damaged(error).into()))?;
+    let file = file.map_err(|error| about(&name, damaged(error).into()))?;
+    opened(&name, file, options, Box::new(damaged))
+}
+
+/// Opens batches that a program holds; `name` is what messages call them.
+pub(super) fn open_batches(
+    name: &str,
+    batches: Box<dyn RecordBatchReader + Send>,
+    options: &TableOptions,
+) -> Result<Opened> {
+    let schema = batches.schema().as_ref().clone();
+    let file = File::new(schema, batches.map(|it| it.map_err(|e| e.to_string())));
+    opened(name, file, options, Box::new(|error| error))
+}
+
+/// An error that names the table that it is about.
+fn about(name: &str, message: error::Message) -> Error {
+    Error::Data(
+        message
+            .prefixed(format_args!("{name}: "))
+            .in_file(name.as_ref()),
+    )
+}
+
+fn opened(
+    name: &str,
+    file: File,
+    options: &TableOptions,
+    damaged: Box<dyn Fn(String) -> String + Send>,
+) -> Result<Opened> {
+    let bad = |message: error::Message| about(name, message);
     let columns: Vec<String> = file
         .schema
         .fields()
@@ -100,7 +123,7 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
         .collect();
     let labels = row_labels(&file.schema);
     let is_row_label = |j: usize| labels.contains(&columns[j]);
-    let selection = options.select(&name, &columns, true, is_row_label)?;
+    let selection = options.select(name, &columns, true, is_row_label)?;
     check_types(&file.schema, &selection).map_err(bad)?;
     let mut read = selection.columns.clone();
     read.sort_unstable();
@@ -117,7 +140,7 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     metadata.sort();
-    let builder = RowBuilder::new(&name, &columns, true, &selection, options);
+    let builder = RowBuilder::new(name, &columns, true, &selection, options);
     Ok(Opened {
         columns: builder.columns(),
         all_columns: columns,
@@ -134,7 +157,7 @@ pub(super) fn open(source: Source, format: &Format, options: &TableOptions) -> R
             next: 0,
             rows: 0,
             builder,
-            damaged: Box::new(damaged),
+            damaged,
         }),
     })
 }
