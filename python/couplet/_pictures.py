@@ -25,6 +25,9 @@ class Pictures(tuple[Picture, ...]):
         for picture in self:
             picture.save(folder / f"{picture.name}.{'png' if png else 'svg'}", scale=scale)
 
+    def __repr__(self) -> str:
+        return f"<couplet.Pictures {', '.join(picture.name for picture in self)}>"
+
     def _repr_html_(self) -> str:
         return "".join(
             f"<figure>{picture.svg()}<figcaption>{html.escape(picture.caption)}</figcaption></figure>" for picture in self
