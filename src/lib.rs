@@ -70,6 +70,7 @@ pub mod flow;
 pub mod gpu;
 mod matrix;
 pub mod memory;
+pub mod mixture;
 pub mod model;
 #[cfg(feature = "plots")]
 pub mod pictures;

@@ -82,7 +82,7 @@ impl Repeats {
     }
 
     /// The number of the first row that equals this one.
-    pub(super) fn first(&self, row: u32) -> u32 {
+    pub(crate) fn first(&self, row: u32) -> u32 {
         self.first.get(row as usize).copied().unwrap_or(row)
     }
 }

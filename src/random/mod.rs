@@ -30,6 +30,12 @@ pub enum Purpose {
     TargetHeldOut = 6,
     /// The rows held out for validation.
     Split = 7,
+    /// The rows of each fold.
+    Folds = 8,
+    /// Where the clusters of a mixture start.
+    Clusters = 9,
+    /// The component, or the member, that a sampled row is of.
+    Component = 10,
 }
 
 /// The four random words at `(index, block)` of a purpose's stream.
