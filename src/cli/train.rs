@@ -84,7 +84,7 @@ fn describe(session: &Session<'_>) {
     log::info!(
         "{} rows{held_out}, {} parameters, on {}",
         prepared.rows.rows(),
-        prepared.model.parameters.len(),
+        prepared.parameters().len(),
         session.device()
     );
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::executor::Executor;
 use crate::model::Model;
 
-/// The executors of a flow. On the CPU each call that computes has one to itself, made when it is first needed: a lock would be
+/// The executors of one of a model's flows. On the CPU each call that computes has one to itself, made when it is first needed: a lock would be
 /// held while the executor waits for threads of a pool, which may take up another call in the meantime and wait for that lock.
 /// On a GPU there is one, and calls wait for it.
 pub(super) struct Executors {
@@ -13,8 +13,8 @@ pub(super) struct Executors {
     another: Option<Another>,
 }
 
-/// Makes an executor for a model that has one already.
-type Another = fn(&Model) -> Result<Box<dyn Executor>>;
+/// Makes one more executor for the flow of this index of a model.
+type Another = fn(&Model, usize) -> Result<Box<dyn Executor>>;
 
 impl Executors {
     /// Of a flow on a GPU.
@@ -28,18 +28,20 @@ impl Executors {
     /// Of a flow on the CPU, beginning with this one.
     pub fn on_cpu<T: Number>(first: Box<dyn Executor>) -> Self {
         Executors {
-            another: Some(|model| {
-                let executor = CpuExecutor::<T>::new(model.plan()?, &model.parameters);
+            another: Some(|model, flow| {
+                let parameters = &model.flows[flow].parameters;
+                let executor = CpuExecutor::<T>::new(model.plan()?, parameters);
                 Ok(Box::new(executor))
             }),
             ..Self::one(first)
         }
     }
 
-    /// Calls `work` with an executor of the model.
+    /// Calls `work` with an executor of the model's flow of this index, whose executors these are.
     pub fn with<R>(
         &self,
         model: &Model,
+        flow: usize,
         work: impl FnOnce(&mut dyn Executor) -> Result<R>,
     ) -> Result<R> {
         let Some(another) = self.another else {
@@ -48,7 +50,7 @@ impl Executors {
         let idle = self.idle().pop();
         let mut executor = match idle {
             Some(executor) => executor,
-            None => another(model)?,
+            None => another(model, flow)?,
         };
         let result = work(executor.as_mut());
         self.idle().push(executor);

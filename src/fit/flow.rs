@@ -8,10 +8,11 @@ use crate::error::{Error, Message, Remedy, Result, quote};
 use crate::executor::Executor;
 use crate::flow::FlowSpec;
 use crate::matrix::Matrix;
-use crate::model::Model;
+use crate::model::{Model, WeightedFlow};
 use crate::preprocessing::check_levels;
 
 use super::executors::Executors;
+use super::members::Members;
 use super::{Device, DeviceChoice, ExecutorRequest, Purpose};
 
 /// A trained flow: a density over the columns of a table, in the units of the table. Several threads may use it at once,
@@ -22,7 +23,7 @@ use super::{Device, DeviceChoice, ExecutorRequest, Purpose};
 /// (docs/numerics.md); [`Flow::in_f64`] is for what needs more.
 pub struct Flow {
     model: Model,
-    executors: Executors,
+    members: Members,
 }
 
 impl Flow {
@@ -58,17 +59,23 @@ impl Flow {
         model
             .check(&plan.layout)
             .map_err(|message| Error::Model(message.into()))?;
-        let request = ExecutorRequest {
-            plan,
-            parameters: model.parameters.clone(),
-            purpose,
+        let open = |flow: &WeightedFlow| {
+            let request = ExecutorRequest {
+                plan: plan.clone(),
+                parameters: flow.parameters.clone(),
+                purpose: purpose.clone(),
+            };
+            let executor = device.clone().open_recovering(request, fallback, |_| {})?;
+            Ok(match device.adapter() {
+                None => Executors::on_cpu::<f32>(executor),
+                Some(_) => Executors::one(executor),
+            })
         };
-        let executor = device.clone().open_recovering(request, fallback, |_| {})?;
-        let executors = match device.adapter() {
-            None => Executors::on_cpu::<f32>(executor),
-            Some(_) => Executors::one(executor),
-        };
-        Ok(Flow { model, executors })
+        let executors = model.flows.iter().map(open).collect::<Result<_>>()?;
+        Ok(Flow {
+            members: Members::new(executors),
+            model,
+        })
     }
 
     /// Reads a model file, for the CPU.
@@ -93,9 +100,12 @@ impl Flow {
     /// As [`Flow::new`].
     pub fn in_f64(self) -> Result<Self> {
         let plan = self.model.plan()?;
-        let executor = CpuExecutor::<f64>::new(plan, &self.model.parameters);
+        let in_f64 = |flow: &WeightedFlow| {
+            let executor = CpuExecutor::<f64>::new(plan.clone(), &flow.parameters);
+            Executors::on_cpu::<f64>(Box::new(executor))
+        };
         Ok(Flow {
-            executors: Executors::on_cpu::<f64>(Box::new(executor)),
+            members: Members::new(self.model.flows.iter().map(in_f64).collect()),
             model: self.model,
         })
     }
@@ -135,8 +145,7 @@ impl Flow {
 
     /// The device, for people.
     pub fn device(&self) -> String {
-        let described = self.compute(|executor| Ok(executor.describe()));
-        described.unwrap_or_default()
+        self.members.describe(&self.model)
     }
 
     /// The log-density of each row, in nats and in the units of the table: log p(x) = log p(z) + log |det dz/dx|. Where f32
@@ -149,7 +158,7 @@ impl Flow {
         self.check_rows(rows)?;
         let preprocessing = &self.model.preprocessing;
         let seen = preprocessing.apply(rows);
-        let mut log_prob = self.compute(|executor| executor.log_prob(&seen))?;
+        let mut log_prob = self.members.log_prob(&self.model, &seen)?;
         for (score, log_det) in log_prob.iter_mut().zip(preprocessing.log_det(&seen)) {
             *score += log_det;
         }
@@ -178,7 +187,8 @@ impl Flow {
                 Message::new(text).remedy(Remedy::with(action, "given")),
             ));
         }
-        let sample = self.compute(|executor| executor.sample(seed, rows))?;
+        let nothing = Matrix::zeros(rows.end.saturating_sub(rows.start) as usize, 0);
+        let sample = self.members.sample(&self.model, seed, rows, &nothing)?;
         Ok(self.model.preprocessing.undo(&sample))
     }
 
@@ -195,7 +205,7 @@ impl Flow {
         let count = rows.end.saturating_sub(rows.start) as usize;
         let context = self.context_for(count, context)?;
         let seen = self.model.preprocessing.apply_to_context(&context);
-        let sample = self.compute(|executor| executor.sample_given(seed, rows, &seen))?;
+        let sample = self.members.sample(&self.model, seed, rows, &seen)?;
         Ok(self.model.preprocessing.undo(&sample.concat_columns(&seen)))
     }
 
@@ -250,6 +260,12 @@ impl Flow {
         Ok(self.model.preprocessing.undo(&x.concat_columns(&context)))
     }
 
+    /// Context for so many rows, as the flows see it.
+    pub(super) fn seen_context(&self, count: usize, context: &Matrix<f64>) -> Result<Matrix<f64>> {
+        let context = self.context_for(count, context)?;
+        Ok(self.model.preprocessing.apply_to_context(&context))
+    }
+
     /// Context for so many rows: one of its rows for each, or its only row for all.
     fn context_for<'c>(
         &self,
@@ -288,14 +304,20 @@ impl Flow {
     }
 
     /// Refuses rows that do not have the modelled columns and the context behind them.
-    fn check_rows(&self, rows: &Matrix<f64>) -> Result<()> {
+    pub(super) fn check_rows(&self, rows: &Matrix<f64>) -> Result<()> {
         let model = &self.model;
         self.check(rows, "rows", &model.all_columns())?;
         let context = model.preprocessing.context_columns();
         check_levels(context, rows, model.columns.len())
     }
 
+    /// What computes its density.
+    pub(super) fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Calls `work` with an executor of its only member.
     fn compute<R>(&self, work: impl FnOnce(&mut dyn Executor) -> Result<R>) -> Result<R> {
-        self.executors.with(&self.model, work)
+        self.members.single(&self.model, work)
     }
 }

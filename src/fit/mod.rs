@@ -8,6 +8,7 @@ mod divergence;
 mod event;
 mod executors;
 mod flow;
+mod members;
 mod prepared;
 mod quality;
 mod report;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::executor::Batches;
 use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
-use crate::model::{Model, ModelFileKind, parameters_of};
+use crate::model::{Model, ModelFileKind, WeightedFlow, parameters_of};
 use crate::preprocessing::{LinearPart, Preprocessing};
 use crate::train::{self, GroundTruth, Offsets};
 
@@ -138,7 +138,8 @@ impl Prepared {
                 columns: columns.clone(),
                 named: roles.named,
                 preprocessing,
-                parameters,
+                flows: WeightedFlow::alone(parameters),
+                mixture: None,
                 training: Some(config.train.clone()),
             },
             config,
@@ -167,7 +168,7 @@ impl Prepared {
     pub fn request(&self) -> Result<ExecutorRequest> {
         Ok(ExecutorRequest {
             plan: self.model.plan()?,
-            parameters: self.model.parameters.clone(),
+            parameters: self.parameters().to_vec(),
             purpose: Purpose::Train(
                 self.rows.clone(),
                 self.weights.clone(),
@@ -262,9 +263,17 @@ impl Prepared {
         })
     }
 
+    /// The parameters of the flow that is trained.
+    pub fn parameters(&self) -> &[f32] {
+        self.model
+            .flows
+            .first()
+            .map_or(&[], |flow| &flow.parameters)
+    }
+
     /// Takes over trained parameters.
     pub fn set_parameters(&mut self, parameters: &[f64]) {
-        self.model.parameters = parameters.iter().map(|&p| p as f32).collect();
+        self.model.flows = WeightedFlow::alone(parameters.iter().map(|&p| p as f32).collect());
     }
 }
 

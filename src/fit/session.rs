@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
         let begin = Instant::now();
         let prepared = &self.prepared;
         let config = &prepared.config;
-        let mut reference = CpuExecutor::<f64>::new(self.plan.clone(), &prepared.model.parameters);
+        let mut reference = CpuExecutor::<f64>::new(self.plan.clone(), prepared.parameters());
         reference.start_weighted(&prepared.rows, &prepared.weights, &config.training())?;
         let settings = ComparisonSettings {
             steps: config.train.steps,

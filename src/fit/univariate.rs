@@ -1,32 +1,58 @@
-//! What a flow over one column has in closed form: its maps are increasing, so the latent of a number has the number's rank.
+//! What a model of one column has in closed form: a flow's maps are increasing, so the latent of a number has the number's rank, and
+//! the distribution function of a stack is that of its members by their weights.
 
 use crate::error::{Error, Result};
 use crate::executor::Executor;
+use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::model::Model;
 
 use super::Flow;
 
 impl Flow {
-    /// The probability that the modelled column is at most what each row has, given the row's context: of a flow over one column.
+    /// The probability that the modelled column is at most what each row has, given the row's context: of a model of one column.
     /// Rows are those of [`Flow::log_prob`].
     ///
     /// # Errors
-    /// As [`Flow::log_prob`]; [`Error::Spec`] for a flow over more columns.
+    /// As [`Flow::log_prob`]; [`Error::Spec`] for a model of more columns.
     pub fn cdf(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
         check_univariate(self.model())?;
-        let (z, _) = self.forward(rows)?;
-        cdf_of_latents(self.model(), z.column(0))
+        self.check_rows(rows)?;
+        self.cdf_of_seen(&self.model().preprocessing.apply(rows))
+    }
+
+    /// The same of rows as the flows see them.
+    fn cdf_of_seen(&self, seen: &Matrix<f64>) -> Result<Vec<f64>> {
+        let model = self.model();
+        let of_flows = self.members().each(model, |k, executor| {
+            let (z, _) = executor.forward(seen)?;
+            cdf_of_latents(model, k, z.column(0))
+        })?;
+        if model.single_flow().is_some() {
+            return Ok(of_flows.concat());
+        }
+        let mut sums = vec![0.0; seen.rows()];
+        for (flow, cdf) in model.flows.iter().zip(of_flows) {
+            for (sum, p) in sums.iter_mut().zip(cdf) {
+                *sum += flow.weight * p;
+            }
+        }
+        if let Some(it) = &model.mixture {
+            for (sum, p) in sums.iter_mut().zip(it.mixture.cdf(seen.column(0))) {
+                *sum += it.weight * p;
+            }
+        }
+        Ok(sums)
     }
 
     /// The numbers that the modelled column is below with these probabilities, given each row of `context`: a row of quantiles a
-    /// row, of a flow over one column. Without context, one row of none: `Matrix::zeros(1, 0)`.
+    /// row, of a model of one column. Without context, one row of none: `Matrix::zeros(1, 0)`.
     ///
     /// # Errors
-    /// As [`Flow::log_prob_given`]; [`Error::Spec`] for a flow over more columns, or a probability that is not above 0 and below 1.
+    /// As [`Flow::log_prob_given`]; [`Error::Spec`] for a model of more columns, or a probability that is not above 0 and below 1.
     pub fn quantiles(&self, context: &Matrix<f64>, probabilities: &[f64]) -> Result<Matrix<f64>> {
         check_univariate(self.model())?;
-        let (location, spread) = self.model().base_at(0)?;
+        let context = self.seen_context(context.rows(), context)?;
         let mut quantiles = Matrix::zeros(context.rows(), probabilities.len());
         for (j, &probability) in probabilities.iter().enumerate() {
             if !(probability > 0.0 && probability < 1.0) {
@@ -34,40 +60,109 @@ impl Flow {
                     "a quantile of probability {probability}: it must be above 0 and below 1"
                 )));
             }
-            let z = location + spread * self.spec().base.density.quantile(probability);
-            let z = Matrix::from_fn(context.rows(), 1, |_, _| z);
-            let x = self.inverse_given(&z, context)?;
+            let seen = self.seen_quantile(&context, probability)?;
+            let x = self
+                .model()
+                .preprocessing
+                .undo(&seen.concat_columns(&context));
             quantiles.column_mut(j).copy_from_slice(x.column(0));
         }
         Ok(quantiles)
     }
 
-    /// The mean of the modelled column given each row of `context`, of a flow over one column. It is integrated over the latent,
+    /// A quantile for each row of context, both as the flows see them.
+    fn seen_quantile(&self, context: &Matrix<f64>, probability: f64) -> Result<Matrix<f64>> {
+        /// Halvings of what the quantiles of the members enclose: more than 32 bits tell apart.
+        const HALVINGS: usize = 40;
+        let model = self.model();
+        let standard = model.spec.base.density.quantile(probability);
+        let of_flows = self.at_latent(context, standard)?;
+        if model.single_flow().is_some() {
+            return Ok(of_flows.into_iter().next().unwrap_or_default());
+        }
+        let mut low = vec![f64::INFINITY; context.rows()];
+        let mut high = vec![f64::NEG_INFINITY; context.rows()];
+        let of_mixture = model.mixture.iter().flat_map(|it| {
+            let z = Density::Normal.quantile(probability);
+            let components = it.mixture.components().iter();
+            components.map(move |it| vec![it.mean[0] + it.lower[0] * z; context.rows()])
+        });
+        let of_flows = of_flows.iter().map(|x| x.column(0).to_vec());
+        for member in of_flows.chain(of_mixture) {
+            for ((low, high), x) in low.iter_mut().zip(&mut high).zip(member) {
+                *low = low.min(x);
+                *high = high.max(x);
+            }
+        }
+        let mut middle = Matrix::zeros(context.rows(), 1);
+        for _ in 0..HALVINGS {
+            let ends = low.iter().zip(&high);
+            let halves = middle.column_mut(0).iter_mut().zip(ends);
+            halves.for_each(|(middle, (low, high))| *middle = 0.5 * (low + high));
+            let cdf = self.cdf_of_seen(&middle.concat_columns(context))?;
+            for (row, p) in cdf.into_iter().enumerate() {
+                match p < probability {
+                    true => low[row] = middle.get(row, 0),
+                    false => high[row] = middle.get(row, 0),
+                }
+            }
+        }
+        Ok(middle)
+    }
+
+    /// What each flow makes of a latent that lies so many spreads from its base's location, for each row of context.
+    fn at_latent(&self, context: &Matrix<f64>, standard: f64) -> Result<Vec<Matrix<f64>>> {
+        let model = self.model();
+        self.members().each(model, |k, executor| {
+            let (location, spread) = model.base_at(k, 0)?;
+            let z = Matrix::from_fn(context.rows(), 1, |_, _| location + spread * standard);
+            executor.inverse(&z.concat_columns(context))
+        })
+    }
+
+    /// The mean of the modelled column given each row of `context`, of a model of one column. It is integrated over the latent,
     /// over the middle 1 - 2e-6 of the mass: where a flow stretches the tails of a logistic base, the whole mean may not exist.
     ///
     /// # Errors
     /// As [`Flow::quantiles`].
     pub fn mean(&self, context: &Matrix<f64>) -> Result<Vec<f64>> {
-        /// The trapezoid rule converges exponentially for what falls off at both ends (Trefethen and Weideman 2014).
-        const NODES: usize = 64;
         check_univariate(self.model())?;
-        let (location, spread) = self.model().base_at(0)?;
-        let density = self.spec().base.density;
-        let end = -density.quantile(1e-6);
-        let nodes = (0..NODES).map(|k| end * (2.0 * k as f64 / (NODES - 1) as f64 - 1.0));
-        let (mut mean, mut mass) = (vec![0.0; context.rows()], 0.0);
-        for node in nodes {
-            let weight = density.pdf(node);
-            let z = Matrix::from_fn(context.rows(), 1, |_, _| location + spread * node);
-            let x = self.inverse_given(&z, context)?;
-            for (sum, x) in mean.iter_mut().zip(x.column(0)) {
-                *sum += weight * x;
+        let context = self.seen_context(context.rows(), context)?;
+        let model = self.model();
+        let mut means = vec![0.0; context.rows()];
+        let mut add = |weight: f64, seen: &Matrix<f64>| {
+            let x = model.preprocessing.undo(&seen.concat_columns(&context));
+            for (mean, x) in means.iter_mut().zip(x.column(0)) {
+                *mean += weight * x;
             }
-            mass += weight;
+        };
+        for (standard, weight) in nodes(model.spec.base.density) {
+            let of_flows = self.at_latent(&context, standard)?;
+            for (flow, seen) in model.flows.iter().zip(of_flows) {
+                add(flow.weight * weight, &seen);
+            }
         }
-        mean.iter_mut().for_each(|sum| *sum /= mass);
-        Ok(mean)
+        if let Some(it) = &model.mixture {
+            for (standard, weight) in nodes(Density::Normal) {
+                for component in it.mixture.components() {
+                    let x = component.mean[0] + component.lower[0] * standard;
+                    let seen = Matrix::from_fn(context.rows(), 1, |_, _| x);
+                    add(it.weight * component.weight * weight, &seen);
+                }
+            }
+        }
+        Ok(means)
     }
+}
+
+/// Where a mean is taken over the latent, and with which weights: the trapezoid rule, which converges exponentially for what falls
+/// off at both ends (Trefethen and Weideman 2014).
+fn nodes(density: Density) -> impl Iterator<Item = (f64, f64)> {
+    const NODES: usize = 64;
+    let end = -density.quantile(1e-6);
+    let at = move |k: usize| end * (2.0 * k as f64 / (NODES - 1) as f64 - 1.0);
+    let mass: f64 = (0..NODES).map(|k| density.pdf(at(k))).sum();
+    (0..NODES).map(move |k| (at(k), density.pdf(at(k)) / mass))
 }
 
 /// How far probabilities, which are uniform where every conditional density is true, are from uniform: the Kolmogorov distance,
@@ -98,13 +193,13 @@ pub(super) fn calibration(
 ) -> Result<f64> {
     let (z, _) = executor.forward(rows)?;
     Ok(kolmogorov_distance(
-        &cdf_of_latents(model, z.column(0))?,
+        &cdf_of_latents(model, 0, z.column(0))?,
         weights,
     ))
 }
 
-fn cdf_of_latents(model: &Model, z: &[f64]) -> Result<Vec<f64>> {
-    let (location, spread) = model.base_at(0)?;
+fn cdf_of_latents(model: &Model, flow: usize, z: &[f64]) -> Result<Vec<f64>> {
+    let (location, spread) = model.base_at(flow, 0)?;
     let density = model.spec.base.density;
     let cdf = |z: &f64| density.cdf((z - location) / spread);
     Ok(z.iter().map(cdf).collect())

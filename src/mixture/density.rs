@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::random::{Purpose, normal_at, uniform, words};
 
@@ -75,6 +76,17 @@ impl GaussianMixture {
         all
     }
 
+    /// The probability of at most each number, of a mixture of one dimension.
+    pub fn cdf(&self, numbers: &[f64]) -> Vec<f64> {
+        let cdf = |x: &f64| {
+            let terms = self.components.iter();
+            terms
+                .map(|it| it.weight * Density::Normal.cdf((x - it.mean[0]) / it.lower[0]))
+                .sum()
+        };
+        numbers.iter().map(cdf).collect()
+    }
+
     /// Each component's log-density of a block of rows, times its weight.
     pub(super) fn log_terms(&self, values: &Matrix<f64>, rows: Range<usize>) -> Vec<Vec<f64>> {
         let mut work = vec![0.0; self.dims * BLOCK_ROWS];
@@ -86,10 +98,9 @@ impl GaussianMixture {
         self.components.iter().map(of_component).collect()
     }
 
-    /// Rows drawn from the density: row i depends on the seed and on i alone.
-    pub fn sample(&self, seed: u64, rows: Range<u64>) -> Matrix<f64> {
-        let count = (rows.end - rows.start) as usize;
-        let mut sample = Matrix::zeros(count, self.dims);
+    /// Rows of these numbers, drawn from the density: row i depends on the seed and on i alone.
+    pub fn sample(&self, seed: u64, rows: impl ExactSizeIterator<Item = u64>) -> Matrix<f64> {
+        let mut sample = Matrix::zeros(rows.len(), self.dims);
         let mut noise = vec![0.0; self.dims];
         for (index, row) in rows.enumerate() {
             let [word, ..] = words(seed, Purpose::Component, row, 0);
@@ -159,9 +170,12 @@ mod tests {
     #[test]
     fn samples_have_the_moments_of_the_density_and_depend_on_their_number_alone() {
         let mixture = mixture();
-        let sample = mixture.sample(5, 0..100_000);
+        let sample = mixture.sample(5, (0..100_000u32).map(u64::from));
         assert_eq!(
-            mixture.sample(5, 700..710).row(3).collect::<Vec<_>>(),
+            mixture
+                .sample(5, (700..710u32).map(u64::from))
+                .row(3)
+                .collect::<Vec<_>>(),
             sample.row(703).collect::<Vec<_>>()
         );
         for j in 0..2 {

@@ -54,6 +54,18 @@ impl GaussianMixture {
         &self.components
     }
 
+    /// The same with numbers that 32 bits hold, as a model file has them.
+    #[must_use]
+    pub fn rounded(mut self) -> Self {
+        let round = |x: &mut f64| *x = f64::from(*x as f32);
+        for component in &mut self.components {
+            round(&mut component.weight);
+            component.mean.iter_mut().for_each(round);
+            component.lower.iter_mut().for_each(round);
+        }
+        self
+    }
+
     /// The mixture of mixtures, each of which has a weight.
     ///
     /// # Panics
@@ -75,7 +87,7 @@ const fn packed(dims: usize) -> usize {
 }
 
 /// log sum exp, which is minus infinity for none.
-fn log_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(crate) fn log_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
     let highest = terms.clone().fold(f64::NEG_INFINITY, f64::max);
     if highest == f64::NEG_INFINITY {
         return highest;

@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn weights_of_densities_are_those_that_the_rows_came_from() {
         let log_prob = |center: f64| -> Vec<f64> {
-            let row = |row: usize| if row % 4 == 0 { -3.0 } else { 3.0 };
+            let row = |row: usize| if row.is_multiple_of(4) { -3.0 } else { 3.0 };
             (0..4000)
                 .map(|k| -0.5 * (row(k) + normal(k, 0) - center).powi(2))
                 .collect()
@@ -274,8 +274,8 @@ mod tests {
         for (weight, expected) in weights.iter().zip([0.25, 0.75, 0.0]) {
             assert!((weight - expected).abs() < 0.01, "{weights:?}");
         }
-        let heavy: Vec<f64> = (0..4000)
-            .map(|k| if k % 4 == 0 { 3.0 } else { 1.0 })
+        let heavy: Vec<f64> = (0..4000u32)
+            .map(|k: u32| if k.is_multiple_of(4) { 3.0 } else { 1.0 })
             .collect();
         let weights = stacking_weights(&[&low, &high], &heavy);
         assert!((weights[0] - 0.5).abs() < 0.01, "{weights:?}");

@@ -22,6 +22,9 @@ impl Model {
             self.spec,
             names.join(", ")
         );
+        if let Some(members) = self.members_to_text() {
+            text += &format!("members     {members}\n");
+        }
         let given = self.preprocessing.context_columns();
         if !given.is_empty() {
             let words = given.iter().map(|it| match it.levels.is_empty() {
@@ -68,20 +71,16 @@ impl Model {
                 train.seed
             );
         }
-        text += &format!("parameters  {}\n", layout.len());
-        let width = layout
-            .tensors()
-            .iter()
-            .map(|t| t.name.len())
-            .max()
-            .unwrap_or(0);
-        for tensor in layout.tensors() {
-            let values = &self.parameters[tensor.range.clone()];
+        let tensors = self.tensors(&layout);
+        let count: usize = tensors.iter().map(|(_, _, values)| values.len()).sum();
+        text += &format!("parameters  {count}\n");
+        let width = tensors.iter().map(|(name, ..)| name.len()).max();
+        let width = width.unwrap_or(0);
+        for (name, shape, values) in &tensors {
             let square = values.iter().map(|&p| f64::from(p).powi(2)).sum::<f64>();
             text += &format!(
-                "  {:width$}  {:12}  rms {:.4}\n",
-                tensor.name,
-                format!("{:?}", tensor.shape),
+                "  {name:width$}  {:12}  rms {:.4}\n",
+                format!("{shape:?}"),
                 (square / values.len() as f64).sqrt()
             );
         }
@@ -94,17 +93,18 @@ impl Model {
     /// As [`Model::plan`].
     pub fn to_json(&self) -> Result<Value> {
         let layout = self.plan()?.layout;
-        let tensors: Vec<_> = layout
-            .tensors()
+        let tensors = self.tensors(&layout);
+        let count: usize = tensors.iter().map(|(_, _, values)| values.len()).sum();
+        let tensors: Vec<_> = tensors
             .iter()
-            .map(|tensor| json!({ "name": tensor.name, "shape": tensor.shape }))
+            .map(|(name, shape, _)| json!({ "name": name, "shape": shape }))
             .collect();
         let entries = ModelOverrides::entries(&ModelConfig::of(&self.spec));
         let config: Map<_, _> = entries
             .into_iter()
             .map(|(key, value)| (key.to_string(), value))
             .collect();
-        Ok(json!({
+        let mut description = json!({
             "dims": self.spec.dims,
             "context": self.spec.context,
             "model": config,
@@ -112,8 +112,14 @@ impl Model {
             "given": self.context_names(),
             "preprocessing": self.preprocessing,
             "training": self.training,
-            "parameters": layout.len(),
+            "parameters": count,
             "tensors": tensors,
-        }))
+        });
+        if self.single_flow().is_none() {
+            let flows = self.flows.iter().map(|flow| flow.weight);
+            description["members"] = json!(flows.collect::<Vec<_>>());
+            description["mixture"] = json!(self.mixture.as_ref().map(|it| it.weight));
+        }
+        Ok(description)
     }
 }

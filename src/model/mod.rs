@@ -2,6 +2,7 @@
 
 mod description;
 mod given;
+mod members;
 mod rounding;
 
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ use crate::files::{read_at_most, write_whole};
 use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan, TransformKind};
 use crate::preprocessing::Preprocessing;
 
+pub use members::{WeightedFlow, WeightedMixture};
+use members::{check_weights, is_of_mixture, prefix, read_mixture};
 pub use rounding::SampleRounding;
 
 /// The version of the metadata that this library writes and reads.
@@ -43,8 +46,10 @@ pub struct Model {
     pub named: bool,
     /// What is done to a row before the flow sees it.
     pub preprocessing: Preprocessing,
-    /// Flat, in the order of the spec's [`Layout`].
-    pub parameters: Vec<f32>,
+    /// The flows: one of weight 1, several, or none where a mixture is all there is. They have the same spec.
+    pub flows: Vec<WeightedFlow>,
+    /// A Gaussian mixture beside them.
+    pub mixture: Option<WeightedMixture>,
     /// How it was trained, where that is known.
     pub training: Option<TrainConfig>,
 }
@@ -64,6 +69,11 @@ struct Metadata {
     preprocessing: Preprocessing,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<TrainConfig>,
+    /// Where a model is not one flow alone: the weight of each flow, and of the mixture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    members: Option<Vec<f64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mixture: Option<f64>,
 }
 
 /// The spec as metadata holds it: the keys of a configuration's `[model]`, and `dims`.
@@ -136,16 +146,16 @@ impl Model {
         modelled.chain(context).collect()
     }
 
-    /// The base's location in a dimension, and its spread: the deviation of a normal base, the scale of a logistic one.
+    /// The location of a flow's base in a dimension, and its spread: the deviation of a normal base, the scale of a logistic one.
     ///
     /// # Errors
     /// As [`Model::plan`].
-    pub fn base_at(&self, dimension: usize) -> Result<(f64, f64)> {
+    pub fn base_at(&self, flow: usize, dimension: usize) -> Result<(f64, f64)> {
         let base = self.plan()?.base;
         if !base.kind.trained {
             return Ok((0.0, 1.0));
         }
-        let at = |start: usize| f64::from(self.parameters[start + dimension]);
+        let at = |start: usize| f64::from(self.flows[flow].parameters[start + dimension]);
         let spread = base.kind.density.spread(at(base.raw_spread.start));
         Ok((at(base.location.start), spread))
     }
@@ -155,11 +165,21 @@ impl Model {
         ExpectedColumns::of_model(&self.all_columns(), self.named).with_levels(self.row_levels())
     }
 
-    /// The parameters, for a flow with the same tensors.
+    /// The parameters of its flow, for a flow with the same tensors.
     ///
     /// # Errors
-    /// [`Error::Model`] names the first tensor that one of the two has and the other has not, or not of that shape.
+    /// [`Error::Model`] names the first tensor that one of the two has and the other has not, or not of that shape; for a model
+    /// that has not one flow.
     pub fn parameters_for(&self, layout: &Layout) -> Result<Vec<f32>> {
+        let [flow] = &self.flows[..] else {
+            let text = format!(
+                "it has {} flows, where training continues from one",
+                self.flows.len()
+            );
+            return Err(Error::Model(
+                Message::new(text).remedy(Remedy::by_hand("fit anew")),
+            ));
+        };
         let ours = self.plan()?.layout;
         for (one, other, has) in [(layout, &ours, "lacks"), (&ours, layout, "has")] {
             for tensor in one.tensors() {
@@ -175,26 +195,34 @@ impl Model {
                 }
             }
         }
-        Ok(self.parameters.clone())
+        Ok(flow.parameters.clone())
     }
 
     /// Checks against the spec, whose layout this is: parameters, columns or preprocessing.
     pub(crate) fn check(&self, layout: &Layout) -> Result<(), String> {
-        for (what, count, expected) in [
-            ("parameters", self.parameters.len(), layout.len()),
+        let of_flows = self.flows.iter();
+        let of_flows = of_flows.map(|flow| ("parameters", flow.parameters.len(), layout.len()));
+        let of_mixture = self.mixture.iter();
+        let of_mixture =
+            of_mixture.map(|it| ("dimensions of a mixture", it.mixture.dims(), self.spec.dims));
+        for (what, count, expected) in of_flows.chain(of_mixture).chain([
             ("column names", self.columns.len(), self.spec.dims),
             (
                 "context columns",
                 self.preprocessing.context_width(),
                 self.spec.context,
             ),
-        ] {
+        ]) {
             if count != expected {
                 return Err(format!(
                     "{count} {what} where the model's spec has {expected}"
                 ));
             }
         }
+        if self.mixture.is_some() && self.spec.context > 0 {
+            return Err("a mixture knows nothing of context".into());
+        }
+        check_weights(&self.member_weights())?;
         match self.preprocessing.is_valid(self.spec.dims) {
             true => Ok(()),
             false => Err(
@@ -239,17 +267,24 @@ impl Model {
             named: (self.named && are_default_names(&self.columns)).then_some(true),
             preprocessing: self.preprocessing.clone(),
             training: self.training.clone(),
+            members: self.single_flow().is_none().then(|| {
+                let flows = self.flows.iter();
+                flows.map(|flow| flow.weight).collect()
+            }),
+            mixture: self.mixture.as_ref().map(|it| it.weight),
         };
         let json = serde_json::to_string(&metadata).expect("plain data serializes");
-        let bytes: Vec<u8> = self
-            .parameters
-            .iter()
-            .flat_map(|p| p.to_le_bytes())
+        let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
+            .tensors(&layout)
+            .into_iter()
+            .map(|(name, shape, values)| {
+                let bytes = values.iter().flat_map(|p| p.to_le_bytes());
+                (name, shape, bytes.collect())
+            })
             .collect();
-        let tensors = layout.tensors().iter().map(|tensor| {
-            let data = &bytes[4 * tensor.range.start..4 * tensor.range.end];
-            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), data);
-            (&tensor.name, view.expect("a tensor of the layout"))
+        let tensors = tensors.iter().map(|(name, shape, data)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), data);
+            (name, view.expect("a tensor of the layout"))
         });
         let metadata = HashMap::from([("couplet".to_string(), json)]);
         safetensors::serialize(tensors, Some(metadata))
@@ -365,8 +400,10 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
             ))
         })?;
     // Before a layout of that size is built; the smallest type that is read has two bytes.
+    let flows = metadata.members.as_ref().map_or(1, Vec::len);
     if spec
         .count_parameters()
+        .and_then(|count| count.checked_mul(flows))
         .is_none_or(|count| count > bytes.len() / 2)
     {
         return Err(bad(format!(
@@ -387,7 +424,28 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
                 .into(),
         ));
     }
-    let parameters = read_parameters(path, &tensors, &Plan::new(&spec)?.layout)?;
+    let layout = Plan::new(&spec)?.layout;
+    let flows = match &metadata.members {
+        None => WeightedFlow::alone(read_parameters(path, &tensors, &layout)?),
+        Some(weights) => read_flows(path, &tensors, &layout, weights)?,
+    };
+    let mixture = match metadata.mixture {
+        None => None,
+        Some(weight) => Some(WeightedMixture {
+            weight,
+            mixture: read_mixture(path, &tensors, dims)?,
+        }),
+    };
+    let weights: Vec<f64> = flows.iter().map(|flow| flow.weight).collect();
+    let weights = [
+        &weights[..],
+        &metadata.mixture.into_iter().collect::<Vec<_>>(),
+    ]
+    .concat();
+    check_weights(&weights).map_err(bad)?;
+    if mixture.is_some() && spec.context > 0 {
+        return Err(bad("a mixture knows nothing of context".into()));
+    }
     Ok(ModelFileKind::Model(Box::new(Model {
         spec,
         named: metadata
@@ -395,7 +453,8 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
             .unwrap_or(!are_default_names(&metadata.columns)),
         columns: metadata.columns,
         preprocessing: metadata.preprocessing,
-        parameters,
+        flows,
+        mixture,
         training: metadata.training,
     })))
 }
@@ -463,35 +522,82 @@ fn read_parameters(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout) -> R
             truncate_escaped(name)
         ));
     }
+    read_with_prefix(path, tensors, layout, "")
+}
+
+/// The flows of a stack, each of which has a weight.
+fn read_flows(
+    path: &Path,
+    tensors: &SafeTensors<'_>,
+    layout: &Layout,
+    weights: &[f64],
+) -> Result<Vec<WeightedFlow>> {
+    let is_known = |name: &str| {
+        let of_flow = |k: usize| {
+            let name = name.strip_prefix(&prefix(k))?;
+            layout.tensor(name)
+        };
+        is_of_mixture(name) || (0..weights.len()).any(|k| of_flow(k).is_some())
+    };
+    if let Some(name) = tensors.names().into_iter().find(|name| !is_known(name)) {
+        return Err(Error::model(format!(
+            "{}: tensor {} has no position in these {} flows and their mixture",
+            path.display(),
+            truncate_escaped(name),
+            weights.len()
+        )));
+    }
+    let flows = weights.iter().enumerate().map(|(k, &weight)| {
+        Ok(WeightedFlow {
+            weight,
+            parameters: read_with_prefix(path, tensors, layout, &prefix(k))?,
+        })
+    });
+    flows.collect()
+}
+
+fn read_with_prefix(
+    path: &Path,
+    tensors: &SafeTensors<'_>,
+    layout: &Layout,
+    prefix: &str,
+) -> Result<Vec<f32>> {
     let mut parameters = Vec::with_capacity(layout.len());
     for tensor in layout.tensors() {
-        let name = &tensor.name;
-        let Ok(view) = tensors.tensor(name) else {
-            return bad(format!(
-                "tensor {name}, of shape {:?}, is missing",
-                tensor.shape
-            ));
-        };
-        if view.shape() != tensor.shape {
-            return bad(format!(
-                "tensor {name} has shape {:?} where this flow has {:?}",
-                view.shape(),
-                tensor.shape
-            ));
-        }
-        let Some(values) = as_f32(&view) else {
-            return bad(format!(
-                "tensor {name} is of type {:?}; F32, F16, BF16 and F64 are read: convert it to one of them",
-                view.dtype()
-            ));
-        };
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            let value = values[index];
-            return bad(format!("tensor {name} holds {value} at position {index}"));
-        }
-        parameters.extend(values);
+        let name = format!("{prefix}{}", tensor.name);
+        parameters.extend(read_tensor(path, tensors, &name, &tensor.shape)?);
     }
     Ok(parameters)
+}
+
+/// The numbers of a tensor of this shape.
+fn read_tensor(
+    path: &Path,
+    tensors: &SafeTensors<'_>,
+    name: &str,
+    shape: &[usize],
+) -> Result<Vec<f32>> {
+    let bad = |message: String| Err(Error::model(format!("{}: {message}", path.display())));
+    let Ok(view) = tensors.tensor(name) else {
+        return bad(format!("tensor {name}, of shape {shape:?}, is missing"));
+    };
+    if view.shape() != shape {
+        return bad(format!(
+            "tensor {name} has shape {:?} where this flow has {shape:?}",
+            view.shape()
+        ));
+    }
+    let Some(values) = as_f32(&view) else {
+        return bad(format!(
+            "tensor {name} is of type {:?}; F32, F16, BF16 and F64 are read: convert it to one of them",
+            view.dtype()
+        ));
+    };
+    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        let value = values[index];
+        return bad(format!("tensor {name} holds {value} at position {index}"));
+    }
+    Ok(values)
 }
 
 /// The numbers of a tensor, if it has numbers of a type that is read; those of 64 bits are rounded.

@@ -102,7 +102,10 @@ impl PlotSet {
             pictures.push(conditional(&names[0], &curves(flow, &contexts)?));
         }
         if let Some(rows) = judged_by {
-            pictures.push(latent(&latents(flow, rows, shown)?));
+            // Members of a stack have no latent in common.
+            if flow.model().single_flow().is_some() {
+                pictures.push(latent(&latents(flow, rows, shown)?));
+            }
             pictures.push(scores(&flow.log_prob(rows)?));
         }
         Ok(PlotSet { pictures })
@@ -195,7 +198,7 @@ fn curves(flow: &Flow, contexts: &Matrix<f64>) -> Result<Vec<Curve>> {
 fn latents(flow: &Flow, rows: &Matrix<f64>, shown: Vec<usize>) -> Result<Latent> {
     let (mut z, _) = flow.forward(&some_of(rows, LATENTS))?;
     for j in 0..z.columns() {
-        let (location, spread) = flow.model().base_at(j)?;
+        let (location, spread) = flow.model().base_at(0, j)?;
         for z in z.column_mut(j) {
             *z = (*z - location) / spread;
         }

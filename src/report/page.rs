@@ -207,7 +207,7 @@ pub(super) fn scores(report: &Report) -> Vec<(String, f64)> {
 fn facts(prepared: &Prepared, report: &Report, origin: &Origin) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("flow", prepared.model.spec.to_string()),
-        ("parameters", prepared.model.parameters.len().to_string()),
+        ("parameters", prepared.parameters().len().to_string()),
         ("model file", origin.model.clone()),
         (
             "NLL of rows trained on",

@@ -177,8 +177,10 @@ fn folder(path: &Path) -> Result<()> {
 fn model(path: &Path) -> Result<()> {
     peek(path);
     let model = Model::load(path)?;
-    assert!(model.parameters.iter().all(|p| p.is_finite()));
-    assert_eq!(model.parameters.len(), model.plan()?.layout.len());
+    for flow in &model.flows {
+        assert!(flow.parameters.iter().all(|p| p.is_finite()));
+        assert_eq!(flow.parameters.len(), model.plan()?.layout.len());
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use couplet::cpu::CpuExecutor;
 use couplet::executor::Executor;
 use couplet::flow::{Plan, initial_parameters};
 use couplet::gpu::{GpuExecutor, adapters};
-use couplet::model::Model;
+use couplet::model::{Model, WeightedFlow};
 use couplet::train::{self, Settings};
 use couplet::{Error, Flow, Matrix};
 
@@ -283,7 +283,8 @@ fn a_callers_mistakes_are_errors() {
         columns: vec!["a".into(); 4],
         named: true,
         preprocessing: Default::default(),
-        parameters,
+        flows: WeightedFlow::alone(parameters),
+        mixture: None,
         training: None,
     };
     let folder = tempfile::tempdir().unwrap();
@@ -291,7 +292,7 @@ fn a_callers_mistakes_are_errors() {
     model.save(&path).unwrap();
     for broken in [
         Model {
-            parameters: vec![0.0; 3],
+            flows: WeightedFlow::alone(vec![0.0; 3]),
             ..model.clone()
         },
         Model {

@@ -14,5 +14,6 @@ mod fixtures;
 mod given;
 mod limits;
 mod model_file;
+mod stack;
 mod training;
 mod weights;

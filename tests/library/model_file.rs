@@ -6,7 +6,7 @@ use std::path::Path;
 use ::safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use couplet::config::ModelConfig;
 use couplet::flow::{Plan, initial_parameters};
-use couplet::model::Model;
+use couplet::model::{Model, WeightedFlow};
 use half::{bf16, f16};
 
 /// A model in memory is what its file holds.
@@ -66,8 +66,9 @@ fn tensors_of_other_types_are_converted() {
         (Dtype::F64, &|x| f64::from(x).to_le_bytes().to_vec(), &|x| x),
     ] {
         let model = write(kind, number).unwrap();
-        let parameters: Vec<f32> = expected.parameters.iter().map(|&p| value(p)).collect();
-        assert_eq!(model.parameters, parameters, "{kind:?}");
+        let parameters = expected.single_flow().unwrap().iter();
+        let parameters: Vec<f32> = parameters.map(|&p| value(p)).collect();
+        assert_eq!(model.single_flow(), Some(&parameters[..]), "{kind:?}");
         assert_eq!(model.preprocessing, expected.preprocessing);
     }
     let integers = write(Dtype::I32, &|x| (x as i32).to_le_bytes().to_vec());
@@ -92,7 +93,8 @@ fn metadata_say_whose_the_names_are_and_what_a_spline_is() {
             columns: vec!["x0".into(), "x1".into()],
             named,
             preprocessing: Default::default(),
-            parameters: initial_parameters(&layout, 1),
+            flows: WeightedFlow::alone(initial_parameters(&layout, 1)),
+            mixture: None,
             training: None,
         };
         model.save(&path).unwrap();

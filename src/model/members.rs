@@ -1,0 +1,187 @@
+//! What a model's density is made of: a flow, or several with weights, and a Gaussian mixture beside them.
+
+use std::path::Path;
+
+use safetensors::tensor::SafeTensors;
+
+use crate::error::{Error, Result};
+use crate::flow::Layout;
+use crate::mixture::{Component, GaussianMixture};
+
+use super::{Model, read_tensor};
+
+/// A flow of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightedFlow {
+    /// Its part of the mass; those of all members of a model add up to 1.
+    pub weight: f64,
+    /// Flat, in the order of the spec's [`Layout`].
+    pub parameters: Vec<f32>,
+}
+
+/// A mixture beside the flows of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightedMixture {
+    /// Its part of the mass.
+    pub weight: f64,
+    /// The density of rows as the flows see them.
+    pub mixture: GaussianMixture,
+}
+
+/// The name, the shape and the numbers of a tensor of a model file.
+pub(super) type Tensor = (String, Vec<usize>, Vec<f32>);
+
+const WEIGHTS: &str = "mixture.weights";
+const MEAN: &str = "mixture.mean";
+const CHOLESKY: &str = "mixture.cholesky";
+
+impl WeightedFlow {
+    /// The only member of a model.
+    pub fn alone(parameters: Vec<f32>) -> Vec<Self> {
+        vec![WeightedFlow {
+            weight: 1.0,
+            parameters,
+        }]
+    }
+}
+
+impl Model {
+    /// The parameters of a model that is one flow and nothing else.
+    pub fn single_flow(&self) -> Option<&[f32]> {
+        match (&self.flows[..], &self.mixture) {
+            ([flow], None) => Some(&flow.parameters),
+            _ => None,
+        }
+    }
+
+    /// The weights of all members: the flows, then the mixture.
+    pub fn member_weights(&self) -> Vec<f64> {
+        let flows = self.flows.iter().map(|flow| flow.weight);
+        let mixture = self.mixture.iter().map(|mixture| mixture.weight);
+        flows.chain(mixture).collect()
+    }
+
+    /// The members in words; none of a model that is one flow.
+    pub fn members_to_text(&self) -> Option<String> {
+        if self.single_flow().is_some() {
+            return None;
+        }
+        let flows = match self.flows.len() {
+            0 => None,
+            1 => Some("a flow".to_string()),
+            count => Some(format!("{count} flows")),
+        };
+        let flows = flows.map(|what| {
+            let weight: f64 = self.flows.iter().map(|flow| flow.weight).sum();
+            format!("{what} of weight {weight:.3}")
+        });
+        let mixture = self.mixture.as_ref().map(|it| {
+            let count = it.mixture.components().len();
+            format!("a mixture of {count} Gaussians of weight {:.3}", it.weight)
+        });
+        let all: Vec<String> = flows.into_iter().chain(mixture).collect();
+        Some(all.join(" and "))
+    }
+
+    /// Every tensor of the model file, in the order of the members.
+    pub(super) fn tensors(&self, layout: &Layout) -> Vec<Tensor> {
+        let is_single = self.single_flow().is_some();
+        let mut all = Vec::new();
+        for (k, flow) in self.flows.iter().enumerate() {
+            let prefix = match is_single {
+                true => String::new(),
+                false => prefix(k),
+            };
+            all.extend(layout.tensors().iter().map(|tensor| {
+                let values = flow.parameters[tensor.range.clone()].to_vec();
+                (
+                    format!("{prefix}{}", tensor.name),
+                    tensor.shape.clone(),
+                    values,
+                )
+            }));
+        }
+        if let Some(WeightedMixture { mixture, .. }) = &self.mixture {
+            let (dims, count) = (mixture.dims(), mixture.components().len());
+            let components = mixture.components().iter();
+            let numbers = |of: &dyn Fn(&Component) -> Vec<f64>| -> Vec<f32> {
+                let all = components.clone().flat_map(of);
+                all.map(|number| number as f32).collect()
+            };
+            all.push((WEIGHTS.into(), vec![count], numbers(&|it| vec![it.weight])));
+            all.push((
+                MEAN.into(),
+                vec![count, dims],
+                numbers(&|it| it.mean.clone()),
+            ));
+            let square = |it: &Component| {
+                let entry = |k: usize| match (k / dims, k % dims) {
+                    (i, j) if j <= i => it.lower[i * (i + 1) / 2 + j],
+                    _ => 0.0,
+                };
+                (0..dims * dims).map(entry).collect()
+            };
+            all.push((CHOLESKY.into(), vec![count, dims, dims], numbers(&square)));
+        }
+        all
+    }
+}
+
+/// What the names of a member's tensors begin with.
+pub(super) fn prefix(member: usize) -> String {
+    format!("members.{member}.")
+}
+
+/// Whether a tensor is of a mixture.
+pub(super) fn is_of_mixture(name: &str) -> bool {
+    [WEIGHTS, MEAN, CHOLESKY].contains(&name)
+}
+
+/// The mixture of a model file of this dimension.
+pub(super) fn read_mixture(
+    path: &Path,
+    tensors: &SafeTensors<'_>,
+    dims: usize,
+) -> Result<GaussianMixture> {
+    let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
+    let count = match tensors.tensor(WEIGHTS) {
+        Ok(view) => *view.shape().first().unwrap_or(&0),
+        Err(_) => 0,
+    };
+    if count == 0 {
+        return Err(bad(format!("tensor {WEIGHTS} is missing, or empty")));
+    }
+    let weights = read_tensor(path, tensors, WEIGHTS, &[count])?;
+    let means = read_tensor(path, tensors, MEAN, &[count, dims])?;
+    let factors = read_tensor(path, tensors, CHOLESKY, &[count, dims, dims])?;
+    check_weights(&weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())
+        .map_err(|text| bad(format!("tensor {WEIGHTS}: {text}")))?;
+    let wide = |numbers: &[f32]| -> Vec<f64> { numbers.iter().map(|&x| f64::from(x)).collect() };
+    let components = (0..count).map(|k| {
+        let factor = &factors[k * dims * dims..][..dims * dims];
+        if (0..dims).any(|i| factor[i * dims + i] <= 0.0) {
+            return Err(bad(format!(
+                "tensor {CHOLESKY} has a diagonal that is not positive, of component {k}"
+            )));
+        }
+        Ok(Component {
+            weight: f64::from(weights[k]),
+            mean: wide(&means[k * dims..][..dims]),
+            lower: (0..dims)
+                .flat_map(|i| wide(&factor[i * dims..=i * dims + i]))
+                .collect(),
+        })
+    });
+    Ok(GaussianMixture::new(components.collect::<Result<_>>()?))
+}
+
+/// Refuses weights that are no parts of 1.
+pub(super) fn check_weights(weights: &[f64]) -> Result<(), String> {
+    let sum: f64 = weights.iter().sum();
+    if weights.iter().any(|w| !w.is_finite() || *w <= 0.0) || (sum - 1.0).abs() > 1e-3 {
+        return Err(format!(
+            "the weights {weights:?} are not positive numbers that add up to 1"
+        ));
+    }
+    Ok(())
+}
