@@ -36,6 +36,7 @@ class Estimator:
         bins: int | None = None,
         spline_bound: float | None = None,
         mixing: str | None = None,
+        mixture: bool | None = None,
         conditioner: str | None = None,
         hidden: Sequence[int] | None = None,
         activation: str | None = None,

@@ -38,6 +38,8 @@ class Flow(Estimator):
         Splines: the identity beyond it.
     mixing : none, lu
         What stands between two coupling layers.
+    mixture : True, False
+        Whether a Gaussian mixture stands beside the flow, or in its place where no steps are taken.
     conditioner : mlp, hermite, legendre
         A network, or polynomials.
     hidden : WIDTHS

@@ -20,6 +20,8 @@ class Report:
     validation_nll: float | None
     #: What simpler models make of the rows held out, by their names.
     baselines: dict[str, float]
+    #: What the model is made of, where it is not one flow: mixtures of Gaussians, where rows are few.
+    members: str | None
     #: How good the model is, in a sentence; none where no rows were held out to tell.
     verdict: str | None
     #: What might make it better.
@@ -64,6 +66,7 @@ def report_of(native: dict[str, Any]) -> Report:
         nll=numbers["nll"],
         validation_nll=numbers.get("validation_nll"),
         baselines=numbers.get("baselines", {}),
+        members=numbers.get("members"),
         verdict=native["verdict"],
         advice=native["advice"],
         warnings=native["warnings"],

@@ -184,6 +184,26 @@ def test_mean_is_that_of_samples(moons: np.ndarray) -> None:
         couplet.Flow(steps=1).fit(moons).mean()
 
 
+def test_few_rows_get_mixtures_that_are_used_like_a_flow(moons: np.ndarray, tmp_path: Path) -> None:
+    few = moons[:300]
+    flow = couplet.Flow(seed=1).fit(few)
+    assert flow.report_.members is not None and flow.report_.members.startswith("a mixture of")
+    assert flow.report_.steps == 0 and len(flow.report_.losses) == 0 and "<svg" not in flow.report_.html
+    of_flow = couplet.Flow(seed=1, mixture=False).fit(few)
+    assert flow.score(moons[300:]) > of_flow.score(moons[300:])
+    latents = flow.transform(few)
+    assert np.abs(flow.inverse_transform(latents) - few).max() < 1e-6
+    of_latents = -0.5 * (latents**2).sum(axis=1) - np.log(2 * np.pi)
+    assert np.allclose(of_latents + flow.log_abs_det_jacobian(few), flow.score_samples(few))
+    flow.save(tmp_path / "m.safetensors")
+    assert np.array_equal(couplet.Flow.load(tmp_path / "m.safetensors").sample(9, 1), flow.sample(9, 1))
+    both = couplet.Flow(steps=400, mixture=True).fit(moons)
+    assert both.report_.members is not None and both.report_.members.startswith("a flow of weight")
+    assert np.isfinite(both.sample(100, 1)).all()
+    with pytest.raises(ValueError, match="mixture=False"):
+        both.transform(moons)
+
+
 def test_pictures_are_drawn_and_written(flow: couplet.Flow, moons: np.ndarray, tmp_path: Path) -> None:
     pictures = flow.plot(moons)
     assert [picture.name for picture in pictures] == ["corner", "density", "latent", "scores"]

@@ -76,11 +76,26 @@ fn describe(session: &Session<'_>) {
     if let Ok(bytes) = session.memory() {
         log::debug!("memory {}", memory::readable(bytes));
     }
-    log::info!("{}", prepared.model.spec);
     let held_out = match &prepared.validation {
         Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
         None => String::new(),
     };
+    if prepared.is_mixture_alone() {
+        log::info!(
+            "{}, a stack of Gaussian mixtures, fitted to {} rows on the CPU",
+            match prepared.model.columns.len() {
+                1 => "1 column".into(),
+                count => format!("{count} columns"),
+            },
+            prepared.rows.rows()
+        );
+        return;
+    }
+    let beside = match prepared.config.model.mixture {
+        true => ", Gaussian mixtures beside it",
+        false => "",
+    };
+    log::info!("{}{beside}", prepared.model.spec);
     log::info!(
         "{} rows{held_out}, {} parameters, on {}",
         prepared.rows.rows(),

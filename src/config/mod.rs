@@ -10,7 +10,7 @@ mod spec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{AdamW, Schedule, Training};
 use crate::flow::{Activation, TransformKind};
 
@@ -214,6 +214,18 @@ impl Config {
         }
     }
 
+    /// Puts a Gaussian mixture in the place of the flow where rows are few: no flow that was tried is better there.
+    pub(crate) fn mix(&mut self, size: TableSize) {
+        const FEW: usize = 500;
+        if size.context == 0 && (SHORTEST..FEW).contains(&size.rows) {
+            self.model.mixture = true;
+            self.train.steps = 0;
+            // Each row is judged by what is fitted to others, and correlations are weighed by the mixture.
+            self.train.validation = 0.0;
+            self.data.whiten = self.data.standardize;
+        }
+    }
+
     /// How training goes, for an executor.
     pub fn training(&self) -> Training {
         let train = &self.train;
@@ -271,6 +283,14 @@ impl Config {
             return fail(format!(
                 "validation = {}: must be a fraction of the rows, from 0 to below 1",
                 train.validation
+            ));
+        }
+        if self.model.mixture && train.steps > 0 && train.validation == 0.0 {
+            let text = "a mixture beside a flow is weighed by rows that are held out";
+            return Err(Error::Spec(
+                Message::about("mixture", true, text)
+                    .remedy(Remedy::new("hold out a tenth", "validation", 0.1))
+                    .remedy(Remedy::new("fit the flow alone", "mixture", false)),
             ));
         }
         for (key, set) in [("whiten", self.data.whiten), ("robust", self.data.robust)] {

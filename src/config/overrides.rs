@@ -82,20 +82,53 @@ impl Overrides {
         defaults
     }
 
-    /// The configuration that they make of a preset (`usual`, if they name none) for a table of this size, if it is known. A flow that training starts from stands between the two.
+    /// Whether something is set that only a flow has.
+    fn are_of_a_flow(&self) -> bool {
+        let not_of_flow = TrainOverrides {
+            seed: self.train.seed,
+            validation: self.train.validation,
+            ..TrainOverrides::default()
+        };
+        let mixture = ModelOverrides {
+            mixture: self.model.mixture,
+            ..ModelOverrides::default()
+        };
+        let takes_no_steps = TrainOverrides {
+            steps: Some(0),
+            ..not_of_flow.clone()
+        };
+        let no_flow = self.train == not_of_flow || self.train == takes_no_steps;
+        self.model != mixture || !no_flow
+    }
+
+    /// The configuration that they make of a preset (`usual`, if they name none) for a table of this size, if it is known. A flow
+    /// that training starts from, and whether it has a mixture beside it, stand between the two.
     ///
     /// # Errors
     /// As [`Config::validate`].
     pub fn config(
         &self,
         usual: Preset,
-        start: Option<&FlowSpec>,
+        start: Option<(&FlowSpec, bool)>,
         table: Option<TableSize>,
     ) -> Result<Config> {
         let preset = self.preset.unwrap_or(usual);
         let mut config = preset.defaults(self.model.conditioner, table);
-        if let Some(spec) = start {
-            config.model = ModelConfig::of(spec);
+        if preset == Preset::Safe
+            && let Some(size) = table
+            && self.data.given.as_ref().is_none_or(Vec::is_empty)
+        {
+            // Who sets what only a flow has wants a flow, and no other density beside it that nobody asked for.
+            let is_flow = start.is_some() || self.are_of_a_flow();
+            if !is_flow && self.model.mixture != Some(false) {
+                config.mix(size);
+            }
+        }
+        if let Some((spec, mixture)) = start {
+            config.model = ModelConfig {
+                mixture,
+                ..ModelConfig::of(spec)
+            };
         }
         config = self.over(config);
         if preset == Preset::Safe {

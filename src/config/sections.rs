@@ -135,6 +135,9 @@ section! {
         /// What stands between two coupling layers.
         #[serde(skip_serializing_if = "is_usual_mixing")]
         mixing: (MixingName) = MixingName::None, [value_name = "none|lu", value_parser = name::<MixingName>];
+        /// Whether a Gaussian mixture stands beside the flow, or in its place where no steps are taken.
+        #[serde(skip_serializing_if = "is_false")]
+        mixture: (bool) = false, [value_name = "true|false", hide_possible_values = true];
         /// A network, or polynomials.
         conditioner: (ConditionerName) = ConditionerName::Mlp,
             [value_name = "mlp|hermite|legendre", value_parser = name::<ConditionerName>];
@@ -224,6 +227,10 @@ const SPLINE_BOUND: f64 = 4.0;
 
 fn is_usual_mixing(mixing: &MixingName) -> bool {
     *mixing == MixingName::None
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn is_usual_bins(bins: &usize) -> bool {

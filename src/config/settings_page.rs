@@ -17,11 +17,15 @@ Every key of a configuration file and, with dashes for underscores, every flag o
 `--preset`, selects the other one.
 
 The default preset depends on the size of the table. Its column has the values for 50,000 rows of 4 columns, and those for other tables. Keys of a conditioner or transform that is not chosen do nothing.
+
+A table of fewer than 500 rows gets Gaussian mixtures in place of a flow (`mixture`, and no `steps`), unless a setting that only a flow has is given, or
+`mixture = false`.
 ";
 
 /// Tables that the safe preset treats differently: rows, modelled columns, columns of context.
-const TABLES: [(&str, ConditionerName, [usize; 3]); 8] = [
+const TABLES: [(&str, ConditionerName, [usize; 3]); 9] = [
     ("50,000 rows", ConditionerName::Mlp, [50_000, 4, 0]),
+    ("300 rows", ConditionerName::Mlp, [300, 4, 0]),
     ("1,000 rows", ConditionerName::Mlp, [1_000, 4, 0]),
     ("1 column", ConditionerName::Mlp, [50_000, 1, 0]),
     ("12 columns", ConditionerName::Mlp, [50_000, 12, 0]),
@@ -84,7 +88,8 @@ fn write_section(page: &mut String, name: &str, flags: &clap::Command, values: V
             columns,
             context,
         };
-        let config = Preset::Safe.defaults(Some(conditioner), Some(size));
+        let mut config = Preset::Safe.defaults(Some(conditioner), Some(size));
+        config.mix(size);
         (table, values(&config))
     });
     for (index, (key, published)) in values(&Config::default()).into_iter().enumerate() {

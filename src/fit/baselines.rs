@@ -1,4 +1,4 @@
-use crate::data::{default_names, resample, weighted_mean};
+use crate::data::{default_names, resample, take, take_weights, weighted_mean};
 use crate::matrix::Matrix;
 use crate::preprocessing::{ContextColumn, LinearPart, Preprocessing, PreprocessingConfig};
 
@@ -37,22 +37,62 @@ impl Prepared {
         let training = self.in_units(&self.rows.map(f64::from));
         let held_out = self.validation.as_ref().map(|rows| self.in_units(rows));
         let training_weights = self.training_weights();
-        let (scored, scored_weights) = match &held_out {
-            Some(rows) => (rows, &self.validation_weights),
-            None => (&training, &training_weights),
+        let scored = match &held_out {
+            Some(rows) => (rows, &self.validation_weights[..]),
+            None => (&training, &training_weights[..]),
         };
+        self.baselines_of((&training, &training_weights), scored)
+    }
+
+    /// The same where each row is scored by what is fitted to the other folds.
+    pub(super) fn baselines_by_folds(&self) -> Baselines {
+        let rows = self.in_units(&self.rows.map(f64::from));
+        let weights = self.training_weights();
+        let folds = self.folds();
+        let (mut sums, mut total) = ([Some(0.0); 3], 0.0);
+        for fold in 0..folds.count() {
+            let (others, within) = folds.split(fold);
+            let [others, within] = [others, within]
+                .map(|numbers| (take(&rows, &numbers), take_weights(&weights, &numbers)));
+            let mass = match within.1.is_empty() {
+                true => within.0.rows() as f64,
+                false => within.1.iter().sum(),
+            };
+            if mass == 0.0 {
+                continue;
+            }
+            let of_fold = self.baselines_of((&others.0, &others.1), (&within.0, &within.1));
+            let of_fold = [of_fold.gaussian, of_fold.independent, of_fold.regression];
+            for (sum, nll) in sums.iter_mut().zip(of_fold) {
+                *sum = sum.zip(nll).map(|(sum, nll)| sum + mass * nll);
+            }
+            total += mass;
+        }
+        let [gaussian, independent, regression] = sums.map(|sum| Some(sum? / total));
+        Baselines {
+            gaussian,
+            independent,
+            regression,
+        }
+    }
+
+    fn baselines_of(
+        &self,
+        (training, training_weights): Weighted<'_>,
+        (scored, scored_weights): Weighted<'_>,
+    ) -> Baselines {
         let context = self.model.preprocessing.context_columns();
         let modelled = |rows: &Matrix<f64>| rows.select_columns(0..self.model.spec.dims);
         let regression = (!context.is_empty()).then(|| {
             gaussian(
-                (&training, &training_weights),
+                (training, training_weights),
                 (scored, scored_weights),
                 context,
             )
         });
-        let (training, scored) = (modelled(&training), modelled(scored));
-        let training = (&training, &training_weights[..]);
-        let scored = (&scored, &scored_weights[..]);
+        let (training, scored) = (modelled(training), modelled(scored));
+        let training = (&training, training_weights);
+        let scored = (&scored, scored_weights);
         Baselines {
             gaussian: gaussian(training, scored, &[]),
             independent: independent(training, scored),

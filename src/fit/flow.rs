@@ -5,7 +5,6 @@ use std::path::Path;
 use crate::cpu::CpuExecutor;
 use crate::data::check_finite;
 use crate::error::{Error, Message, Remedy, Result, quote};
-use crate::executor::Executor;
 use crate::flow::FlowSpec;
 use crate::matrix::Matrix;
 use crate::model::{Model, WeightedFlow};
@@ -217,7 +216,7 @@ impl Flow {
     pub fn forward(&self, rows: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
         self.check_rows(rows)?;
         let seen = self.model.preprocessing.apply(rows);
-        let (z, mut log_det) = self.compute(|executor| executor.forward(&seen))?;
+        let (z, mut log_det) = self.members.forward(&self.model, &seen)?;
         let of_preprocessing = self.model.preprocessing.log_det(&seen);
         for (sum, log_det) in log_det.iter_mut().zip(of_preprocessing) {
             *sum += log_det;
@@ -256,7 +255,7 @@ impl Flow {
         let context = self.context_for(z.rows(), context)?;
         let context = self.model.preprocessing.apply_to_context(&context);
         let z = z.concat_columns(&context);
-        let x = self.compute(|executor| executor.inverse(&z))?;
+        let x = self.members.inverse(&self.model, &z)?;
         Ok(self.model.preprocessing.undo(&x.concat_columns(&context)))
     }
 
@@ -314,10 +313,5 @@ impl Flow {
     /// What computes its density.
     pub(super) fn members(&self) -> &Members {
         &self.members
-    }
-
-    /// Calls `work` with an executor of its only member.
-    fn compute<R>(&self, work: impl FnOnce(&mut dyn Executor) -> Result<R>) -> Result<R> {
-        self.members.single(&self.model, work)
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::Executor;
 use crate::flow::Density;
 use crate::matrix::Matrix;
-use crate::mixture::log_sum_exp;
+use crate::mixture::{GaussianMixture, log_sum_exp};
 use crate::model::Model;
 use crate::random::{Purpose, normal_at, standard_logistic, uniform, words};
 
@@ -31,23 +31,44 @@ impl Members {
         described.unwrap_or_else(|| "CPU (f64)".into())
     }
 
-    /// Calls `work` with an executor of the flow of a model that is one flow.
+    /// The latent of each row, and the log-determinant.
     ///
     /// # Errors
-    /// [`Error::Spec`] for other models.
-    pub fn single<R>(
+    /// [`Error::Spec`] for a stack of several densities.
+    pub fn forward(&self, model: &Model, seen: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
+        self.by_latent(
+            model,
+            |executor| executor.forward(seen),
+            |mixture| mixture.forward(seen),
+        )
+    }
+
+    /// The rows that latents come from; context follows the latent of a row.
+    ///
+    /// # Errors
+    /// As [`Members::forward`].
+    pub fn inverse(&self, model: &Model, z: &Matrix<f64>) -> Result<Matrix<f64>> {
+        self.by_latent(
+            model,
+            |executor| executor.inverse(z),
+            |mixture| mixture.inverse(z),
+        )
+    }
+
+    fn by_latent<R>(
         &self,
         model: &Model,
-        work: impl FnOnce(&mut dyn Executor) -> Result<R>,
+        of_flow: impl FnOnce(&mut dyn Executor) -> Result<R>,
+        of_mixture: impl FnOnce(&GaussianMixture) -> R,
     ) -> Result<R> {
         match (&self.0[..], &model.mixture) {
-            ([flow], None) => flow.with(model, 0, work),
+            ([flow], None) => flow.with(model, 0, of_flow),
+            ([], Some(it)) => Ok(of_mixture(&it.mixture)),
             _ => Err(Error::Spec(
                 Message::new(
                     "the model is a stack of several densities, which have no latent in common",
                 )
-                .remedy(Remedy::new("fit one flow", "ensemble", 1))
-                .remedy(Remedy::new("and no mixture beside it", "mixture", false)),
+                .remedy(Remedy::new("fit a flow alone", "mixture", false)),
             )),
         }
     }

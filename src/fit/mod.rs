@@ -16,6 +16,8 @@ mod report_text;
 mod roles;
 mod scores;
 mod session;
+mod stack_executor;
+mod stacking;
 mod stop;
 mod univariate;
 mod verdict;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use crate::checkpoint::Checkpoints;
 use crate::config::{Overrides, Preset, TableSize};
 use crate::data::{Repeats, Table};
-use crate::error::{Error, Message, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::model::{Model, ModelFileKind};
 use crate::train::GroundTruth;
 
@@ -42,6 +44,7 @@ use roles::Roles;
 pub use report::{GroundTruthReport, Report, ValidationReport};
 pub use scores::{ScoreSummary, Scored, Scores};
 pub use session::{Compared, Outcome, Session};
+pub use stacking::Judged;
 pub use stop::StopSignal;
 pub use univariate::kolmogorov_distance;
 
@@ -234,8 +237,19 @@ impl<'a> Fit<'a> {
             columns: roles.columns.len(),
             context: roles.context.len(),
         };
-        let spec = start.and_then(|(_, content)| content.spec());
-        let config = self.settings.config(self.preset, spec, Some(size))?;
+        let spec = start.and_then(|(_, it)| Some((it.spec()?, it.has_mixture())));
+        let mut settings = self.settings.clone();
+        if self.ground_truth.is_some() && settings.model.mixture.is_none() {
+            // What is measured against the truth is a flow.
+            settings.model.mixture = Some(false);
+        }
+        let config = settings.config(self.preset, spec, Some(size))?;
+        if config.model.mixture && !roles.context.is_empty() {
+            let text = "a mixture knows nothing of context";
+            let message = Message::about("mixture", true, text);
+            let remedy = Remedy::new("fit the flow alone", "mixture", false);
+            return Err(Error::Spec(message.remedy(remedy)));
+        }
         let warnings = match self.ground_truth {
             None if roles.is_whole() => quality_warnings(self.table, &repeats),
             None => {

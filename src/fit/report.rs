@@ -6,8 +6,8 @@ use crate::executor::Executor;
 use crate::matrix::Matrix;
 use crate::train::{KlEstimate, LossCurve, Metrics};
 
-use super::univariate::calibration;
-use super::{Baselines, Event, EventHandler, Outcome, Prepared, QualityWarning};
+use super::univariate::{cdf_of_seen, kolmogorov_distance};
+use super::{Baselines, Event, EventHandler, Flow, Outcome, Prepared, QualityWarning};
 
 /// How a fit went and how good the model is, in nats and in the units of the table. [`Report::verdict`] and
 /// [`Report::advice`] say it in words.
@@ -46,6 +46,8 @@ pub struct Report {
     /// How calibrated the densities of one column are on held-out rows, given their context: the Kolmogorov distance of the
     /// probabilities below the true numbers (probability integral transforms) from uniform.
     pub calibration: Option<f64>,
+    /// What the model is made of, where it is not one flow.
+    pub members: Option<String>,
     /// How far the model is from the density that the rows were drawn from, where that is known.
     pub ground_truth: Option<GroundTruthReport>,
     /// The losses of all steps.
@@ -64,8 +66,10 @@ pub struct ValidationReport {
     pub nll: f64,
     /// The same with the parameters of the last step.
     pub last_nll: f64,
-    /// How many rows were held out.
+    /// How many rows were held out, or judged.
     pub rows: usize,
+    /// Whether each row was judged by what was fitted to the other folds, and none was held out.
+    pub by_folds: bool,
 }
 
 /// The model against the density that its rows were drawn from.
@@ -83,33 +87,54 @@ impl Report {
     pub(super) fn of_training(
         prepared: &Prepared,
         executor: &mut dyn Executor,
+        stack: Option<&Flow>,
         outcome: &Outcome,
         on_event: &mut EventHandler<'_>,
     ) -> Result<Self> {
-        let validation = outcome.validation.filter(|(best, _)| best.is_finite());
-        let validation = validation.map(|(nll, last_nll)| ValidationReport {
-            nll,
-            last_nll,
-            rows: prepared.validation.as_ref().map_or(0, Matrix::rows),
-        });
+        let held_out = prepared.validation.as_ref().map_or(0, Matrix::rows);
+        let of_flow = outcome.validation.filter(|(best, _)| best.is_finite());
+        let validation = match (outcome.judged, of_flow) {
+            (Some(judged), of_flow) => Some(ValidationReport {
+                nll: judged.nll,
+                last_nll: of_flow.map_or(judged.nll, |(_, last)| last),
+                rows: match judged.by_folds {
+                    true => prepared.rows.rows(),
+                    false => held_out,
+                },
+                by_folds: judged.by_folds,
+            }),
+            (None, of_flow) => of_flow.map(|(nll, last_nll)| ValidationReport {
+                nll,
+                last_nll,
+                rows: held_out,
+                by_folds: false,
+            }),
+        };
         // A flow can memorize the rows trained on: only held-out rows compare it with others.
         let is_judged = prepared.ground_truth.is_none() && validation.is_some();
         let calibration = match &prepared.validation {
-            Some(rows) if is_judged && prepared.model.spec.dims == 1 => Some(calibration(
-                &prepared.model,
-                executor,
-                rows,
-                &prepared.validation_weights,
-            )?),
+            Some(rows) if is_judged && prepared.model.spec.dims == 1 => {
+                let probabilities = match stack {
+                    Some(stack) => stack.cdf_of_seen(rows)?,
+                    None => cdf_of_seen(&prepared.model, executor, rows)?,
+                };
+                let weights = &prepared.validation_weights;
+                Some(kolmogorov_distance(&probabilities, weights))
+            }
             _ => None,
         };
+        let by_folds = validation.is_some_and(|validation| validation.by_folds);
         Ok(Report {
             calibration,
             best_step: outcome.best_step,
             stopped: outcome.stopped,
             out_of_patience: outcome.out_of_patience,
             validation,
-            baselines: is_judged.then(|| prepared.baselines()),
+            members: prepared.model.members_to_text(),
+            baselines: is_judged.then(|| match by_folds {
+                true => prepared.baselines_by_folds(),
+                false => prepared.baselines(),
+            }),
             loss_curve: outcome.loss_curve.clone(),
             in_steps: (outcome.steps > 0).then_some(outcome.in_steps),
             is_comparison: false,
@@ -161,6 +186,7 @@ impl Report {
             validation: None,
             baselines: None,
             calibration: None,
+            members: None,
             ground_truth,
             loss_curve: LossCurve::default(),
             took,

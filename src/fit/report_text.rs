@@ -50,13 +50,21 @@ impl Report {
                 ));
             }
         }
+        if let Some(members) = &self.members {
+            lines.push(format!("model           {members}"));
+        }
         if let Some(validation) = &self.validation {
-            lines.push(format!(
-                "validation NLL  {:.4} nats, on the {} rows held out",
-                validation.nll, validation.rows
-            ));
+            let on = match validation.by_folds {
+                true => {
+                    "each of the rows judged by what was fitted to the other folds of five".into()
+                }
+                false => format!("on the {} rows held out", validation.rows),
+            };
+            lines.push(format!("validation NLL  {:.4} nats, {on}", validation.nll));
             let (best, last) = (self.best_step, validation.last_nll);
-            if self.out_of_patience {
+            if validation.by_folds {
+                // No step was taken.
+            } else if self.out_of_patience {
                 lines.push(format!(
                     "stopped         at step {}: nothing better since step {best}; kept are the parameters of step {best}\n\
                      \x20               (those of the last step: {last:.4})",
@@ -118,6 +126,9 @@ impl Report {
             summary["validation_nll"] = json!(validation.nll);
             summary["last_validation_nll"] = json!(validation.last_nll);
             summary["best_step"] = json!(self.best_step);
+        }
+        if let Some(members) = &self.members {
+            summary["members"] = json!(members);
         }
         for (_, key, nll) in self.baseline_scores() {
             summary["baselines"][key] = json!(nll);

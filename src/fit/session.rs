@@ -15,6 +15,8 @@ use crate::train::{
 
 use super::divergence::explain;
 use super::report::Report;
+use super::stack_executor::StackExecutor;
+use super::stacking::Judged;
 use super::{Device, Event, EventHandler, Fit, Flow, Prepared, StopSignal};
 
 /// Rows that are sampled when executors are compared.
@@ -49,6 +51,8 @@ pub struct Outcome {
     pub best_step: usize,
     /// NLL of the held-out rows with the parameters kept, and with the last ones, in nats and in the units of the table.
     pub validation: Option<(f64, f64)>,
+    /// What a model of several members makes of rows that it was not fitted to.
+    pub judged: Option<Judged>,
     /// The losses of all steps.
     pub loss_curve: LossCurve,
     /// The directory with the newest checkpoint, if one was written.
@@ -163,6 +167,15 @@ impl<'a> Session<'a> {
         loss_curve.entropy = prepared.ground_truth.as_ref().map(|truth| truth.entropy());
         self.prepared.set_parameters(&trained.parameters);
         let offset = self.prepared.offsets.validation();
+        let ended_early = matches!(trained.ending, Ending::Diverged(_) | Ending::Failed(_));
+        let judged = match ended_early {
+            false => {
+                let executor = self.executor.as_mut();
+                executor.set_parameters(&trained.parameters)?;
+                self.prepared.stack(executor)?
+            }
+            true => None,
+        };
         let error = match &trained.ending {
             Ending::Diverged(divergence) => {
                 let message = explain(&self.prepared, &self.plan, divergence);
@@ -191,6 +204,7 @@ impl<'a> Session<'a> {
             validation: trained
                 .validation
                 .map(|(best, last)| (best + offset, last + offset)),
+            judged,
             loss_curve,
             checkpoint,
             took: begin.elapsed(),
@@ -263,12 +277,14 @@ impl<'a> Session<'a> {
     /// # Errors
     /// Those of the device.
     pub fn report(&mut self, outcome: &Outcome) -> Result<Report> {
-        Report::of_training(
-            &self.prepared,
-            self.executor.as_mut(),
-            outcome,
-            &mut self.on_event,
-        )
+        let (prepared, on_event) = (&self.prepared, &mut self.on_event);
+        if prepared.model.single_flow().is_some() {
+            let executor = self.executor.as_mut();
+            return Report::of_training(prepared, executor, None, outcome, on_event);
+        }
+        let flow = Flow::on(prepared.model.clone(), &self.device)?;
+        let mut stack = StackExecutor::new(&flow)?;
+        Report::of_training(prepared, &mut stack, Some(&flow), outcome, on_event)
     }
 
     /// The same after a comparison.

@@ -22,7 +22,7 @@ impl Flow {
     }
 
     /// The same of rows as the flows see them.
-    fn cdf_of_seen(&self, seen: &Matrix<f64>) -> Result<Vec<f64>> {
+    pub(super) fn cdf_of_seen(&self, seen: &Matrix<f64>) -> Result<Vec<f64>> {
         let model = self.model();
         let of_flows = self.members().each(model, |k, executor| {
             let (z, _) = executor.forward(seen)?;
@@ -184,18 +184,14 @@ pub fn kolmogorov_distance(probabilities: &[f64], weights: &[f64]) -> f64 {
     distance
 }
 
-/// The Kolmogorov distance of the probabilities of rows as a flow over one column sees them.
-pub(super) fn calibration(
+/// The probabilities below the numbers of rows as a flow over one column sees them.
+pub(super) fn cdf_of_seen(
     model: &Model,
     executor: &mut dyn Executor,
     rows: &Matrix<f64>,
-    weights: &[f64],
-) -> Result<f64> {
+) -> Result<Vec<f64>> {
     let (z, _) = executor.forward(rows)?;
-    Ok(kolmogorov_distance(
-        &cdf_of_latents(model, 0, z.column(0))?,
-        weights,
-    ))
+    cdf_of_latents(model, 0, z.column(0))
 }
 
 fn cdf_of_latents(model: &Model, flow: usize, z: &[f64]) -> Result<Vec<f64>> {

@@ -25,26 +25,35 @@ impl Report {
         })
     }
 
+    /// What is compared, in a sentence.
+    fn subject(&self) -> &'static str {
+        match self.members {
+            None => "the flow",
+            Some(_) => "the model",
+        }
+    }
+
     /// How good the model is compared with the best baseline.
     fn comparison(&self) -> Option<String> {
+        let subject = self.subject();
         Some(match self.advantage()? {
             (better, _) if better >= TIE && self.has_no_density() => format!(
-                "the flow is lower by {better:.4} nats, which does not say that it is better: the table was warned of, and where \
+                "{subject} is lower by {better:.4} nats, which does not say that it is better: the table was warned of, and where \
                  numbers repeat or follow from one another the NLL can fall without end"
             ),
             (better, _) if better >= TIE && self.is_doubtful() => format!(
-                "the flow is lower by {better:.4} nats and still falling, which is doubtful: the rows may lie on a curve or a \
+                "{subject} is lower by {better:.4} nats and still falling, which is doubtful: the rows may lie on a curve or a \
                  surface, where there is no density"
             ),
             (better, other) if better >= TIE => format!(
-                "the flow is better by {better:.4} nats: a typical held-out row is {} as under {other}",
+                "{subject} is better by {better:.4} nats: a typical held-out row is {} as under {other}",
                 likelier(better)
             ),
             (worse, _) if worse <= -TIE => format!(
-                "the flow is worse by {:.4} nats a row; it has not learned this table",
+                "{subject} is worse by {:.4} nats a row; it has not learned this table",
                 -worse
             ),
-            _ => "the flow is as good as that, and no better".into(),
+            _ => format!("{subject} is as good as that, and no better"),
         })
     }
 
@@ -63,6 +72,10 @@ impl Report {
             return Some(Message::new(text).remedy(Remedy::with(action, "exclude")));
         }
         let is_better = self.advantage().is_none_or(|(nats, _)| nats > TIE);
+        if validation.by_folds {
+            let text = "the table may hold no more than that: more rows would help most";
+            return (!is_better).then(|| Message::new(text));
+        }
         if !is_better {
             let when = match self.best_step {
                 0 => "the validation loss never improved".to_string(),

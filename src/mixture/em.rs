@@ -5,10 +5,10 @@ use super::kmeans::clusters;
 use super::{Component, GaussianMixture, log_sum_exp, packed};
 
 /// Rounds of EM, at most.
-const ROUNDS: usize = 200;
+const ROUNDS: usize = 100;
 
 /// EM ends where a round gains less than this, in nats a row.
-const GAIN: f64 = 1e-4;
+const GAIN: f64 = 1e-3;
 
 /// What a component's covariance may be: (S + a s^2 I) / (n + a), where S is the scatter of its n rows and s = K^(-1/d), the
 /// width that each of K components would have if they shared the volume. So a component of few rows is round, and none

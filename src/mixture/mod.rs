@@ -1,13 +1,14 @@
 //! Gaussian mixtures: densities in closed form, for tables that are too small to train a flow on, and beside flows.
 //!
 //! [`GaussianMixture::fit`] is EM (Dempster, Laird and Rubin 1977) with a prior that keeps every component wide enough;
-//! [`stack`] tries mixtures of several sizes and shapes and weighs them by rows that they were not fitted to (Smyth and Wolpert
+//! [`stack()`] tries mixtures of several sizes and shapes and weighs them by rows that they were not fitted to (Smyth and Wolpert
 //! 1999, "Linearly combining density estimators via stacking"), so that nobody has to choose.
 
 mod density;
 mod em;
 mod folds;
 mod kmeans;
+mod latent;
 mod stack;
 
 pub use em::Shape;
@@ -26,9 +27,9 @@ pub struct GaussianMixture {
 pub struct Component {
     /// Its part of the mass; those of all components add up to 1.
     pub weight: f64,
-    /// The mean, [D].
+    /// The mean: D numbers.
     pub mean: Vec<f64>,
-    /// L, lower triangular with a positive diagonal, row by row: [D (D + 1) / 2].
+    /// L, lower triangular with a positive diagonal, row by row: D (D + 1) / 2 numbers.
     pub lower: Vec<f64>,
 }
 

@@ -19,7 +19,7 @@ use crate::config::{MixingName, ModelConfig, ModelOverrides, TrainConfig};
 use crate::data::{ExpectedColumns, are_default_names};
 use crate::error::{Error, Message, Remedy, Result, escape_control, truncate_escaped};
 use crate::files::{read_at_most, write_whole};
-use crate::flow::{FlowSpec, Layout, MAX_PARAMETERS, Plan, TransformKind};
+use crate::flow::{Density, FlowSpec, Layout, MAX_PARAMETERS, Plan, TransformKind};
 use crate::preprocessing::Preprocessing;
 
 pub use members::{WeightedFlow, WeightedMixture};
@@ -101,6 +101,8 @@ impl Serialize for SpecRecord {
             let says_something = match key {
                 "bins" | "spline_bound" => is_spline,
                 "mixing" => is_spline || is_mixed,
+                // Said by the weights of the members.
+                "mixture" => false,
                 _ => true,
             };
             if says_something {
@@ -146,18 +148,29 @@ impl Model {
         modelled.chain(context).collect()
     }
 
-    /// The location of a flow's base in a dimension, and its spread: the deviation of a normal base, the scale of a logistic one.
+    /// The location of a flow's base in a dimension, and its spread: the deviation of a normal base, the scale of a logistic one; 0 and
+    /// 1 where there is no such flow.
     ///
     /// # Errors
     /// As [`Model::plan`].
     pub fn base_at(&self, flow: usize, dimension: usize) -> Result<(f64, f64)> {
         let base = self.plan()?.base;
-        if !base.kind.trained {
+        let parameters = self.flows.get(flow).map(|flow| &flow.parameters);
+        let Some(parameters) = parameters.filter(|_| base.kind.trained) else {
             return Ok((0.0, 1.0));
-        }
-        let at = |start: usize| f64::from(self.flows[flow].parameters[start + dimension]);
+        };
+        let at = |start: usize| f64::from(parameters[start + dimension]);
         let spread = base.kind.density.spread(at(base.raw_spread.start));
         Ok((at(base.location.start), spread))
+    }
+
+    /// What the latent of a row is distributed by; none of a stack of several densities, which have no latent in common.
+    pub fn latent_density(&self) -> Option<Density> {
+        match (&self.flows[..], &self.mixture) {
+            ([_], None) => Some(self.spec.base.density),
+            ([], Some(_)) => Some(Density::Normal),
+            _ => None,
+        }
     }
 
     /// The columns that a table needs to be used with the model.
@@ -326,6 +339,11 @@ pub enum ModelFileKind {
 }
 
 impl ModelFileKind {
+    /// Whether it is a model with a mixture.
+    pub fn has_mixture(&self) -> bool {
+        matches!(self, ModelFileKind::Model(model) if model.mixture.is_some())
+    }
+
     /// What the model is made of, if it is one.
     pub fn spec(&self) -> Option<&FlowSpec> {
         match self {

@@ -1,6 +1,7 @@
 use crate::data::take;
 use crate::error::{Error, Result};
 use crate::fit::Flow;
+use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::train::LossCurve;
 
@@ -103,8 +104,8 @@ impl PlotSet {
         }
         if let Some(rows) = judged_by {
             // Members of a stack have no latent in common.
-            if flow.model().single_flow().is_some() {
-                pictures.push(latent(&latents(flow, rows, shown)?));
+            if let Some(density) = flow.model().latent_density() {
+                pictures.push(latent(&latents(flow, rows, density, shown)?));
             }
             pictures.push(scores(&flow.log_prob(rows)?));
         }
@@ -195,7 +196,7 @@ fn curves(flow: &Flow, contexts: &Matrix<f64>) -> Result<Vec<Curve>> {
 }
 
 /// The latents of rows, less the base's location and over its spread.
-fn latents(flow: &Flow, rows: &Matrix<f64>, shown: Vec<usize>) -> Result<Latent> {
+fn latents(flow: &Flow, rows: &Matrix<f64>, density: Density, shown: Vec<usize>) -> Result<Latent> {
     let (mut z, _) = flow.forward(&some_of(rows, LATENTS))?;
     for j in 0..z.columns() {
         let (location, spread) = flow.model().base_at(0, j)?;
@@ -205,7 +206,7 @@ fn latents(flow: &Flow, rows: &Matrix<f64>, shown: Vec<usize>) -> Result<Latent>
     }
     Ok(Latent {
         standardized: z,
-        density: flow.spec().base.density,
+        density,
         shown,
     })
 }

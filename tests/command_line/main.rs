@@ -17,6 +17,7 @@ mod given;
 #[cfg(unix)]
 mod machine;
 mod mistakes;
+mod mixture;
 #[cfg(feature = "plots")]
 mod pictures;
 mod screen;

@@ -96,7 +96,7 @@ fn stack_scores_are_those_of_its_members() {
         }
     }
     let message = all.forward(&table.values).unwrap_err().to_string();
-    assert!(message.contains("ensemble = 1"), "{message}");
+    assert!(message.contains("mixture = false"), "{message}");
 }
 
 #[test]
