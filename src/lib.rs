@@ -72,6 +72,7 @@ mod matrix;
 pub mod memory;
 pub mod mixture;
 pub mod model;
+mod numeric;
 #[cfg(feature = "plots")]
 pub mod pictures;
 #[cfg(feature = "cli")]

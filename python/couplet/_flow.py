@@ -169,7 +169,7 @@ class Flow(Estimator):
             report_progress.end()
         if native is not None:
             self._set_fitted(native, kind, names)
-            self.n_features_in_ = len(table.columns) if _are_names(given) else len(self.columns_)
+            self.n_features_in_ = len(table.columns) if _tables.names_in(given) else len(self.columns_)
             if report is not None:
                 self.report_ = report_of(report)
         if ended_by is not None:
@@ -257,7 +257,7 @@ class Flow(Estimator):
         """Fits the flow, and returns the latents of its rows."""
         flow = self.fit(X, y, **fit_params)
         given = fit_params.get("given")
-        return flow.transform(X, given=None if _are_names(given) else given)
+        return flow.transform(X, given=None if _tables.names_in(given) else given)
 
     def inverse_transform(self, Z: Any, *, given: Any = None) -> Any:
         """The rows that latents come from, as a table of the kind that the flow was fitted to."""
@@ -438,12 +438,6 @@ def _with_context(blocks: Iterator[Array], context: Array) -> Iterator[tuple[Arr
 
 def _joined(blocks: list[Array]) -> Array:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-
-def _are_names(given: Any) -> bool:
-    return isinstance(given, str) or (
-        isinstance(given, (list, tuple)) and len(given) > 0 and all(isinstance(name, str) for name in given)
-    )
 
 
 def _check_width(flow: Flow, array: Array, name: str) -> None:

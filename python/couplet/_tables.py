@@ -178,27 +178,31 @@ def as_column(table: Any) -> Any:
     return table.reshape(-1, 1) if isinstance(table, np.ndarray) and table.ndim == 1 else table
 
 
+def names_in(given: Any) -> list[str]:
+    """The names of columns, where context is given by these; none where it is given itself."""
+    names = [given] if isinstance(given, str) else given
+    are_names = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    return list(names) if are_names else []
+
+
 def to_fit(X: Any, given: Any, sample_weight: Any) -> tuple[_couplet.Table, list[str], str | None, list[str]]:
     """The table to fit to, the names of its columns of context and of weights, and what to know of how it was read."""
     table = source(X, "X")
-    names = [given] if isinstance(given, str) else given
-    are_names = isinstance(names, (list, tuple)) and len(names) > 0 and all(isinstance(it, str) for it in names)
-    if (are_names or isinstance(sample_weight, str)) and not has_names(table):
+    in_table = names_in(given)
+    if (in_table or isinstance(sample_weight, str)) and not has_names(table):
         raise ValueError("given and sample_weight name columns of X, which has no names; give the columns themselves")
     weights = sample_weight if isinstance(sample_weight, str) else None
     parts: list[tuple[_couplet.Table, str]] = []
     notes: list[str] = []
     if has_names(table):
-        in_table = list(names) if are_names else []
         read, notes = _couplet.Reader(table, "X", given=in_table, weights=weights).read()
     else:
-        in_table = []
         read = _of_array(rows_of(table, "X"))
     if len(read) == 1:
         raise ValueError("X has n_samples = 1, and nothing varies in one row; more rows are needed")
     parts.append((read, "x"))
     context = in_table
-    if given is not None and not are_names:
+    if given is not None and not in_table:
         read, of_context = _read_context(given)
         _check_length(len(parts[0][0]), len(read), "given")
         parts.append((read, "c"))
@@ -220,7 +224,7 @@ def to_fit(X: Any, given: Any, sample_weight: Any) -> tuple[_couplet.Table, list
     columns = joined.columns
     if parts[-1][1] == "weight":
         weights = columns.pop()
-    if given is not None and not are_names:
+    if given is not None and not in_table:
         context = columns[len(parts[0][0].columns) :]
     return joined, context, weights, notes
 

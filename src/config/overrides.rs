@@ -118,7 +118,7 @@ impl Overrides {
             && let Some(size) = table
             && self.data.given.as_ref().is_none_or(Vec::is_empty)
         {
-            // Who sets what only a flow has wants a flow, and no other density beside it that nobody asked for.
+            // A setting that only a flow has asks for a flow alone.
             let is_flow = start.is_some() || self.are_of_a_flow();
             if !is_flow && self.model.mixture != Some(false) {
                 config.mix(size);

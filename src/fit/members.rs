@@ -4,8 +4,9 @@ use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::Executor;
 use crate::flow::Density;
 use crate::matrix::Matrix;
-use crate::mixture::{GaussianMixture, log_sum_exp};
+use crate::mixture::GaussianMixture;
 use crate::model::Model;
+use crate::numeric::log_sum_exp;
 use crate::random::{Purpose, normal_at, standard_logistic, uniform, words};
 
 use super::executors::Executors;

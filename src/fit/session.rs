@@ -167,14 +167,14 @@ impl<'a> Session<'a> {
         loss_curve.entropy = prepared.ground_truth.as_ref().map(|truth| truth.entropy());
         self.prepared.set_parameters(&trained.parameters);
         let offset = self.prepared.offsets.validation();
-        let ended_early = matches!(trained.ending, Ending::Diverged(_) | Ending::Failed(_));
-        let judged = match ended_early {
-            false => {
+        let is_complete = matches!(trained.ending, Ending::Done | Ending::Patience);
+        let judged = match is_complete && self.prepared.config.model.mixture {
+            true => {
                 let executor = self.executor.as_mut();
                 executor.set_parameters(&trained.parameters)?;
-                self.prepared.stack(executor)?
+                Some(self.prepared.stack(executor)?)
             }
-            true => None,
+            false => None,
         };
         let error = match &trained.ending {
             Ending::Diverged(divergence) => {

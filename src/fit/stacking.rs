@@ -3,15 +3,16 @@
 use crate::data::{Repeats, weighted_mean};
 use crate::error::Result;
 use crate::executor::Executor;
-use crate::mixture::{Folds, Stacked, log_sum_exp, stack, stacking_weights};
+use crate::mixture::{Folds, Stacked, stack, stacking_weights};
 use crate::model::{WeightedFlow, WeightedMixture};
+use crate::numeric::log_sum_exp;
 
 use super::Prepared;
 
 /// Folds of rows, each of which is judged by what was fitted to the others.
 pub(super) const FOLDS: usize = 5;
 
-/// A member that weighs less has no say.
+/// A member of less weight is dropped.
 const LEAST_WEIGHT: f64 = 0.02;
 
 /// The model on rows that it was not fitted to.
@@ -36,14 +37,11 @@ impl Prepared {
     }
 
     /// Puts a mixture beside the trained flow, which `executor` runs: as much of it as rows that neither was fitted to ask for. Where no
-    /// flow is trained the mixture is all there is. Returns what the model makes of such rows; none where no mixture is wanted.
+    /// flow is trained the mixture is all there is. Returns what the model makes of such rows.
     ///
     /// # Errors
     /// Those of the executor.
-    pub(super) fn stack(&mut self, executor: &mut dyn Executor) -> Result<Option<Judged>> {
-        if !self.config.model.mixture {
-            return Ok(None);
-        }
+    pub(super) fn stack(&mut self, executor: &mut dyn Executor) -> Result<Judged> {
         let rows = self.rows.map(f64::from);
         let weights = self.training_weights();
         let folds = self.folds();
@@ -61,10 +59,10 @@ impl Prepared {
                     weight: 1.0,
                     mixture,
                 });
-                return Ok(Some(Judged {
+                return Ok(Judged {
                     nll: self.nll(&out_of_fold),
                     by_folds: true,
-                }));
+                });
             }
         };
         let of_flow = executor.log_prob(held_out)?;
@@ -95,9 +93,9 @@ impl Prepared {
             weight: beside,
             mixture,
         });
-        Ok(Some(Judged {
+        Ok(Judged {
             nll,
             by_folds: false,
-        }))
+        })
     }
 }

@@ -5,9 +5,10 @@ use rayon::prelude::*;
 
 use crate::flow::Density;
 use crate::matrix::Matrix;
+use crate::numeric::log_sum_exp;
 use crate::random::{Purpose, normal_at, uniform, words};
 
-use super::{Component, GaussianMixture, log_sum_exp};
+use super::{Component, GaussianMixture};
 
 /// Rows whose densities are computed at a time: a block of them stays in a cache.
 pub(super) const BLOCK_ROWS: usize = 128;

@@ -1,8 +1,9 @@
 use crate::matrix::Matrix;
+use crate::numeric::log_sum_exp;
 
 use super::density::BLOCK_ROWS;
 use super::kmeans::clusters;
-use super::{Component, GaussianMixture, log_sum_exp, packed};
+use super::{Component, GaussianMixture, packed};
 
 /// Rounds of EM, at most.
 const ROUNDS: usize = 100;
@@ -117,7 +118,7 @@ fn maximized(
     for k in 0..count {
         let responsibilities = responsibilities.column(k);
         let mass: f64 = responsibilities.iter().sum();
-        // A component that no row falls to has no say.
+        // A component that no row falls to is dropped.
         let mean: Vec<f64> = match mass > 1e-8 * total {
             true => (0..dims)
                 .map(|j| dot(responsibilities, rows.column(j)) / mass)

@@ -3,7 +3,7 @@
 use crate::matrix::Matrix;
 use crate::random::{Purpose, uniform, words};
 
-/// Rounds of k-means, at most: EM goes on from there.
+/// Rounds of k-means, at most: EM refines what they find.
 const ROUNDS: usize = 20;
 
 /// The cluster of each row, of `count` clusters; rows without weight have one, too. `weights` are none where all count the same.

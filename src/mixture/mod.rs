@@ -2,7 +2,7 @@
 //!
 //! [`GaussianMixture::fit`] is EM (Dempster, Laird and Rubin 1977) with a prior that keeps every component wide enough;
 //! [`stack()`] tries mixtures of several sizes and shapes and weighs them by rows that they were not fitted to (Smyth and Wolpert
-//! 1999, "Linearly combining density estimators via stacking"), so that nobody has to choose.
+//! 1999, "Linearly combining density estimators via stacking"), so that no size has to be chosen.
 
 mod density;
 mod em;
@@ -85,13 +85,4 @@ impl GaussianMixture {
 /// Numbers of a lower triangular matrix.
 const fn packed(dims: usize) -> usize {
     dims * (dims + 1) / 2
-}
-
-/// log sum exp, which is minus infinity for none.
-pub(crate) fn log_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
-    let highest = terms.clone().fold(f64::NEG_INFINITY, f64::max);
-    if highest == f64::NEG_INFINITY {
-        return highest;
-    }
-    highest + terms.map(|term| (term - highest).exp()).sum::<f64>().ln()
 }

@@ -2,8 +2,9 @@ use rayon::prelude::*;
 
 use crate::data::{take, take_weights};
 use crate::matrix::Matrix;
+use crate::numeric::log_sum_exp;
 
-use super::{Folds, GaussianMixture, Shape, log_sum_exp};
+use super::{Folds, GaussianMixture, Shape};
 
 /// How many components are tried, one after the other.
 const COUNTS: [usize; 9] = [1, 2, 3, 4, 6, 8, 12, 20, 32];
@@ -14,7 +15,7 @@ const ROWS_EACH: usize = 4;
 /// Counts in a row that are worse than the best before no more are tried.
 const WORSE: usize = 2;
 
-/// What weighs less than this has no say.
+/// A candidate of less weight is dropped.
 const LEAST_WEIGHT: f64 = 0.02;
 
 /// Mixtures of several sizes and shapes, weighed by rows that they were not fitted to.
@@ -24,7 +25,7 @@ pub struct Stacked {
     pub mixture: GaussianMixture,
     /// The log-density of each row under what was fitted to the other folds.
     pub out_of_fold: Vec<f64>,
-    /// The candidates that have a say: shape, components, weight.
+    /// The candidates that are kept: shape, components, weight.
     pub members: Vec<(Shape, usize, f64)>,
 }
 
@@ -135,7 +136,7 @@ fn stream(shape: Shape, count: usize, fold: usize) -> u64 {
     ((shape as u64) << 32) | ((count as u64) << 16) | fold as u64
 }
 
-/// The candidates that have a say, and their weights.
+/// The candidates that are kept, by their indices, and their weights.
 fn kept(log_probs: &[&[f64]], row_weights: &[f64]) -> Vec<(usize, f64)> {
     let mut indices: Vec<usize> = (0..log_probs.len()).collect();
     loop {

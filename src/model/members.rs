@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::flow::Layout;
 use crate::mixture::{Component, GaussianMixture};
 
-use super::{Model, read_tensor};
+use super::Model;
+use super::tensors::read_tensor;
 
 /// A flow of a model.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,9 @@ use std::f64::consts::{PI, TAU};
 
 use rayon::prelude::*;
 
-use super::{Distribution, Draws, log_sum_exp};
+use crate::numeric::log_sum_exp;
+
+use super::{Distribution, Draws};
 
 /// Nodes and weights of the eight-point Gauss-Legendre rule on [-1, 1]; the other half mirrors them.
 const GAUSS_LEGENDRE: [(f64, f64); 4] = [
