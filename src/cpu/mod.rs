@@ -46,6 +46,7 @@ use block::Block;
 pub use columns::BLOCK_ROWS;
 use columns::Column;
 pub use diagnosis::{Cause, Diagnosis, diagnose};
+pub(crate) use instructions::dispatch;
 pub use instructions::name as instructions;
 pub use passes::Number;
 pub use real::Real;

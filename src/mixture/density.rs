@@ -1,8 +1,10 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::cpu::dispatch;
 use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::numeric::log_sum_exp;
@@ -29,8 +31,26 @@ impl Component {
         work: &mut [f64],
         out: &mut [f64],
     ) {
-        let count = rows.len();
         out.fill(self.log_peak());
+        dispatch(Substitution {
+            component: self,
+            values,
+            rows,
+            work,
+            out,
+        });
+    }
+
+    /// Takes half of the squared distance from the mean, in deviations, off the numbers in `out`.
+    #[inline(always)]
+    fn substitute(
+        &self,
+        values: &Matrix<f64>,
+        rows: Range<usize>,
+        work: &mut [f64],
+        out: &mut [f64],
+    ) {
+        let count = rows.len();
         // Forward substitution, of all rows at once: L y = x - m.
         let mut of_row = &self.lower[..];
         for i in 0..self.mean.len() {
@@ -54,6 +74,31 @@ impl Component {
                 *sum -= 0.5 * *y * *y;
             }
         }
+    }
+}
+
+/// [`Component::substitute`] in the widest vectors that the processor has.
+struct Substitution<'a> {
+    component: &'a Component,
+    values: &'a Matrix<f64>,
+    rows: Range<usize>,
+    work: &'a mut [f64],
+    out: &'a mut [f64],
+}
+
+impl WithSimd for Substitution<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Substitution {
+            component,
+            values,
+            rows,
+            work,
+            out,
+        } = self;
+        component.substitute(values, rows, work, out);
     }
 }
 

@@ -1,5 +1,7 @@
+use pulp::{Simd, WithSimd};
+
+use crate::cpu::dispatch;
 use crate::matrix::Matrix;
-use crate::numeric::log_sum_exp;
 
 use super::density::BLOCK_ROWS;
 use super::kmeans::clusters;
@@ -83,18 +85,40 @@ impl GaussianMixture {
         responsibilities: &mut Matrix<f64>,
     ) -> f64 {
         let mut sum = 0.0;
+        let mut highest = [f64::NEG_INFINITY; BLOCK_ROWS];
+        let mut density = [0.0; BLOCK_ROWS];
         for first in (0..rows.rows()).step_by(BLOCK_ROWS) {
             let block = first..(first + BLOCK_ROWS).min(rows.rows());
-            let terms = self.log_terms(rows, block.clone());
+            let mut terms = self.log_terms(rows, block.clone());
+            highest.fill(f64::NEG_INFINITY);
+            for of_component in &terms {
+                let both = highest.iter_mut().zip(of_component);
+                both.for_each(|(highest, term)| *highest = highest.max(*term));
+            }
+            density.fill(0.0);
+            for of_component in &mut terms {
+                let rows = of_component.iter_mut().zip(&highest).zip(&mut density);
+                for ((term, highest), density) in rows {
+                    // Far components add nothing that f64 could hold.
+                    let below = *term - highest;
+                    *term = if below > -40.0 { below.exp() } else { 0.0 };
+                    *density += *term;
+                }
+            }
+            for (k, of_component) in terms.iter().enumerate() {
+                let responsibilities = &mut responsibilities.column_mut(k)[block.clone()];
+                for (index, responsibility) in responsibilities.iter_mut().enumerate() {
+                    *responsibility = of_component[index] / density[index];
+                }
+                if let Some(weights) = weights.get(block.clone()) {
+                    let both = responsibilities.iter_mut().zip(weights);
+                    both.for_each(|(responsibility, weight)| *responsibility *= weight);
+                }
+            }
             for (index, row) in block.enumerate() {
                 let weight = weights.get(row).copied().unwrap_or(1.0);
-                let log_prob = log_sum_exp(terms.iter().map(|of_component| of_component[index]));
-                for (k, of_component) in terms.iter().enumerate() {
-                    responsibilities.column_mut(k)[row] =
-                        weight * (of_component[index] - log_prob).exp();
-                }
                 if weight > 0.0 {
-                    sum += weight * log_prob;
+                    sum += weight * (highest[index] + density[index].ln());
                 }
             }
         }
@@ -163,7 +187,6 @@ fn scatter(
     shape: Shape,
     work: &mut Matrix<f64>,
 ) -> Vec<f64> {
-    let dims = rows.columns();
     for (j, mean) in mean.iter().enumerate() {
         let centered = work
             .column_mut(j)
@@ -172,14 +195,33 @@ fn scatter(
             .zip(responsibilities);
         centered.for_each(|((y, x), responsibility)| *y = (x - mean) * responsibility.sqrt());
     }
-    let mut scatter = vec![0.0; packed(dims)];
-    for i in 0..dims {
-        let first = if shape == Shape::Diagonal { i } else { 0 };
-        for j in first..=i {
-            scatter[packed(i) + j] = dot(work.column(i), work.column(j));
+    dispatch(Products {
+        columns: work,
+        diagonal: shape == Shape::Diagonal,
+    })
+}
+
+/// The dot products of all columns, the lower triangle row by row, or its diagonal alone; in the widest vectors that the processor has.
+struct Products<'a> {
+    columns: &'a Matrix<f64>,
+    diagonal: bool,
+}
+
+impl WithSimd for Products<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<f64> {
+        let dims = self.columns.columns();
+        let mut products = vec![0.0; packed(dims)];
+        for i in 0..dims {
+            let first = if self.diagonal { i } else { 0 };
+            for j in first..=i {
+                products[packed(i) + j] = dot(self.columns.column(i), self.columns.column(j));
+            }
         }
+        products
     }
-    scatter
 }
 
 /// (S + a s^2 I) / (n + a).
@@ -206,6 +248,7 @@ fn factorize(a: &mut [f64], dims: usize) {
 }
 
 /// A dot product in eight sums, which vectors of any width add alike.
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a_chunks, a_rest) = a.as_chunks::<8>();
