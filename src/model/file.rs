@@ -178,7 +178,7 @@ impl Model {
 pub enum ModelFileKind {
     /// A model, with its metadata.
     Model(Box<Model>),
-    /// The bytes of a file of tensors without our metadata; a layout says what they are ([`parameters_of`]).
+    /// The bytes of a file of tensors without our metadata; a layout says what they are ([`super::parameters_of`]).
     Tensors(Vec<u8>),
 }
 
