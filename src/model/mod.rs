@@ -13,6 +13,7 @@ use crate::error::{Error, Message, Remedy, Result};
 use crate::flow::{Density, FlowSpec, Layout, Plan};
 use crate::preprocessing::Preprocessing;
 
+#[cfg(feature = "cli")]
 pub(crate) use file::tensors_alone;
 pub use file::{ModelFileKind, peek, read};
 use members::check_weights;
