@@ -88,7 +88,7 @@ impl Flow {
             }
             // A thread of the parent may have held the executor.
             let model = opened.flow.model().clone();
-            let flow = Arc::new(raise(couplet::Flow::new(model))?);
+            let flow = Arc::new(raise(pool.install(|| couplet::Flow::new(model)))?);
             std::mem::forget(std::mem::replace(&mut opened.flow, flow));
             opened.pid = process::id();
         }
