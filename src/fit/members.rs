@@ -6,7 +6,7 @@ use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::mixture::GaussianMixture;
 use crate::model::Model;
-use crate::numeric::log_sum_exp;
+use crate::numeric::{index_at, log_sum_exp};
 use crate::random::{Purpose, normal_at, standard_logistic, uniform, words};
 
 use super::executors::Executors;
@@ -121,7 +121,7 @@ impl Members {
         let mut of_member: Vec<Vec<u64>> = vec![Vec::new(); weights.len()];
         for row in rows.clone() {
             let [word, ..] = words(seed, Purpose::Component, row, MEMBER_BLOCK);
-            of_member[chosen(&weights, uniform(word))].push(row);
+            of_member[index_at(weights.iter().copied(), uniform(word))].push(row);
         }
         let mut sample = Matrix::zeros((rows.end - rows.start) as usize, model.spec.dims);
         for (k, chosen) in of_member.iter().enumerate() {
@@ -149,16 +149,6 @@ impl Members {
         }
         Ok(sample)
     }
-}
-
-/// The index that a number from 0 to 1 falls to.
-fn chosen(weights: &[f64], uniform: f64) -> usize {
-    let mut sum = 0.0;
-    let found = weights.iter().position(|weight| {
-        sum += weight;
-        uniform < sum
-    });
-    found.unwrap_or(weights.len() - 1)
 }
 
 /// The latents of some rows of a sample of a flow, as an executor draws them.

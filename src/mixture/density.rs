@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::cpu::dispatch;
 use crate::flow::Density;
 use crate::matrix::Matrix;
-use crate::numeric::log_sum_exp;
+use crate::numeric::{index_at, log_sum_exp};
 use crate::random::{Purpose, normal_at, uniform, words};
 
 use super::{Component, GaussianMixture};
@@ -150,7 +150,8 @@ impl GaussianMixture {
         let mut noise = vec![0.0; self.dims];
         for (index, row) in rows.enumerate() {
             let [word, ..] = words(seed, Purpose::Component, row, 0);
-            let component = self.component_at(uniform(word));
+            let weights = self.components.iter().map(|it| it.weight);
+            let component = &self.components[index_at(weights, uniform(word))];
             for (j, noise) in noise.iter_mut().enumerate() {
                 *noise = f64::from(normal_at(seed, Purpose::Noise, row, j));
             }
@@ -163,16 +164,6 @@ impl GaussianMixture {
             }
         }
         sample
-    }
-
-    /// The component that a number from 0 to 1 falls to.
-    fn component_at(&self, uniform: f64) -> &Component {
-        let mut sum = 0.0;
-        let found = self.components.iter().find(|component| {
-            sum += component.weight;
-            uniform < sum
-        });
-        found.unwrap_or_else(|| &self.components[self.components.len() - 1])
     }
 }
 
