@@ -56,6 +56,7 @@ class Estimator:
         average: float | None = None,
         validation: float | None = None,
         patience: int | None = None,
+        ensemble: int | None = None,
         start: str | None = None,
         seed: int | None = None,
         standardize: bool | None = None,

@@ -107,6 +107,9 @@ class Flow:
     def inverse(self, z: _Array, given: _Array) -> _Array:
         """The rows that latents come from."""
 
+    def spread(self, rows: _Array, given: _Array) -> _Array:
+        """The standard deviation of each row's log-density over the flows of an ensemble."""
+
     def cdf(self, rows: _Array, given: _Array) -> _Array:
         """The probability below each number, of a flow over one column."""
 

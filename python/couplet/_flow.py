@@ -78,6 +78,8 @@ class Flow(Estimator):
         The fraction of rows held out for validation, on which the best parameters are chosen; 0 means none.
     patience : K
         Early stopping: steps without a better validation NLL after which training ends; 0 means never.
+    ensemble : K
+        Flows to train, each with other rows held out; the model is their average.
     start : random, identity
         Whether the flow starts as the identity.
     seed : N
@@ -272,6 +274,11 @@ class Flow(Estimator):
         """log |det dz/dx| at each row, in nats: what the log-density of the latent lacks of that of the row."""
         native = self._fitted()
         return _joined([native.forward(rows, context)[1] for rows, context in self._pairs(X, given)])
+
+    def spread(self, X: Any, *, given: Any = None) -> Array:
+        """How sure the model is of the log-density of each row: its standard deviation over the flows of an ensemble, in nats."""
+        native = self._fitted()
+        return _joined([native.spread(rows, context) for rows, context in self._pairs(X, given)])
 
     def cdf(self, X: Any, *, given: Any = None) -> Array:
         """The probability below each number, given its context: of a flow over one column."""

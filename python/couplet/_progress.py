@@ -11,7 +11,7 @@ from typing import Any, TextIO
 class Progress:
     """How far a fit is."""
 
-    #: Steps taken, and those that there are at most.
+    #: Steps taken, and those that there are at most: of all flows of an ensemble together.
     step: int
     steps: int
     #: Mean loss of the latest steps, and the loss of the rows held out, if any, in nats.

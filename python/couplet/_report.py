@@ -31,7 +31,7 @@ class Report:
     #: Rows trained on, and held out.
     rows: int
     rows_held_out: int
-    #: Steps taken, and the one whose parameters were kept.
+    #: Steps taken, and the one whose parameters were kept; of several flows, their sums.
     steps: int
     best_step: int
     #: The time that training took, and what it ran on.

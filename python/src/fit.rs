@@ -141,7 +141,8 @@ fn run(request: Request<'_>) -> Result<Fitted> {
     let mut validation_nll = None;
     // What is warned of before the first step is about the table.
     let warning = Cell::new("DataQualityWarning");
-    let steps = Cell::new(0);
+    // Of all flows together, at most, and of those before the one that is trained.
+    let (steps, before) = (Cell::new(0), Cell::new(0));
     let on_event = |event: &Event<'_>| {
         // Who listens no more has ended the fit.
         let _ = match event {
@@ -149,13 +150,19 @@ fn run(request: Request<'_>) -> Result<Fitted> {
             Event::DeviceFailure(failure) => {
                 said.send(Said::Warning("FitWarning", failure.message.clone()))
             }
+            Event::Flow { number, of } => {
+                before.set((number - 1) * (steps.get() / of));
+                validation_nll = None;
+                Ok(())
+            }
             Event::Step(report) => {
                 validation_nll = report.metrics.validation_nll.or(validation_nll);
                 Ok(())
             }
             Event::Progress { done, losses } => {
                 let nll = losses.iter().sum::<f64>() / losses.len() as f64;
-                said.send(Said::Progress(*done, steps.get(), nll, validation_nll))
+                let done = before.get() + done;
+                said.send(Said::Progress(done, steps.get(), nll, validation_nll))
             }
             _ => Ok(()),
         };
@@ -171,7 +178,8 @@ fn run(request: Request<'_>) -> Result<Fitted> {
     }
     let mut session = fit.open()?;
     warning.set("FitWarning");
-    steps.set(session.prepared().config.train.steps);
+    let train = &session.prepared().config.train;
+    steps.set(train.steps * train.ensemble);
     let mut outcome = session.train()?;
     let error = outcome.error.take();
     let report = match error {

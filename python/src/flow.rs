@@ -232,6 +232,20 @@ impl Flow {
         array(py, rows)
     }
 
+    /// The standard deviation of each row's log-density over the flows of an ensemble.
+    fn spread<'py>(
+        &self,
+        py: Python<'py>,
+        rows: Rows<'py>,
+        given: Rows<'py>,
+    ) -> PyResult<Numbers<'py>> {
+        let rows = matrix(&rows).concat_columns(&matrix(&given));
+        Ok(PyArray1::from_vec(
+            py,
+            self.compute(py, |flow| flow.spread(&rows))?,
+        ))
+    }
+
     /// The probability below each number, of a flow over one column.
     fn cdf<'py>(
         &self,

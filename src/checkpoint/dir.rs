@@ -6,7 +6,7 @@ use super::{Checkpoint, Identity};
 use crate::error::{Error, Result};
 use crate::files::{before, read_at_most, take, write_whole};
 use crate::flow::MAX_PARAMETERS;
-use crate::train::Snapshot;
+use crate::train::{Snapshot, TrainedFlow};
 
 /// The largest file that is read: thirteen lists of parameters in f64 (three states of four, and the best), and what names them.
 const LARGEST_FILE: u64 = (1 << 24) + 13 * 8 * MAX_PARAMETERS as u64;
@@ -126,11 +126,17 @@ impl CheckpointDir {
         Ok(())
     }
 
-    /// Replaces the older checkpoint with a snapshot and reads it back; the other one stays.
+    /// Replaces the older checkpoint with a snapshot of a run, which trained some flows before, and reads it back; the other one
+    /// stays.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Model`] where the file that was written is not what was to be written.
-    pub fn write(&mut self, identity: &Identity, snapshot: Snapshot) -> Result<()> {
+    pub fn write(
+        &mut self,
+        identity: &Identity,
+        trained: Vec<TrainedFlow>,
+        snapshot: Snapshot,
+    ) -> Result<()> {
         let (slot, number) = match self.newest {
             None => (0, 0),
             Some((slot, number)) => (1 - slot, number + 1),
@@ -138,6 +144,7 @@ impl CheckpointDir {
         let checkpoint = Checkpoint {
             number,
             identity: identity.clone(),
+            trained,
             snapshot,
         };
         let file = self.file(slot);
@@ -174,7 +181,8 @@ mod tests {
         for step in 0..5 {
             let mut snapshot = it.snapshot.clone();
             snapshot.state.step = step;
-            kept.write(&it.identity, snapshot).unwrap();
+            kept.write(&it.identity, it.trained.clone(), snapshot)
+                .unwrap();
             let found = CheckpointDir::look(kept.path()).unwrap();
             assert_eq!(found.checkpoint.unwrap().snapshot.state.step, step);
             assert!(found.damaged.is_empty());

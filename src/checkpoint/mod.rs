@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, escape_control};
 use crate::executor::TrainingState;
-use crate::train::{Best, Progress, Snapshot};
+use crate::train::{Best, Progress, Snapshot, TrainedFlow};
 
 pub use dir::{CheckpointDir, Found};
 pub use identity::Identity;
@@ -39,7 +39,9 @@ pub struct Checkpoint {
     pub number: u64,
     /// The run that it belongs to.
     pub identity: Identity,
-    /// Where that run stands.
+    /// The flows of an ensemble that were trained before.
+    pub trained: Vec<TrainedFlow>,
+    /// Where the run of the flow after them stands.
     pub snapshot: Snapshot,
 }
 
@@ -58,6 +60,18 @@ struct Record {
     first: Option<u64>,
     last: Option<u64>,
     retries: usize,
+    in_steps: Duration,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    trained: Vec<TrainedRecord>,
+}
+
+/// What no tensor holds of a flow of an ensemble.
+#[derive(Serialize, Deserialize)]
+struct TrainedRecord {
+    steps: usize,
+    best_step: usize,
+    validation: Option<(u64, u64)>,
+    out_of_patience: bool,
     in_steps: Duration,
 }
 
@@ -111,6 +125,19 @@ impl Checkpoint {
             last: progress.last.map(f64::to_bits),
             retries: progress.retries,
             in_steps: progress.in_steps,
+            trained: self
+                .trained
+                .iter()
+                .map(|flow| TrainedRecord {
+                    steps: flow.steps,
+                    best_step: flow.best_step,
+                    validation: flow
+                        .validation
+                        .map(|(best, last)| (best.to_bits(), last.to_bits())),
+                    out_of_patience: flow.out_of_patience,
+                    in_steps: flow.in_steps,
+                })
+                .collect(),
         };
         let record = serde_json::to_string(&record).expect("plain data serializes");
         let states = [
@@ -126,6 +153,9 @@ impl Checkpoint {
         }
         if let Some(best) = &progress.best {
             tensors.insert("best.parameters".into(), packed(&best.parameters));
+        }
+        for (index, flow) in self.trained.iter().enumerate() {
+            tensors.insert(of_trained(index), packed(&flow.parameters));
         }
         let digest = digest(
             &record,
@@ -201,9 +231,23 @@ impl Checkpoint {
                 parameters: list("best.parameters".into())?,
             }),
         };
+        let trained = record.trained.into_iter().enumerate();
+        let trained = trained.map(|(index, it)| {
+            Ok::<_, String>(TrainedFlow {
+                parameters: list(of_trained(index))?,
+                steps: it.steps,
+                best_step: it.best_step,
+                validation: it
+                    .validation
+                    .map(|(best, last)| (f64::from_bits(best), f64::from_bits(last))),
+                out_of_patience: it.out_of_patience,
+                in_steps: it.in_steps,
+            })
+        });
         Ok(Checkpoint {
             number: record.number,
             identity: record.identity,
+            trained: trained.collect::<Result<_, _>>()?,
             snapshot: Snapshot {
                 device: record.device,
                 state: state("state", record.state)?,
@@ -219,6 +263,11 @@ impl Checkpoint {
             },
         })
     }
+}
+
+/// The name of the parameters of a flow that was trained before.
+fn of_trained(index: usize) -> String {
+    format!("trained.{index}.parameters")
 }
 
 /// Numbers as f32 where they are no more, which is what executors compute in.
@@ -313,6 +362,14 @@ pub(crate) mod tests {
                 (&rows, &[]),
                 None,
             ),
+            trained: vec![TrainedFlow {
+                parameters: vec![0.5, -0.1],
+                steps: 70,
+                best_step: 60,
+                validation: Some((0.1 + 0.2, f64::NEG_INFINITY)),
+                out_of_patience: true,
+                in_steps: Duration::from_nanos(1),
+            }],
             snapshot: Snapshot {
                 device: "a device".into(),
                 state: state(40, 1.0),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{Checkpoint, CheckpointDir, CheckpointWriter, Found, Identity};
 use crate::error::{Error, Message, Remedy, Result};
-use crate::train::Snapshot;
 
 /// Which checkpoints a run keeps, and which one it continues from.
 #[derive(Clone, Debug)]
@@ -124,7 +123,7 @@ impl Checkpoints {
         self.from.is_some()
     }
 
-    /// What writes the checkpoints of a run, and what it continues from. `device` is the one that it runs on.
+    /// What writes the checkpoints of a run, and the one that it continues from. `device` is the one that it runs on.
     ///
     /// # Errors
     /// [`Error::Spec`] where the checkpoint is of another run, with what differs.
@@ -132,7 +131,7 @@ impl Checkpoints {
         self,
         identity: impl Fn() -> Identity + 'a,
         device: &str,
-    ) -> Result<(CheckpointWriter<'a>, Option<Snapshot>)> {
+    ) -> Result<(CheckpointWriter<'a>, Option<Checkpoint>)> {
         let dir = self.dir.zip(self.lock);
         let mut writer =
             CheckpointWriter::new(identity, dir, self.options.spare, self.options.every);
@@ -154,17 +153,21 @@ impl Checkpoints {
                 .remedy(Remedy::by_hand("choose another directory"));
             return Err(Error::Spec(message));
         }
-        let snapshot = checkpoint.snapshot;
+        let snapshot = &checkpoint.snapshot;
         if snapshot.device != device {
             log::info!(
                 "the checkpoint was made on {}; the run continues here, perhaps not to the same last digits",
                 snapshot.device
             );
         }
+        let of_flow = match checkpoint.trained.len() {
+            0 => String::new(),
+            before => format!(" of flow {}", before + 1),
+        };
         log::info!(
-            "continuing from step {}, a checkpoint in {shown}",
+            "continuing from step {}{of_flow}, a checkpoint in {shown}",
             snapshot.state.step
         );
-        Ok((writer, Some(snapshot)))
+        Ok((writer, Some(checkpoint)))
     }
 }

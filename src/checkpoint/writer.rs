@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Checkpoint, CheckpointDir, Identity};
 use crate::error::Result;
-use crate::train::Snapshot;
+use crate::train::{Snapshot, TrainedFlow};
 
 /// The directory after a checkpoint, its step, and what came of it.
 type Written = (CheckpointDir, u64, Result<()>);
@@ -75,8 +75,8 @@ impl<'a> CheckpointWriter<'a> {
         self.is_periodic && self.latest.elapsed() >= self.every && (waits || is_free())
     }
 
-    /// Begins to write one. What went wrong with the one before is logged.
-    pub fn write(&mut self, snapshot: Snapshot) {
+    /// Begins to write one, of a run that trained some flows before. What went wrong with the one before is logged.
+    pub fn write(&mut self, trained: &[TrainedFlow], snapshot: Snapshot) {
         self.wait();
         self.latest = Instant::now();
         if self.dir.is_none() {
@@ -91,10 +91,12 @@ impl<'a> CheckpointWriter<'a> {
             }
             return;
         };
-        let identity = self.identity();
+        let (identity, trained) = (self.identity(), trained.to_vec());
         self.writing = Some(thread::spawn(move || {
             let step = snapshot.state.step;
-            let written = dir.make().and_then(|()| dir.write(&identity, snapshot));
+            let written = dir
+                .make()
+                .and_then(|()| dir.write(&identity, trained, snapshot));
             (dir, step, written)
         }));
     }

@@ -63,8 +63,8 @@ impl Inputs {
             false => Preset::Published,
         };
         // Resolved again when the table's size is known; errors are reported before the table is read.
-        let spec = content.and_then(|it| Some((it.spec()?, it.has_mixture())));
-        let config = settings.config(preset, spec, None)?;
+        let shape = content.and_then(ModelFileKind::shape);
+        let config = settings.config(preset, shape, None)?;
         if let Some((flag, _)) = args.start()
             && let Some(ModelFileKind::Model(model)) = content
             && config.data.preprocessing() != model.preprocessing.steps()

@@ -38,6 +38,9 @@ pub struct ScoreArgs {
     /// Write the probability below each row's number as well, given its context: of models of one column
     #[arg(long, conflicts_with_all = ["top", "summary"])]
     cdf: bool,
+    /// Write how far the flows of an ensemble differ as well: the standard deviation of log_prob over them
+    #[arg(long, conflicts_with_all = ["top", "summary"])]
+    spread: bool,
     /// Compute in 64-bit arithmetic, on the CPU: slower, and right to the last digit that is written
     #[arg(long, conflicts_with_all = ["device", "adapter", "gpu_path", "fallback"])]
     f64: bool,
@@ -55,15 +58,21 @@ impl ScoreArgs {
         self.output.json && !self.summary
     }
 
+    /// The names of what is added to a row.
+    fn added(&self) -> Vec<&'static str> {
+        let cdf = self.cdf.then_some("cdf");
+        let spread = self.spread.then_some("spread");
+        [Some("log_prob"), cdf, spread]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
     /// A score rounded to the digits that the arithmetic gives.
     fn rounded(&self, score: f64) -> f64 {
         data::rounded(score, if self.f64 { 10 } else { 5 })
     }
 }
-
-/// The names of what is added to a table.
-const LOG_PROB: &str = "log_prob";
-const CDF: &str = "cdf";
 
 /// The lowest rows that a summary shows.
 const LOWEST_SHOWN: usize = 10;
@@ -81,6 +90,9 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
             "--cdf: the model has {} columns, and one column alone has a distribution function here",
             model.columns.len()
         )));
+    }
+    if args.spread {
+        model.check_spread()?;
     }
     let options = TableOptions {
         expected: Some(model.expected_columns()),
@@ -106,21 +118,24 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
         || reader.next(ROWS).map_err(input),
         |part| {
             if part.numbers.is_empty() {
-                return Ok((part, Vec::new(), Vec::new()));
+                return Ok((part, vec![Vec::new(); args.added().len()]));
             }
             let scores = flow.log_prob(&part.values)?;
             seen.note(&part, &scores);
-            let cdf = match args.cdf {
-                true => flow.cdf(&part.values)?,
-                false => Vec::new(),
-            };
-            Ok((part, scores, cdf))
+            let mut added = vec![scores];
+            if args.cdf {
+                added.push(flow.cdf(&part.values)?);
+            }
+            if args.spread {
+                added.push(flow.spread(&part.values)?);
+            }
+            Ok((part, added))
         },
         |parts| {
             let parts = parts.into_iter();
             match &mut sink {
                 Some((sink, format)) if writes_each => {
-                    let parts = parts.map(|(part, scores, cdf)| written(args, part, scores, cdf));
+                    let parts = parts.map(|(part, added)| written(args, part, added));
                     sink.write(*format, &header, row_count, parts)
                 }
                 _ => {
@@ -200,10 +215,7 @@ fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
     } else {
         Vec::new()
     };
-    let mut added = vec![LOG_PROB];
-    if args.cdf {
-        added.push(CDF);
-    }
+    let added = args.added();
     if let Some(there) = added
         .iter()
         .find(|added| columns.iter().any(|name| name == *added))
@@ -224,8 +236,8 @@ fn header(args: &ScoreArgs, reader: &TableReader) -> Result<TableHeader> {
     })
 }
 
-/// What is written of some rows: a line a row of the table, without a score where a value is missing.
-fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>, cdf: Vec<f64>) -> Vec<Values> {
+/// What is written of some rows: a line a row of the table, without what is added where a value is missing.
+fn written(args: &ScoreArgs, part: Part, added: Vec<Vec<f64>>) -> Vec<Values> {
     let of_all_rows = |of_rows: Vec<f64>| {
         let mut all = vec![f64::NAN; (part.rows.end - part.rows.start) as usize];
         for (number, score) in part.numbers.iter().zip(of_rows) {
@@ -233,16 +245,12 @@ fn written(args: &ScoreArgs, part: Part, scores: Vec<f64>, cdf: Vec<f64>) -> Vec
         }
         Values::Numbers(all)
     };
-    let mut added = vec![of_all_rows(scores)];
-    if args.cdf {
-        added.push(of_all_rows(cdf));
-    }
     let mut written = match part.table {
         Some(table) => table,
-        None if args.writes_json() => vec![Values::Whole(part.rows.collect())],
+        None if args.writes_json() => vec![Values::Whole(part.rows.clone().collect())],
         None => Vec::new(),
     };
-    written.extend(added);
+    written.extend(added.into_iter().map(of_all_rows));
     written
 }
 

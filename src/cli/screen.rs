@@ -59,7 +59,7 @@ impl Screen {
     pub fn begin(&mut self, prepared: &Prepared) {
         let truth = prepared.ground_truth.as_ref();
         self.shows = Shows {
-            validation: prepared.validation.is_some(),
+            validation: prepared.config.train.validation > 0.0,
             kl: truth.is_some(),
             moments: truth.is_some_and(|truth| truth.has_moments()),
         };
@@ -90,6 +90,7 @@ impl Screen {
     pub fn event(&mut self, event: &Event<'_>) -> crate::Result<()> {
         match *event {
             Event::Warning(message) => log::warn!("{}", with_flags(message)),
+            Event::Flow { number, of } => self.next_flow(number, of),
             Event::Progress { done, losses } => {
                 if let Some(bar) = &mut self.bar {
                     bar.progress(done, losses);
@@ -103,6 +104,16 @@ impl Screen {
         match event.log_line() {
             Some(line) => self.log(&line),
             None => Ok(()),
+        }
+    }
+
+    fn next_flow(&mut self, number: usize, of: usize) {
+        log::info!("flow {number} of {of}");
+        if let Some(progress) = &mut self.bar {
+            progress.losses.clear();
+            progress.validation = None;
+            progress.bar.reset();
+            progress.bar.set_prefix(format!("flow {number} of {of}: "));
         }
     }
 
@@ -199,8 +210,9 @@ impl Drop for Progress {
 fn style(lines: &Lines) -> ProgressStyle {
     const KEYS: [&str; braille::LINES] = ["upper", "middle", "lower"];
     let curve = KEYS.map(|key| format!("{{{key}}}\n")).concat();
-    let template =
-        format!("{curve}{{bar:24}} {{pos}}/{{len}} steps, {{rate}}, NLL {{msg}}, {{eta}} left");
+    let template = format!(
+        "{curve}{{prefix}}{{bar:24}} {{pos}}/{{len}} steps, {{rate}}, NLL {{msg}}, {{eta}} left"
+    );
     let style = ProgressStyle::with_template(&template);
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     // Nowhere to report to if the bar's own buffer fails.

@@ -54,12 +54,17 @@ fn dry_run(args: &TrainArgs, inputs: &Inputs) -> Result<()> {
     let fit = inputs.fit(args);
     let prepared = fit.prepare()?;
     let device = Device::choose(&args.device())?;
-    let request = prepared.request()?;
-    let held_out = prepared.validation.as_ref().map_or(0, Matrix::rows);
-    log::info!("flow        {}", prepared.model.spec);
+    let of_flow = prepared.of_flow(0);
+    let request = of_flow.request()?;
+    let held_out = of_flow.validation.as_ref().map_or(0, Matrix::rows);
+    let (each, several) = match prepared.config.train.ensemble {
+        1 => ("", String::new()),
+        count => (" by each flow", format!("{count} of ")),
+    };
+    log::info!("flow        {several}{}", prepared.model.spec);
     log::info!(
-        "rows        {} to train on, {held_out} held out",
-        prepared.rows.rows()
+        "rows        {} to train on, {held_out} held out{each}",
+        of_flow.rows.rows()
     );
     log::info!("parameters  {}", request.plan.layout.len());
     log::info!("device      {}", device.describe());
@@ -76,7 +81,11 @@ fn describe(session: &Session<'_>) {
     if let Ok(bytes) = session.memory() {
         log::debug!("memory {}", memory::readable(bytes));
     }
-    let held_out = match &prepared.validation {
+    let (count, of_flow) = (prepared.config.train.ensemble, prepared.of_flow(0));
+    let held_out = match &of_flow.validation {
+        Some(rows) if count > 1 => {
+            format!(" (each flow holds out others, {} of them)", rows.rows())
+        }
         Some(rows) => format!(" ({} more held out for validation)", rows.rows()),
         None => String::new(),
     };
@@ -92,10 +101,15 @@ fn describe(session: &Session<'_>) {
         return;
     }
     let beside = match prepared.config.model.mixture {
+        true if count > 1 => ", Gaussian mixtures beside them",
         true => ", Gaussian mixtures beside it",
         false => "",
     };
-    log::info!("{}{beside}", prepared.model.spec);
+    let several = match count {
+        1 => String::new(),
+        _ => format!("{count} flows of "),
+    };
+    log::info!("{several}{}{beside}", prepared.model.spec);
     log::info!(
         "{} rows{held_out}, {} parameters, on {}",
         prepared.rows.rows(),

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{AdamW, Schedule, Training};
-use crate::flow::{Activation, TransformKind};
+use crate::flow::{Activation, FlowSpec, TransformKind};
+use crate::random::{Purpose, words};
 
 pub use names::{BaseName, ConditionerName, MixingName, ScheduleName, Start};
 pub use overrides::Overrides;
@@ -74,6 +75,17 @@ pub struct TableSize {
     pub context: usize,
 }
 
+/// What a model is made of that training starts from.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelShape<'a> {
+    /// Each of its flows.
+    pub spec: &'a FlowSpec,
+    /// How many there are.
+    pub flows: usize,
+    /// Whether a mixture is beside them.
+    pub mixture: bool,
+}
+
 impl TableSize {
     /// Of a table without context.
     pub fn new(rows: usize, columns: usize) -> Self {
@@ -87,6 +99,9 @@ impl TableSize {
 
 /// From this many different rows on, some are held out by default.
 pub(crate) const SHORTEST: usize = 20;
+
+/// Flows of an ensemble, at most.
+const MOST_FLOWS: usize = 100;
 
 impl Config {
     /// As a file that says the same, whatever the defaults are there.
@@ -248,6 +263,35 @@ impl Config {
         }
     }
 
+    /// How many parts the rows fall into, each as large as what a flow holds out; without limit where none is held out.
+    pub(crate) fn folds(&self) -> usize {
+        match self.train.validation {
+            0.0 => usize::MAX,
+            // To the next percent: three flows may hold out 0.33 each.
+            fraction => (1.0 / fraction + 0.05) as usize,
+        }
+    }
+
+    /// The same for one flow of an ensemble, which has a seed of its own.
+    pub(crate) fn of_flow(&self, index: usize) -> Config {
+        let mut config = self.clone();
+        if self.train.ensemble > 1 {
+            config.train.ensemble = 1;
+            let seed = words(self.train.seed, Purpose::Ensemble, index as u64, 0);
+            config.train.seed = u64::from(seed[0]) << 32 | u64::from(seed[1]);
+        }
+        config
+    }
+
+    /// The fraction of rows that no part of the model is fitted to.
+    pub(crate) fn held_out(&self) -> f64 {
+        match self.train.ensemble {
+            1 => self.train.validation,
+            // What one flow holds out the others are fitted to.
+            _ => 0.0,
+        }
+    }
+
     /// Checks the values that no spec checks.
     ///
     /// # Errors
@@ -283,6 +327,26 @@ impl Config {
             return fail(format!(
                 "validation = {}: must be a fraction of the rows, from 0 to below 1",
                 train.validation
+            ));
+        }
+        if !(1..=MOST_FLOWS).contains(&train.ensemble) {
+            return fail(format!(
+                "ensemble = {}: must be from 1 to {MOST_FLOWS} flows",
+                train.ensemble
+            ));
+        }
+        if train.ensemble > 1 && train.ensemble > self.folds() {
+            let text = format!(
+                "that many flows cannot hold out different rows, validation = {} of them each",
+                train.validation
+            );
+            let most = rounded(1.0 / train.ensemble as f64);
+            return Err(Error::Spec(
+                Message::about("ensemble", train.ensemble, text).remedy(Remedy::new(
+                    "hold out fewer",
+                    "validation",
+                    most,
+                )),
             ));
         }
         if self.model.mixture && train.steps > 0 && train.validation == 0.0 {

@@ -4,10 +4,9 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result, escape_control};
 use crate::files::read_at_most;
-use crate::flow::FlowSpec;
 
 use super::{
-    Config, DataOverrides, ModelConfig, ModelOverrides, Preset, TableSize, TrainConfig,
+    Config, DataOverrides, ModelConfig, ModelOverrides, ModelShape, Preset, TableSize, TrainConfig,
     TrainOverrides,
 };
 
@@ -101,15 +100,15 @@ impl Overrides {
         self.model != mixture || !no_flow
     }
 
-    /// The configuration that they make of a preset (`usual`, if they name none) for a table of this size, if it is known. A flow
-    /// that training starts from, and whether it has a mixture beside it, stand between the two.
+    /// The configuration that they make of a preset (`usual`, if they name none) for a table of this size, if it is known. What a
+    /// model is made of that training starts from stands between the two.
     ///
     /// # Errors
     /// As [`Config::validate`].
     pub fn config(
         &self,
         usual: Preset,
-        start: Option<(&FlowSpec, bool)>,
+        start: Option<ModelShape<'_>>,
         table: Option<TableSize>,
     ) -> Result<Config> {
         let preset = self.preset.unwrap_or(usual);
@@ -124,11 +123,12 @@ impl Overrides {
                 config.mix(size);
             }
         }
-        if let Some((spec, mixture)) = start {
+        if let Some(shape) = start {
             config.model = ModelConfig {
-                mixture,
-                ..ModelConfig::of(spec)
+                mixture: shape.mixture,
+                ..ModelConfig::of(shape.spec)
             };
+            config.train.ensemble = shape.flows.max(1);
         }
         config = self.over(config);
         if preset == Preset::Safe {

@@ -184,6 +184,9 @@ section! {
         validation: (f64) = 0.0, [value_name = "FRACTION", allow_negative_numbers = true];
         /// Early stopping: steps without a better validation NLL after which training ends; 0 means never.
         patience: (usize) = 0, [value_name = "K"];
+        /// Flows to train, each with other rows held out; the model is their average.
+        #[serde(skip_serializing_if = "is_one")]
+        ensemble: (usize) = 1, [value_name = "K"];
         /// Whether the flow starts as the identity.
         start: (Start) = Start::Random, [value_name = "random|identity", value_parser = name::<Start>];
         /// Seed of everything random: initial parameters, order of the rows, rows held out, targets.
@@ -231,6 +234,10 @@ fn is_usual_mixing(mixing: &MixingName) -> bool {
 
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 fn is_usual_bins(bins: &usize) -> bool {

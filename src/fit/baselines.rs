@@ -48,7 +48,9 @@ impl Prepared {
     pub(super) fn baselines_by_folds(&self) -> Baselines {
         let rows = self.in_units(&self.rows.map(f64::from));
         let weights = self.training_weights();
-        let folds = self.folds();
+        let Some(folds) = self.folds() else {
+            return self.baselines();
+        };
         let (mut sums, mut total) = ([Some(0.0); 3], 0.0);
         for fold in 0..folds.count() {
             let (others, within) = folds.split(fold);

@@ -15,6 +15,13 @@ pub enum Event<'a> {
         /// The step that comes next.
         step: u64,
     },
+    /// The next of several flows is trained, from step 0 on unless training continues from a checkpoint.
+    Flow {
+        /// Its number, from 1 on.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// Steps were taken.
     Progress {
         /// How many in all.
@@ -41,6 +48,9 @@ impl Event<'_> {
     pub fn log_line(&self) -> Option<Value> {
         match *self {
             Event::Resumed { step } => Some(json!({ "event": "resumed", "step": step })),
+            Event::Flow { number, of } => {
+                Some(json!({ "event": "flow", "number": number, "of": of }))
+            }
             Event::Step(report) => Some(report.log_line()),
             Event::Retry(retry) => Some(json!({
                 "event": "retry",

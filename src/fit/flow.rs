@@ -164,6 +164,18 @@ impl Flow {
         Ok(log_prob)
     }
 
+    /// How sure the model is of the log-density of each row: its standard deviation over the flows of an ensemble, in nats. It is large
+    /// where the rows fitted to leave the density open.
+    ///
+    /// # Errors
+    /// As [`Flow::log_prob`]; [`Error::Spec`] for a model of fewer than two flows.
+    pub fn spread(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
+        self.model.check_spread()?;
+        self.check_rows(rows)?;
+        let seen = self.model.preprocessing.apply(rows);
+        self.members.spread(&self.model, &seen)
+    }
+
     /// log p(x | c) of each row of `x` given the same row of `context`, or given its only row.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod baselines;
 pub(crate) mod choice;
 mod device;
 mod divergence;
+mod ensemble;
 mod event;
 mod executors;
 mod flow;
@@ -237,13 +238,13 @@ impl<'a> Fit<'a> {
             columns: roles.columns.len(),
             context: roles.context.len(),
         };
-        let spec = start.and_then(|(_, it)| Some((it.spec()?, it.has_mixture())));
+        let shape = start.and_then(|(_, it)| it.shape());
         let mut settings = self.settings.clone();
         if self.ground_truth.is_some() && settings.model.mixture.is_none() {
             // What is measured against the truth is a flow.
             settings.model.mixture = Some(false);
         }
-        let config = settings.config(self.preset, spec, Some(size))?;
+        let config = settings.config(self.preset, shape, Some(size))?;
         if config.model.mixture && !roles.context.is_empty() {
             let text = "a mixture knows nothing of context";
             let message = Message::about("mixture", true, text);

@@ -22,7 +22,7 @@ use super::{ExecutorRequest, Purpose, QualityWarning};
 pub struct Prepared {
     /// Every setting, resolved.
     pub config: Config,
-    /// The flow, with the parameters that training starts from.
+    /// The flow, or each of an ensemble, with the parameters that training starts from.
     pub model: Model,
     /// The rows to train on, as the flow sees them.
     pub rows: Arc<Matrix<f32>>,
@@ -75,7 +75,7 @@ impl Prepared {
             .cloned()
             .collect();
         let split = roles.split(repeats, &config);
-        let [training_weights, mut validation_weights] =
+        let [training_weights, validation_weights] =
             [&split.training, &split.held_out].map(|rows| take_weights(&roles.weights, rows));
         let preprocessing = match init {
             Some((_, ModelFileKind::Model(model))) => model.preprocessing.clone(),
@@ -107,13 +107,7 @@ impl Prepared {
         let rows = take(&as_seen, &split.training);
         let validation =
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
-        let total: f64 = training_weights.iter().sum();
-        let scale = training_weights.len() as f64 / total;
-        validation_weights.iter_mut().for_each(|w| *w *= scale);
-        let weights: Vec<f32> = training_weights
-            .iter()
-            .map(|w| ((w * scale) as f32).max(f32::MIN_POSITIVE))
-            .collect();
+        let (weights, validation_weights) = scaled(&training_weights, validation_weights);
         let offsets = Offsets::new(
             &preprocessing,
             (&rows, &weights),
@@ -123,13 +117,23 @@ impl Prepared {
             &config.training(),
         );
         let plan = Plan::new(&spec)?;
+        let flows = config.train.ensemble;
         let parameters = match init {
-            None => starting_parameters(&plan, &config),
+            None => (0..flows)
+                .map(|index| starting_parameters(&plan, &config.of_flow(index)))
+                .collect(),
             Some((path, ModelFileKind::Model(model))) => model
-                .parameters_for(&plan.layout)
-                .map_err(|error| Error::model(format!("{}: {error}", path.display())))?,
+                .parameters_for(&plan.layout, flows)
+                .map_err(|error| match error {
+                    Error::Model(message) => Error::Model(
+                        message
+                            .in_file(path)
+                            .prefixed(format!("{}: ", path.display())),
+                    ),
+                    error => error,
+                })?,
             Some((path, ModelFileKind::Tensors(bytes))) => {
-                parameters_of(path, bytes, &plan.layout)?
+                vec![parameters_of(path, bytes, &plan.layout)?; flows]
             }
         };
         Ok(Prepared {
@@ -138,7 +142,7 @@ impl Prepared {
                 columns: columns.clone(),
                 named: roles.named,
                 preprocessing,
-                flows: WeightedFlow::alone(parameters),
+                flows: WeightedFlow::equal(parameters),
                 mixture: None,
                 training: Some(config.train.clone()),
             },
@@ -263,7 +267,7 @@ impl Prepared {
         })
     }
 
-    /// The parameters of the flow that is trained.
+    /// The parameters of the flow that is trained, or of the first one.
     pub fn parameters(&self) -> &[f32] {
         self.model
             .flows
@@ -271,10 +275,23 @@ impl Prepared {
             .map_or(&[], |flow| &flow.parameters)
     }
 
-    /// Takes over trained parameters.
-    pub fn set_parameters(&mut self, parameters: &[f64]) {
-        self.model.flows = WeightedFlow::alone(parameters.iter().map(|&p| p as f32).collect());
+    /// Takes over the parameters of trained flows.
+    pub fn set_flows<'p>(&mut self, flows: impl Iterator<Item = &'p [f64]>) {
+        let rounded = |parameters: &[f64]| parameters.iter().map(|&p| p as f32).collect();
+        self.model.flows = WeightedFlow::equal(flows.map(rounded).collect());
     }
+}
+
+/// The weights of rows to train on as the loss has them, 1 on average, and those of rows held out on the same scale; none where
+/// all count the same.
+pub(super) fn scaled(training: &[f64], mut held_out: Vec<f64>) -> (Vec<f32>, Vec<f64>) {
+    let total: f64 = training.iter().sum();
+    let scale = training.len() as f64 / total;
+    held_out.iter_mut().for_each(|w| *w *= scale);
+    let training = training
+        .iter()
+        .map(|w| ((w * scale) as f32).max(f32::MIN_POSITIVE));
+    (training.collect(), held_out)
 }
 
 /// Some of so many rows, from all over the table, to compare steps by.

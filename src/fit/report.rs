@@ -31,7 +31,8 @@ pub struct Report {
     pub warnings: Vec<QualityWarning>,
     /// Steps taken.
     pub steps: usize,
-    /// The step whose parameters were kept: the best on held-out rows where there are any.
+    /// The step whose parameters were kept: the best on held-out rows where there are any. Of several flows, the sum, as the steps
+    /// are.
     pub best_step: usize,
     /// Whether [`StopSignal::request`](super::StopSignal::request) ended it.
     pub stopped: bool,
@@ -97,10 +98,7 @@ impl Report {
             (Some(judged), of_flow) => Some(ValidationReport {
                 nll: judged.nll,
                 last_nll: of_flow.map_or(judged.nll, |(_, last)| last),
-                rows: match judged.by_folds {
-                    true => prepared.rows.rows(),
-                    false => held_out,
-                },
+                rows: judged.rows,
                 by_folds: judged.by_folds,
             }),
             (None, of_flow) => of_flow.map(|(nll, last_nll)| ValidationReport {

@@ -54,11 +54,10 @@ impl Report {
             lines.push(format!("model           {members}"));
         }
         if let Some(validation) = &self.validation {
+            let rows = validation.rows;
             let on = match validation.by_folds {
-                true => {
-                    "each of the rows judged by what was fitted to the other folds of five".into()
-                }
-                false => format!("on the {} rows held out", validation.rows),
+                true => format!("on {rows} rows, each judged by what was not fitted to it"),
+                false => format!("on the {rows} rows held out"),
             };
             lines.push(format!("validation NLL  {:.4} nats, {on}", validation.nll));
             let (best, last) = (self.best_step, validation.last_nll);

@@ -211,7 +211,7 @@ impl<'t> Roles<'t> {
 
     /// Which rows are trained on and which are held out, by their numbers in the table; `repeats` has those that are equal.
     pub fn split(&self, repeats: &Repeats, config: &Config) -> Split {
-        let mut split = Split::new(repeats, config.train.validation, config.train.seed);
+        let mut split = Split::new(repeats, config.held_out(), config.train.seed);
         if let Some(kept) = self.kept() {
             for row in split.training.iter_mut().chain(&mut split.held_out) {
                 *row = kept[*row as usize];

@@ -1,13 +1,13 @@
-//! A Gaussian mixture beside the flow of a fit, or in its place.
+//! What a model of several members is made of: its flows, and a Gaussian mixture beside them or in their place.
 
-use crate::data::{Repeats, weighted_mean};
+use crate::data::{Repeats, take, take_weights, weighted_mean};
 use crate::error::Result;
-use crate::executor::Executor;
+use crate::matrix::Matrix;
 use crate::mixture::{Folds, Stacked, stack, stacking_weights};
-use crate::model::{WeightedFlow, WeightedMixture};
+use crate::model::WeightedMixture;
 use crate::numeric::log_sum_exp;
 
-use super::Prepared;
+use super::{Device, Flow, Prepared};
 
 /// Folds of rows, each of which is judged by what was fitted to the others.
 pub(super) const FOLDS: usize = 5;
@@ -20,8 +20,20 @@ const LEAST_WEIGHT: f64 = 0.02;
 pub struct Judged {
     /// The mean of -log_prob, in nats and in the units of the table.
     pub nll: f64,
-    /// Whether each row was judged by what was fitted to the other folds, and none was held out.
+    /// How many rows there were.
+    pub rows: usize,
+    /// Whether each row was judged by what was fitted to the other folds, and none was held out from all.
     pub by_folds: bool,
+}
+
+/// The log-densities of rows that neither the flows nor the mixture were fitted to.
+struct OutOfFit {
+    rows: Matrix<f64>,
+    /// The weight of each row; none where all count the same.
+    weights: Vec<f64>,
+    of_flows: Vec<f64>,
+    /// None where there is no mixture.
+    of_mixture: Vec<f64>,
 }
 
 impl Prepared {
@@ -30,72 +42,115 @@ impl Prepared {
         self.config.model.mixture && self.config.train.steps == 0
     }
 
-    /// The folds of the rows that a mixture alone is judged by.
-    pub(super) fn folds(&self) -> Folds {
-        let rows = self.rows.map(f64::from);
-        Folds::new(&Repeats::of(&rows), FOLDS, self.config.train.seed)
-    }
-
-    /// Puts a mixture beside the trained flow, which `executor` runs: as much of it as rows that neither was fitted to ask for. Where no
-    /// flow is trained the mixture is all there is. Returns what the model makes of such rows.
+    /// Puts a mixture beside the trained flows, where one was asked for: as much of it as rows that neither was fitted to ask for. Where
+    /// no flow is trained the mixture is all there is. Returns what the model makes of such rows; none where there are none.
     ///
     /// # Errors
-    /// Those of the executor.
-    pub(super) fn stack(&mut self, executor: &mut dyn Executor) -> Result<Judged> {
-        let rows = self.rows.map(f64::from);
-        let weights = self.training_weights();
-        let folds = self.folds();
-        let Stacked {
-            mixture,
-            out_of_fold,
-            ..
-        } = stack(&rows, &weights, &folds, self.config.train.seed);
-        let mixture = mixture.rounded();
-        let held_out = match &self.validation {
-            Some(held_out) if !self.is_mixture_alone() => held_out,
+    /// Those of the device, where the flows are scored.
+    pub(super) fn stack(&mut self, device: &Device) -> Result<Option<Judged>> {
+        let stacked = self.config.model.mixture.then(|| self.stacked());
+        if self.is_mixture_alone() {
+            let Some(stacked) = stacked else {
+                return Ok(None);
+            };
+            let judged = Judged {
+                nll: self.nll(&stacked.out_of_fold),
+                rows: self.rows.rows(),
+                by_folds: true,
+            };
+            self.model.flows = Vec::new();
+            self.model.mixture = Some(WeightedMixture {
+                weight: 1.0,
+                mixture: stacked.mixture.rounded(),
+            });
+            return Ok(Some(judged));
+        }
+        let flow = Flow::on(self.model.clone(), device)?;
+        let Some(out_of_fit) = self.out_of_fit(&flow, stacked.as_ref())? else {
+            return Ok(None);
+        };
+        let OutOfFit {
+            rows,
+            weights,
+            of_flows,
+            of_mixture,
+        } = &out_of_fit;
+        let part = match of_mixture.is_empty() {
+            true => 0.0,
+            false => match stacking_weights(&[of_flows, of_mixture], weights)[1] {
+                part if part < LEAST_WEIGHT => 0.0,
+                part if part > 1.0 - LEAST_WEIGHT => 1.0,
+                part => part,
+            },
+        };
+        let log_det = self.model.preprocessing.log_det(rows);
+        let log_prob: Vec<f64> = (0..rows.rows())
+            .map(|row| {
+                let of_flows = (1.0 - part).ln() + of_flows[row];
+                let of_mixture = of_mixture.get(row).map(|it| part.ln() + it);
+                log_det[row] + log_sum_exp(std::iter::once(of_flows).chain(of_mixture))
+            })
+            .collect();
+        let judged = Judged {
+            nll: -weighted_mean(&log_prob, weights),
+            rows: rows.rows(),
+            by_folds: self.validation.is_none(),
+        };
+        match part {
+            1.0 => self.model.flows = Vec::new(),
             _ => {
-                self.model.flows = Vec::new();
-                self.model.mixture = Some(WeightedMixture {
-                    weight: 1.0,
-                    mixture,
-                });
-                return Ok(Judged {
-                    nll: self.nll(&out_of_fold),
-                    by_folds: true,
-                });
+                for flow in &mut self.model.flows {
+                    flow.weight *= 1.0 - part;
+                }
             }
+        }
+        self.model.mixture = stacked
+            .filter(|_| part > 0.0)
+            .map(|stacked| WeightedMixture {
+                weight: part,
+                mixture: stacked.mixture.rounded(),
+            });
+        Ok(Some(judged))
+    }
+
+    fn stacked(&self) -> Stacked {
+        let rows = self.rows.map(f64::from);
+        let seed = self.config.train.seed;
+        let folds = Folds::new(&Repeats::of(&rows), FOLDS, seed);
+        stack(&rows, &self.training_weights(), &folds, seed)
+    }
+
+    /// Scores the rows held out, or each fold by the flow that held it out; none where every row was trained on.
+    fn out_of_fit(&self, flow: &Flow, stacked: Option<&Stacked>) -> Result<Option<OutOfFit>> {
+        let (model, members) = (flow.model(), flow.members());
+        if let Some(held_out) = &self.validation {
+            let mixture = stacked.map(|stacked| stacked.mixture.clone().rounded());
+            return Ok(Some(OutOfFit {
+                of_flows: members
+                    .each(model, |_, executor| executor.log_prob(held_out))?
+                    .concat(),
+                of_mixture: mixture.map_or(Vec::new(), |mixture| mixture.log_prob(held_out)),
+                rows: held_out.clone(),
+                weights: self.validation_weights.clone(),
+            }));
+        }
+        let Some(folds) = self.folds() else {
+            return Ok(None);
         };
-        let of_flow = executor.log_prob(held_out)?;
-        let of_mixture = mixture.log_prob(held_out);
-        let both = [&of_flow[..], &of_mixture[..]];
-        let of_rows = &self.validation_weights;
-        let (flow, beside) = match &stacking_weights(&both, of_rows)[..] {
-            [_, beside] if *beside < LEAST_WEIGHT => (1.0, 0.0),
-            [flow, _] if *flow < LEAST_WEIGHT => (0.0, 1.0),
-            [flow, beside] => (*flow, *beside),
-            _ => unreachable!("two densities have two weights"),
-        };
-        let row = |row: usize| {
-            let terms = [flow.ln() + of_flow[row], beside.ln() + of_mixture[row]];
-            log_sum_exp(terms.into_iter())
-        };
-        let log_prob: Vec<f64> = (0..held_out.rows()).map(row).collect();
-        let nll = self.offsets.validation() - weighted_mean(&log_prob, of_rows);
-        let parameters = self.parameters().to_vec();
-        self.model.flows = match flow > 0.0 {
-            true => vec![WeightedFlow {
-                weight: flow,
-                parameters,
-            }],
-            false => Vec::new(),
-        };
-        self.model.mixture = (beside > 0.0).then_some(WeightedMixture {
-            weight: beside,
-            mixture,
-        });
-        Ok(Judged {
-            nll,
-            by_folds: false,
-        })
+        let rows = self.rows.map(f64::from);
+        let of_flows = members.each(model, |k, executor| {
+            let (_, within) = folds.split(k);
+            executor.log_prob(&take(&rows, &within))
+        })?;
+        let judged: Vec<u32> = (0..folds.count())
+            .flat_map(|fold| folds.split(fold).1)
+            .collect();
+        let of_mixture = stacked.map(|it| take_weights(&it.out_of_fold, &judged));
+        Ok(Some(OutOfFit {
+            rows: take(&rows, &judged),
+            weights: take_weights(&self.training_weights(), &judged),
+            of_flows: of_flows.concat(),
+            of_mixture: of_mixture.unwrap_or_default(),
+        }))
     }
 }

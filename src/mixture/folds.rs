@@ -1,10 +1,10 @@
 use crate::data::Repeats;
 use crate::random::{Purpose, Shuffle};
 
-/// Rows in folds: each is judged by what was fitted to the others. Equal rows are in one fold.
+/// Rows in folds: each is judged by what was fitted to the others. Equal rows are in one fold. Some rows may be in none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Folds {
-    of_row: Vec<u8>,
+    of_row: Vec<u16>,
     count: usize,
 }
 
@@ -12,8 +12,16 @@ impl Folds {
     /// `count` folds of about as many rows, drawn by the seed.
     ///
     /// # Panics
-    /// If there are more folds than 255.
+    /// If there are more folds than 65,535.
     pub fn new(repeats: &Repeats, count: usize, seed: u64) -> Self {
+        Self::some(repeats, count, count, seed)
+    }
+
+    /// `count` of the folds that there would be `of`.
+    ///
+    /// # Panics
+    /// As [`Folds::new`].
+    pub fn some(repeats: &Repeats, count: usize, of: usize, seed: u64) -> Self {
         let rows = repeats.rows() as u32;
         let shuffle = Shuffle::new(seed, Purpose::Folds, 0, rows);
         let mut of_row = vec![0; rows as usize];
@@ -21,7 +29,7 @@ impl Folds {
         for index in 0..rows {
             let row = shuffle.row(index);
             if repeats.is_first(row) {
-                of_row[row as usize] = u8::try_from(next % count).expect("at most 255 folds");
+                of_row[row as usize] = u16::try_from(next % of).expect("at most 65,535 folds");
                 next += 1;
             }
         }
@@ -65,5 +73,8 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..103).collect::<Vec<u32>>());
+        let some = Folds::some(&Repeats::of(&values), 2, 5, 7);
+        assert_eq!(some.count(), 2);
+        assert_eq!(some.split(1), folds.split(1));
     }
 }

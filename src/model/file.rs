@@ -9,11 +9,11 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::config::{MixingName, ModelConfig, ModelOverrides, TrainConfig};
+use crate::config::{MixingName, ModelConfig, ModelOverrides, ModelShape, TrainConfig};
 use crate::data::are_default_names;
 use crate::error::{Error, Message, Remedy, Result, escape_control};
 use crate::files::{read_at_most, write_whole};
-use crate::flow::{FlowSpec, MAX_PARAMETERS, Plan, TransformKind};
+use crate::flow::{MAX_PARAMETERS, Plan, TransformKind};
 use crate::preprocessing::Preprocessing;
 
 use super::members::{check_weights, read_mixture};
@@ -183,15 +183,14 @@ pub enum ModelFileKind {
 }
 
 impl ModelFileKind {
-    /// Whether it is a model with a mixture.
-    pub fn has_mixture(&self) -> bool {
-        matches!(self, ModelFileKind::Model(model) if model.mixture.is_some())
-    }
-
     /// What the model is made of, if it is one.
-    pub fn spec(&self) -> Option<&FlowSpec> {
+    pub fn shape(&self) -> Option<ModelShape<'_>> {
         match self {
-            ModelFileKind::Model(model) => Some(&model.spec),
+            ModelFileKind::Model(model) => Some(ModelShape {
+                spec: &model.spec,
+                flows: model.flows.len(),
+                mixture: model.mixture.is_some(),
+            }),
             ModelFileKind::Tensors(_) => None,
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use safetensors::tensor::SafeTensors;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::flow::Layout;
 use crate::mixture::{Component, GaussianMixture};
 
@@ -39,10 +39,15 @@ const CHOLESKY: &str = "mixture.cholesky";
 impl WeightedFlow {
     /// The only member of a model.
     pub fn alone(parameters: Vec<f32>) -> Vec<Self> {
-        vec![WeightedFlow {
-            weight: 1.0,
-            parameters,
-        }]
+        Self::equal(vec![parameters])
+    }
+
+    /// Flows of the same weight.
+    pub fn equal(all: Vec<Vec<f32>>) -> Vec<Self> {
+        let weight = 1.0 / all.len() as f64;
+        all.into_iter()
+            .map(|parameters| WeightedFlow { weight, parameters })
+            .collect()
     }
 }
 
@@ -53,6 +58,34 @@ impl Model {
             ([flow], None) => Some(&flow.parameters),
             _ => None,
         }
+    }
+
+    /// The same with one of its flows alone.
+    pub fn with_flow(&self, index: usize) -> Model {
+        let flow = self.flows.get(index);
+        Model {
+            spec: self.spec.clone(),
+            columns: self.columns.clone(),
+            named: self.named,
+            preprocessing: self.preprocessing.clone(),
+            flows: flow.map_or(Vec::new(), |flow| {
+                WeightedFlow::alone(flow.parameters.clone())
+            }),
+            mixture: None,
+            training: self.training.clone(),
+        }
+    }
+
+    /// Refuses a model whose flows cannot be compared with one another.
+    pub(crate) fn check_spread(&self) -> Result<()> {
+        let what = match self.flows.len() {
+            0 => "no flow",
+            1 => "one flow",
+            _ => return Ok(()),
+        };
+        let text = format!("the model has {what}, and a spread is that of several");
+        let remedy = Remedy::new("fit five", "ensemble", 5);
+        Err(Error::Spec(Message::new(text).remedy(remedy)))
     }
 
     /// The weights of all members: the flows, then the mixture.

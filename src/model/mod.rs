@@ -105,21 +105,21 @@ impl Model {
         ExpectedColumns::of_model(&self.all_columns(), self.named).with_levels(self.row_levels())
     }
 
-    /// The parameters of its flow, for a flow with the same tensors.
+    /// The parameters of its flows, for as many flows with the same tensors; of its only flow for each of them.
     ///
     /// # Errors
     /// [`Error::Model`] names the first tensor that one of the two has and the other has not, or not of that shape; for a model
-    /// that has not one flow.
-    pub fn parameters_for(&self, layout: &Layout) -> Result<Vec<f32>> {
-        let [flow] = &self.flows[..] else {
-            let text = format!(
-                "it has {} flows, where training continues from one",
-                self.flows.len()
-            );
-            return Err(Error::Model(
-                Message::new(text).remedy(Remedy::by_hand("fit anew")),
-            ));
-        };
+    /// of another number of flows.
+    pub fn parameters_for(&self, layout: &Layout, count: usize) -> Result<Vec<Vec<f32>>> {
+        let flows = self.flows.len();
+        if flows != 1 && flows != count {
+            let text = format!("it has {flows} flows, where training continues with {count}");
+            let remedy = match flows {
+                0 => Remedy::by_hand("fit anew"),
+                _ => Remedy::new("continue with all", "ensemble", flows),
+            };
+            return Err(Error::Model(Message::new(text).remedy(remedy)));
+        }
         let ours = self.plan()?.layout;
         for (one, other, has) in [(layout, &ours, "lacks"), (&ours, layout, "has")] {
             for tensor in one.tensors() {
@@ -135,7 +135,8 @@ impl Model {
                 }
             }
         }
-        Ok(flow.parameters.clone())
+        let flows = self.flows.iter().cycle().take(count);
+        Ok(flows.map(|flow| flow.parameters.clone()).collect())
     }
 
     /// Checks against the spec, whose layout this is: parameters, columns or preprocessing.

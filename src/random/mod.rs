@@ -36,6 +36,8 @@ pub enum Purpose {
     Clusters = 9,
     /// The component, or the member, that a sampled row is of.
     Component = 10,
+    /// The seed of each flow of an ensemble.
+    Ensemble = 11,
 }
 
 /// The four random words at `(index, block)` of a purpose's stream.

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::error::{Error, Message, Result};
 use crate::files::read_at_most;
 
-/// How a run went, step by step, in nats and in the units of the table.
+/// How a run went, step by step, in nats and in the units of the table. Of several flows, trained one after the other, each one's
+/// steps follow those of the flow before.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LossCurve {
     /// Steps and their losses, each the mean of -log_prob over a step's rows, before its update.
@@ -42,6 +43,8 @@ impl LossCurve {
         let bytes = read_at_most(path, MAX_BYTES)?;
         let bad = |text: String| Error::Data(Message::new(text).in_file(path));
         let mut curve = LossCurve::default();
+        // The number of the flow, where there are several, and the steps of those before.
+        let (mut flow, mut before) = (None, 0.0);
         let lines = bytes.split(|byte| *byte == b'\n');
         let lines = lines.filter(|line| !line.is_empty());
         for (index, line) in lines.enumerate() {
@@ -52,9 +55,16 @@ impl LossCurve {
                     index + 1
                 ))
             })?;
-            if let Some(step) = line.back_to {
-                curve.back_to(step);
+            if line.event == "flow" {
+                // A run that continues says again which flow it is at.
+                if line.number != flow {
+                    flow = line.number;
+                    before = curve.losses.last().map_or(0.0, |latest| latest.0);
+                }
+            } else if let Some(step) = line.back_to {
+                curve.back_to(before as u64 + step);
             } else if let (Some(step), "step") = (line.step, line.event.as_str()) {
+                let step = before + step;
                 curve.losses.extend(line.nll.map(|nll| (step, nll)));
                 let validation = line.validation_nll.map(|nll| (step, nll));
                 curve.validation.extend(validation);
@@ -77,6 +87,7 @@ struct Line {
     nll: Option<f64>,
     validation_nll: Option<f64>,
     back_to: Option<u64>,
+    number: Option<u64>,
     best_step: Option<f64>,
     entropy: Option<f64>,
 }

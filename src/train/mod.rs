@@ -64,6 +64,23 @@ pub struct Outcome {
     pub in_steps: std::time::Duration,
 }
 
+/// What was made of one flow of several that are trained one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedFlow {
+    /// The parameters that were kept.
+    pub parameters: Vec<f64>,
+    /// Steps taken.
+    pub steps: usize,
+    /// The step before which the parameters were reached.
+    pub best_step: usize,
+    /// NLL of the rows that it held out, of the parameters kept and of the last ones, in nats.
+    pub validation: Option<(f64, f64)>,
+    /// Whether it ended for its validation loss.
+    pub out_of_patience: bool,
+    /// The time spent in the steps alone.
+    pub in_steps: std::time::Duration,
+}
+
 /// Why a run ended.
 #[derive(Debug)]
 pub enum Ending {

@@ -11,6 +11,7 @@ mod cli;
 mod columns;
 mod devices;
 mod disk_faults;
+mod ensemble;
 mod files;
 mod formats;
 mod given;

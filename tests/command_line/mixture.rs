@@ -46,7 +46,7 @@ fn few_rows_get_a_mixture() {
     for part in [
         "2 columns, a stack of Gaussian mixtures, fitted to 300 rows on the CPU",
         "model           a mixture of ",
-        "each of the rows judged by what was fitted to the other folds of five",
+        "on 300 rows, each judged by what was not fitted to it",
         "the model is better by ",
     ] {
         assert!(said.contains(part), "no {part:?} in {said}");
@@ -94,7 +94,7 @@ fn few_rows_get_a_mixture() {
         folder,
         "train d.csv --exclude w --continue m.safetensors --device cpu",
         3,
-        &["it has 0 flows, where training continues from one"],
+        &["it has 0 flows, where training continues with 1"],
     );
 }
 

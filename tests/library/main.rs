@@ -9,6 +9,7 @@ mod safetensors;
 
 mod cpu_reference;
 mod documents;
+mod ensemble;
 mod fit;
 mod fixtures;
 mod given;
