@@ -308,7 +308,7 @@ impl<T: Real> Block<T> {
                 Op::Basis(op) => self.basis_backward(simd, plan, op),
                 Op::Concat(_) => {}
                 Op::Triangular(_) => {
-                    self.triangular_backward(simd, plan, index, parameters, row_gradient);
+                    self.triangular_backward(simd, plan, index, parameters, row_gradient, gradient);
                 }
             }
         }
@@ -322,6 +322,7 @@ impl<T: Real> Block<T> {
         index: usize,
         parameters: &[T],
         row_gradient: &Column<T>,
+        gradient: &mut [T],
     ) {
         let Op::Triangular(op) = &plan.forward[index] else {
             unreachable!("called for triangular maps alone")
@@ -334,6 +335,9 @@ impl<T: Real> Block<T> {
         let x = &self.buffers[op.input];
         let sums = self.sums.of_op(simd, index);
         triangular::backward_weights(simd, op, parameters, x, y_gradient, row_gradient, sums);
+        if triangular::is_wide::<T>(op) {
+            triangular::wide_backward_weights(op, x, y_gradient, gradient, self.begun);
+        }
         self.gradients[x_slot] = x_gradient;
     }
 
@@ -389,7 +393,7 @@ impl<T: Real> Block<T> {
         let output_gradient = &self.gradients[slot(op.output.buffer)][op.output.range()];
         let sums = self.sums.of_op(simd, index);
         linear::backward_weights(simd, op, input, output_gradient, sums);
-        if T::is_wide(op) {
+        if linear::is_wide::<T>(op) {
             let add = self.begun;
             linear::wide_backward_weights(op, input, output_gradient, gradient, add);
         }

@@ -8,6 +8,12 @@ use super::product::{self, Start};
 use super::real::Real;
 use super::strided::Strided;
 
+/// Whether a matrix library multiplies for this map.
+#[inline(always)]
+pub fn is_wide<T: Real>(op: &Linear) -> bool {
+    T::is_wide(op.input.count, op.output.count)
+}
+
 /// `output[o] = activate(bias[o] + sum_i weight[o][i] * input[i])`; `saved`, where there is one, keeps what
 /// the activation's derivative needs. Kernel: `shaders/linear_forward.wgsl`.
 #[inline(always)]
@@ -24,7 +30,7 @@ pub fn forward<S: Simd, T: Real>(
         values: &parameters[op.weight.clone()],
         strides: op.weight_strides(),
     };
-    if T::is_wide(op) {
+    if is_wide::<T>(op) {
         for (o, output) in output.iter_mut().enumerate() {
             output.fill(bias.get(o).copied().unwrap_or(T::zero()));
         }
@@ -54,7 +60,7 @@ pub fn backward_input<S: Simd, T: Real>(
         strides: (by_input, by_output),
     };
     let add = matches!(way, InputGradient::Add);
-    if T::is_wide(op) {
+    if is_wide::<T>(op) {
         if !add {
             input_gradient.as_flattened_mut().fill(T::zero());
         }
@@ -88,7 +94,7 @@ pub fn backward_weights<S: Simd, T: Real>(
     output_gradient: &[Column<T>],
     sums: &mut [T::Vector<S>],
 ) {
-    let weights = if T::is_wide(op) { 0 } else { op.weight.len() };
+    let weights = if is_wide::<T>(op) { 0 } else { op.weight.len() };
     let (of_weight, of_bias) = sums.split_at_mut(weights);
     if weights > 0 {
         product::add_dots(simd, output_gradient, input, of_weight, op.weight_strides());

@@ -2,8 +2,6 @@ use std::iter::Sum;
 
 use num_traits::{Float, NumAssign};
 
-use crate::flow::Linear;
-
 use super::arithmetic::Arithmetic;
 use super::columns::Column;
 use super::matrix;
@@ -26,9 +24,9 @@ pub trait Real: Arithmetic + Float + NumAssign + Default + Sum + Send + Sync {
     /// Numbers of a table.
     fn copy(from: &[f32], to: &mut [Self]);
 
-    /// Whether a matrix library multiplies for this map; never in f64.
+    /// Whether a matrix library multiplies for a map of so many inputs and outputs; never in f64.
     #[inline(always)]
-    fn is_wide(_: &Linear) -> bool {
+    fn is_wide(_inputs: usize, _outputs: usize) -> bool {
         false
     }
 
@@ -98,8 +96,8 @@ impl Real for f32 {
     }
 
     #[inline(always)]
-    fn is_wide(op: &Linear) -> bool {
-        matrix::is_wide(op.input.count, op.output.count)
+    fn is_wide(inputs: usize, outputs: usize) -> bool {
+        matrix::is_wide(inputs, outputs)
     }
 
     fn add_weighted_sums(

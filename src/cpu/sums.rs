@@ -3,11 +3,12 @@ use std::ops::Range;
 use bytemuck::Pod;
 use pulp::Simd;
 
-use crate::flow::{Linear, Op, Plan};
+use crate::flow::{Linear, Op, Plan, Triangular};
 
 use super::columns::{BLOCK_ROWS, Columns};
 use super::real::Real;
 use super::vector::Vector;
+use super::{linear, triangular};
 
 /// Gradient accumulators: for each parameter a vector of partial sums, one a lane, over the blocks of a chunk. The
 /// lanes are reduced once, at the end of the chunk.
@@ -75,7 +76,7 @@ impl<T: Real> Sums<T> {
 fn summed<T: Real>(plan: &Plan) -> impl Iterator<Item = Range<usize>> {
     let of_ops = plan.forward.iter().map(|op| match op {
         Op::Linear(op) => of_linear::<T>(op),
-        Op::Triangular(op) => op.matrix.start..op.matrix.end + op.log_diagonal.len(),
+        Op::Triangular(op) => of_triangular::<T>(op),
         Op::Concat(_) | Op::Basis(_) | Op::Coupling(_) => 0..0,
     });
     // Location and raw spread lie side by side.
@@ -83,9 +84,18 @@ fn summed<T: Real>(plan: &Plan) -> impl Iterator<Item = Range<usize>> {
     of_ops.chain([base])
 }
 
+/// The parameters of a triangular map whose gradients are summed in vectors; its log-diagonal lies right behind its matrix.
+fn of_triangular<T: Real>(op: &Triangular) -> Range<usize> {
+    if triangular::is_wide::<T>(op) {
+        op.matrix.end..op.matrix.end + op.log_diagonal.len()
+    } else {
+        op.matrix.start..op.matrix.end + op.log_diagonal.len()
+    }
+}
+
 /// The parameters of a linear map whose gradients are summed in vectors; its bias lies right behind its weight.
 fn of_linear<T: Real>(op: &Linear) -> Range<usize> {
-    if T::is_wide(op) {
+    if linear::is_wide::<T>(op) {
         op.bias.clone()
     } else {
         op.weight.start..op.bias.end

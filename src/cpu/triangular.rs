@@ -9,6 +9,13 @@ use super::product;
 use super::real::Real;
 use super::vector::{Vector, load, store, vectors};
 
+/// Whether a matrix library sums up the matrix's gradient: of a triangle that has as many numbers as a wide linear map.
+#[inline(always)]
+pub fn is_wide<T: Real>(op: &Triangular) -> bool {
+    let dims = op.matrix.len().isqrt();
+    T::is_wide(dims, dims / 2)
+}
+
 /// Upper: `y_i = exp(d_i) x_i + sum_{j > i} m_ij x_j`, and the log-determinant gains the sum of d, the same for every row.
 /// Lower: `y_i = x_i + sum_{j < i} m_ij x_j`. Kernel: `shaders/triangular_forward.wgsl`.
 #[inline(always)]
@@ -87,7 +94,8 @@ pub fn backward_input<S: Simd, T: Real>(
 }
 
 /// The gradient of the parameters, as sums spread over vectors: `sums` holds them as they lie, matrix, then log-diagonal.
-/// What lies outside the triangle has none. Kernel: `shaders/triangular_backward_weights.wgsl`.
+/// What lies outside the triangle has none. Of a wide map the matrix's gradient is left to [`wide_backward_weights`], and `sums`
+/// holds the log-diagonal alone. Kernel: `shaders/triangular_backward_weights.wgsl`.
 #[inline(always)]
 pub fn backward_weights<S: Simd, T: Real>(
     simd: S,
@@ -99,12 +107,15 @@ pub fn backward_weights<S: Simd, T: Real>(
     sums: &mut [T::Vector<S>],
 ) {
     let dims = x.len();
-    let (of_matrix, of_diagonal) = sums.split_at_mut(op.matrix.len());
+    let is_wide = is_wide::<T>(op);
+    let (of_matrix, of_diagonal) = sums.split_at_mut(if is_wide { 0 } else { op.matrix.len() });
     for (i, y_gradient) in y_gradient.iter().enumerate() {
-        let off_diagonal = op.off_diagonal(i, dims);
-        let row = &mut of_matrix[i * dims..][off_diagonal.clone()];
         let y_gradient = std::slice::from_ref(y_gradient);
-        product::add_dots(simd, y_gradient, &x[off_diagonal], row, (0, 1));
+        if !is_wide {
+            let off_diagonal = op.off_diagonal(i, dims);
+            let row = &mut of_matrix[i * dims..][off_diagonal.clone()];
+            product::add_dots(simd, y_gradient, &x[off_diagonal], row, (0, 1));
+        }
         if let Some(slot) = of_diagonal.get_mut(i) {
             let factor = Vector::splat(simd, diagonal(op, parameters, i));
             let mut sum = Vector::of(simd, *slot);
@@ -115,6 +126,24 @@ pub fn backward_weights<S: Simd, T: Real>(
             }
             *slot = sum.value();
         }
+    }
+}
+
+/// The gradient of a wide map's matrix: written, or added. Twice the products that are needed, and still sooner done.
+pub fn wide_backward_weights<T: Real>(
+    op: &Triangular,
+    x: &[Column<T>],
+    y_gradient: &[Column<T>],
+    gradient: &mut [T],
+    add: bool,
+) {
+    let dims = x.len();
+    let gradient = &mut gradient[op.matrix.clone()];
+    T::dots(y_gradient, x, gradient, (dims, 1), add);
+    for (i, row) in gradient.chunks_exact_mut(dims).enumerate() {
+        let others = op.off_diagonal(i, dims);
+        row[..others.start].fill(T::zero());
+        row[others.end..].fill(T::zero());
     }
 }
 

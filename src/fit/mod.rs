@@ -20,6 +20,7 @@ mod session;
 mod stack_executor;
 mod stacking;
 mod stop;
+mod training;
 mod univariate;
 mod verdict;
 

@@ -2,22 +2,19 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::{CheckpointWriter, Checkpoints};
+use crate::checkpoint::Checkpoints;
 use crate::cpu::CpuExecutor;
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{DeviceFailure, Executor};
 use crate::flow::Plan;
 use crate::gpu::Adapter;
-use crate::train::{
-    self, Agreement, Comparison, ComparisonSettings, Ending, LossCurve, Metrics, Retry, Snapshot,
-    StepReport, TrainObserver, TrainedFlow,
-};
+use crate::train::{self, Agreement, Comparison, ComparisonSettings, LossCurve};
 
-use super::divergence::explain;
 use super::report::Report;
 use super::stack_executor::StackExecutor;
 use super::stacking::Judged;
-use super::{Device, Event, EventHandler, ExecutorRequest, Fit, Flow, Prepared, StopSignal};
+use super::training::{Ended, FlowTraining};
+use super::{Device, EventHandler, ExecutorRequest, Fit, Flow, Prepared, StopSignal};
 
 /// Rows that are sampled when executors are compared.
 const COMPARED_SAMPLES: usize = 1000;
@@ -36,14 +33,14 @@ pub struct Session<'a> {
 }
 
 /// Opens an executor for each flow.
-struct Opening {
+pub(super) struct Opening {
     device: Device,
     fallback: bool,
     failed: Sender<DeviceFailure>,
 }
 
 impl Opening {
-    fn open(&self, request: ExecutorRequest) -> Result<Box<dyn Executor>> {
+    pub fn open(&self, request: ExecutorRequest) -> Result<Box<dyn Executor>> {
         let failed = self.failed.clone();
         let device = self.device.clone();
         device.open_recovering(request, self.fallback, move |failure: &DeviceFailure| {
@@ -142,141 +139,51 @@ impl<'a> Session<'a> {
         self.opening.device.memory(&request)
     }
 
-    /// Trains, from the checkpoint if there is one to continue from: a flow, or several, one after the other. Where training ends early,
-    /// the best parameters so far are kept; the outcome says why.
+    /// Trains, from the checkpoint if there is one to continue from: a flow, or several, one after the other, and the mixture. Where
+    /// training ends early, the best parameters so far are kept; the outcome says why.
     ///
     /// # Errors
     /// Those before the first step.
     pub fn train(&mut self) -> Result<Outcome> {
         let begin = Instant::now();
-        let prepared = &self.prepared;
-        let (mut writer, from) = match self.checkpoints.take() {
-            Some(checkpoints) => {
-                let device = self.executor.describe();
-                let (writer, from) = checkpoints.begin(|| prepared.identity(), &device)?;
-                (Some(writer), from)
-            }
-            None => (None, None),
-        };
-        let (mut flows, mut snapshot) = match from {
-            Some(checkpoint) => (checkpoint.trained, Some(checkpoint.snapshot)),
-            None => (Vec::new(), None),
-        };
-        let count = prepared.config.train.ensemble;
-        let mut loss_curve = LossCurve::default();
-        // The flow that the executor is open for.
-        let mut opened = 0;
-        let (mut error, mut stopped, mut is_complete) = (None, false, false);
-        while !is_complete {
-            let index = flows.len();
-            let of_flow = prepared.of_flow(index);
-            if count > 1 {
-                let number = index + 1;
-                (self.on_event)(&Event::Flow { number, of: count })?;
-            }
-            if let Some(snapshot) = &snapshot {
-                let step = snapshot.state.step;
-                (self.on_event)(&Event::Resumed { step })?;
-            }
-            let mut observer = Observer {
-                prepared: &of_flow,
-                writer: writer.as_mut(),
-                trained: &flows,
-                before: flows.iter().map(|flow| flow.steps).sum(),
-                failures: &self.failures,
-                stop: &self.stop,
-                on_event: &mut self.on_event,
-                loss_curve: &mut loss_curve,
-            };
-            let settings = of_flow.settings(self.log_every);
-            let ready = match opened == index {
-                true => Ok(()),
-                false => of_flow.request().and_then(|request| {
-                    self.executor = self.opening.open(request)?;
-                    opened = index;
-                    Ok(())
-                }),
-            };
-            let executor = self.executor.as_mut();
-            let trained = ready.and_then(|()| match snapshot.take() {
-                Some(snapshot) => train::resume(executor, &settings, &snapshot, &mut observer),
-                None => train::run(executor, &settings, &mut observer),
-            });
-            let reported = observer.report_failures();
-            let trained = match trained {
-                Ok(trained) => trained,
-                // Those before it are trained.
-                Err(failure) if index > 0 => {
-                    error = Some(failure);
-                    break;
-                }
-                Err(failure) => return Err(failure),
-            };
-            if trained.worsened {
-                let warning = Message::new(format!(
-                    "the NLL ended above where it began, so the parameters of step {}, the best of all checks, are kept",
-                    trained.best_step
-                ))
-                .remedy(Remedy::with("lower the learning rate", "learning_rate"))
-                .remedy(Remedy::with("bound the log-scale", "scale_bound"));
-                (self.on_event)(&Event::Warning(&warning))?;
-            }
-            let offset = of_flow.offsets.validation();
-            let flow = TrainedFlow {
-                parameters: trained.parameters,
-                steps: trained.steps,
-                best_step: trained.best_step,
-                validation: trained
-                    .validation
-                    .map(|(best, last)| (best + offset, last + offset)),
-                out_of_patience: matches!(trained.ending, Ending::Patience),
-                in_steps: trained.in_steps,
-            };
-            let is_done = matches!(trained.ending, Ending::Done | Ending::Patience);
-            // Of an ensemble that ends early, a flow that was not trained is no part.
-            if is_done || index == 0 || flow.best_step > 0 {
-                flows.push(flow);
-            }
-            match trained.ending {
-                Ending::Done | Ending::Patience => is_complete = flows.len() == count,
-                Ending::Interrupted => stopped = true,
-                Ending::Diverged(divergence) => {
-                    let message = explain(&of_flow, &self.plan, &divergence);
-                    error = Some(Error::Diverged(message));
-                }
-                Ending::Failed(failure) => error = Some(failure),
-            }
-            error = error.or(reported.err());
-            if stopped || error.is_some() {
-                break;
-            }
+        let trained = FlowTraining {
+            prepared: &self.prepared,
+            plan: &self.plan,
+            opening: &self.opening,
+            executor: &mut self.executor,
+            failures: &self.failures,
+            log_every: self.log_every,
+            stop: &self.stop,
+            on_event: &mut self.on_event,
         }
-        if let Some(writer) = &mut writer {
-            writer.wait();
-        }
-        let checkpoint = writer.as_ref().and_then(CheckpointWriter::written_to);
-        let checkpoint = checkpoint.map(PathBuf::from);
-        drop(writer);
-        let best_step = flows.iter().map(|flow| flow.best_step).sum();
-        loss_curve.best = (count == 1).then_some(best_step as f64);
-        loss_curve.entropy = prepared.ground_truth.as_ref().map(|truth| truth.entropy());
+        .run(self.checkpoints.take())?;
+        let flows = trained.flows;
+        let kept = if trained.is_mixture_alone {
+            0
+        } else {
+            flows.len()
+        };
         self.prepared
-            .set_flows(flows.iter().map(|flow| &flow.parameters[..]));
-        let is_stack = count > 1 || self.prepared.config.model.mixture;
-        let judged = match is_complete && is_stack {
-            true => self.prepared.stack(&self.opening.device)?,
-            false => None,
-        };
+            .set_flows(flows[..kept].iter().map(|flow| &flow.parameters[..]));
+        let (mut judged, mut error) = (None, None);
+        let stopped = matches!(trained.ended, Ended::Stopped);
+        match trained.ended {
+            Ended::Complete => {
+                judged = self.prepared.stack(&self.opening.device, trained.stacked)?;
+            }
+            Ended::Stopped => {}
+            Ended::Failed(failure) => error = Some(self.with_fallback(failure)),
+        }
         Ok(Outcome {
             stopped,
             out_of_patience: flows.iter().any(|flow| flow.out_of_patience),
-            error: error.map(|error| self.with_fallback(error)),
+            error,
             steps: flows.iter().map(|flow| flow.steps).sum(),
-            best_step,
+            best_step: flows.iter().map(|flow| flow.best_step).sum(),
             validation: mean_of_pairs(flows.iter().map(|flow| flow.validation)),
             judged,
-            loss_curve,
-            checkpoint,
+            loss_curve: trained.loss_curve,
+            checkpoint: trained.checkpoint,
             took: begin.elapsed(),
             in_steps: flows.iter().map(|flow| flow.in_steps).sum(),
         })
@@ -391,91 +298,4 @@ fn mean_of_pairs(pairs: impl ExactSizeIterator<Item = Option<(f64, f64)>>) -> Op
     let [first, second] = [|pair: &(f64, f64)| pair.0, |pair: &(f64, f64)| pair.1]
         .map(|of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count);
     Some((first, second))
-}
-
-/// Converts the calls of the training loop into events, in the units of the table.
-struct Observer<'s, 'w, 'a> {
-    /// What the flow is trained with.
-    prepared: &'s Prepared,
-    writer: Option<&'s mut CheckpointWriter<'w>>,
-    /// The flows before it.
-    trained: &'s [TrainedFlow],
-    /// Their steps.
-    before: usize,
-    failures: &'s Receiver<DeviceFailure>,
-    stop: &'s StopSignal,
-    on_event: &'s mut Box<EventHandler<'a>>,
-    loss_curve: &'s mut LossCurve,
-}
-
-impl Observer<'_, '_, '_> {
-    fn report_failures(&mut self) -> Result<()> {
-        self.failures
-            .try_iter()
-            .try_for_each(|failure| (self.on_event)(&Event::DeviceFailure(&failure)))
-    }
-}
-
-impl TrainObserver for Observer<'_, '_, '_> {
-    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Metrics> {
-        match &self.prepared.ground_truth {
-            Some(truth) => truth.measure(executor, &self.prepared.model.preprocessing),
-            None => Ok(Metrics::default()),
-        }
-    }
-
-    fn step(&mut self, report: &StepReport) -> Result<()> {
-        self.report_failures()?;
-        let (step, offsets) = (report.step, &self.prepared.offsets);
-        let nll = report.nll + offsets.of_step(step as u64);
-        let validation_nll = report.metrics.validation_nll;
-        let truth = self.prepared.ground_truth.as_ref();
-        let metrics = Metrics {
-            validation_nll: validation_nll.map(|nll| nll + offsets.validation()),
-            kl: truth.map(|truth| nll - truth.entropy()),
-            ..report.metrics
-        };
-        let place = (self.before + step) as f64;
-        let held_out = metrics.validation_nll.map(|nll| (place, nll));
-        self.loss_curve.validation.extend(held_out);
-        (self.on_event)(&Event::Step(&StepReport { step, nll, metrics }))
-    }
-
-    fn retry(&mut self, retry: &Retry) -> Result<()> {
-        self.report_failures()?;
-        self.loss_curve.back_to(self.before as u64 + retry.back_to);
-        (self.on_event)(&Event::Retry(retry))
-    }
-
-    fn progress(&mut self, done: usize, losses: &[f64]) -> Result<()> {
-        self.report_failures()?;
-        let offset = self.prepared.offsets.all();
-        self.loss_curve.steps(self.before + done, losses, offset);
-        let latest = self.loss_curve.losses.len() - losses.len();
-        let losses: Vec<f64> = self.loss_curve.losses[latest..]
-            .iter()
-            .map(|(_, nll)| *nll)
-            .collect();
-        (self.on_event)(&Event::Progress {
-            done,
-            losses: &losses,
-        })
-    }
-
-    fn wants_snapshot(&mut self) -> bool {
-        self.writer.as_ref().is_some_and(|writer| writer.is_due())
-    }
-
-    fn snapshot(&mut self, snapshot: Snapshot) -> Result<()> {
-        let Some(writer) = &mut self.writer else {
-            return Ok(());
-        };
-        let step = snapshot.state.step;
-        writer.write(self.trained, snapshot);
-        (self.on_event)(&Event::Checkpoint { step })
-    }
-
-    fn should_stop(&mut self) -> bool {
-        self.stop.is_requested()
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::data::{Repeats, take, take_weights, weighted_mean};
 use crate::error::Result;
+use crate::executor::Executor;
 use crate::matrix::Matrix;
 use crate::mixture::{Folds, Stacked, stack, stacking_weights};
 use crate::model::WeightedMixture;
@@ -11,6 +12,9 @@ use super::{Device, Flow, Prepared};
 
 /// Folds of rows, each of which is judged by what was fitted to the others.
 pub(super) const FOLDS: usize = 5;
+
+/// Rounds of EM for the weights of flows and mixture.
+const ROUNDS: usize = 1000;
 
 /// A member of less weight is dropped.
 const LEAST_WEIGHT: f64 = 0.02;
@@ -42,23 +46,26 @@ impl Prepared {
         self.config.model.mixture && self.config.train.steps == 0
     }
 
-    /// Puts a mixture beside the trained flows, where one was asked for: as much of it as rows that neither was fitted to ask for. Where
-    /// no flow is trained the mixture is all there is. Returns what the model makes of such rows; none where there are none.
+    /// Puts a mixture beside the trained flows, where there is one: as much of it as rows that neither was fitted to ask for. Where
+    /// there is no flow the mixture is all there is. Returns what the model makes of such rows; none where there are none, or where the
+    /// model is one flow.
     ///
     /// # Errors
     /// Those of the device, where the flows are scored.
-    pub(super) fn stack(&mut self, device: &Device) -> Result<Option<Judged>> {
-        let stacked = self.config.model.mixture.then(|| self.stacked());
-        if self.is_mixture_alone() {
-            let Some(stacked) = stacked else {
-                return Ok(None);
-            };
+    pub(super) fn stack(
+        &mut self,
+        device: &Device,
+        mut stacked: Option<Stacked>,
+    ) -> Result<Option<Judged>> {
+        if stacked.is_none() && self.config.train.ensemble == 1 {
+            return Ok(None);
+        }
+        if let Some(stacked) = stacked.take_if(|_| self.model.flows.is_empty()) {
             let judged = Judged {
                 nll: self.nll(&stacked.out_of_fold),
                 rows: self.rows.rows(),
                 by_folds: true,
             };
-            self.model.flows = Vec::new();
             self.model.mixture = Some(WeightedMixture {
                 weight: 1.0,
                 mixture: stacked.mixture.rounded(),
@@ -77,11 +84,7 @@ impl Prepared {
         } = &out_of_fit;
         let part = match of_mixture.is_empty() {
             true => 0.0,
-            false => match stacking_weights(&[of_flows, of_mixture], weights)[1] {
-                part if part < LEAST_WEIGHT => 0.0,
-                part if part > 1.0 - LEAST_WEIGHT => 1.0,
-                part => part,
-            },
+            false => part_of_mixture(of_flows, of_mixture, weights),
         };
         let log_det = self.model.preprocessing.log_det(rows);
         let log_prob: Vec<f64> = (0..rows.rows())
@@ -113,11 +116,33 @@ impl Prepared {
         Ok(Some(judged))
     }
 
-    fn stacked(&self) -> Stacked {
-        let rows = self.rows.map(f64::from);
-        let seed = self.config.train.seed;
-        let folds = Folds::new(&Repeats::of(&rows), FOLDS, seed);
-        stack(&rows, &self.training_weights(), &folds, seed)
+    /// The mixture, where one was asked for.
+    pub(super) fn stacked(&self) -> Option<Stacked> {
+        self.config.model.mixture.then(|| {
+            let rows = self.rows.map(f64::from);
+            let seed = self.config.train.seed;
+            let folds = Folds::new(&Repeats::of(&rows), FOLDS, seed);
+            stack(&rows, &self.training_weights(), &folds, seed)
+        })
+    }
+
+    /// Whether the first flow of an ensemble, which an executor runs, adds nothing to the mixture on the rows that it held out.
+    ///
+    /// # Errors
+    /// Those of the executor.
+    pub(super) fn is_superfluous(
+        &self,
+        executor: &mut dyn Executor,
+        stacked: &Stacked,
+    ) -> Result<bool> {
+        let Some(folds) = self.folds() else {
+            return Ok(false);
+        };
+        let (_, within) = folds.split(0);
+        let of_flow = executor.log_prob(&take(&self.rows, &within).map(f64::from))?;
+        let of_mixture = take_weights(&stacked.out_of_fold, &within);
+        let weights = take_weights(&self.training_weights(), &within);
+        Ok(part_of_mixture(&of_flow, &of_mixture, &weights) == 1.0)
     }
 
     /// Scores the rows held out, or each fold by the flow that held it out; none where every row was trained on.
@@ -152,5 +177,15 @@ impl Prepared {
             of_flows: of_flows.concat(),
             of_mixture: of_mixture.unwrap_or_default(),
         }))
+    }
+}
+
+/// How much of a mixture there is beside a flow, by what both make of rows that neither was fitted to. What is next to nothing is
+/// left out.
+fn part_of_mixture(of_flow: &[f64], of_mixture: &[f64], weights: &[f64]) -> f64 {
+    match stacking_weights(&[of_flow, of_mixture], weights, ROUNDS)[1] {
+        part if part < LEAST_WEIGHT => 0.0,
+        part if part > 1.0 - LEAST_WEIGHT => 1.0,
+        part => part,
     }
 }

@@ -22,6 +22,10 @@ pub enum Shape {
     Full,
     /// Any, with a = d + 2: rounder where rows are few.
     Round,
+    /// Any, with a = 1 and a tenth of s: for rows that crowd on lines and about single numbers.
+    Sharp,
+    /// The same with a hundredth of s.
+    Sharper,
     /// Diagonal, with a = 1.
     Diagonal,
     /// Any, the same of all components, with a = 1.
@@ -30,13 +34,30 @@ pub enum Shape {
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Shape; 4] = [Shape::Full, Shape::Round, Shape::Diagonal, Shape::Tied];
+    pub const ALL: [Shape; 6] = [
+        Shape::Full,
+        Shape::Round,
+        Shape::Sharp,
+        Shape::Sharper,
+        Shape::Diagonal,
+        Shape::Tied,
+    ];
 
     /// The rows that the prior counts as.
     fn prior_rows(self, dims: usize) -> f64 {
         match self {
             Shape::Round => dims as f64 + 2.0,
             _ => 1.0,
+        }
+    }
+
+    /// The square of the width s, where K components share the volume.
+    fn width(self, dims: usize, count: usize) -> f64 {
+        let width = (count as f64).powf(-2.0 / dims as f64);
+        match self {
+            Shape::Sharp => 1e-2 * width,
+            Shape::Sharper => 1e-4 * width,
+            _ => width,
         }
     }
 }
@@ -135,7 +156,7 @@ fn maximized(
 ) -> GaussianMixture {
     let (dims, count) = (rows.columns(), responsibilities.columns());
     let prior_rows = shape.prior_rows(dims);
-    let width = (count as f64).powf(-2.0 / dims as f64);
+    let width = shape.width(dims, count);
     let mut of_all = vec![0.0; packed(dims)];
     let mut components = Vec::with_capacity(count);
     let mut work = Matrix::zeros(rows.rows(), dims);

@@ -29,7 +29,6 @@ fn settings() -> Overrides {
     settings.train.ensemble = Some(3);
     settings.model.layers = Some(3);
     settings.model.hidden = Some(vec![16]);
-    settings.model.mixture = Some(true);
     settings
 }
 
@@ -130,6 +129,25 @@ fn ensemble_that_ends_early_keeps_the_flows_so_far() {
     Flow::new(model).unwrap().log_prob(&table.values).unwrap();
 }
 
+/// Where a mixture is all that is needed, one flow is enough to tell.
+#[test]
+fn ensemble_of_no_use_is_not_trained() {
+    // Three lumps, far apart.
+    let rows = Matrix::from_fn(600, 2, |row, column| {
+        let centers = [[-4.0, 0.0], [3.0, 5.0], [4.0, -4.0]];
+        centers[row % 3][column] + 0.2 * normal(row, column)
+    });
+    let table = Table::new(["x", "y"], rows).unwrap();
+    let mut settings = settings();
+    settings.model.mixture = Some(true);
+    let fitted = fit(&table).settings(settings).run().unwrap();
+    let model = fitted.flow.model();
+    assert!(model.flows.is_empty() && model.mixture.is_some());
+    assert_eq!(fitted.report.steps, 120);
+    let validation = fitted.report.validation.unwrap();
+    assert!(validation.by_folds && validation.rows == 600);
+}
+
 /// The average of flows is better than one of them on rows that none has seen, and so is what it says of itself.
 #[test]
 fn ensemble_is_better_than_a_flow() {
@@ -139,7 +157,6 @@ fn ensemble_is_better_than_a_flow() {
         let mut settings = settings();
         settings.train.ensemble = Some(count);
         settings.train.validation = Some(0.2);
-        settings.model.mixture = Some(false);
         let fitted = fit(&table).settings(settings).run().unwrap();
         let log_prob = fitted.flow.log_prob(&new).unwrap();
         let mean = -log_prob.iter().sum::<f64>() / 19_000.0;
