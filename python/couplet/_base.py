@@ -47,6 +47,7 @@ class Estimator:
         scale_bound: float | None = None,
         input_bound: float | None = None,
         steps: int | None = None,
+        extension: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
         schedule: str | None = None,

@@ -60,6 +60,8 @@ class Flow(Estimator):
         Polynomials: c > 0 makes their input c * tanh(x / c); 0 leaves it.
     steps : K
         Maximum number of steps; with 0 the flow keeps its initial parameters.
+    extension : K
+        Steps to go on for, along a second cosine, where the first ends while held-out rows still gain; 0 means none.
     batch_size : ROWS
         Rows in each step; 0 means all.
     learning_rate : RATE

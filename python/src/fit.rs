@@ -143,6 +143,7 @@ fn run(request: Request<'_>) -> Result<Fitted> {
     let warning = Cell::new("DataQualityWarning");
     // Of all flows together, at most, and of those before the one that is trained.
     let (steps, before) = (Cell::new(0), Cell::new(0));
+    let longest = Cell::new(0);
     let on_event = |event: &Event<'_>| {
         // Who listens no more has ended the fit.
         let _ = match event {
@@ -162,7 +163,13 @@ fn run(request: Request<'_>) -> Result<Fitted> {
             Event::Progress { done, losses } => {
                 let nll = losses.iter().sum::<f64>() / losses.len() as f64;
                 let done = before.get() + done;
-                said.send(Said::Progress(done, steps.get(), nll, validation_nll))
+                // Beyond those that are planned it is an extension.
+                let all = if done > steps.get() {
+                    longest.get()
+                } else {
+                    steps.get()
+                };
+                said.send(Said::Progress(done, all, nll, validation_nll))
             }
             _ => Ok(()),
         };
@@ -180,6 +187,7 @@ fn run(request: Request<'_>) -> Result<Fitted> {
     warning.set("FitWarning");
     let train = &session.prepared().config.train;
     steps.set(train.steps * train.ensemble);
+    longest.set((train.steps + train.extension) * train.ensemble);
     let mut outcome = session.train()?;
     let error = outcome.error.take();
     let report = match error {

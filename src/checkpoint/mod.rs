@@ -59,6 +59,8 @@ struct Record {
     best: Option<(usize, u64)>,
     first: Option<u64>,
     last: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    late: Option<(u64, u64)>,
     retries: usize,
     in_steps: Duration,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -123,6 +125,7 @@ impl Checkpoint {
                 .map(|best| (best.step, best.nll.to_bits())),
             first: progress.first.map(f64::to_bits),
             last: progress.last.map(f64::to_bits),
+            late: progress.late.map(to_bits),
             retries: progress.retries,
             in_steps: progress.in_steps,
             trained: self
@@ -131,9 +134,7 @@ impl Checkpoint {
                 .map(|flow| TrainedRecord {
                     steps: flow.steps,
                     best_step: flow.best_step,
-                    validation: flow
-                        .validation
-                        .map(|(best, last)| (best.to_bits(), last.to_bits())),
+                    validation: flow.validation.map(to_bits),
                     out_of_patience: flow.out_of_patience,
                     in_steps: flow.in_steps,
                 })
@@ -237,9 +238,7 @@ impl Checkpoint {
                 parameters: list(of_trained(index))?,
                 steps: it.steps,
                 best_step: it.best_step,
-                validation: it
-                    .validation
-                    .map(|(best, last)| (f64::from_bits(best), f64::from_bits(last))),
+                validation: it.validation.map(from_bits),
                 out_of_patience: it.out_of_patience,
                 in_steps: it.in_steps,
             })
@@ -257,12 +256,21 @@ impl Checkpoint {
                     best,
                     first: record.first.map(f64::from_bits),
                     last: record.last.map(f64::from_bits),
+                    late: record.late.map(from_bits),
                     retries: record.retries,
                     in_steps: record.in_steps,
                 },
             },
         })
     }
+}
+
+fn to_bits((first, second): (f64, f64)) -> (u64, u64) {
+    (first.to_bits(), second.to_bits())
+}
+
+fn from_bits((first, second): (u64, u64)) -> (f64, f64) {
+    (f64::from_bits(first), f64::from_bits(second))
 }
 
 /// The name of the parameters of a flow that was trained before.
@@ -383,6 +391,7 @@ pub(crate) mod tests {
                     }),
                     first: Some(f64::INFINITY),
                     last: Some(1.0 / 3.0),
+                    late: Some((0.1 + 0.2, 0.7)),
                     retries: 2,
                     in_steps: Duration::from_nanos(123_456_789_012),
                 },

@@ -35,6 +35,8 @@ struct Shows {
 /// A progress bar, and above it the curve of the loss.
 struct Progress {
     bar: ProgressBar,
+    /// Steps with those of an extension.
+    longest: u64,
     lines: Lines,
     losses: Vec<f64>,
     validation: Option<f64>,
@@ -76,7 +78,8 @@ impl Screen {
             }
         }
         if stderr().is_terminal() && log::max_level() > LevelFilter::Warn {
-            self.bar = Some(Progress::new(prepared.config.train.steps as u64));
+            let train = &prepared.config.train;
+            self.bar = Some(Progress::new(train.steps, train.steps + train.extension));
         }
         log::info!("{line}");
     }
@@ -172,12 +175,13 @@ impl Screen {
 }
 
 impl Progress {
-    fn new(steps: u64) -> Self {
+    fn new(steps: usize, longest: usize) -> Self {
         let lines = Lines::default();
-        let bar = ProgressBar::new(steps).with_style(style(&lines));
+        let bar = ProgressBar::new(steps as u64).with_style(style(&lines));
         logger::set_bar(Some(bar.clone()));
         Progress {
             bar,
+            longest: longest as u64,
             lines,
             losses: Vec::new(),
             validation: None,
@@ -194,6 +198,9 @@ impl Progress {
                 None => String::new(),
             };
             self.bar.set_message(format!("{nll:.4}{held_out}"));
+        }
+        if self.bar.length().is_some_and(|length| length < done as u64) {
+            self.bar.set_length(self.longest);
         }
         self.bar.set_position(done as u64);
     }

@@ -255,6 +255,7 @@ impl Config {
                         ScheduleName::Constant => None,
                         ScheduleName::Cosine => Some(train.steps as u64),
                     },
+                    restart: train.extension as u64,
                 },
                 weight_decay: train.weight_decay,
                 clip_norm: train.clip_norm,

@@ -165,6 +165,9 @@ section! {
     TrainConfig, TrainOverrides {
         /// Maximum number of steps; with 0 the flow keeps its initial parameters.
         steps: (usize) = 1000, [value_name = "K"];
+        /// Steps to go on for, along a second cosine, where the first ends while held-out rows still gain; 0 means none.
+        #[serde(skip_serializing_if = "is_zero")]
+        extension: (usize) = 0, [value_name = "K"];
         /// Rows in each step; 0 means all.
         batch_size: (usize) = 0, [value_name = "ROWS"];
         /// Peak learning rate.
@@ -234,6 +237,10 @@ fn is_usual_mixing(mixing: &MixingName) -> bool {
 
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn is_one(count: &usize) -> bool {

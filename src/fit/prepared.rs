@@ -239,8 +239,17 @@ impl Prepared {
         let batch = self.batches().size();
         let monitor = (self.validation.is_none() && batch < self.rows.rows())
             .then(|| monitor_rows(self.rows.rows()));
+        let extension = (train.extension > 0 && self.validation.is_some()).then(|| {
+            let some = monitor_rows(self.rows.rows());
+            train::Extension {
+                first: train.steps,
+                rows: take(&self.rows, &some).map(f64::from),
+                row_weights: take_weights(&self.training_weights(), &some),
+            }
+        });
         train::Settings {
-            steps: train.steps,
+            steps: train.steps + extension.as_ref().map_or(0, |_| train.extension),
+            extension,
             log_every,
             check_every: check_every(
                 self.rows.rows(),

@@ -89,7 +89,9 @@ impl Report {
             let remedy = Remedy::with("try a lower learning rate", "learning_rate");
             return Some(Message::new(text).remedy(remedy));
         }
-        if self.is_still_falling() {
+        let train = &self.config.train;
+        let has_ended_early = train.extension > 0 && self.steps <= train.steps;
+        if self.is_still_falling() && !has_ended_early {
             let text = "the validation loss was still falling when training ended";
             let steps = 2 * self.config.train.steps;
             return Some(Message::new(text).remedy(Remedy::new("try more steps", "steps", steps)));

@@ -29,6 +29,8 @@ pub use training_loop::{resume, run};
 pub struct Settings {
     /// Steps to take, at most.
     pub steps: usize,
+    /// Whether to take those of the last part.
+    pub extension: Option<Extension>,
     /// Steps between two reports.
     pub log_every: usize,
     /// Steps between two evaluations, each of which also saves a state to go back to.
@@ -42,6 +44,17 @@ pub struct Settings {
     pub row_weights: Vec<f64>,
     /// Steps without a better validation NLL after which a run ends; 0 continues to the last step.
     pub patience: usize,
+}
+
+/// The last part of a run, which is left out unless it pays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extension {
+    /// The step that it begins with.
+    pub first: usize,
+    /// Some of the rows trained on, as the flow sees them, to compare with those held out.
+    pub rows: Matrix<f64>,
+    /// Their weights; none where all count the same.
+    pub row_weights: Vec<f64>,
 }
 
 /// The result of a run.

@@ -14,6 +14,8 @@ pub struct Progress {
     /// NLL at the first check and at the last one: of the held-out rows, of the monitor rows, or the loss.
     pub(crate) first: Option<f64>,
     pub(crate) last: Option<f64>,
+    /// NLL of the held-out rows and of rows trained on, late in the first part of a run that may have another.
+    pub(crate) late: Option<(f64, f64)>,
     pub(crate) retries: usize,
     pub(crate) in_steps: Duration,
 }

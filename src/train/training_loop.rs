@@ -15,6 +15,9 @@ use super::{
 const RETRIES: usize = 5;
 const LR_BACKOFF: f64 = 0.3;
 
+/// The part of what the rows trained on gain that held-out rows have to gain for a run to go on.
+const SHARED: f64 = 0.5;
+
 /// How long the executor works between two reports of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -190,7 +193,7 @@ impl TrainingLoop<'_> {
             .chunk
             .min(to_next(settings.log_every))
             .min(to_next(settings.check_every))
-            .min(settings.steps - self.done);
+            .min(self.end() - self.done);
         let begin = Instant::now();
         let StepsOutcome { losses, fault } = executor.train(count)?;
         let took = begin.elapsed().max(Duration::from_micros(1));
@@ -224,15 +227,20 @@ impl TrainingLoop<'_> {
         is_reported: bool,
     ) -> Result<Evaluation> {
         let (settings, done) = (self.settings, self.done);
-        let last = done == settings.steps;
-        let is_check = last || done.is_multiple_of(settings.check_every);
-        let is_logged = last || done.is_multiple_of(settings.log_every);
+        let mut last = done == settings.steps;
+        let may_end = last
+            || self
+                .settings
+                .extension
+                .as_ref()
+                .is_some_and(|it| it.first == done);
+        let is_check = may_end || done.is_multiple_of(settings.check_every);
+        let is_logged = may_end || done.is_multiple_of(settings.log_every);
         if !is_check && !is_logged {
             return Ok(Evaluation::default());
         }
         let state = executor.state()?;
         let mut validation_nll = None;
-        let mut ending = last.then_some(Ending::Done);
         if is_check {
             if let Some(rows) = settings
                 .validation
@@ -246,13 +254,17 @@ impl TrainingLoop<'_> {
                 self.judge(nll);
                 if settings.validation.is_some() {
                     validation_nll = Some(nll);
-                    if !last && self.out_of_patience() {
-                        ending = Some(Ending::Patience);
-                    }
+                    last |= self.ends_before_extension(executor, &state, nll)?;
                 }
             }
             self.progress.checked = Some(state.clone());
         }
+        let out_of_patience = validation_nll.is_some() && self.out_of_patience();
+        let ending = match (last, out_of_patience) {
+            (true, _) => Some(Ending::Done),
+            (false, true) => Some(Ending::Patience),
+            (false, false) => None,
+        };
         let metrics = if (is_logged && !is_reported) || ending.is_some() {
             let metrics = as_result(executor, &state, |executor| observer.measure(executor))?;
             Some(Metrics {
@@ -307,8 +319,60 @@ impl TrainingLoop<'_> {
 
     fn out_of_patience(&self) -> bool {
         let patience = self.settings.patience;
-        let best = self.progress.best.as_ref();
-        patience > 0 && best.is_some_and(|best| self.done.saturating_sub(best.step) >= patience)
+        let since = self
+            .progress
+            .best
+            .as_ref()
+            .map(|best| match &self.settings.extension {
+                // At the peak of the rate again, the loss is higher first.
+                Some(extension) if self.done > extension.first => {
+                    best.step.max((extension.first + self.settings.steps) / 2)
+                }
+                _ => best.step,
+            });
+        patience > 0 && since.is_some_and(|since| self.done.saturating_sub(since) >= patience)
+    }
+
+    /// The next step that may be the last, once that at hand is not.
+    fn end(&self) -> usize {
+        match &self.settings.extension {
+            Some(extension) if self.done < extension.first => extension.first,
+            _ => self.settings.steps,
+        }
+    }
+
+    /// Whether the run ends where an extension would begin. It pays where the held-out rows, whose NLL is `nll`, were at their best at
+    /// the end, and gained at least half of what the rows trained on did in the last quarter: what is learned holds for others, too.
+    fn ends_before_extension(
+        &mut self,
+        executor: &mut dyn Executor,
+        state: &TrainingState,
+        nll: f64,
+    ) -> Result<bool> {
+        let Some(extension) = &self.settings.extension else {
+            return Ok(false);
+        };
+        let (done, first) = (self.done, extension.first);
+        let is_late = 4 * done >= 3 * first && self.progress.late.is_none();
+        if done > first || !(is_late || done == first) {
+            return Ok(false);
+        }
+        let trained_on = as_result(executor, state, |executor| {
+            mean_nll(executor, &extension.rows, &extension.row_weights)
+        })?;
+        let Some((late, late_trained_on)) = self.progress.late.filter(|_| done == first) else {
+            self.progress.late = Some((nll, trained_on));
+            return Ok(done == first);
+        };
+        let is_best = self.progress.best.as_ref();
+        let is_best = is_best.is_some_and(|best| 20 * best.step >= 19 * first);
+        log::debug!(
+            "in the last quarter the held-out rows gained {:.4} nats, those trained on {:.4}",
+            late - nll,
+            late_trained_on - trained_on
+        );
+        let pays = is_best && late - nll >= SHARED * (late_trained_on - trained_on);
+        Ok(!pays)
     }
 
     /// Goes back to the latest good state, with a lower learning rate, and returns its step; or gives up.

@@ -264,6 +264,7 @@ pub fn guarded_training(batch_size: usize) -> Training {
                 peak: 2e-3,
                 warm_up: 3,
                 cosine_end: Some(20),
+                restart: 0,
             },
             clip_norm: 1.0,
             average: 0.9,

@@ -28,6 +28,7 @@ fn run(path: GpuPath) -> (Result<Outcome>, usize) {
         check_every: 3,
         validation: Some(rows.map(f64::from)),
         monitor_rows: None,
+        extension: None,
         row_weights: Vec::new(),
         patience: 0,
     };

@@ -476,6 +476,7 @@ fn a_device_destroyed_at_every_tenth_step_changes_nothing() {
             check_every: 20,
             validation: Some(rows(100, spec.width(), 3)),
             monitor_rows: None,
+            extension: None,
             row_weights: Vec::new(),
             patience: 0,
         };

@@ -134,6 +134,7 @@ impl Fixture {
                     peak: settings.learning_rate,
                     warm_up: settings.warm_up,
                     cosine_end: settings.cosine.then_some(settings.steps as u64),
+                    restart: 0,
                 },
                 weight_decay: settings.weight_decay,
                 clip_norm: settings.clip_norm,

@@ -272,6 +272,7 @@ fn a_callers_mistakes_are_errors() {
                 check_every,
                 validation: None,
                 monitor_rows: None,
+                extension: None,
                 row_weights: Vec::new(),
                 patience: 0,
             };

@@ -6,7 +6,9 @@ use couplet::cpu::CpuExecutor;
 use couplet::data::{Target, TargetName};
 use couplet::executor::{Batches, Executor, Fault};
 use couplet::flow::{Plan, initial_parameters};
-use couplet::train::{self, Ending, Outcome, Retry, Settings, Snapshot, StepReport, TrainObserver};
+use couplet::train::{
+    self, Ending, Extension, Outcome, Retry, Settings, Snapshot, StepReport, TrainObserver,
+};
 use couplet::{Error, Matrix, Result};
 
 /// Remembers what it was told.
@@ -34,6 +36,7 @@ fn settings(steps: usize, validation: Option<Matrix<f64>>) -> Settings {
         check_every: 10,
         validation,
         monitor_rows: None,
+        extension: None,
         row_weights: Vec::new(),
         patience: 0,
     }
@@ -81,6 +84,72 @@ fn a_run_ends_when_held_out_rows_get_worse() {
             .collect();
         assert_eq!(logged.iter().copied().fold(f64::INFINITY, f64::min), best);
         assert_eq!(notes.steps.last().unwrap().step, outcome.steps);
+    }
+}
+
+/// A run goes on past its first part where what it learns holds for held-out rows, and only there. It may be taken up from anywhere
+/// in between.
+#[test]
+fn a_run_is_extended_where_that_pays() {
+    let many = rows(4000, 3, 1);
+    let few = rows(60, 3, 1);
+    for (data, pays) in [(&many, true), (&few, false)] {
+        let mut config = Config::safe(ConditionerName::Mlp);
+        config.train.steps = 80;
+        config.train.extension = 120;
+        config.train.learning_rate = 1e-3;
+        config.train.average = 0.0;
+        let data = data.map(|x| x as f32);
+        let settings = Settings {
+            extension: Some(Extension {
+                first: 80,
+                rows: data.map(f64::from),
+                row_weights: Vec::new(),
+            }),
+            ..settings(200, Some(rows(500, 3, 2)))
+        };
+        let mut executor = start(&config, &data);
+        let outcome = train::run(&mut executor, &settings, &mut ()).unwrap();
+        assert!(matches!(outcome.ending, Ending::Done));
+        assert_eq!(outcome.steps, if pays { 200 } else { 80 });
+        for stop_at in [60, 70, 80, 150] {
+            let mut stopping = StopAt {
+                step: stop_at,
+                snapshot: None,
+            };
+            let mut executor = start(&config, &data);
+            let stopped = train::run(&mut executor, &settings, &mut stopping).unwrap();
+            let Some(snapshot) = stopping.snapshot else {
+                assert_eq!(stopped.parameters, outcome.parameters);
+                continue;
+            };
+            let mut executor = start(&config, &data);
+            let resumed = train::resume(&mut executor, &settings, &snapshot, &mut ()).unwrap();
+            assert_eq!(resumed.steps, outcome.steps);
+            assert_eq!(resumed.parameters, outcome.parameters, "{stop_at}");
+        }
+    }
+}
+
+/// Stops a run from a step on.
+struct StopAt {
+    step: usize,
+    snapshot: Option<Snapshot>,
+}
+
+impl TrainObserver for StopAt {
+    fn progress(&mut self, done: usize, _: &[f64]) -> Result<()> {
+        if done >= self.step {
+            self.step = 0;
+        }
+        Ok(())
+    }
+    fn snapshot(&mut self, snapshot: Snapshot) -> Result<()> {
+        self.snapshot = Some(snapshot);
+        Ok(())
+    }
+    fn should_stop(&mut self) -> bool {
+        self.step == 0
     }
 }
 
