@@ -58,6 +58,7 @@ class Estimator:
         validation: float | None = None,
         patience: int | None = None,
         ensemble: int | None = None,
+        effort: float | None = None,
         start: str | None = None,
         seed: int | None = None,
         standardize: bool | None = None,

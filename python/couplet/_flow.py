@@ -82,6 +82,8 @@ class Flow(Estimator):
         Early stopping: steps without a better validation NLL after which training ends; 0 means never.
     ensemble : K
         Flows to train, each with other rows held out; the model is their average.
+    effort : E
+        The time that a fit may take: 4 allows four times the steps and flows.
     start : random, identity
         Whether the flow starts as the identity.
     seed : N

@@ -33,16 +33,18 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Its settings, with those that depend on the conditioner and on the table's size, where they are known.
+    /// Its settings, with those that depend on the conditioner, the effort and the table's size, where they are known.
     pub fn defaults(
         self,
         conditioner: Option<ConditionerName>,
+        effort: Option<f64>,
         table: Option<TableSize>,
     ) -> Config {
         match self {
             Preset::Published => Config::default(),
             Preset::Safe => {
                 let mut config = Config::safe(conditioner.unwrap_or(ConditionerName::Mlp));
+                config.train.effort = effort.unwrap_or(config.train.effort);
                 if let Some(size) = table {
                     config.fit_to(size);
                 }
@@ -97,11 +99,20 @@ impl TableSize {
     }
 }
 
+/// Up to this many different rows several flows are averaged by default; one is trained on more, for as long as it pays.
+const LONG: usize = 20_000;
+
+/// Steps that one flow takes by default, at most.
+const MOST_STEPS: f64 = 16_000.0;
+
 /// From this many different rows on, some are held out by default.
 pub(crate) const SHORTEST: usize = 20;
 
 /// Flows of an ensemble, at most.
 const MOST_FLOWS: usize = 100;
+
+/// The highest effort.
+const MOST_EFFORT: f64 = 20.0;
 
 impl Config {
     /// As a file that says the same, whatever the defaults are there.
@@ -170,8 +181,8 @@ impl Config {
     /// Fits the settings of [`Config::safe`] to the table's size. A short table has a larger fraction of its rows held out, a long
     /// one no more than 10,000. With fewer than 20 rows none are held out, and since nothing would tell then how long to train,
     /// nothing is trained: the density is a Gaussian. With few rows the flow is smaller and its parameters decay faster, so that
-    /// it does not overfit; a wide table has splines of fewer bins, whose networks would be slow, and beyond that affine maps;
-    /// and correlations are only taken away where there are rows to estimate them from.
+    /// it does not overfit; a wide table has splines of fewer bins, whose networks would be slow, and beyond that affine maps whose
+    /// weights decay fast; and correlations are only taken away where there are rows to estimate them from.
     ///
     /// A single column takes fewer layers, since each of them transforms it. Networks that see context are smooth and learn at a
     /// higher rate; those of a single column are cheap enough for twice the steps. docs/quality.md says what that is worth.
@@ -209,6 +220,10 @@ impl Config {
                 train.steps *= 2;
             }
         }
+        if rows > LONG {
+            let most = (MOST_STEPS * train.effort) as usize;
+            train.extension = most.saturating_sub(train.steps);
+        }
         match columns {
             1 if rows < SHORT => {
                 model.layers = 3;
@@ -223,22 +238,46 @@ impl Config {
             9..=32 => model.bins = 8,
             _ => {
                 model.transform = TransformKind::Affine;
-                model.mixing = MixingName::None;
                 model.hidden = vec![128; 2];
+                // So many weights learn rows by heart unless they are held down.
+                train.weight_decay = if rows > LONG { 1.0 } else { 2.0 };
+                // A step costs several times as much as elsewhere.
+                train.extension = 0;
             }
         }
     }
 
-    /// Puts a Gaussian mixture in the place of the flow where rows are few: no flow that was tried is better there.
-    pub(crate) fn mix(&mut self, size: TableSize) {
+    /// Puts a Gaussian mixture in the place of the flow where rows are few, and beside five flows where they are not many, unless
+    /// only flows are asked for. docs/quality.md says what that is worth.
+    pub(crate) fn mix(&mut self, size: TableSize, with_flows: bool) {
         const FEW: usize = 500;
-        if size.context == 0 && (SHORTEST..FEW).contains(&size.rows) {
-            self.model.mixture = true;
-            self.train.steps = 0;
-            // Each row is judged by what is fitted to others, and correlations are weighed by the mixture.
-            self.train.validation = 0.0;
-            self.data.whiten = self.data.standardize;
+        const SHORT: usize = 2000;
+        const WIDE: usize = 33;
+        if size.context > 0 || !(SHORTEST..=LONG).contains(&size.rows) {
+            return;
         }
+        let is_mixture_alone = size.rows < FEW && !with_flows && self.train.effort <= 1.0;
+        // A flow over one column is as good as a mixture.
+        if size.columns == 1 && !is_mixture_alone {
+            return;
+        }
+        self.model.mixture = true;
+        let train = &mut self.train;
+        if is_mixture_alone {
+            train.steps = 0;
+            // Each row is judged by what is fitted to others, and correlations are weighed by the mixture.
+            train.validation = 0.0;
+            self.data.whiten = self.data.standardize;
+            return;
+        }
+        let flows;
+        (flows, train.validation, train.steps) = match (size.rows, size.columns) {
+            (_, WIDE..) => (3.0, 0.1, 1500),
+            (0..SHORT, _) => (5.0, 0.2, 1000),
+            _ => (5.0, 0.2, 2000),
+        };
+        let flows = (flows * train.effort).round();
+        train.ensemble = flows.clamp(1.0, MOST_FLOWS as f64) as usize;
     }
 
     /// How training goes, for an executor.
@@ -264,13 +303,14 @@ impl Config {
         }
     }
 
-    /// How many parts the rows fall into, each as large as what a flow holds out; without limit where none is held out.
-    pub(crate) fn folds(&self) -> usize {
-        match self.train.validation {
-            0.0 => usize::MAX,
-            // To the next percent: three flows may hold out 0.33 each.
-            fraction => (1.0 / fraction + 0.05) as usize,
-        }
+    /// How many parts the rows fall into, each as large as what a flow of an ensemble holds out, and how many of them are held out by
+    /// some flow; none where no rows are held out.
+    pub(crate) fn folds(&self) -> Option<(usize, usize)> {
+        let train = &self.train;
+        // To the next percent: 0.33 is a third.
+        let parts = (1.0 / train.validation + 0.05) as usize;
+        let parts = parts.clamp(2, usize::from(u16::MAX));
+        (train.validation > 0.0).then_some((parts, parts.min(train.ensemble)))
     }
 
     /// The same for one flow of an ensemble, which has a seed of its own.
@@ -336,18 +376,10 @@ impl Config {
                 train.ensemble
             ));
         }
-        if train.ensemble > 1 && train.ensemble > self.folds() {
-            let text = format!(
-                "that many flows cannot hold out different rows, validation = {} of them each",
-                train.validation
-            );
-            let most = rounded(1.0 / train.ensemble as f64);
-            return Err(Error::Spec(
-                Message::about("ensemble", train.ensemble, text).remedy(Remedy::new(
-                    "hold out fewer",
-                    "validation",
-                    most,
-                )),
+        if !(train.effort > 0.0 && train.effort <= MOST_EFFORT) {
+            return fail(format!(
+                "effort = {}: must be a number above 0, {MOST_EFFORT} at most",
+                train.effort
             ));
         }
         if self.model.mixture && train.steps > 0 && train.validation == 0.0 {

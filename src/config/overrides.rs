@@ -81,11 +81,13 @@ impl Overrides {
         defaults
     }
 
-    /// Whether something is set that only a flow has.
+    /// Whether something is set that only a flow has, beside how many there are.
     fn are_of_a_flow(&self) -> bool {
         let not_of_flow = TrainOverrides {
             seed: self.train.seed,
             validation: self.train.validation,
+            ensemble: self.train.ensemble,
+            effort: self.train.effort,
             ..TrainOverrides::default()
         };
         let mixture = ModelOverrides {
@@ -112,15 +114,14 @@ impl Overrides {
         table: Option<TableSize>,
     ) -> Result<Config> {
         let preset = self.preset.unwrap_or(usual);
-        let mut config = preset.defaults(self.model.conditioner, table);
+        let mut config = preset.defaults(self.model.conditioner, self.train.effort, table);
         if preset == Preset::Safe
             && let Some(size) = table
-            && self.data.given.as_ref().is_none_or(Vec::is_empty)
         {
             // A setting that only a flow has asks for a flow alone.
             let is_flow = start.is_some() || self.are_of_a_flow();
             if !is_flow && self.model.mixture != Some(false) {
-                config.mix(size);
+                config.mix(size, self.train.ensemble.is_some());
             }
         }
         if let Some(shape) = start {
@@ -139,8 +140,16 @@ impl Overrides {
             if self.data.robust.is_none() {
                 config.data.robust &= config.data.standardize;
             }
+            let train = &mut config.train;
             if self.train.patience.is_none() {
-                config.train.patience = config.train.steps / 2;
+                train.patience = match train.ensemble {
+                    1 => train.steps / 2,
+                    // One that ends early has others beside it.
+                    _ => 3 * train.steps / 10,
+                };
+            }
+            if self.train.steps.is_some() && self.train.extension.is_none() {
+                train.extension = 0;
             }
         }
         config.validate()?;

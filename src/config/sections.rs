@@ -190,6 +190,9 @@ section! {
         /// Flows to train, each with other rows held out; the model is their average.
         #[serde(skip_serializing_if = "is_one")]
         ensemble: (usize) = 1, [value_name = "K"];
+        /// The time that a fit may take: 4 allows four times the steps and flows.
+        #[serde(skip_serializing_if = "is_usual_effort")]
+        effort: (f64) = 1.0, [value_name = "E", hide_short_help = false];
         /// Whether the flow starts as the identity.
         start: (Start) = Start::Random, [value_name = "random|identity", value_parser = name::<Start>];
         /// Seed of everything random: initial parameters, order of the rows, rows held out, targets.
@@ -209,7 +212,7 @@ section! {
         /// Context: model the density of the other columns given these (names, numbers or ranges).
         #[serde(skip_serializing_if = "Vec::is_empty")]
         given: (Vec<String>) = Vec::new(), [value_name = "COLUMNS", value_delimiter = ',', hide_short_help = false];
-        /// The column of row weights: a row of weight 2 counts as two rows. It is not modelled.
+        /// Column of row weights, not modelled: a row of weight 2 counts as two rows.
         #[serde(skip_serializing_if = "String::is_empty")]
         weights: (String) = String::new(), [value_name = "COLUMN", hide_short_help = false];
     }
@@ -237,6 +240,10 @@ fn is_usual_mixing(mixing: &MixingName) -> bool {
 
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+fn is_usual_effort(effort: &f64) -> bool {
+    *effort == 1.0
 }
 
 fn is_zero(count: &usize) -> bool {

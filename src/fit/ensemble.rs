@@ -16,13 +16,10 @@ impl Prepared {
     /// of a mixture alone. None where every row was held out from the whole model, or none from any part of it.
     pub(super) fn folds(&self) -> Option<Folds> {
         let train = &self.config.train;
-        let (count, of) = match (self.is_mixture_alone(), train.ensemble) {
+        let (of, count) = match (self.is_mixture_alone(), train.ensemble) {
             (true, _) => (FOLDS, FOLDS),
             (false, 1) => return None,
-            (false, count) => match self.config.folds() {
-                usize::MAX => return None,
-                of => (count, of),
-            },
+            (false, _) => self.config.folds()?,
         };
         let rows = self.rows.map(f64::from);
         Some(Folds::some(&Repeats::of(&rows), count, of, train.seed))
@@ -35,7 +32,7 @@ impl Prepared {
         }
         let config = self.config.of_flow(index);
         let (training, held_out) = match self.folds() {
-            Some(folds) => folds.split(index),
+            Some(folds) => folds.split(index % folds.count()),
             None => ((0..self.rows.rows() as u32).collect(), Vec::new()),
         };
         let rows = take(&self.rows, &training);

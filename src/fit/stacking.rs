@@ -16,8 +16,12 @@ pub(super) const FOLDS: usize = 5;
 /// Rounds of EM for the weights of flows and mixture.
 const ROUNDS: usize = 1000;
 
-/// A member of less weight is dropped.
+/// Flows of less weight beside a mixture are dropped.
 const LEAST_WEIGHT: f64 = 0.02;
+
+/// The least weight of a mixture beside flows: where these are wrong, the density of a row is no less than this part of the
+/// mixture's. It costs the other rows as much in nats.
+const LEAST_OF_MIXTURE: f64 = 0.005;
 
 /// The model on rows that it was not fitted to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -163,29 +167,34 @@ impl Prepared {
             return Ok(None);
         };
         let rows = self.rows.map(f64::from);
-        let of_flows = members.each(model, |k, executor| {
-            let (_, within) = folds.split(k);
-            executor.log_prob(&take(&rows, &within))
+        let within: Vec<Vec<u32>> = (0..folds.count()).map(|fold| folds.split(fold).1).collect();
+        let all = members.each(model, |k, executor| {
+            executor.log_prob(&take(&rows, &within[k % folds.count()]))
         })?;
-        let judged: Vec<u32> = (0..folds.count())
-            .flat_map(|fold| folds.split(fold).1)
-            .collect();
+        // The average of the flows that held a fold out.
+        let of_flows = within.iter().enumerate().flat_map(|(fold, within)| {
+            let of_fold: Vec<&Vec<f64>> = all.iter().skip(fold).step_by(folds.count()).collect();
+            let count = (of_fold.len() as f64).ln();
+            let row = move |row: usize| log_sum_exp(of_fold.iter().map(|it| it[row])) - count;
+            (0..within.len()).map(row)
+        });
+        let of_flows: Vec<f64> = of_flows.collect();
+        let judged = within.concat();
         let of_mixture = stacked.map(|it| take_weights(&it.out_of_fold, &judged));
         Ok(Some(OutOfFit {
             rows: take(&rows, &judged),
             weights: take_weights(&self.training_weights(), &judged),
-            of_flows: of_flows.concat(),
+            of_flows,
             of_mixture: of_mixture.unwrap_or_default(),
         }))
     }
 }
 
-/// How much of a mixture there is beside a flow, by what both make of rows that neither was fitted to. What is next to nothing is
-/// left out.
+/// How much of a mixture there is beside a flow, by what both make of rows that neither was fitted to. A flow that is next to nothing
+/// is left out.
 fn part_of_mixture(of_flow: &[f64], of_mixture: &[f64], weights: &[f64]) -> f64 {
     match stacking_weights(&[of_flow, of_mixture], weights, ROUNDS)[1] {
-        part if part < LEAST_WEIGHT => 0.0,
         part if part > 1.0 - LEAST_WEIGHT => 1.0,
-        part => part,
+        part => part.max(LEAST_OF_MIXTURE),
     }
 }

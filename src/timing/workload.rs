@@ -42,7 +42,7 @@ impl Workload {
                 (config, 50_000, 4)
             }
             WorkloadName::Default => (
-                Preset::Safe.defaults(None, Some(TableSize::new(50_000, 4))),
+                Preset::Safe.defaults(None, None, Some(TableSize::new(50_000, 4))),
                 50_000,
                 4,
             ),

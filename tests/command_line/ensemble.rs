@@ -95,11 +95,7 @@ fn ensemble_refuses_what_it_cannot_do() {
     table(folder, "d.csv", 600, |_, _| {});
     for (args, code, parts) in [
         ("--ensemble 0", 2, &["ensemble = 0", "from 1 to 100"][..]),
-        (
-            "--ensemble 5 --validation 0.3",
-            2,
-            &["--ensemble 5", "different rows", "--validation 0.2"],
-        ),
+        ("--effort 0", 2, &["effort = 0", "above 0"]),
         (
             "--ensemble 2 --cpu-reference",
             2,
