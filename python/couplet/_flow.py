@@ -280,7 +280,7 @@ class Flow(Estimator):
         return _joined([native.forward(rows, context)[1] for rows, context in self._pairs(X, given)])
 
     def spread(self, X: Any, *, given: Any = None) -> Array:
-        """How sure the model is of the log-density of each row: its standard deviation over the flows of an ensemble, in nats."""
+        """How far the flows of an ensemble differ: the standard deviation of each row's log-density over them, in nats."""
         native = self._fitted()
         return _joined([native.spread(rows, context) for rows, context in self._pairs(X, given)])
 
