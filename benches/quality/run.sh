@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Fits Couplet and its peers to seven real tables, and to the redshifts of galaxies given their magnitudes, on the CPU, and writes
-# one table of held-out NLL (nats, units of the data) with standard errors and seconds. Then Couplet once more with one default
-# changed at a time.
+# one table of held-out NLL (nats, units of the data) with standard errors and seconds. Then Couplet and scikit-learn's mixtures and kernels
+# on small tables, five splits of each, on forty drawn at random, and on wide ones; and Couplet once more with one default changed at a time.
 #
-#     benches/quality/run.sh [OUTPUT_FOLDER]        TABLES="galaxies cities" FITS="flowjax-spline" ABLATION=no
+#     benches/quality/run.sh [OUTPUT_FOLDER]        TABLES="galaxies cities" FITS="flowjax-spline" SMALL="iris wine" RANDOM_TABLES=0 ABLATION=no
 #
 # The first run makes a Python environment in the folder that PEERS names, or in OUTPUT_FOLDER/peers, and fetches the tables.
 set -euo pipefail
@@ -13,14 +13,17 @@ peers=$(realpath -m "${PEERS:-$out/peers}")
 mkdir -p "$out"
 if [[ ! -x $peers/bin/python ]]; then
     python3 -m venv "$peers"
-    "$peers/bin/pip" install --quiet numpy pandas jax equinox optax flowjax torch zuko
+    "$peers/bin/pip" install --quiet numpy pandas scikit-learn pillow jax equinox optax flowjax torch zuko
 fi
-if [[ ! -f $out/tables/quakes.test.npy ]]; then
+random=${RANDOM_TABLES:-40}
+if [[ ! -f $out/tables/patches.test.npy ]]; then
     "$peers/bin/python" benches/quality/tables.py "$out/tables"
+    "$peers/bin/python" benches/quality/tables.py "$out/tables" random "$random"
 fi
 cargo build --release --locked
 tables=${TABLES:-galaxies redshifts cities diamonds weather storms goldsilver quakes}
 : >"$out/fits.jsonl"
+: >"$out/small.jsonl"
 : >"$out/ablation.jsonl"
 couplet() { # FILE TABLE LABEL FLAGS...
     "$peers/bin/python" benches/quality/table.py couplet "$out/tables" "$2" "$3" target/release/couplet "${@:4}" >>"$out/$1.jsonl"
@@ -33,6 +36,22 @@ for table in $tables; do
     done
 done
 "$peers/bin/python" benches/quality/table.py table "$out/fits.jsonl" "$out/fits.json" | tee "$out/fits.md"
+small=()
+for table in ${SMALL-iris wine cancer diabetes faithful penguins earthquakes ring clusters}; do
+    small+=("$table"-{0..4})
+done
+for ((index = 0; index < random; index++)); do
+    small+=("random-$index")
+done
+for table in "${small[@]}" ${WIDE-patches}; do
+    couplet small "$table" couplet
+    for fit in gaussian gmm kde; do
+        # Neither is made for so many columns and rows.
+        [[ $table == patches && $fit != gaussian ]] && continue
+        "$peers/bin/python" benches/quality/peers.py "$out/tables" "$table" "$fit" >>"$out/small.jsonl" 2>>"$out/errors.txt"
+    done
+done
+"$peers/bin/python" benches/quality/table.py small "$out/small.jsonl" "$out/small.json" | tee "$out/small.md"
 if [[ ${ABLATION:-yes} == yes ]]; then
     for table in $tables; do
         couplet ablation "$table" "the defaults"
