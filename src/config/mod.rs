@@ -239,7 +239,7 @@ impl Config {
             _ => {
                 model.transform = TransformKind::Affine;
                 model.hidden = vec![128; 2];
-                // So many weights learn rows by heart unless they are held down.
+                // So many weights memorize rows unless they are held down.
                 train.weight_decay = if rows > LONG { 1.0 } else { 2.0 };
                 // A step costs several times as much as elsewhere.
                 train.extension = 0;

@@ -16,7 +16,8 @@ impl Prepared {
     /// of a mixture alone. None where every row was held out from the whole model, or none from any part of it.
     pub(super) fn folds(&self) -> Option<Folds> {
         let train = &self.config.train;
-        let (of, count) = match (self.is_mixture_alone(), train.ensemble) {
+        let is_mixture_alone = self.is_mixture_alone() || self.model.flows.is_empty();
+        let (of, count) = match (is_mixture_alone, train.ensemble) {
             (true, _) => (FOLDS, FOLDS),
             (false, 1) => return None,
             (false, _) => self.config.folds()?,
