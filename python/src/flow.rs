@@ -105,6 +105,19 @@ impl Flow {
         raise(py.detach(|| pool.install(|| work(&flow))))
     }
 
+    /// A number for each row, whose context is given.
+    fn of_rows<'py>(
+        &self,
+        py: Python<'py>,
+        rows: &Rows<'py>,
+        given: &Rows<'py>,
+        work: impl FnOnce(&couplet::Flow, &Matrix<f64>) -> Result<Vec<f64>> + Send,
+    ) -> PyResult<Numbers<'py>> {
+        let (rows, given) = (matrix(rows), matrix(given));
+        let numbers = self.compute(py, |flow| work(flow, &flow.rows_given(&rows, &given)?))?;
+        Ok(PyArray1::from_vec(py, numbers))
+    }
+
     /// What a model file holds.
     pub fn model(&self) -> PyResult<Model> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -239,11 +252,7 @@ impl Flow {
         rows: Rows<'py>,
         given: Rows<'py>,
     ) -> PyResult<Numbers<'py>> {
-        let rows = matrix(&rows).concat_columns(&matrix(&given));
-        Ok(PyArray1::from_vec(
-            py,
-            self.compute(py, |flow| flow.spread(&rows))?,
-        ))
+        self.of_rows(py, &rows, &given, couplet::Flow::spread)
     }
 
     /// The probability below each number, of a flow over one column.
@@ -253,11 +262,7 @@ impl Flow {
         rows: Rows<'py>,
         given: Rows<'py>,
     ) -> PyResult<Numbers<'py>> {
-        let rows = matrix(&rows).concat_columns(&matrix(&given));
-        Ok(PyArray1::from_vec(
-            py,
-            self.compute(py, |flow| flow.cdf(&rows))?,
-        ))
+        self.of_rows(py, &rows, &given, couplet::Flow::cdf)
     }
 
     /// A row of quantiles for each row of context, of a flow over one column.

@@ -218,3 +218,14 @@ def test_pictures_are_drawn_and_written(flow: couplet.Flow, moons: np.ndarray, t
         pictures.loss  # noqa: B018
     with pytest.raises(FileNotFoundError):
         pictures.corner.save(tmp_path / "none" / "corner.svg")
+
+
+def test_spread_is_that_of_several_flows_and_a_column_alone_has_a_cdf():
+    rows = np.exp(np.random.default_rng(0).normal(size=(300, 2)))
+    settings = {"steps": 60, "layers": 2, "hidden": [8], "device": "cpu"}
+    spread = couplet.Flow(ensemble=2, **settings).fit(rows).spread(rows)
+    assert spread.shape == (300,) and (spread > 0).all()
+    with pytest.raises(ValueError, match="ensemble=5"):
+        couplet.Flow(**settings).fit(rows).spread(rows)
+    below = couplet.Flow(device="cpu").fit(rows[:, :1]).cdf(rows[:, :1])
+    assert abs(below.mean() - 0.5) < 0.02

@@ -181,9 +181,17 @@ impl Flow {
     /// # Errors
     /// As [`Flow::log_prob`]; [`Error::Data`] for another number of rows of context.
     pub fn log_prob_given(&self, x: &Matrix<f64>, context: &Matrix<f64>) -> Result<Vec<f64>> {
+        self.log_prob(&self.rows_given(x, context)?)
+    }
+
+    /// Rows as [`Flow::log_prob`] takes them: those of `x`, each with the same row of `context` behind it, or with its only row.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for rows or context of another width, or another number of rows of context.
+    pub fn rows_given(&self, x: &Matrix<f64>, context: &Matrix<f64>) -> Result<Matrix<f64>> {
         self.check(x, "rows", &self.model.columns)?;
         let context = self.context_for(x.rows(), context)?;
-        self.log_prob(&x.concat_columns(&context))
+        Ok(x.concat_columns(&context))
     }
 
     /// Rows drawn from the density: row i depends on the seed and on i alone.
@@ -245,9 +253,7 @@ impl Flow {
         x: &Matrix<f64>,
         context: &Matrix<f64>,
     ) -> Result<(Matrix<f64>, Vec<f64>)> {
-        self.check(x, "rows", &self.model.columns)?;
-        let context = self.context_for(x.rows(), context)?;
-        self.forward(&x.concat_columns(&context))
+        self.forward(&self.rows_given(x, context)?)
     }
 
     /// The rows that latents come from, of a flow without context.
