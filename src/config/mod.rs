@@ -99,6 +99,12 @@ impl TableSize {
     }
 }
 
+/// Fewer different rows than this make a short table, with smaller flows by default.
+const SHORT: usize = 2000;
+
+/// From this many columns on the layers are affine by default.
+const WIDE: usize = 33;
+
 /// Up to this many different rows several flows are averaged by default; one is trained on more, for as long as it pays.
 const LONG: usize = 20_000;
 
@@ -194,7 +200,6 @@ impl Config {
         } = size;
         // With fewer, what a column leaves of another is small by chance, and new rows would be thrown far out.
         const ROWS_TO_A_COLUMN: usize = 10;
-        const SHORT: usize = 2000;
         const MOST_HELD_OUT: f64 = 10_000.0;
         let (model, train) = (&mut self.model, &mut self.train);
         if rows < SHORTEST {
@@ -230,12 +235,12 @@ impl Config {
                 model.hidden = vec![32; 2];
             }
             1 => model.layers = 5,
-            _ if rows < SHORT && columns <= 32 => {
+            _ if rows < SHORT && columns < WIDE => {
                 model.layers = 8;
                 model.hidden = vec![32; 2];
             }
             0..=8 => {}
-            9..=32 => model.bins = 8,
+            9..WIDE => model.bins = 8,
             _ => {
                 model.transform = TransformKind::Affine;
                 model.hidden = vec![128; 2];
@@ -251,8 +256,6 @@ impl Config {
     /// only flows are asked for. docs/quality.md says what that is worth.
     pub(crate) fn mix(&mut self, size: TableSize, with_flows: bool) {
         const FEW: usize = 500;
-        const SHORT: usize = 2000;
-        const WIDE: usize = 33;
         if size.context > 0 || !(SHORTEST..=LONG).contains(&size.rows) {
             return;
         }

@@ -86,11 +86,11 @@ fn summed<T: Real>(plan: &Plan) -> impl Iterator<Item = Range<usize>> {
 
 /// The parameters of a triangular map whose gradients are summed in vectors; its log-diagonal lies right behind its matrix.
 fn of_triangular<T: Real>(op: &Triangular) -> Range<usize> {
-    if triangular::is_wide::<T>(op) {
-        op.matrix.end..op.matrix.end + op.log_diagonal.len()
-    } else {
-        op.matrix.start..op.matrix.end + op.log_diagonal.len()
-    }
+    let first = match triangular::is_wide::<T>(op) {
+        true => op.matrix.end,
+        false => op.matrix.start,
+    };
+    first..op.matrix.end + op.log_diagonal.len()
 }
 
 /// The parameters of a linear map whose gradients are summed in vectors; its bias lies right behind its weight.

@@ -14,16 +14,17 @@ use super::stacking::FOLDS;
 impl Prepared {
     /// The rows in folds, each of which is judged by what was fitted to the others: what the flows of an ensemble hold out, or the folds
     /// of a mixture alone. None where every row was held out from the whole model, or none from any part of it.
-    pub(super) fn folds(&self) -> Option<Folds> {
-        let train = &self.config.train;
-        let is_mixture_alone = self.is_mixture_alone() || self.model.flows.is_empty();
-        let (of, count) = match (is_mixture_alone, train.ensemble) {
-            (true, _) => (FOLDS, FOLDS),
-            (false, 1) => return None,
-            (false, _) => self.config.folds()?,
-        };
+    pub(super) fn folds(&self) -> Option<Arc<Folds>> {
+        match self.is_mixture_alone() || self.model.flows.is_empty() {
+            true => Some(Arc::new(self.mixture_folds())),
+            false => self.flow_folds.clone(),
+        }
+    }
+
+    /// The folds that mixtures are weighed by.
+    pub(super) fn mixture_folds(&self) -> Folds {
         let rows = self.rows.map(f64::from);
-        Some(Folds::some(&Repeats::of(&rows), count, of, train.seed))
+        Folds::new(&Repeats::of(&rows), FOLDS, self.config.train.seed)
     }
 
     /// What one flow of an ensemble is trained with: its own seed, and its own rows held out. Of a single flow, all there is.
@@ -32,7 +33,7 @@ impl Prepared {
             return Cow::Borrowed(self);
         }
         let config = self.config.of_flow(index);
-        let (training, held_out) = match self.folds() {
+        let (training, held_out) = match &self.flow_folds {
             Some(folds) => folds.split(index % folds.count()),
             None => ((0..self.rows.rows() as u32).collect(), Vec::new()),
         };
@@ -68,6 +69,7 @@ impl Prepared {
                 training: in_table(training),
                 held_out: in_table(held_out),
             },
+            flow_folds: None,
             warnings: Vec::new(),
             effective_rows: self.effective_rows,
             ground_truth: self.ground_truth.clone(),

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::executor::Batches;
 use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::matrix::Matrix;
+use crate::mixture::Folds;
 use crate::model::{Model, ModelFileKind, WeightedFlow, parameters_of};
 use crate::preprocessing::{LinearPart, Preprocessing};
 use crate::train::{self, GroundTruth, Offsets};
@@ -36,6 +37,8 @@ pub struct Prepared {
     pub offsets: Offsets,
     /// Which of the table's rows are which.
     pub split: Split,
+    /// Which of the rows trained on each flow of an ensemble holds out; none where no flow does.
+    pub(super) flow_folds: Option<Arc<Folds>>,
     /// What in the table speaks against fitting a density to it.
     pub warnings: Vec<QualityWarning>,
     /// How many rows the table is worth: what [`Repeats::worth`] says, times the fraction that
@@ -118,6 +121,11 @@ impl Prepared {
         );
         let plan = Plan::new(&spec)?;
         let flows = config.train.ensemble;
+        let folds = config.folds().filter(|_| flows > 1);
+        let flow_folds = folds.map(|(of, count)| {
+            let repeats = Repeats::of(&rows.map(f64::from));
+            Arc::new(Folds::some(&repeats, count, of, config.train.seed))
+        });
         let parameters = match init {
             None => (0..flows)
                 .map(|index| starting_parameters(&plan, &config.of_flow(index)))
@@ -153,6 +161,7 @@ impl Prepared {
             validation_weights,
             offsets,
             split,
+            flow_folds,
             warnings: Vec::new(),
             effective_rows: roles.worth(repeats),
             ground_truth: None,

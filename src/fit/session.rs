@@ -295,7 +295,8 @@ impl<'a> Session<'a> {
 fn mean_of_pairs(pairs: impl ExactSizeIterator<Item = Option<(f64, f64)>>) -> Option<(f64, f64)> {
     let count = pairs.len() as f64;
     let pairs: Vec<(f64, f64)> = pairs.collect::<Option<_>>()?;
-    let [first, second] = [|pair: &(f64, f64)| pair.0, |pair: &(f64, f64)| pair.1]
-        .map(|of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count);
-    Some((first, second))
+    let sums = pairs
+        .iter()
+        .fold((0.0, 0.0), |sums, pair| (sums.0 + pair.0, sums.1 + pair.1));
+    Some((sums.0 / count, sums.1 / count))
 }

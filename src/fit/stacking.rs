@@ -1,10 +1,10 @@
 //! What a model of several members is made of: its flows, and a Gaussian mixture beside them or in their place.
 
-use crate::data::{Repeats, take, take_weights, weighted_mean};
+use crate::data::{take, take_weights, weighted_mean};
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::matrix::Matrix;
-use crate::mixture::{Folds, Stacked, stack, stacking_weights};
+use crate::mixture::{Stacked, stack, stacking_weights};
 use crate::model::WeightedMixture;
 use crate::numeric::log_sum_exp;
 
@@ -124,8 +124,7 @@ impl Prepared {
     pub(super) fn stacked(&self) -> Option<Stacked> {
         self.config.model.mixture.then(|| {
             let rows = self.rows.map(f64::from);
-            let seed = self.config.train.seed;
-            let folds = Folds::new(&Repeats::of(&rows), FOLDS, seed);
+            let (folds, seed) = (self.mixture_folds(), self.config.train.seed);
             stack(&rows, &self.training_weights(), &folds, seed)
         })
     }
