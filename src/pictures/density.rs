@@ -1,6 +1,6 @@
 use kuva::plot::{ColorMap, Heatmap, ScatterPlot};
 use kuva::render::plots::Plot;
-use kuva::render::render::render_multiple;
+use kuva::render::render::{Scene, render_multiple};
 
 use crate::matrix::Matrix;
 
@@ -53,18 +53,46 @@ pub fn density(
     let highest = log_prob.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let highest = if highest.is_finite() { highest } else { 0.0 };
     let floor = highest - DEPTH;
-    let cells: Vec<Vec<f64>> = log_prob
-        .chunks(PARTS)
-        .map(|row| row.iter().map(|p| p.max(floor)).collect())
-        .collect();
+    let values: Vec<f64> = log_prob.iter().map(|p| p.max(floor)).collect();
+    Picture {
+        name: "density",
+        caption: format!(
+            "The model's log-density in nats{}. All that is {DEPTH:.0} nats or more below its highest has the darkest color.",
+            dotted(data)
+        ),
+        scene: map(columns, field, &values, "log-density, nats", data),
+    }
+}
+
+/// What a caption says of the dots.
+pub(super) fn dotted(data: Option<&Matrix<f64>>) -> &'static str {
+    match data {
+        Some(_) => ", with rows of data as white dots",
+        None => "",
+    }
+}
+
+/// A number for each of the field's points in colors, and rows of data as dots on it.
+pub(super) fn map(
+    columns: &[String],
+    field: &Field,
+    values: &[f64],
+    label: &str,
+    data: Option<&Matrix<f64>>,
+) -> Scene {
     let [x, y] = field.spans;
     let map = Heatmap::new()
-        .with_data(cells)
+        .with_data(
+            values
+                .chunks(PARTS)
+                .map(<[f64]>::to_vec)
+                .collect::<Vec<_>>(),
+        )
         .with_x_range(x.low, x.high)
         .with_y_range(y.low, y.high)
         .with_color_map(ColorMap::Viridis)
         .with_cell_size(1.0)
-        .with_legend("log-density, nats");
+        .with_legend(label);
     let mut plots: Vec<Plot> = vec![map.into()];
     if let Some(data) = data {
         let points = evenly(data.rows(), DOTS).map(|row| (data.get(row, 0), data.get(row, 1)));
@@ -84,15 +112,5 @@ pub fn density(
         .with_width(680.0)
         .with_height(560.0);
     layout.show_colorbar = true;
-    let dotted = match data {
-        Some(_) => ", with rows of data as white dots",
-        None => "",
-    };
-    Picture {
-        name: "density",
-        caption: format!(
-            "The model's log-density in nats{dotted}. All that is {DEPTH:.0} nats or more below its highest has the darkest color."
-        ),
-        scene: render_multiple(plots, layout),
-    }
+    render_multiple(plots, layout)
 }

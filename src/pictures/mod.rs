@@ -12,6 +12,7 @@ mod plot_set;
 mod prediction;
 mod scores;
 mod smooth;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -35,6 +36,7 @@ pub use loss::loss;
 pub use plot_set::{PlotRequest, PlotSet};
 pub use prediction::{PROBABILITIES, Prediction, prediction};
 pub use scores::scores;
+pub use spread::{spread, spread_map};
 
 /// A picture.
 pub struct Picture {
@@ -46,10 +48,11 @@ pub struct Picture {
 }
 
 /// The names that pictures have.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 9] = [
     "loss",
     "corner",
     "density",
+    "spread",
     "prediction",
     "calibration",
     "conditional",

@@ -9,7 +9,7 @@ use super::axes::{Interval, evenly};
 use super::conditional::MOST_CONTEXTS;
 use super::{
     Curve, Field, Latent, PROBABILITIES, Picture, Prediction, calibration, conditional, corner,
-    density, latent, loss, prediction, scores,
+    density, latent, loss, prediction, scores, spread, spread_map,
 };
 
 /// What to draw.
@@ -84,6 +84,10 @@ impl PlotSet {
             let field = Field::over(request.data.unwrap_or(&sample));
             let log_prob = flow.log_prob(&field.points())?;
             pictures.push(density(names, &field, &log_prob, request.data));
+            if flow.model().flows.len() > 1 {
+                let spread = flow.spread(&field.points())?;
+                pictures.push(spread_map(names, &field, &spread, request.data));
+            }
         }
 
         let enough = |rows: &&Matrix<f64>| rows.rows() >= ENOUGH;
@@ -107,7 +111,11 @@ impl PlotSet {
             if let Some(density) = flow.model().latent_density() {
                 pictures.push(latent(&latents(flow, rows, density, shown)?));
             }
-            pictures.push(scores(&flow.log_prob(rows)?));
+            let log_prob = flow.log_prob(rows)?;
+            pictures.push(scores(&log_prob));
+            if flow.model().flows.len() > 1 && !pictures.iter().any(|it| it.name == "spread") {
+                pictures.push(spread(&log_prob, &flow.spread(rows)?));
+            }
         }
         Ok(PlotSet { pictures })
     }

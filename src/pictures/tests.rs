@@ -2,7 +2,7 @@
 
 use super::{
     Curve, Field, Latent, Picture, Prediction, calibration, conditional, corner, density, latent,
-    loss, prediction, scores,
+    loss, prediction, scores, spread, spread_map,
 };
 use crate::flow::Density;
 use crate::matrix::Matrix;
@@ -257,6 +257,24 @@ fn names_are_no_markup() {
     }
 }
 
+/// Where the flows differ the map is bright, and rows on which they differ are high.
+#[test]
+fn spread_is_shown_where_it_is() {
+    const YELLOW: Rgb = [0xfd, 0xe7, 0x25];
+    let field = Field::over(&normal(1000, 2, 1));
+    let points = field.points();
+    let on_the_right = |row| if points.get(row, 0) > 0.0 { 5.0 } else { 0.1 };
+    let values: Vec<f64> = (0..points.rows()).map(on_the_right).collect();
+    let (count, [x, _]) = Pixels::of(&spread_map(&names(2), &field, &values, None)).middle(YELLOW);
+    assert!(count > 100_000 && (0.55..0.75).contains(&x), "{count} {x}");
+    let log_prob = normal(500, 1, 2).column(0).to_vec();
+    let low = |p: &f64| if *p < -1.0 { 1.0 } else { 0.05 };
+    let values: Vec<f64> = log_prob.iter().map(low).collect();
+    let (count, [_, y]) = Pixels::of(&spread(&log_prob, &values)).middle(BLUE);
+    // Most rows lie near the axis.
+    assert!(count > 100 && y > 0.6, "{count} {y}");
+}
+
 /// Numbers at the ends of what numbers can be, and rows that are all the same.
 #[test]
 fn any_numbers_can_be_drawn() {
@@ -304,6 +322,8 @@ fn any_numbers_can_be_drawn() {
                 density(&names(2), &field, &log_prob, Some(&data)),
                 latent(&of),
                 scores(&column),
+                spread(&column, &column),
+                spread_map(&names(2), &field, &log_prob, None),
             ] {
                 texts(&picture);
                 assert!(picture.svg().len() < 3_000_000);

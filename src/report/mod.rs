@@ -145,6 +145,7 @@ fn figure(picture: &Picture, is_many: bool) -> Markup {
         "loss" => "How training went",
         "corner" => "Data and model",
         "density" => "Density",
+        "spread" => "Where are rows too few?",
         "prediction" => "Predicted and true",
         "calibration" => "Is each density calibrated?",
         "conditional" => "The density for some contexts",

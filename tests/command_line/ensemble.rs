@@ -51,7 +51,7 @@ fn ensemble_is_the_average_of_flows_that_hold_out_different_rows() {
             .collect::<Vec<_>>(),
         [Some(1), Some(2), Some(3)]
     );
-    assert!(folder.join("p/loss.svg").exists());
+    assert!(folder.join("p/loss.svg").exists() && folder.join("p/spread.svg").exists());
     let info = stdout(&well(folder, "info m.safetensors"));
     assert!(
         info.contains("members     3 flows of weight 1.000") && info.contains("members.2.layers.0"),
