@@ -108,6 +108,9 @@ const WIDE: usize = 33;
 /// Up to this many different rows several flows are averaged by default; one is trained on more, for as long as it pays.
 const LONG: usize = 20_000;
 
+/// The same of one column given others, of which less is to be learned.
+const LONG_OF_ONE: usize = 5000;
+
 /// Steps that one flow takes by default, at most.
 const MOST_STEPS: f64 = 16_000.0;
 
@@ -252,16 +255,21 @@ impl Config {
         }
     }
 
-    /// Puts a Gaussian mixture in the place of the flow where rows are few, and beside five flows where they are not many, unless
-    /// only flows are asked for. docs/quality.md says what that is worth.
+    /// Puts a Gaussian mixture in the place of the flow where rows are few and nothing is given, and beside five flows where they are
+    /// not many, unless only flows are asked for. docs/quality.md says what that is worth.
     pub(crate) fn mix(&mut self, size: TableSize, with_flows: bool) {
         const FEW: usize = 500;
-        if size.context > 0 || !(SHORTEST..=LONG).contains(&size.rows) {
+        let most = match size.columns {
+            1 => LONG_OF_ONE,
+            _ => LONG,
+        };
+        if !(SHORTEST..=most).contains(&size.rows) {
             return;
         }
-        let is_mixture_alone = size.rows < FEW && !with_flows && self.train.effort <= 1.0;
+        let is_mixture_alone =
+            size.rows < FEW && size.context == 0 && !with_flows && self.train.effort <= 1.0;
         // A flow over one column is as good as a mixture.
-        if size.columns == 1 && !is_mixture_alone {
+        if size.columns == 1 && size.context == 0 && !is_mixture_alone {
             return;
         }
         self.model.mixture = true;
@@ -275,6 +283,8 @@ impl Config {
         }
         let flows;
         (flows, train.validation, train.steps) = match (size.rows, size.columns) {
+            (0..SHORT, 1) => (3.0, 0.2, 2000),
+            (_, 1) => (3.0, 0.2, 4000),
             (_, WIDE..) => (3.0, 0.1, 1500),
             (0..SHORT, _) => (5.0, 0.2, 1000),
             _ => (5.0, 0.2, 2000),

@@ -19,13 +19,13 @@ Every key of a configuration file and, with dashes for underscores, every flag o
 
 The default preset depends on the size of the table. Its column has the values for 50,000 rows of 4 columns, and those for other tables. Keys of a conditioner or transform that is not chosen do nothing.
 
-How a density is fitted follows from how many different rows there are, without context:
-- Fewer than 500: Gaussian mixtures in place of a flow (`mixture`, and no `steps`).
-- Up to 20,000: the average of five flows, each with another fifth of the rows held out (`ensemble`), with Gaussian mixtures beside them; of one column one
-  flow.
+How a density is fitted follows from how many different rows there are:
+- Fewer than 500: Gaussian mixtures in place of a flow (`mixture`, and no `steps`); given other columns, flows and mixtures, as below.
+- Up to 20,000: the average of five flows, each with another fifth of the rows held out (`ensemble`), with Gaussian mixtures beside them. Of one column one
+  flow; given others three and mixtures up to 5,000 rows.
 - More: one flow, trained for 4,000 steps, and up to 16,000 where that pays (`extension`).
 
-A setting that only a flow has (but `seed`, `validation`, `ensemble` and `effort`), `mixture = false`, or context asks for one flow. `effort = 4` allows four times
+A setting that only a flow has (but `seed`, `validation`, `ensemble` and `effort`) or `mixture = false` asks for one flow. `effort = 4` allows four times
 the flows, or the steps of a flow; on fewer than 500 rows it has flows beside the mixtures.
 ";
 

@@ -145,16 +145,15 @@ impl Members {
             if chosen.is_empty() {
                 continue;
             }
+            let of_rows = Matrix::from_fn(chosen.len(), context.columns(), |index, j| {
+                context.get((chosen[index] - rows.start) as usize, j)
+            });
             let drawn = match (&self.0.get(k), &model.mixture) {
                 (Some(flow), _) => {
-                    let z = noise(model, k, seed, chosen)?;
-                    let of_rows = Matrix::from_fn(chosen.len(), context.columns(), |index, j| {
-                        context.get((chosen[index] - rows.start) as usize, j)
-                    });
-                    let z = z.concat_columns(&of_rows);
+                    let z = noise(model, k, seed, chosen)?.concat_columns(&of_rows);
                     flow.with(model, k, |executor| executor.inverse(&z))?
                 }
-                (None, Some(it)) => it.mixture.sample(seed, chosen.iter().copied()),
+                (None, Some(it)) => it.mixture.sample(seed, chosen, &of_rows),
                 (None, None) => continue,
             };
             for j in 0..model.spec.dims {

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use crate::checkpoint::Checkpoints;
 use crate::config::{Overrides, Preset, TableSize};
 use crate::data::{Repeats, Table};
-use crate::error::{Error, Message, Remedy, Result};
+use crate::error::{Error, Message, Result};
 use crate::model::{Model, ModelFileKind};
 use crate::train::GroundTruth;
 
@@ -246,12 +246,6 @@ impl<'a> Fit<'a> {
             settings.model.mixture = Some(false);
         }
         let config = settings.config(self.preset, shape, Some(size))?;
-        if config.model.mixture && !roles.context.is_empty() {
-            let text = "a mixture knows nothing of context";
-            let message = Message::about("mixture", true, text);
-            let remedy = Remedy::new("fit the flow alone", "mixture", false);
-            return Err(Error::Spec(message.remedy(remedy)));
-        }
         let warnings = match self.ground_truth {
             None if roles.is_whole() => quality_warnings(self.table, &repeats),
             None => {

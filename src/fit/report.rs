@@ -6,8 +6,8 @@ use crate::executor::Executor;
 use crate::matrix::Matrix;
 use crate::train::{KlEstimate, LossCurve, Metrics};
 
-use super::univariate::{cdf_of_seen, kolmogorov_distance};
-use super::{Baselines, Event, EventHandler, Flow, Outcome, Prepared, QualityWarning};
+use super::univariate::{cdf_of_flow, kolmogorov_distance};
+use super::{Baselines, Event, EventHandler, Outcome, Prepared, QualityWarning};
 
 /// How a fit went and how good the model is, in nats and in the units of the table. [`Report::verdict`] and
 /// [`Report::advice`] say it in words.
@@ -88,7 +88,6 @@ impl Report {
     pub(super) fn of_training(
         prepared: &Prepared,
         executor: &mut dyn Executor,
-        stack: Option<&Flow>,
         outcome: &Outcome,
         on_event: &mut EventHandler<'_>,
     ) -> Result<Self> {
@@ -110,12 +109,10 @@ impl Report {
         };
         // A flow can memorize the rows trained on: only held-out rows compare it with others.
         let is_judged = prepared.ground_truth.is_none() && validation.is_some();
-        let calibration = match &prepared.validation {
-            Some(rows) if is_judged && prepared.model.spec.dims == 1 => {
-                let probabilities = match stack {
-                    Some(stack) => stack.cdf_of_seen(rows)?,
-                    None => cdf_of_seen(&prepared.model, executor, rows)?,
-                };
+        let calibration = match (&prepared.validation, outcome.judged) {
+            (_, Some(judged)) => judged.calibration,
+            (Some(rows), None) if is_judged && prepared.model.spec.dims == 1 => {
+                let probabilities = cdf_of_flow(&prepared.model, 0, executor, rows)?;
                 let weights = &prepared.validation_weights;
                 Some(kolmogorov_distance(&probabilities, weights))
             }

@@ -263,11 +263,11 @@ impl<'a> Session<'a> {
         let (prepared, on_event) = (&self.prepared, &mut self.on_event);
         if prepared.model.single_flow().is_some() {
             let executor = self.executor.as_mut();
-            return Report::of_training(prepared, executor, None, outcome, on_event);
+            return Report::of_training(prepared, executor, outcome, on_event);
         }
         let flow = Flow::on(prepared.model.clone(), &self.opening.device)?;
         let mut stack = StackExecutor::new(&flow)?;
-        Report::of_training(prepared, &mut stack, Some(&flow), outcome, on_event)
+        Report::of_training(prepared, &mut stack, outcome, on_event)
     }
 
     /// The same after a comparison.

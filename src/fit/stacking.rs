@@ -5,9 +5,10 @@ use crate::error::Result;
 use crate::executor::Executor;
 use crate::matrix::Matrix;
 use crate::mixture::{Stacked, stack, stacking_weights};
-use crate::model::WeightedMixture;
+use crate::model::{Model, WeightedMixture};
 use crate::numeric::log_sum_exp;
 
+use super::univariate::{cdf_of_flow, kolmogorov_distance};
 use super::{Device, Flow, Prepared};
 
 /// Folds of rows, each of which is judged by what was fitted to the others.
@@ -32,16 +33,62 @@ pub struct Judged {
     pub rows: usize,
     /// Whether each row was judged by what was fitted to the other folds, and none was held out from all.
     pub by_folds: bool,
+    /// Of one modelled column, how far the probabilities of at most what each row has are from uniform: see
+    /// [`super::kolmogorov_distance`].
+    pub calibration: Option<f64>,
 }
 
-/// The log-densities of rows that neither the flows nor the mixture were fitted to.
+/// What is made of rows that neither the flows nor the mixture were fitted to.
 struct OutOfFit {
     rows: Matrix<f64>,
     /// The weight of each row; none where all count the same.
     weights: Vec<f64>,
-    of_flows: Vec<f64>,
-    /// None where there is no mixture.
-    of_mixture: Vec<f64>,
+    flows: Scores,
+    mixture: Option<Scores>,
+}
+
+/// What densities make of rows.
+struct Scores {
+    log_prob: Vec<f64>,
+    /// The probability of at most each row's number, of one modelled column; empty of more.
+    cdf: Vec<f64>,
+}
+
+impl Scores {
+    fn of_flow(
+        model: &Model,
+        flow: usize,
+        executor: &mut dyn Executor,
+        rows: &Matrix<f64>,
+    ) -> Result<Self> {
+        Ok(Scores {
+            log_prob: executor.log_prob(rows)?,
+            cdf: match model.spec.dims {
+                1 => cdf_of_flow(model, flow, executor, rows)?,
+                _ => Vec::new(),
+            },
+        })
+    }
+
+    /// Those of the average of densities.
+    fn average(all: &[&Scores]) -> Self {
+        let count = all.len() as f64;
+        let of_row = |row: usize| log_sum_exp(all.iter().map(|it| it.log_prob[row])) - count.ln();
+        let sum = |row: usize| all.iter().map(|it| it.cdf[row]).sum::<f64>();
+        Scores {
+            log_prob: (0..all[0].log_prob.len()).map(of_row).collect(),
+            cdf: (0..all[0].cdf.len()).map(|row| sum(row) / count).collect(),
+        }
+    }
+
+    /// Those of some rows and then others.
+    fn concat(all: Vec<Scores>) -> Self {
+        let parts = all.iter();
+        Scores {
+            log_prob: parts.clone().flat_map(|it| &it.log_prob).copied().collect(),
+            cdf: parts.flat_map(|it| &it.cdf).copied().collect(),
+        }
+    }
 }
 
 impl Prepared {
@@ -65,10 +112,12 @@ impl Prepared {
             return Ok(None);
         }
         if let Some(stacked) = stacked.take_if(|_| self.model.flows.is_empty()) {
+            let cdf = &stacked.out_of_fold_cdf;
             let judged = Judged {
                 nll: self.nll(&stacked.out_of_fold),
                 rows: self.rows.rows(),
                 by_folds: true,
+                calibration: calibration(cdf, &self.training_weights()),
             };
             self.model.mixture = Some(WeightedMixture {
                 weight: 1.0,
@@ -83,25 +132,31 @@ impl Prepared {
         let OutOfFit {
             rows,
             weights,
-            of_flows,
-            of_mixture,
+            flows,
+            mixture,
         } = &out_of_fit;
-        let part = match of_mixture.is_empty() {
-            true => 0.0,
-            false => part_of_mixture(of_flows, of_mixture, weights),
-        };
+        let part = mixture.as_ref().map_or(0.0, |mixture| {
+            part_of_mixture(&flows.log_prob, &mixture.log_prob, weights)
+        });
         let log_det = self.model.preprocessing.log_det(rows);
         let log_prob: Vec<f64> = (0..rows.rows())
             .map(|row| {
-                let of_flows = (1.0 - part).ln() + of_flows[row];
-                let of_mixture = of_mixture.get(row).map(|it| part.ln() + it);
+                let of_flows = (1.0 - part).ln() + flows.log_prob[row];
+                let of_mixture = mixture.iter().map(|it| part.ln() + it.log_prob[row]);
                 log_det[row] + log_sum_exp(std::iter::once(of_flows).chain(of_mixture))
+            })
+            .collect();
+        let cdf: Vec<f64> = (0..flows.cdf.len())
+            .map(|row| {
+                let of_mixture = mixture.as_ref().map_or(0.0, |it| part * it.cdf[row]);
+                (1.0 - part) * flows.cdf[row] + of_mixture
             })
             .collect();
         let judged = Judged {
             nll: -weighted_mean(&log_prob, weights),
             rows: rows.rows(),
             by_folds: self.validation.is_none(),
+            calibration: calibration(&cdf, weights),
         };
         match part {
             1.0 => self.model.flows = Vec::new(),
@@ -125,7 +180,8 @@ impl Prepared {
         self.config.model.mixture.then(|| {
             let rows = self.rows.map(f64::from);
             let (folds, seed) = (self.mixture_folds(), self.config.train.seed);
-            stack(&rows, &self.training_weights(), &folds, seed)
+            let dims = self.model.spec.dims;
+            stack(&rows, dims, &self.training_weights(), &folds, seed)
         })
     }
 
@@ -152,12 +208,23 @@ impl Prepared {
     fn out_of_fit(&self, flow: &Flow, stacked: Option<&Stacked>) -> Result<Option<OutOfFit>> {
         let (model, members) = (flow.model(), flow.members());
         if let Some(held_out) = &self.validation {
-            let mixture = stacked.map(|stacked| stacked.mixture.clone().rounded());
+            let flows = members.each(model, |k, executor| {
+                Scores::of_flow(model, k, executor, held_out)
+            })?;
+            let mixture = stacked.map(|stacked| {
+                let mixture = stacked.mixture.clone().rounded();
+                let context = held_out.select_columns(mixture.dims()..held_out.columns());
+                Scores {
+                    log_prob: mixture.log_prob(held_out),
+                    cdf: match mixture.dims() {
+                        1 => mixture.cdf(held_out.column(0), &context),
+                        _ => Vec::new(),
+                    },
+                }
+            });
             return Ok(Some(OutOfFit {
-                of_flows: members
-                    .each(model, |_, executor| executor.log_prob(held_out))?
-                    .concat(),
-                of_mixture: mixture.map_or(Vec::new(), |mixture| mixture.log_prob(held_out)),
+                flows: Scores::average(&flows.iter().collect::<Vec<_>>()),
+                mixture,
                 rows: held_out.clone(),
                 weights: self.validation_weights.clone(),
             }));
@@ -168,25 +235,31 @@ impl Prepared {
         let rows = self.rows.map(f64::from);
         let within: Vec<Vec<u32>> = (0..folds.count()).map(|fold| folds.split(fold).1).collect();
         let all = members.each(model, |k, executor| {
-            executor.log_prob(&take(&rows, &within[k % folds.count()]))
+            let held_out = take(&rows, &within[k % folds.count()]);
+            Scores::of_flow(model, k, executor, &held_out)
         })?;
         // The average of the flows that held a fold out.
-        let of_flows = within.iter().enumerate().flat_map(|(fold, within)| {
-            let of_fold: Vec<&Vec<f64>> = all.iter().skip(fold).step_by(folds.count()).collect();
-            let count = (of_fold.len() as f64).ln();
-            let row = move |row: usize| log_sum_exp(of_fold.iter().map(|it| it[row])) - count;
-            (0..within.len()).map(row)
-        });
-        let of_flows: Vec<f64> = of_flows.collect();
+        let of_fold = |fold| {
+            let of_fold: Vec<&Scores> = all.iter().skip(fold).step_by(folds.count()).collect();
+            Scores::average(&of_fold)
+        };
+        let flows = Scores::concat((0..folds.count()).map(of_fold).collect());
         let judged = within.concat();
-        let of_mixture = stacked.map(|it| take_weights(&it.out_of_fold, &judged));
         Ok(Some(OutOfFit {
             rows: take(&rows, &judged),
             weights: take_weights(&self.training_weights(), &judged),
-            of_flows,
-            of_mixture: of_mixture.unwrap_or_default(),
+            flows,
+            mixture: stacked.map(|it| Scores {
+                log_prob: take_weights(&it.out_of_fold, &judged),
+                cdf: take_weights(&it.out_of_fold_cdf, &judged),
+            }),
         }))
     }
+}
+
+/// How far the probabilities of at most what each row has are from uniform, where there are any.
+fn calibration(cdf: &[f64], weights: &[f64]) -> Option<f64> {
+    (!cdf.is_empty()).then(|| kolmogorov_distance(cdf, weights))
 }
 
 /// How much of a mixture there is beside a flow, by what both make of rows that neither was fitted to. A flow that is next to nothing

@@ -1,11 +1,13 @@
 //! What a model of one column has in closed form: a flow's maps are increasing, so the latent of a number has the number's rank, and
 //! the distribution function of a stack is that of its members by their weights.
 
+use crate::data::take;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::flow::Density;
 use crate::matrix::Matrix;
 use crate::model::Model;
+use crate::numeric::Root;
 
 use super::Flow;
 
@@ -24,10 +26,9 @@ impl Flow {
     /// The same of rows as the flows see them.
     pub(super) fn cdf_of_seen(&self, seen: &Matrix<f64>) -> Result<Vec<f64>> {
         let model = self.model();
-        let of_flows = self.members().each(model, |k, executor| {
-            let (z, _) = executor.forward(seen)?;
-            cdf_of_latents(model, k, z.column(0))
-        })?;
+        let of_flows = self
+            .members()
+            .each(model, |k, executor| cdf_of_flow(model, k, executor, seen))?;
         if model.single_flow().is_some() {
             return Ok(of_flows.concat());
         }
@@ -38,7 +39,9 @@ impl Flow {
             }
         }
         if let Some(it) = &model.mixture {
-            for (sum, p) in sums.iter_mut().zip(it.mixture.cdf(seen.column(0))) {
+            let context = seen.select_columns(1..seen.columns());
+            let cdf = it.mixture.cdf(seen.column(0), &context);
+            for (sum, p) in sums.iter_mut().zip(cdf) {
                 *sum += it.weight * p;
             }
         }
@@ -72,8 +75,9 @@ impl Flow {
 
     /// A quantile for each row of context, both as the flows see them.
     fn seen_quantile(&self, context: &Matrix<f64>, probability: f64) -> Result<Matrix<f64>> {
-        /// Halvings of what the quantiles of the members enclose: more than 32 bits tell apart.
-        const HALVINGS: usize = 40;
+        /// More than 32 bits tell apart.
+        const TOLERANCE: f64 = 1e-7;
+        const LESS_THAN_1: f64 = 1.0 - f64::EPSILON / 2.0;
         let model = self.model();
         let standard = model.spec.base.density.quantile(probability);
         let of_flows = self.at_latent(context, standard)?;
@@ -82,10 +86,11 @@ impl Flow {
         }
         let mut low = vec![f64::INFINITY; context.rows()];
         let mut high = vec![f64::NEG_INFINITY; context.rows()];
-        let of_mixture = model.mixture.iter().flat_map(|it| {
+        let of_mixture = model.mixture.iter().map(|it| {
             let z = Density::Normal.quantile(probability);
-            let components = it.mixture.components().iter();
-            components.map(move |it| vec![it.mean[0] + it.lower[0] * z; context.rows()])
+            let z = Matrix::from_fn(context.rows(), 1, |_, _| z);
+            let x = it.mixture.inverse(&z.concat_columns(context));
+            x.column(0).to_vec()
         });
         let of_flows = of_flows.iter().map(|x| x.column(0).to_vec());
         for member in of_flows.chain(of_mixture) {
@@ -94,20 +99,28 @@ impl Flow {
                 *high = high.max(x);
             }
         }
-        let mut middle = Matrix::zeros(context.rows(), 1);
-        for _ in 0..HALVINGS {
-            let ends = low.iter().zip(&high);
-            let halves = middle.column_mut(0).iter_mut().zip(ends);
-            halves.for_each(|(middle, (low, high))| *middle = 0.5 * (low + high));
-            let cdf = self.cdf_of_seen(&middle.concat_columns(context))?;
-            for (row, p) in cdf.into_iter().enumerate() {
-                match p < probability {
-                    true => low[row] = middle.get(row, 0),
-                    false => high[row] = middle.get(row, 0),
-                }
+        let roots = low.into_iter().zip(high).map(|(low, high)| {
+            let largest = low.abs().max(high.abs()).max(1.0);
+            Root::between(low, high, TOLERANCE * largest)
+        });
+        let mut roots: Vec<Root> = roots.collect();
+        // Nearly a line, as those of the members are.
+        let normal = |p: f64| Density::Normal.quantile(p.clamp(f64::MIN_POSITIVE, LESS_THAN_1));
+        let wanted = normal(probability);
+        loop {
+            let open = roots.iter().enumerate();
+            let open = open.filter_map(|(row, root)| Some((row as u32, root.next()?)));
+            let (rows, looked_at): (Vec<u32>, Vec<f64>) = open.unzip();
+            if rows.is_empty() {
+                break;
+            }
+            let x = Matrix::from_values(rows.len(), 1, looked_at);
+            let cdf = self.cdf_of_seen(&x.concat_columns(&take(context, &rows)))?;
+            for ((row, x), p) in rows.into_iter().zip(x.column(0)).zip(cdf) {
+                roots[row as usize].note(*x, normal(p) - wanted);
             }
         }
-        Ok(middle)
+        Ok(Matrix::from_fn(roots.len(), 1, |row, _| roots[row].root()))
     }
 
     /// What each flow makes of a latent that lies so many spreads from its base's location, for each row of context.
@@ -130,24 +143,28 @@ impl Flow {
         let context = self.seen_context(context.rows(), context)?;
         let model = self.model();
         let mut means = vec![0.0; context.rows()];
-        let mut add = |weight: f64, seen: &Matrix<f64>| {
+        let mut add = |weight: &dyn Fn(usize) -> f64, seen: &Matrix<f64>| {
             let x = model.preprocessing.undo(&seen.concat_columns(&context));
-            for (mean, x) in means.iter_mut().zip(x.column(0)) {
-                *mean += weight * x;
+            for (row, (mean, x)) in means.iter_mut().zip(x.column(0)).enumerate() {
+                *mean += weight(row) * x;
             }
         };
         for (standard, weight) in nodes(model.spec.base.density) {
             let of_flows = self.at_latent(&context, standard)?;
             for (flow, seen) in model.flows.iter().zip(of_flows) {
-                add(flow.weight * weight, &seen);
+                add(&|_| flow.weight * weight, &seen);
             }
         }
         if let Some(it) = &model.mixture {
-            for (standard, weight) in nodes(Density::Normal) {
-                for component in it.mixture.components() {
-                    let x = component.mean[0] + component.lower[0] * standard;
-                    let seen = Matrix::from_fn(context.rows(), 1, |_, _| x);
-                    add(it.weight * component.weight * weight, &seen);
+            let of_rows = it.mixture.normals(&context);
+            for k in 0..it.mixture.components().len() {
+                let normals: Vec<[f64; 3]> = of_rows.iter().map(|row| row[k]).collect();
+                for (standard, weight) in nodes(Density::Normal) {
+                    let seen = Matrix::from_fn(context.rows(), 1, |row, _| {
+                        let [_, mean, deviation] = normals[row];
+                        mean + deviation * standard
+                    });
+                    add(&|row| it.weight * normals[row][0] * weight, &seen);
                 }
             }
         }
@@ -184,14 +201,15 @@ pub fn kolmogorov_distance(probabilities: &[f64], weights: &[f64]) -> f64 {
     distance
 }
 
-/// The probabilities below the numbers of rows as a flow over one column sees them.
-pub(super) fn cdf_of_seen(
+/// The probabilities below the numbers of rows as a flow over one column sees them, which `executor` runs.
+pub(super) fn cdf_of_flow(
     model: &Model,
+    flow: usize,
     executor: &mut dyn Executor,
     rows: &Matrix<f64>,
 ) -> Result<Vec<f64>> {
     let (z, _) = executor.forward(rows)?;
-    cdf_of_latents(model, 0, z.column(0))
+    cdf_of_latents(model, flow, z.column(0))
 }
 
 fn cdf_of_latents(model: &Model, flow: usize, z: &[f64]) -> Result<Vec<f64>> {

@@ -5,12 +5,10 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::cpu::dispatch;
-use crate::flow::Density;
 use crate::matrix::Matrix;
-use crate::numeric::{index_at, log_sum_exp};
-use crate::random::{Purpose, normal_at, uniform, words};
+use crate::numeric::log_sum_exp;
 
-use super::{Component, GaussianMixture};
+use super::{Component, GaussianMixture, context_first};
 
 /// Rows whose densities are computed at a time: a block of them stays in a cache.
 pub(super) const BLOCK_ROWS: usize = 128;
@@ -103,12 +101,30 @@ impl WithSimd for Substitution<'_> {
 }
 
 impl GaussianMixture {
-    /// The log-density of each row, in nats.
+    /// The log-density of each row, in nats: of the modelled columns, given the context behind them, if there is any.
     ///
     /// # Panics
     /// For rows of another width.
     pub fn log_prob(&self, rows: &Matrix<f64>) -> Vec<f64> {
-        assert_eq!(rows.columns(), self.dims, "columns of a row");
+        assert_eq!(rows.columns(), self.width(), "columns of a row");
+        let (of_both, of_context) = self.log_prob_of_both(&context_first(rows, self.dims()));
+        let Some(of_context) = of_context else {
+            return of_both;
+        };
+        let both = of_both.into_iter().zip(of_context);
+        both.map(|(of_both, of_context)| given(of_both, of_context))
+            .collect()
+    }
+
+    /// The log-density of the context and the modelled columns, of rows with the context first, and that of the context, if there is
+    /// any.
+    pub(super) fn log_prob_of_both(&self, rows: &Matrix<f64>) -> (Vec<f64>, Option<Vec<f64>>) {
+        let of_context = self.of_context().map(|it| it.log_sums(rows));
+        (self.log_sums(rows), of_context)
+    }
+
+    /// The log-density of the first columns of rows, as many as the components have.
+    fn log_sums(&self, rows: &Matrix<f64>) -> Vec<f64> {
         let mut all = vec![0.0; rows.rows()];
         all.par_chunks_mut(BLOCK_ROWS)
             .enumerate()
@@ -122,20 +138,9 @@ impl GaussianMixture {
         all
     }
 
-    /// The probability of at most each number, of a mixture of one dimension.
-    pub fn cdf(&self, numbers: &[f64]) -> Vec<f64> {
-        let cdf = |x: &f64| {
-            let terms = self.components.iter();
-            terms
-                .map(|it| it.weight * Density::Normal.cdf((x - it.mean[0]) / it.lower[0]))
-                .sum()
-        };
-        numbers.iter().map(cdf).collect()
-    }
-
     /// Each component's log-density of a block of rows, times its weight.
     pub(super) fn log_terms(&self, values: &Matrix<f64>, rows: Range<usize>) -> Vec<Vec<f64>> {
-        let mut work = vec![0.0; self.dims * BLOCK_ROWS];
+        let mut work = vec![0.0; self.width() * BLOCK_ROWS];
         let of_component = |component: &Component| {
             let mut out = vec![0.0; rows.len()];
             component.log_terms(values, rows.clone(), &mut work, &mut out);
@@ -143,27 +148,14 @@ impl GaussianMixture {
         };
         self.components.iter().map(of_component).collect()
     }
+}
 
-    /// Rows of these numbers, drawn from the density: row i depends on the seed and on i alone.
-    pub fn sample(&self, seed: u64, rows: impl ExactSizeIterator<Item = u64>) -> Matrix<f64> {
-        let mut sample = Matrix::zeros(rows.len(), self.dims);
-        let mut noise = vec![0.0; self.dims];
-        for (index, row) in rows.enumerate() {
-            let [word, ..] = words(seed, Purpose::Component, row, 0);
-            let weights = self.components.iter().map(|it| it.weight);
-            let component = &self.components[index_at(weights, uniform(word))];
-            for (j, noise) in noise.iter_mut().enumerate() {
-                *noise = f64::from(normal_at(seed, Purpose::Noise, row, j));
-            }
-            let mut of_row = &component.lower[..];
-            for (i, mean) in component.mean.iter().enumerate() {
-                let (coefficients, rest) = of_row.split_at(i + 1);
-                of_row = rest;
-                let terms = coefficients.iter().zip(&noise);
-                sample.column_mut(i)[index] = mean + terms.map(|(l, z)| l * z).sum::<f64>();
-            }
-        }
-        sample
+/// The log-density of x given c, from those of both and of c.
+pub(super) fn given(of_both: f64, of_context: f64) -> f64 {
+    match of_both.is_finite() && of_context.is_finite() {
+        true => of_both - of_context,
+        // Farther out than f64 has squares.
+        false => f64::NEG_INFINITY,
     }
 }
 
@@ -204,38 +196,27 @@ mod tests {
         }
     }
 
+    /// Given a column, the density of the other is the part of both that it takes there.
     #[test]
-    fn samples_have_the_moments_of_the_density_and_depend_on_their_number_alone() {
-        let mixture = mixture();
-        let sample = mixture.sample(5, (0..100_000u32).map(u64::from));
-        assert_eq!(
-            mixture
-                .sample(5, (700..710u32).map(u64::from))
-                .row(3)
-                .collect::<Vec<_>>(),
-            sample.row(703).collect::<Vec<_>>()
-        );
-        for j in 0..2 {
-            let column = sample.column(j);
-            let mean = column.iter().sum::<f64>() / column.len() as f64;
-            let expected: f64 = mixture
-                .components
-                .iter()
-                .map(|it| it.weight * it.mean[j])
-                .sum();
-            assert!((mean - expected).abs() < 0.02, "{mean} {expected}");
+    fn density_given_context_is_that_of_both_over_its_integral() {
+        let both = mixture();
+        let given = mixture().given(1);
+        assert_eq!((given.dims(), given.context()), (1, 1));
+        let step = 0.01;
+        for c in [-2.0, 0.3, 1.1, 40.0] {
+            let grid = |first: usize| {
+                Matrix::from_fn(4000, 2, |point, j| match j == first {
+                    true => c,
+                    false => step * (point as f64 - 1999.5),
+                })
+            };
+            let of_both: Vec<f64> = both.log_prob(&grid(0));
+            let highest = of_both.iter().copied().fold(f64::MIN, f64::max);
+            let sum: f64 = of_both.iter().map(|p| (p - highest).exp() * step).sum();
+            for (given, of_both) in given.log_prob(&grid(1)).iter().zip(&of_both) {
+                let expected = of_both - highest - sum.ln();
+                assert!((given - expected).abs() < 1e-6, "{c}: {given} {expected}");
+            }
         }
-        // The mean of -log p of samples is the entropy, by another way: a sum over a fine grid.
-        let entropy = -mixture.log_prob(&sample).iter().sum::<f64>() / 1e5;
-        let step = 0.05;
-        let grid = Matrix::from_fn(400 * 400, 2, |point, j| {
-            let index = if j == 0 { point / 400 } else { point % 400 };
-            step * (index as f64 - 199.5)
-        });
-        let exact: f64 = mixture.log_prob(&grid).iter().map(|p| -p * p.exp()).sum();
-        assert!(
-            (entropy - exact * step * step).abs() < 0.01,
-            "{entropy} {exact}"
-        );
     }
 }

@@ -15,10 +15,17 @@ pub use em::Shape;
 pub use folds::Folds;
 pub use stack::{Stacked, stack, stacking_weights};
 
+use std::borrow::Cow;
+
+use crate::matrix::Matrix;
+
 /// A density that is a sum of Gaussians: of weight w, mean m and covariance L L^T each.
+///
+/// With context it is the density of a row's modelled numbers given the context: the components are those of both, the context first,
+/// and p(x | c) = p(c, x) / p(c), where p(c) is the mixture of the components' first numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GaussianMixture {
-    dims: usize,
+    context: usize,
     components: Vec<Component>,
 }
 
@@ -27,9 +34,9 @@ pub struct GaussianMixture {
 pub struct Component {
     /// Its part of the mass; those of all components add up to 1.
     pub weight: f64,
-    /// The mean: D numbers.
+    /// The mean: a number for each column of context, then one for each modelled one.
     pub mean: Vec<f64>,
-    /// L, lower triangular with a positive diagonal, row by row: D (D + 1) / 2 numbers.
+    /// L, lower triangular with a positive diagonal, row by row: n (n + 1) / 2 numbers where the mean has n.
     pub lower: Vec<f64>,
 }
 
@@ -39,15 +46,49 @@ impl GaussianMixture {
     /// # Panics
     /// If there is none, or they have not all the same dimension.
     pub fn new(components: Vec<Component>) -> Self {
-        let dims = components[0].mean.len();
-        let fits = |it: &Component| it.mean.len() == dims && it.lower.len() == packed(dims);
+        let width = components[0].mean.len();
+        let fits = |it: &Component| it.mean.len() == width && it.lower.len() == packed(width);
         assert!(components.iter().all(fits), "components of one dimension");
-        GaussianMixture { dims, components }
+        GaussianMixture {
+            context: 0,
+            components,
+        }
+    }
+
+    /// The same, given the first `context` numbers of what was modelled.
+    ///
+    /// # Panics
+    /// If no number is left to model.
+    #[must_use]
+    pub fn given(self, context: usize) -> Self {
+        assert!(context < self.width(), "a column to model");
+        GaussianMixture { context, ..self }
+    }
+
+    /// How many columns are modelled.
+    pub fn dims(&self) -> usize {
+        self.width() - self.context
+    }
+
+    /// How many columns of context there are.
+    pub fn context(&self) -> usize {
+        self.context
     }
 
     /// How many columns a row has.
-    pub fn dims(&self) -> usize {
-        self.dims
+    fn width(&self) -> usize {
+        self.components[0].mean.len()
+    }
+
+    /// The density of the context: what its columns alone make of the components.
+    fn of_context(&self) -> Option<GaussianMixture> {
+        let n = self.context;
+        let first = |it: &Component| Component {
+            weight: it.weight,
+            mean: it.mean[..n].to_vec(),
+            lower: it.lower[..packed(n)].to_vec(),
+        };
+        (n > 0).then(|| GaussianMixture::new(self.components.iter().map(first).collect()))
     }
 
     /// The components.
@@ -79,6 +120,17 @@ impl GaussianMixture {
             })
         });
         Self::new(scaled.collect())
+    }
+}
+
+/// Rows with the context, which follows `dims` modelled columns, before them.
+fn context_first(rows: &Matrix<f64>, dims: usize) -> Cow<'_, Matrix<f64>> {
+    match rows.columns() == dims {
+        true => Cow::Borrowed(rows),
+        false => {
+            let context = rows.select_columns(dims..rows.columns());
+            Cow::Owned(context.concat_columns(&rows.select_columns(0..dims)))
+        }
     }
 }
 

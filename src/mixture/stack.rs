@@ -4,7 +4,8 @@ use crate::data::{resample, take, take_weights};
 use crate::matrix::Matrix;
 use crate::numeric::log_sum_exp;
 
-use super::{Folds, GaussianMixture, Shape};
+use super::density::given;
+use super::{Folds, GaussianMixture, Shape, context_first};
 
 /// How many components are tried, one after the other.
 const COUNTS: [usize; 9] = [1, 2, 3, 4, 6, 8, 12, 20, 32];
@@ -35,6 +36,8 @@ pub struct Stacked {
     pub mixture: GaussianMixture,
     /// The log-density of each row under what was fitted to the other folds.
     pub out_of_fold: Vec<f64>,
+    /// Of one modelled column, the probability of at most what each row has, likewise; empty of more.
+    pub out_of_fold_cdf: Vec<f64>,
     /// The candidates that are kept: shape, components, weight.
     pub members: Vec<(Shape, usize, f64)>,
 }
@@ -43,17 +46,49 @@ pub struct Stacked {
 struct Candidate {
     shape: Shape,
     count: usize,
-    out_of_fold: Vec<f64>,
+    out_of_fold: OutOfFold,
+}
+
+/// The log-density of each row under what was fitted to the other folds.
+#[derive(Default)]
+struct OutOfFold {
+    /// Of the context and the modelled columns.
+    of_both: Vec<f64>,
+    /// Of the context; empty where there is none.
+    of_context: Vec<f64>,
+    /// The probability of at most the row's number, of one modelled column; empty of more.
+    cdf: Vec<f64>,
+}
+
+impl OutOfFold {
+    /// The log-density of each row's modelled columns given its context.
+    fn log_prob(&self) -> Vec<f64> {
+        if self.of_context.is_empty() {
+            return self.of_both.clone();
+        }
+        let both = self.of_both.iter().zip(&self.of_context);
+        both.map(|(&of_both, &of_context)| given(of_both, of_context))
+            .collect()
+    }
 }
 
 /// Fits mixtures to rows that have a deviation of about 1 in every direction, and weighs them; to some thousand of them where there are
-/// more. `row_weights` of the rows are none where all count the same.
-pub fn stack(rows: &Matrix<f64>, row_weights: &[f64], folds: &Folds, seed: u64) -> Stacked {
+/// more. Behind the modelled columns, `dims` of them, the rows may have context, which the density is given. `row_weights` of the rows
+/// are none where all count the same.
+pub fn stack(
+    rows: &Matrix<f64>,
+    dims: usize,
+    row_weights: &[f64],
+    folds: &Folds,
+    seed: u64,
+) -> Stacked {
+    let context = rows.columns() - dims;
+    let rows = &*context_first(rows, dims);
     let candidates: Vec<Candidate> = Shape::ALL
         .into_par_iter()
-        .flat_map(|shape| candidates(rows, row_weights, folds, shape, seed))
+        .flat_map(|shape| candidates(rows, context, row_weights, folds, shape, seed))
         .collect();
-    let all: Vec<&[f64]> = candidates.iter().map(|it| &it.out_of_fold[..]).collect();
+    let all: Vec<&OutOfFold> = candidates.iter().map(|it| &it.out_of_fold).collect();
     let weights = kept(&all, row_weights);
     let every = thinned((0..rows.rows() as u32).collect(), rows.columns());
     let (some, some_weights) = (take(rows, &every), take_weights(row_weights, &every));
@@ -68,23 +103,43 @@ pub fn stack(rows: &Matrix<f64>, row_weights: &[f64], folds: &Folds, seed: u64) 
             )
         })
         .collect();
-    let out_of_fold = (0..rows.rows()).map(|row| {
-        let terms = weights.iter();
-        log_sum_exp(terms.map(|&(index, weight)| weight.ln() + all[index][row]))
+    let stacked = |of: fn(&OutOfFold) -> &[f64]| -> Vec<f64> {
+        let rows = 0..of(all[0]).len();
+        rows.map(|row| {
+            let terms = weights.iter();
+            log_sum_exp(terms.map(|&(index, weight)| weight.ln() + of(all[index])[row]))
+        })
+        .collect()
+    };
+    let out_of_fold = OutOfFold {
+        of_both: stacked(|it| &it.of_both),
+        of_context: stacked(|it| &it.of_context),
+        cdf: Vec::new(),
+    };
+    // Each candidate's part of the density given a row's context.
+    let cdf = (0..all[0].cdf.len()).map(|row| {
+        let of_all = out_of_fold.of_context.get(row);
+        let part = |(index, weight): &(usize, f64)| {
+            let of_context = of_all.map_or(0.0, |of_all| all[*index].of_context[row] - of_all);
+            weight * of_context.exp() * all[*index].cdf[row]
+        };
+        weights.iter().map(part).sum()
     });
     Stacked {
-        out_of_fold: out_of_fold.collect(),
+        out_of_fold: out_of_fold.log_prob(),
+        out_of_fold_cdf: cdf.collect(),
         members: weights
             .iter()
             .map(|&(index, weight)| (candidates[index].shape, candidates[index].count, weight))
             .collect(),
-        mixture: GaussianMixture::of_mixtures(fitted),
+        mixture: GaussianMixture::of_mixtures(fitted).given(context),
     }
 }
 
 /// Mixtures of a shape, of more and more components.
 fn candidates(
     rows: &Matrix<f64>,
+    context: usize,
     row_weights: &[f64],
     folds: &Folds,
     shape: Shape,
@@ -97,8 +152,8 @@ fn candidates(
         if (shape == Shape::Tied && count == 1) || (count > 1 && ROWS_EACH * count > rows.rows()) {
             continue;
         }
-        let out_of_fold = out_of_fold(rows, row_weights, folds, shape, count, seed);
-        let score = mean(&out_of_fold, row_weights);
+        let out_of_fold = out_of_fold(rows, context, row_weights, folds, shape, count, seed);
+        let score = mean(&out_of_fold.log_prob(), row_weights);
         worse = if score > best { 0 } else { worse + 1 };
         best = best.max(score);
         all.push(Candidate {
@@ -115,13 +170,14 @@ fn candidates(
 
 fn out_of_fold(
     rows: &Matrix<f64>,
+    context: usize,
     row_weights: &[f64],
     folds: &Folds,
     shape: Shape,
     count: usize,
     seed: u64,
-) -> Vec<f64> {
-    let of_folds: Vec<(Vec<u32>, Vec<f64>)> = (0..folds.count())
+) -> OutOfFold {
+    let of_folds: Vec<(Vec<u32>, OutOfFold)> = (0..folds.count())
         .into_par_iter()
         .map(|fold| {
             let (others, within) = folds.split(fold);
@@ -131,17 +187,37 @@ fn out_of_fold(
             let others = take(rows, &others);
             let mixture =
                 GaussianMixture::fit(&others, &others_weights, shape, count, seed, stream);
-            let log_prob = mixture.log_prob(&take(rows, &within));
-            (within, log_prob)
+            let mixture = mixture.given(context);
+            let within_rows = take(rows, &within);
+            let (of_both, of_context) = mixture.log_prob_of_both(&within_rows);
+            let cdf = match mixture.dims() {
+                1 => mixture.cdf(
+                    within_rows.column(context),
+                    &within_rows.select_columns(0..context),
+                ),
+                _ => Vec::new(),
+            };
+            let judged = OutOfFold {
+                of_both,
+                of_context: of_context.unwrap_or_default(),
+                cdf,
+            };
+            (within, judged)
         })
         .collect();
-    let mut all = vec![0.0; rows.rows()];
-    for (within, log_prob) in of_folds {
-        for (row, log_prob) in within.into_iter().zip(log_prob) {
-            all[row as usize] = log_prob;
-        }
+    let in_order = |of: fn(&OutOfFold) -> &[f64]| -> Vec<f64> {
+        let mut all: Vec<(u32, f64)> = of_folds
+            .iter()
+            .flat_map(|(within, it)| within.iter().copied().zip(of(it).iter().copied()))
+            .collect();
+        all.sort_unstable_by_key(|(row, _)| *row);
+        all.into_iter().map(|(_, log_prob)| log_prob).collect()
+    };
+    OutOfFold {
+        of_both: in_order(|it| &it.of_both),
+        of_context: in_order(|it| &it.of_context),
+        cdf: in_order(|it| &it.cdf),
     }
-    all
 }
 
 /// Some rows out of many.
@@ -162,11 +238,14 @@ fn stream(shape: Shape, count: usize, fold: usize) -> u64 {
 }
 
 /// The candidates that are kept, by their indices, and their weights.
-fn kept(log_probs: &[&[f64]], row_weights: &[f64]) -> Vec<(usize, f64)> {
-    let mut indices: Vec<usize> = (0..log_probs.len()).collect();
+fn kept(all: &[&OutOfFold], row_weights: &[f64]) -> Vec<(usize, f64)> {
+    let mut indices: Vec<usize> = (0..all.len()).collect();
     loop {
-        let of_kept: Vec<&[f64]> = indices.iter().map(|&index| log_probs[index]).collect();
-        let weights = stacking_weights(&of_kept, row_weights, ROUNDS);
+        let of_kept = |of: fn(&OutOfFold) -> &[f64]| -> Vec<&[f64]> {
+            indices.iter().map(|&index| of(all[index])).collect()
+        };
+        let (of_both, of_context) = (of_kept(|it| &it.of_both), of_kept(|it| &it.of_context));
+        let weights = weights_given(&of_both, &of_context, row_weights, ROUNDS);
         if weights.iter().all(|weight| *weight >= LEAST_WEIGHT) || weights.len() == 1 {
             return indices.into_iter().zip(weights).collect();
         }
@@ -184,59 +263,90 @@ fn kept(log_probs: &[&[f64]], row_weights: &[f64]) -> Vec<(usize, f64)> {
 ///
 /// Of many densities and few rows, fewer rounds say less of the rows' chance.
 pub fn stacking_weights(log_probs: &[&[f64]], row_weights: &[f64], rounds: usize) -> Vec<f64> {
+    weights_given(log_probs, &[], row_weights, rounds)
+}
+
+/// The same of densities given context, whose mixture is given it as a whole: each density's part of a row follows from what it
+/// makes of the context. `of_both` has the log-densities of context and modelled columns, `of_context` those of the context, if
+/// there is any.
+///
+/// A round multiplies each weight by what the density gains on the rows over what it gains on their context: where the likelihood is
+/// highest the two are the same. Without context that is EM.
+fn weights_given(
+    of_both: &[&[f64]],
+    of_context: &[&[f64]],
+    row_weights: &[f64],
+    rounds: usize,
+) -> Vec<f64> {
     const GAIN: f64 = 1e-7;
-    let count = log_probs.len();
-    let rows = log_probs[0].len();
-    // Relative to the highest of each row, which no weight changes.
-    let relative: Vec<Vec<f64>> = {
-        let highest = |row: usize| {
-            log_probs
-                .iter()
-                .map(|it| it[row])
-                .fold(f64::NEG_INFINITY, f64::max)
-        };
-        let highest: Vec<f64> = (0..rows).map(highest).collect();
-        let of_density = |it: &&[f64]| {
-            let all = it.iter().zip(&highest);
-            all.map(|(p, highest)| {
-                if highest.is_finite() {
-                    (p - highest).exp()
-                } else {
-                    1.0
-                }
-            })
-            .collect()
-        };
-        log_probs.iter().map(of_density).collect()
-    };
+    let count = of_both.len();
+    let has_context = of_context.iter().any(|it| !it.is_empty());
+    let of_both = relative(of_both);
+    let of_context = has_context.then(|| relative(of_context));
     let mut weights = vec![1.0 / count as f64; count];
     let mut before = f64::NEG_INFINITY;
     for _ in 0..rounds {
-        let mut sums = vec![0.0; count];
-        let (mut log_prob, mut total) = (0.0, 0.0);
-        for row in 0..rows {
-            let of_row = row_weights.get(row).copied().unwrap_or(1.0);
-            let density: f64 = weights
-                .iter()
-                .zip(&relative)
-                .map(|(weight, it)| weight * it[row])
-                .sum();
-            if of_row > 0.0 && density > 0.0 {
-                log_prob += of_row * density.ln();
-                total += of_row;
-                for (sum, (weight, it)) in sums.iter_mut().zip(weights.iter().zip(&relative)) {
-                    *sum += of_row * weight * it[row] / density;
-                }
+        let (mut next, mut log_prob) = parts(&of_both, &weights, row_weights);
+        if let Some(of_context) = &of_context {
+            let (parts, log_prob_of_context) = parts(of_context, &weights, row_weights);
+            log_prob -= log_prob_of_context;
+            for (next, (weight, part)) in next.iter_mut().zip(weights.iter().zip(parts)) {
+                *next = if part > 0.0 {
+                    weight * *next / part
+                } else {
+                    0.0
+                };
             }
+            let sum: f64 = next.iter().sum();
+            next.iter_mut().for_each(|weight| *weight /= sum);
         }
-        weights = sums.into_iter().map(|sum| sum / total).collect();
-        log_prob /= total;
+        weights = next;
         if log_prob < before + GAIN {
             break;
         }
         before = log_prob;
     }
     weights
+}
+
+/// Densities of rows, relative to the highest of each row, which no weight changes.
+fn relative(log_probs: &[&[f64]]) -> Vec<Vec<f64>> {
+    let highest = |row: usize| {
+        let all = log_probs.iter().map(|it| it[row]);
+        all.fold(f64::NEG_INFINITY, f64::max)
+    };
+    let highest: Vec<f64> = (0..log_probs[0].len()).map(highest).collect();
+    let of_density = |it: &&[f64]| {
+        let all = it.iter().zip(&highest);
+        all.map(|(p, highest)| match highest.is_finite() {
+            true => (p - highest).exp(),
+            false => 1.0,
+        })
+        .collect()
+    };
+    log_probs.iter().map(of_density).collect()
+}
+
+/// The part of all rows' weight that falls to each density, as a fraction, and the mean of the log-density.
+fn parts(relative: &[Vec<f64>], weights: &[f64], row_weights: &[f64]) -> (Vec<f64>, f64) {
+    let mut sums = vec![0.0; weights.len()];
+    let (mut log_prob, mut total) = (0.0, 0.0);
+    for row in 0..relative[0].len() {
+        let of_row = row_weights.get(row).copied().unwrap_or(1.0);
+        let terms = weights.iter().zip(relative);
+        let density: f64 = terms.map(|(weight, it)| weight * it[row]).sum();
+        if of_row > 0.0 && density > 0.0 {
+            log_prob += of_row * density.ln();
+            total += of_row;
+            for (sum, (weight, it)) in sums.iter_mut().zip(weights.iter().zip(relative)) {
+                *sum += of_row * weight * it[row] / density;
+            }
+        }
+    }
+    (
+        sums.into_iter().map(|sum| sum / total).collect(),
+        log_prob / total,
+    )
 }
 
 fn mean(log_prob: &[f64], row_weights: &[f64]) -> f64 {
@@ -258,7 +368,7 @@ mod tests {
 
     fn stacked(rows: &Matrix<f64>, row_weights: &[f64]) -> Stacked {
         let folds = Folds::new(&Repeats::of(rows), 5, 1);
-        stack(rows, row_weights, &folds, 1)
+        stack(rows, rows.columns(), row_weights, &folds, 1)
     }
 
     /// Of a Gaussian's rows a stack makes what the Gaussian of the rows is, to within what five hundred rows tell.
@@ -328,6 +438,7 @@ mod tests {
         );
         let again = stack(
             &other,
+            2,
             &row_weights,
             &Folds::new(&Repeats::of(&rows), 5, 1),
             1,

@@ -294,7 +294,7 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
         None => None,
         Some(weight) => Some(WeightedMixture {
             weight,
-            mixture: read_mixture(path, &tensors, dims)?,
+            mixture: read_mixture(path, &tensors, dims, spec.context)?,
         }),
     };
     let weights: Vec<f64> = flows.iter().map(|flow| flow.weight).collect();
@@ -304,9 +304,6 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
     ]
     .concat();
     check_weights(&weights).map_err(bad)?;
-    if mixture.is_some() && spec.context > 0 {
-        return Err(bad("a mixture knows nothing of context".into()));
-    }
     Ok(ModelFileKind::Model(Box::new(Model {
         spec,
         named: metadata

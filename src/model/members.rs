@@ -136,7 +136,8 @@ impl Model {
             }));
         }
         if let Some(WeightedMixture { mixture, .. }) = &self.mixture {
-            let (dims, count) = (mixture.dims(), mixture.components().len());
+            let count = mixture.components().len();
+            let width = mixture.context() + mixture.dims();
             let components = mixture.components().iter();
             let numbers = |of: &dyn Fn(&Component) -> Vec<f64>| -> Vec<f32> {
                 let all = components.clone().flat_map(of);
@@ -145,17 +146,17 @@ impl Model {
             all.push((WEIGHTS.into(), vec![count], numbers(&|it| vec![it.weight])));
             all.push((
                 MEAN.into(),
-                vec![count, dims],
+                vec![count, width],
                 numbers(&|it| it.mean.clone()),
             ));
             let square = |it: &Component| {
-                let entry = |k: usize| match (k / dims, k % dims) {
+                let entry = |k: usize| match (k / width, k % width) {
                     (i, j) if j <= i => it.lower[i * (i + 1) / 2 + j],
                     _ => 0.0,
                 };
-                (0..dims * dims).map(entry).collect()
+                (0..width * width).map(entry).collect()
             };
-            all.push((CHOLESKY.into(), vec![count, dims, dims], numbers(&square)));
+            all.push((CHOLESKY.into(), vec![count, width, width], numbers(&square)));
         }
         all
     }
@@ -171,12 +172,14 @@ pub(super) fn is_of_mixture(name: &str) -> bool {
     [WEIGHTS, MEAN, CHOLESKY].contains(&name)
 }
 
-/// The mixture of a model file of this dimension.
+/// The mixture of a model file over so many modelled columns given so many of context.
 pub(super) fn read_mixture(
     path: &Path,
     tensors: &SafeTensors<'_>,
     dims: usize,
+    context: usize,
 ) -> Result<GaussianMixture> {
+    let width = context + dims;
     let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
     let count = match tensors.tensor(WEIGHTS) {
         Ok(view) => *view.shape().first().unwrap_or(&0),
@@ -186,27 +189,27 @@ pub(super) fn read_mixture(
         return Err(bad(format!("tensor {WEIGHTS} is missing, or empty")));
     }
     let weights = read_tensor(path, tensors, WEIGHTS, &[count])?;
-    let means = read_tensor(path, tensors, MEAN, &[count, dims])?;
-    let factors = read_tensor(path, tensors, CHOLESKY, &[count, dims, dims])?;
+    let means = read_tensor(path, tensors, MEAN, &[count, width])?;
+    let factors = read_tensor(path, tensors, CHOLESKY, &[count, width, width])?;
     check_weights(&weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())
         .map_err(|text| bad(format!("tensor {WEIGHTS}: {text}")))?;
     let wide = |numbers: &[f32]| -> Vec<f64> { numbers.iter().map(|&x| f64::from(x)).collect() };
     let components = (0..count).map(|k| {
-        let factor = &factors[k * dims * dims..][..dims * dims];
-        if (0..dims).any(|i| factor[i * dims + i] <= 0.0) {
+        let factor = &factors[k * width * width..][..width * width];
+        if (0..width).any(|i| factor[i * width + i] <= 0.0) {
             return Err(bad(format!(
                 "tensor {CHOLESKY} has a diagonal that is not positive, of component {k}"
             )));
         }
         Ok(Component {
             weight: f64::from(weights[k]),
-            mean: wide(&means[k * dims..][..dims]),
-            lower: (0..dims)
-                .flat_map(|i| wide(&factor[i * dims..=i * dims + i]))
+            mean: wide(&means[k * width..][..width]),
+            lower: (0..width)
+                .flat_map(|i| wide(&factor[i * width..=i * width + i]))
                 .collect(),
         })
     });
-    Ok(GaussianMixture::new(components.collect::<Result<_>>()?))
+    Ok(GaussianMixture::new(components.collect::<Result<_>>()?).given(context))
 }
 
 /// Refuses weights that are no parts of 1.

@@ -143,9 +143,20 @@ impl Model {
     pub(crate) fn check(&self, layout: &Layout) -> Result<(), String> {
         let of_flows = self.flows.iter();
         let of_flows = of_flows.map(|flow| ("parameters", flow.parameters.len(), layout.len()));
-        let of_mixture = self.mixture.iter();
-        let of_mixture =
-            of_mixture.map(|it| ("dimensions of a mixture", it.mixture.dims(), self.spec.dims));
+        let of_mixture = self
+            .mixture
+            .iter()
+            .flat_map(|WeightedMixture { mixture, .. }| {
+                let (dims, context) = (mixture.dims(), mixture.context());
+                [
+                    ("dimensions of a mixture", dims, self.spec.dims),
+                    (
+                        "dimensions of a mixture's context",
+                        context,
+                        self.spec.context,
+                    ),
+                ]
+            });
         for (what, count, expected) in of_flows.chain(of_mixture).chain([
             ("column names", self.columns.len(), self.spec.dims),
             (
@@ -159,9 +170,6 @@ impl Model {
                     "{count} {what} where the model's spec has {expected}"
                 ));
             }
-        }
-        if self.mixture.is_some() && self.spec.context > 0 {
-            return Err("a mixture knows nothing of context".into());
         }
         check_weights(&self.member_weights())?;
         match self.preprocessing.is_valid(self.spec.dims) {
