@@ -3,8 +3,9 @@ data, its standard error, and the seconds that the fit took, compilation include
 
     peers.py FOLDER TABLE PEER
 
-Of the table "redshifts" the density of the first column given the others is fitted. Each peer trains as Couplet does by default: 4,000 steps of 512 rows, a tenth of the rows held out for the choice of the best
-parameters. Its columns are standardized, or whitened where the peer's name says so: of redshifts those of the context.
+Of the table "redshifts" the density of the first column given the others is fitted, of NAME:given that of the first half of the columns given the others. Flows train as
+Couplet does by default: 4,000 steps of 512 rows, a tenth of the rows held out for the choice of the best
+parameters. Their columns are standardized, or whitened where the peer's name says so: of redshifts those of the context.
 """
 
 import json
@@ -15,11 +16,12 @@ import numpy
 
 folder, table, peer = sys.argv[1:]
 STEPS, BATCH, EVERY = 4000, 512, 100
-source = "galaxies" if table == "redshifts" else table
+source = "galaxies" if table == "redshifts" else table.removesuffix(":given")
 train = numpy.load(f"{folder}/{source}.train.npy")
 test = numpy.load(f"{folder}/{source}.test.npy")
 # Modelled columns; the others are context.
-dims = 1 if table == "redshifts" else train.shape[1]
+columns = train.shape[1]
+dims = 1 if table == "redshifts" else (columns + 1) // 2 if table.endswith(":given") else columns
 context = train.shape[1] - dims
 generator = numpy.random.default_rng(0)
 
@@ -69,8 +71,23 @@ def chosen(estimator, candidates):
     scale = lambda rows: (rows - mean) / deviation
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        search = GridSearchCV(estimator, candidates, cv=5, n_jobs=1).fit(scale(train))
-        return search.best_estimator_.score_samples(scale(test))
+        best = GridSearchCV(estimator, candidates, cv=5, n_jobs=1).fit(scale(train)).best_estimator_
+    rows = scale(test)
+    return best.score_samples(rows) - (of_context(best, rows[:, dims:]) if context else 0)
+
+
+def of_context(mixture, rows):
+    """The log-density of the context under a mixture of context and modelled columns."""
+    from scipy.special import logsumexp
+    from scipy.stats import multivariate_normal
+
+    covariances = {
+        "full": lambda k: mixture.covariances_[k][dims:, dims:],
+        "tied": lambda k: mixture.covariances_[dims:, dims:],
+        "diag": lambda k: numpy.diag(mixture.covariances_[k][dims:]),
+    }[mixture.covariance_type]
+    terms = [multivariate_normal(mean[dims:], covariances(k)).logpdf(rows) for k, mean in enumerate(mixture.means_)]
+    return logsumexp(terms, axis=0, b=mixture.weights_[:, None])
 
 
 def gmm():

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Fits Couplet and its peers to seven real tables, and to the redshifts of galaxies given their magnitudes, on the CPU, and writes
 # one table of held-out NLL (nats, units of the data) with standard errors and seconds. Then Couplet and scikit-learn's mixtures and kernels
-# on small tables, five splits of each, on forty drawn at random, and on wide ones; and Couplet once more with one default changed at a time.
+# on small tables, five splits of each, the same with half of the columns given, on forty drawn at random, and on wide ones; and Couplet once more with one default changed at a time.
 #
-#     benches/quality/run.sh [OUTPUT_FOLDER]        TABLES="galaxies cities" FITS="flowjax-spline" SMALL="iris wine" RANDOM_TABLES=0 ABLATION=no
+#     benches/quality/run.sh [OUTPUT_FOLDER]        TABLES="galaxies cities" FITS="flowjax-spline" SMALL="iris wine" GIVEN="" RANDOM_TABLES=0 ABLATION=no
 #
 # The first run makes a Python environment in the folder that PEERS names, or in OUTPUT_FOLDER/peers, and fetches the tables.
 set -euo pipefail
@@ -40,14 +40,18 @@ small=()
 for table in ${SMALL-iris wine cancer diabetes faithful penguins earthquakes ring clusters}; do
     small+=("$table"-{0..4})
 done
+for table in ${GIVEN-iris wine cancer diabetes faithful penguins earthquakes ring clusters}; do
+    small+=("$table"-{0..4}:given)
+done
 for ((index = 0; index < random; index++)); do
     small+=("random-$index")
 done
 for table in "${small[@]}" ${WIDE-patches}; do
     couplet small "$table" couplet
     for fit in gaussian gmm kde; do
-        # Neither is made for so many columns and rows.
+        # Neither is made for so many columns and rows, nor kernels for context.
         [[ $table == patches && $fit != gaussian ]] && continue
+        [[ $table == *:given && $fit == kde ]] && continue
         "$peers/bin/python" benches/quality/peers.py "$out/tables" "$table" "$fit" >>"$out/small.jsonl" 2>>"$out/errors.txt"
     done
 done

@@ -22,11 +22,15 @@ def couplet(folder, table, label, binary, *flags):
         run = lambda *command: subprocess.run([binary, *command, "--device", "cpu"], check=True, capture_output=True)
         begin = time.perf_counter()
         # The redshift of galaxies, given their magnitudes.
+        source, _, half = ("galaxies::" if table == "redshifts" else table).partition(":")
         given = ["--given", "2..7"] if table == "redshifts" else []
-        source = "galaxies" if given else table
+        if half == "given":
+            # The first half of the columns, given the others.
+            columns = numpy.load(f"{folder}/{source}.train.npy").shape[1]
+            given = ["--given", f"{(columns + 1) // 2 + 1}..{columns}"]
         run("train", f"{folder}/{source}.train.npy", "--out", model, *given, *flags)
         seconds = time.perf_counter() - begin
-        cdf = ["--cdf"] if given else []
+        cdf = ["--cdf"] if table == "redshifts" else []
         run("score", model, f"{folder}/{source}.test.npy", "--out", scores, *cdf)
         log_prob, *cdf = numpy.load(scores).astype(float).reshape(-1, 1 + len(cdf)).T
     error = log_prob.std() / len(log_prob) ** 0.5
@@ -57,7 +61,7 @@ def show_small(lines, to):
     json.dump(lines, open(to, "w"), indent=1)
     fits = list(dict.fromkeys(line["fit"] for line in lines))
     # The splits of a named table are NAME-0 to NAME-4; those drawn at random have one each.
-    name = lambda table: table if table.startswith("random-") else re.sub(r"-\d$", "", table)
+    name = lambda table: table if table.startswith("random-") else re.sub(r"-\d(:given)?$", r"\1", table)
     print("| | " + " | ".join(fits) + " | behind the best | lowest |\n| --- |" + " --- |" * (len(fits) + 2))
     for table in dict.fromkeys(name(line["table"]) for line in lines):
         of_table = [line for line in lines if name(line["table"]) == table]
