@@ -3,13 +3,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Checkpoint, Identity};
+use crate::config::MOST_FLOWS;
 use crate::error::{Error, Result};
 use crate::files::{before, read_at_most, take, write_whole};
 use crate::flow::MAX_PARAMETERS;
 use crate::train::{Snapshot, TrainedFlow};
 
-/// The largest file that is read: thirteen lists of parameters in f64 (three states of four, and the best), and what names them.
-const LARGEST_FILE: u64 = (1 << 24) + 13 * 8 * MAX_PARAMETERS as u64;
+/// The largest file that is read: thirteen lists of parameters in f64 (three states of four, and the best), one for each flow that was
+/// trained before, and what names them.
+const LARGEST_FILE: u64 = (1 << 24) + (13 + MOST_FLOWS as u64) * 8 * MAX_PARAMETERS as u64;
 
 /// A directory with the checkpoints of a run: two slots, which new ones take in turn.
 #[derive(Clone, Debug)]

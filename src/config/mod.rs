@@ -118,7 +118,7 @@ const MOST_STEPS: f64 = 16_000.0;
 pub(crate) const SHORTEST: usize = 20;
 
 /// Flows of an ensemble, at most.
-const MOST_FLOWS: usize = 100;
+pub(crate) const MOST_FLOWS: usize = 100;
 
 /// The highest effort.
 const MOST_EFFORT: f64 = 20.0;
