@@ -35,9 +35,14 @@ def test_wheel_is_one_for_every_python_and_small() -> None:
 
 
 def test_import_takes_little_and_loads_nothing_else() -> None:
-    measure = "import time; begin = time.perf_counter(); import couplet; print(time.perf_counter() - begin)"
-    took = [float(subprocess.check_output([sys.executable, "-c", measure])) for _ in range(7)]
-    assert statistics.median(took) < 0.15, took
+    def took(name: str) -> float:
+        measure = f"import time; begin = time.perf_counter(); import {name}; print(time.perf_counter() - begin)"
+        return float(subprocess.check_output([sys.executable, "-c", measure]))
+
+    # Next to numpy, which it loads: a machine may be slow, and busy. Both take some 0.1 s.
+    both = [(took("couplet"), took("numpy")) for _ in range(9)]
+    ratio = statistics.median(ours / numpys for ours, numpys in both)
+    assert ratio < 2, both
     loaded = (
         "import sys, couplet; print([it for it in sys.modules if it in ('pandas', 'polars', 'pyarrow', 'sklearn', 'IPython')])"
     )
