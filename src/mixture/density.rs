@@ -112,7 +112,7 @@ impl GaussianMixture {
             return of_both;
         };
         let both = of_both.into_iter().zip(of_context);
-        both.map(|(of_both, of_context)| given(of_both, of_context))
+        both.map(|(of_both, of_context)| log_prob_given(of_both, of_context))
             .collect()
     }
 
@@ -151,7 +151,7 @@ impl GaussianMixture {
 }
 
 /// The log-density of x given c, from those of both and of c.
-pub(super) fn given(of_both: f64, of_context: f64) -> f64 {
+pub(super) fn log_prob_given(of_both: f64, of_context: f64) -> f64 {
     match of_both.is_finite() && of_context.is_finite() {
         true => of_both - of_context,
         // Farther out than f64 has squares.

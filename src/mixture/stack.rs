@@ -4,7 +4,7 @@ use crate::data::{resample, take, take_weights};
 use crate::matrix::Matrix;
 use crate::numeric::log_sum_exp;
 
-use super::density::given;
+use super::density::log_prob_given;
 use super::{Folds, GaussianMixture, Shape, context_first};
 
 /// How many components are tried, one after the other.
@@ -67,7 +67,7 @@ impl OutOfFold {
             return self.of_both.clone();
         }
         let both = self.of_both.iter().zip(&self.of_context);
-        both.map(|(&of_both, &of_context)| given(of_both, of_context))
+        both.map(|(&of_both, &of_context)| log_prob_given(of_both, of_context))
             .collect()
     }
 }
@@ -396,6 +396,33 @@ mod tests {
         let nll = -mean(&stacked(&rows, &[]).mixture.log_prob(&new), &[]);
         let entropy = 3f64.ln() + 1.0 + std::f64::consts::TAU.ln() + 2.0 * 0.05f64.ln();
         assert!(nll < entropy + 0.01, "{nll} {entropy}");
+    }
+
+    /// Given the context, which says the lump that a row is of: near the truth, which has neither the lump's nor the context's part.
+    #[test]
+    fn stack_given_context_is_near_the_truth() {
+        let drawn = |row: usize, j: usize| {
+            let side = if row.is_multiple_of(3) { -1.2 } else { 0.8 };
+            match j {
+                0 => side + 0.1 * normal(row, 0),
+                _ => -0.5 * side + 0.2 * normal(row, 1),
+            }
+        };
+        let rows = Matrix::from_fn(1500, 2, drawn);
+        let folds = Folds::new(&Repeats::of(&rows), 5, 1);
+        let stacked = stack(&rows, 1, &[], &folds, 1);
+        let new = Matrix::from_fn(20_000, 2, |row, j| drawn(row + 3000, j));
+        let nll = -mean(&stacked.mixture.log_prob(&new), &[]);
+        let entropy = 0.5 * (1.0 + std::f64::consts::TAU.ln()) + 0.1f64.ln();
+        assert!(nll < entropy + 0.02, "{nll} {entropy}");
+        let judged = -mean(&stacked.out_of_fold, &[]);
+        assert!((judged - nll).abs() < 0.08, "{judged} {nll}");
+        // What it was not fitted to is below its number as often as it should be.
+        let mut below = stacked.out_of_fold_cdf;
+        below.sort_by(f64::total_cmp);
+        let far = below.iter().enumerate();
+        let far = far.map(|(k, p)| (p - k as f64 / 1500.0).abs());
+        assert!(far.fold(0.0, f64::max) < 0.05);
     }
 
     #[test]
