@@ -21,8 +21,8 @@ The default preset depends on the size of the table. Its column has the values f
 
 How a density is fitted follows from how many different rows there are:
 - Fewer than 500: Gaussian mixtures in place of a flow (`mixture`, and no `steps`); given other columns, flows and mixtures, as below.
-- Up to 20,000: the average of five flows, each with another fifth of the rows held out (`ensemble`), with Gaussian mixtures beside them. Of one column one
-  flow; given others three and mixtures up to 5,000 rows.
+- Up to 20,000: the average of five flows, each with another fifth of the rows held out (`ensemble`), with Gaussian mixtures beside them. Of two
+  columns, from 2,000 rows on, one flow and mixtures. Of one column one flow; given others three and mixtures up to 5,000 rows.
 - More: one flow, trained for 4,000 steps, and up to 16,000 where that pays (`extension`).
 
 A setting that only a flow has (but `seed`, `validation`, `ensemble` and `effort`) or `mixture = false` asks for one flow. `effort = 4` allows four times
