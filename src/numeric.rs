@@ -124,7 +124,7 @@ mod tests {
             let (x, looks) = found(-1.0, 1.0, |x| x.exp() - f64::exp(root));
             assert!((x - root).abs() < 1e-11 && looks < 14, "{root} {x} {looks}");
             let (x, looks) = found(-1.0, 1.0, |x| if x < root { -1e-9 } else { 1.0 });
-            // Forty-one halvings, one more, and the ends.
+            // Forty-one halvings, and the ends.
             assert!(
                 (x - root).abs() < 1e-11 && looks <= 44,
                 "{root} {x} {looks}"

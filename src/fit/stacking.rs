@@ -4,7 +4,7 @@ use crate::data::{take, take_weights, weighted_mean};
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::matrix::Matrix;
-use crate::mixture::{Stacked, stack, stacking_weights};
+use crate::mixture::{GaussianMixture, Stacked, stack, stacking_weights};
 use crate::model::{Model, WeightedMixture};
 use crate::numeric::log_sum_exp;
 
@@ -68,6 +68,16 @@ impl Scores {
                 _ => Vec::new(),
             },
         })
+    }
+
+    fn of_mixture(mixture: &GaussianMixture, rows: &Matrix<f64>) -> Self {
+        Scores {
+            log_prob: mixture.log_prob(rows),
+            cdf: match mixture.dims() {
+                1 => mixture.cdf(rows.column(0), &rows.select_columns(1..rows.columns())),
+                _ => Vec::new(),
+            },
+        }
     }
 
     /// Those of the average of densities.
@@ -211,17 +221,8 @@ impl Prepared {
             let flows = members.each(model, |k, executor| {
                 Scores::of_flow(model, k, executor, held_out)
             })?;
-            let mixture = stacked.map(|stacked| {
-                let mixture = stacked.mixture.clone().rounded();
-                let context = held_out.select_columns(mixture.dims()..held_out.columns());
-                Scores {
-                    log_prob: mixture.log_prob(held_out),
-                    cdf: match mixture.dims() {
-                        1 => mixture.cdf(held_out.column(0), &context),
-                        _ => Vec::new(),
-                    },
-                }
-            });
+            let mixture = stacked
+                .map(|stacked| Scores::of_mixture(&stacked.mixture.clone().rounded(), held_out));
             return Ok(Some(OutOfFit {
                 flows: Scores::average(&flows.iter().collect::<Vec<_>>()),
                 mixture,

@@ -50,7 +50,6 @@ struct Candidate {
 }
 
 /// The log-density of each row under what was fitted to the other folds.
-#[derive(Default)]
 struct OutOfFold {
     /// Of the context and the modelled columns.
     of_both: Vec<f64>,

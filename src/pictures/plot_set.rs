@@ -80,11 +80,13 @@ impl PlotSet {
         }
         pictures.push(of_columns);
 
-        if names.len() == 2 && !is_conditional {
+        let is_plane = names.len() == 2 && !is_conditional;
+        let is_ensemble = flow.model().flows.len() > 1;
+        if is_plane {
             let field = Field::over(request.data.unwrap_or(&sample));
             let log_prob = flow.log_prob(&field.points())?;
             pictures.push(density(names, &field, &log_prob, request.data));
-            if flow.model().flows.len() > 1 {
+            if is_ensemble {
                 let spread = flow.spread(&field.points())?;
                 pictures.push(spread_map(names, &field, &spread, request.data));
             }
@@ -113,7 +115,7 @@ impl PlotSet {
             }
             let log_prob = flow.log_prob(rows)?;
             pictures.push(scores(&log_prob));
-            if flow.model().flows.len() > 1 && !pictures.iter().any(|it| it.name == "spread") {
+            if is_ensemble && !is_plane {
                 pictures.push(spread(&log_prob, &flow.spread(rows)?));
             }
         }
