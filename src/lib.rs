@@ -68,6 +68,7 @@ mod files;
 pub mod fit;
 pub mod flow;
 pub mod gpu;
+pub mod kinds;
 mod matrix;
 pub mod memory;
 pub mod mixture;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,6 +64,7 @@ class Estimator:
         standardize: bool | None = None,
         whiten: bool | None = None,
         robust: bool | None = None,
+        kinds: Mapping[str, str] | None = None,
         device: str = "auto",
         adapter: str | None = None,
         gpu_path: str | None = None,

@@ -94,6 +94,8 @@ class Flow(Estimator):
         Remove linear correlations between columns.
     robust : True, False
         Fit both to the bulk of the rows, and compress outliers.
+    kinds : NAME=KIND
+        What a column holds: real, positive, bounded(0,1), integer, circular(360) or categorical.
     device : auto, gpu, cpu
         auto takes a hardware GPU if there is one, else the CPU.
     adapter : NAME, INDEX

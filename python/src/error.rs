@@ -6,7 +6,11 @@ use crate::of_package;
 use crate::settings::{is_setting, name_of};
 
 /// Arguments of methods that settings have other names than.
-const ARGUMENTS: [(&str, &str); 2] = [("given", "given"), ("weights", "sample_weight")];
+const ARGUMENTS: [(&str, &str); 3] = [
+    ("given", "given"),
+    ("weights", "sample_weight"),
+    ("column", "kinds"),
+];
 
 /// A setting as Python says it; those that are only the command's are left out.
 pub fn argument(setting: &Setting) -> String {

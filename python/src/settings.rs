@@ -14,8 +14,8 @@ const SECTIONS: [(&str, &[SettingAbout]); 3] = [
 /// Keys of the configuration that are arguments of `fit`.
 const OF_FIT: [&str; 2] = ["given", "weights"];
 
-/// Keys that would hide a method of an estimator, and what Python calls them.
-const RENAMED: [(&str, &str); 1] = [("transform", "coupling")];
+/// Keys that would hide a method of an estimator or read as another argument, and what Python calls them.
+const RENAMED: [(&str, &str); 2] = [("transform", "coupling"), ("columns", "kinds")];
 
 /// What Python calls a key of the configuration.
 pub fn name_of(key: &'static str) -> &'static str {

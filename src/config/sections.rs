@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::flow::{Activation, TransformKind};
+use crate::kinds::ColumnKind;
 use crate::preprocessing::PreprocessingConfig;
 
 use super::{BaseName, ConditionerName, MixingName, ScheduleName, Start};
@@ -19,14 +20,16 @@ pub struct SettingAbout {
     pub about: &'static str,
 }
 
-/// A section of the configuration, and the same with every setting left open. In brackets is what the flag asks for.
+/// A section of the configuration, and the same with every setting left open. In brackets is what the flag asks for; `read` names the
+/// function that reads a setting that may be open, where it needs one of its own.
 macro_rules! section {
     (
         $(#[$about:meta])*
         $config:ident, $overrides:ident {
             $(
                 $(#[doc = $doc:literal])+
-                $(#[serde($serde:meta)])?
+                $(#[serde($($serde:tt)+)])?
+                $(#[read($read:literal)])?
                 $key:ident: ($($type:tt)+) = $published:expr, [value_name = $takes:literal $($arg:tt)*];
             )+
         }
@@ -37,7 +40,7 @@ macro_rules! section {
         pub struct $config {
             $(
                 $(#[doc = $doc])+
-                $(#[serde($serde)])?
+                $(#[serde($($serde)+)])?
                 pub $key: $($type)+,
             )+
         }
@@ -49,7 +52,7 @@ macro_rules! section {
         }
 
         overrides! {
-            $overrides of $config { $($(#[doc = $doc])+ $key: ($($type)+), [value_name = $takes $($arg)*];)+ }
+            $overrides of $config { $($(#[doc = $doc])+ $(#[read($read)])? $key: ($($type)+), [value_name = $takes $($arg)*];)+ }
         }
     };
 }
@@ -58,7 +61,7 @@ macro_rules! section {
 macro_rules! overrides {
     (
         $overrides:ident of $config:ident {
-            $($(#[doc = $doc:literal])+ $key:ident: ($($type:tt)+), [value_name = $takes:literal $($arg:tt)*];)+
+            $($(#[doc = $doc:literal])+ $(#[read($read:literal)])? $key:ident: ($($type:tt)+), [value_name = $takes:literal $($arg:tt)*];)+
         }
     ) => {
         #[doc = concat!("Some settings of [`", stringify!($config), "`].")]
@@ -69,6 +72,7 @@ macro_rules! overrides {
         pub struct $overrides {
             $(
                 $(#[doc = $doc])+
+                $(#[serde(deserialize_with = $read)])?
                 #[cfg_attr(feature = "cli", arg(long, hide_short_help = true, value_name = $takes $($arg)*))]
                 pub $key: Option<$($type)+>,
             )+
@@ -215,6 +219,11 @@ section! {
         /// Column of row weights, not modelled: a row of weight 2 counts as two rows.
         #[serde(skip_serializing_if = "String::is_empty")]
         weights: (String) = String::new(), [value_name = "COLUMN", hide_short_help = false];
+        /// What a column holds: real, positive, bounded(0,1), integer, circular(360) or categorical.
+        #[serde(with = "crate::kinds::by_name", skip_serializing_if = "Vec::is_empty")]
+        #[read("crate::kinds::some_by_name")]
+        columns: (Vec<ColumnKind>) = Vec::new(),
+            [value_name = "NAME=KIND", long = "column", id = "column", hide_short_help = false];
     }
 }
 

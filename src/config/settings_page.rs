@@ -13,7 +13,8 @@ use super::{
 const HEAD: &str = "# Settings
 
 Every key of a configuration file and, with dashes for underscores, every flag of `couplet train` that changes one (`learning_rate`,
-`--learning-rate`). A flag wins over the file. Keys that neither sets come from a preset: `safe`, the default preset, for data and targets, and
+`--learning-rate`). Kinds of columns are a table of the file, `[data.columns]` with `speed = \"positive\"`, and a flag each, `--column
+speed=positive`. A flag wins over the file. Keys that neither sets come from a preset: `safe`, the default preset, for data and targets, and
 `published`, the reference preset, for the reference experiment, which uses no safeguard. `preset = \"...\"` at the top of the file, or
 `--preset`, selects the other one.
 
@@ -106,7 +107,10 @@ fn write_section(page: &mut String, name: &str, flags: &clap::Command, values: V
         (table, values(&config))
     });
     for (index, (key, published)) in values(&Config::default()).into_iter().enumerate() {
-        let flag = flags.get_arguments().find(|flag| flag.get_id() == key);
+        // A flag that is given once for each column has no plural.
+        let is_of = |id: &str| id == key || format!("{id}s") == key;
+        let mut all = flags.get_arguments();
+        let flag = all.find(|flag| is_of(flag.get_id().as_str()));
         let flag = flag.unwrap_or_else(|| panic!("{key} has no flag"));
         let takes = &flag.get_value_names().unwrap()[0];
         let takes = takes.replace('|', ", ");

@@ -181,13 +181,21 @@ impl TableOptions {
     /// # Errors
     /// As [`TableOptions::selected`]; [`Error::Spec`] for several columns.
     pub(crate) fn weights(said: &str, columns: &[String]) -> Result<usize> {
-        let indices = said_columns("weights", said, columns)?;
+        Self::column("weights", said, columns)
+    }
+
+    /// The index of the one column that a setting selects.
+    ///
+    /// # Errors
+    /// As [`TableOptions::weights`].
+    pub(crate) fn column(key: &'static str, said: &str, columns: &[String]) -> Result<usize> {
+        let indices = said_columns(key, said, columns)?;
         match indices.start() == indices.end() {
             true => Ok(*indices.start()),
             false => Err(Error::Spec(Message::about(
-                "weights",
+                key,
                 truncate_escaped(said),
-                "several columns, where a row has one weight",
+                "several columns, where one is needed",
             ))),
         }
     }

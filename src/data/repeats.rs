@@ -53,6 +53,15 @@ impl Repeats {
         }
     }
 
+    /// Of so many rows, all of which count as different.
+    pub(crate) fn none(rows: usize) -> Self {
+        Repeats {
+            first: Vec::new(),
+            rows,
+            distinct: rows,
+        }
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows

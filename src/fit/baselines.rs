@@ -17,6 +17,16 @@ pub struct Baselines {
 }
 
 impl Baselines {
+    /// With so many nats less.
+    fn less(self, nats: f64) -> Self {
+        let less = |nll: Option<f64>| nll.map(|nll| nll - nats);
+        Baselines {
+            gaussian: less(self.gaussian),
+            independent: less(self.independent),
+            regression: less(self.regression),
+        }
+    }
+
     /// The better of those that know nothing of the context.
     pub fn marginal(&self) -> Option<f64> {
         let both = self.gaussian.into_iter().chain(self.independent);
@@ -41,7 +51,22 @@ impl Prepared {
             Some(rows) => (rows, &self.validation_weights[..]),
             None => (&training, &training_weights[..]),
         };
+        let of_scored = match &self.validation {
+            Some(rows) => self.bound_of(rows, &self.validation_weights),
+            None => self.bound_of(&self.rows.map(f64::from), &training_weights),
+        };
         self.baselines_of((&training, &training_weights), scored)
+            .less(of_scored)
+    }
+
+    /// What a bound on the log-density of the table's rows adds to that of the numbers that baselines are densities of, on average
+    /// over rows as flows see them.
+    fn bound_of(&self, seen: &Matrix<f64>, weights: &[f64]) -> f64 {
+        let preprocessing = &self.model.preprocessing;
+        if preprocessing.kinds.is_empty() {
+            return 0.0;
+        }
+        weighted_mean(&preprocessing.log_bound_of_images(seen), weights)
     }
 
     /// The same where each row is scored by what is fitted to the other folds.
@@ -76,6 +101,7 @@ impl Prepared {
             independent,
             regression,
         }
+        .less(self.bound_of(&self.rows.map(f64::from), &weights))
     }
 
     fn baselines_of(

@@ -3,15 +3,17 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::cpu::CpuExecutor;
-use crate::data::check_finite;
+use crate::data::{check_finite, take};
 use crate::error::{Error, Message, Remedy, Result, quote};
+use crate::executor::Executor;
 use crate::flow::FlowSpec;
+use crate::kinds::Preimages;
 use crate::matrix::Matrix;
 use crate::model::{Model, WeightedFlow};
 use crate::preprocessing::check_levels;
 
 use super::executors::Executors;
-use super::members::Members;
+use super::members::{Members, spread};
 use super::{Device, DeviceChoice, ExecutorRequest, Purpose};
 
 /// A trained flow: a density over the columns of a table, in the units of the table. Several threads may use it at once,
@@ -155,13 +157,73 @@ impl Flow {
     /// [`Error::Data`] for rows of another width, or a number that is not finite, with its row and column; [`Error::Gpu`].
     pub fn log_prob(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
         self.check_rows(rows)?;
-        let preprocessing = &self.model.preprocessing;
-        let seen = preprocessing.apply(rows);
-        let mut log_prob = self.members.log_prob(&self.model, &seen)?;
-        for (score, log_det) in log_prob.iter_mut().zip(preprocessing.log_det(&seen)) {
-            *score += log_det;
+        if let [column] = &self.model.preprocessing.kinds[..]
+            && column.is_discrete()
+        {
+            return self.log_prob_of_cells(column, rows);
         }
-        Ok(log_prob)
+        self.log_prob_by_preimages(rows)
+    }
+
+    /// The log-density by the real numbers that become those of a row.
+    pub(super) fn log_prob_by_preimages(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
+        let of_rows = self.of_preimages(rows, |seen| {
+            Ok(vec![self.members.log_prob(&self.model, seen)?])
+        })?;
+        Ok(of_rows.concat())
+    }
+
+    /// What densities over what the flows see are for rows of the table: a list for each density.
+    fn of_preimages(
+        &self,
+        rows: &Matrix<f64>,
+        densities: impl Fn(&Matrix<f64>) -> Result<Vec<Vec<f64>>>,
+    ) -> Result<Vec<Vec<f64>>> {
+        /// Rows at a time that are not those of the table.
+        const ROWS: usize = 1 << 16;
+        let preprocessing = &self.model.preprocessing;
+        let of_rows = |rows: &Matrix<f64>| {
+            let seen = preprocessing.apply(rows);
+            let log_det = preprocessing.log_det(&seen);
+            let mut all = densities(&seen)?;
+            for (score, log_det) in all.iter_mut().flat_map(|it| it.iter_mut().zip(&log_det)) {
+                *score += log_det;
+            }
+            Ok(all)
+        };
+        let kinds = &preprocessing.kinds;
+        if kinds.is_empty() {
+            return of_rows(rows);
+        }
+        let is_there = |row: &usize| {
+            let mut columns = kinds.iter().zip(rows.row(*row));
+            columns.all(|(column, x)| column.contains(x))
+        };
+        let there: Vec<u32> = (0..rows.rows())
+            .filter(is_there)
+            .map(|row| row as u32)
+            .collect();
+        let widths = preprocessing.widths();
+        let mut all: Vec<Vec<f64>> = Vec::new();
+        for some in there.chunks((ROWS / Preimages::most(kinds)).max(1)) {
+            let preimages = Preimages::of(kinds, &take(rows, some), widths.as_deref());
+            let found = of_rows(&preimages.rows)?;
+            // Where no number of the table stands for a row, its density is 0.
+            all.resize(found.len(), vec![f64::NEG_INFINITY; rows.rows()]);
+            for (all, found) in all.iter_mut().zip(found) {
+                for (row, sum) in some.iter().zip(preimages.log_sums(&found)) {
+                    all[*row as usize] = sum;
+                }
+            }
+        }
+        if all.is_empty() {
+            let none = densities(&Matrix::zeros(
+                0,
+                self.model.spec.dims + self.model.spec.context,
+            ))?;
+            all.resize(none.len(), vec![f64::NEG_INFINITY; rows.rows()]);
+        }
+        Ok(all)
     }
 
     /// How sure the model is of the log-density of each row: its standard deviation over the flows of an ensemble, in nats. It is large
@@ -172,8 +234,11 @@ impl Flow {
     pub fn spread(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
         self.model.check_spread()?;
         self.check_rows(rows)?;
-        let seen = self.model.preprocessing.apply(rows);
-        self.members.spread(&self.model, &seen)
+        let of_flows = self.of_preimages(rows, |seen| {
+            let of_flow = |_, executor: &mut dyn Executor| executor.log_prob(seen);
+            self.members.each(&self.model, of_flow)
+        })?;
+        Ok(spread(&of_flows))
     }
 
     /// log p(x | c) of each row of `x` given the same row of `context`, or given its only row.
@@ -208,7 +273,7 @@ impl Flow {
         }
         let nothing = Matrix::zeros(rows.end.saturating_sub(rows.start) as usize, 0);
         let sample = self.members.sample(&self.model, seed, rows, &nothing)?;
-        Ok(self.model.preprocessing.undo(&sample))
+        Ok(self.in_table(&sample))
     }
 
     /// Rows `rows` of the sample of `seed`, each drawn given the same row of `context`, or given its only row.
@@ -225,16 +290,26 @@ impl Flow {
         let context = self.context_for(count, context)?;
         let seen = self.model.preprocessing.apply_to_context(&context);
         let sample = self.members.sample(&self.model, seed, rows, &seen)?;
-        Ok(self.model.preprocessing.undo(&sample.concat_columns(&seen)))
+        Ok(self.in_table(&sample.concat_columns(&seen)))
+    }
+
+    /// The modelled columns of rows as the flows see them.
+    fn in_table(&self, seen: &Matrix<f64>) -> Matrix<f64> {
+        let preprocessing = &self.model.preprocessing;
+        preprocessing.images(preprocessing.undo(seen))
     }
 
     /// The latent z of each row, and log |det dz/dx|: the density of z is the flow's base density. Rows are those of
-    /// [`Flow::log_prob`].
+    /// [`Flow::log_prob`]. A whole number has the latent of the middle of its cell.
     ///
     /// # Errors
-    /// As [`Flow::log_prob`].
+    /// As [`Flow::log_prob`]; [`Error::Data`] for a number that is none of its column's.
     pub fn forward(&self, rows: &Matrix<f64>) -> Result<(Matrix<f64>, Vec<f64>)> {
         self.check_rows(rows)?;
+        let kinds = self.model.preprocessing.kinds.iter().enumerate();
+        for ((j, column), name) in kinds.zip(&self.model.columns) {
+            column.check(rows.column(j), name).map_err(Error::Data)?;
+        }
         let seen = self.model.preprocessing.apply(rows);
         let (z, mut log_det) = self.members.forward(&self.model, &seen)?;
         let of_preprocessing = self.model.preprocessing.log_det(&seen);
@@ -274,7 +349,7 @@ impl Flow {
         let context = self.model.preprocessing.apply_to_context(&context);
         let z = z.concat_columns(&context);
         let x = self.members.inverse(&self.model, &z)?;
-        Ok(self.model.preprocessing.undo(&x.concat_columns(&context)))
+        Ok(self.in_table(&x.concat_columns(&context)))
     }
 
     /// Context for so many rows, as the flows see it.

@@ -86,23 +86,6 @@ impl Members {
             .collect()
     }
 
-    /// The standard deviation of each row's log-density over the flows, which count the same.
-    pub fn spread(&self, model: &Model, seen: &Matrix<f64>) -> Result<Vec<f64>> {
-        let count = self.0.len();
-        let all = self.each(model, |_, executor| executor.log_prob(seen))?;
-        let row = |row: usize| {
-            let of_row = || all.iter().map(|it| it[row]);
-            let mean = of_row().sum::<f64>() / count as f64;
-            let squares: f64 = of_row().map(|log_prob| (log_prob - mean).powi(2)).sum();
-            match mean.is_finite() {
-                true => (squares / (count - 1) as f64).sqrt(),
-                // The density of some flow is 0 there, as far as its numbers go.
-                false => f64::INFINITY,
-            }
-        };
-        Ok((0..seen.rows()).map(row).collect())
-    }
-
     /// The log-density of each row.
     pub fn log_prob(&self, model: &Model, seen: &Matrix<f64>) -> Result<Vec<f64>> {
         let mut all = self.each(model, |_, executor| executor.log_prob(seen))?;
@@ -165,6 +148,25 @@ impl Members {
         }
         Ok(sample)
     }
+}
+
+/// The standard deviation of each row's log-density over flows that count the same.
+pub(super) fn spread(of_flows: &[Vec<f64>]) -> Vec<f64> {
+    let count = of_flows.len() as f64;
+    let row = |row: usize| {
+        let of_row = || of_flows.iter().map(|it| it[row]);
+        let mean = of_row().sum::<f64>() / count;
+        let squares: f64 = of_row().map(|log_prob| (log_prob - mean).powi(2)).sum();
+        match mean.is_finite() {
+            true => (squares / (count - 1.0)).sqrt(),
+            // All are sure that there is nothing.
+            false if of_row().all(|log_prob| log_prob == f64::NEG_INFINITY) => 0.0,
+            // The density of some flow is 0 there, as far as its numbers go.
+            false => f64::INFINITY,
+        }
+    };
+    let rows = of_flows.first().map_or(0, Vec::len);
+    (0..rows).map(row).collect()
 }
 
 /// The latents of some rows of a sample of a flow, as an executor draws them.

@@ -232,7 +232,7 @@ impl<'a> Fit<'a> {
                 return Err(Error::Spec(Message::about(key, value, text)));
             }
         }
-        let roles = Roles::of(self.table, given, weights, start)?;
+        let roles = Roles::of(self.table, &self.settings.data, start)?;
         let repeats = roles.repeats();
         let size = TableSize {
             rows: roles.worth(&repeats),

@@ -71,7 +71,8 @@ impl Prepared {
         config: Config,
         init: Option<(&Path, &ModelFileKind)>,
     ) -> Result<Self> {
-        let (values, columns) = (&*roles.rows, &roles.columns);
+        let values = &*roles.preimages(repeats, config.train.seed);
+        let columns = &roles.columns;
         let names: Vec<String> = columns
             .iter()
             .chain(roles.context.iter().map(|column| &column.name))
@@ -80,6 +81,13 @@ impl Prepared {
         let split = roles.split(repeats, &config);
         let [training_weights, validation_weights] =
             [&split.training, &split.held_out].map(|rows| take_weights(&roles.weights, rows));
+        // On the real line, as maps are fitted to it.
+        let real = Preprocessing {
+            kinds: roles.kinds.clone(),
+            ..Preprocessing::default()
+        }
+        .to_real(values)
+        .into_owned();
         let preprocessing = match init {
             Some((_, ModelFileKind::Model(model))) => model.preprocessing.clone(),
             // Without steps the map is all that is fitted, and must do for few rows.
@@ -88,11 +96,11 @@ impl Prepared {
                 && roles.context.is_empty()
                 && roles.weights.is_empty() =>
             {
-                let rows = take(values, &split.training);
+                let rows = take(&real, &split.training);
                 Preprocessing::fit_alone(&rows, columns, config.data.preprocessing())?
             }
             _ => Preprocessing::fit_given(
-                &take(values, &split.training),
+                &take(&real, &split.training),
                 &training_weights,
                 columns,
                 roles.context.clone(),
@@ -102,6 +110,10 @@ impl Prepared {
                     _ => LinearPart::WhereItPays,
                 },
             )?,
+        };
+        let preprocessing = Preprocessing {
+            kinds: roles.kinds.clone(),
+            ..preprocessing
         };
         let spec = config
             .model
@@ -196,6 +208,11 @@ impl Prepared {
         preprocessing
             .undo(seen)
             .concat_columns(&preprocessing.context_of(seen))
+    }
+
+    /// The same with the numbers that the table has.
+    pub fn in_table(&self, seen: &Matrix<f64>) -> Matrix<f64> {
+        self.model.preprocessing.images(self.in_units(seen))
     }
 
     /// What tells this run from others, whose checkpoints it cannot continue from.

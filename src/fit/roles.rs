@@ -1,9 +1,10 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, DataOverrides};
 use crate::data::{Repeats, Split, Table, TableOptions, effective_sample_size, take};
 use crate::error::{Error, Message, Remedy, Result, column_label};
+use crate::kinds::{ColumnKind, Kind, NumberColumn};
 use crate::matrix::Matrix;
 use crate::model::{Model, ModelFileKind};
 use crate::preprocessing::{ContextColumn, check_levels};
@@ -16,6 +17,8 @@ pub(super) struct Roles<'t> {
     pub columns: Vec<String>,
     /// Whether they come from the table.
     pub named: bool,
+    /// What the modelled columns hold; none where all are real.
+    pub kinds: Vec<NumberColumn>,
     pub context: Vec<ContextColumn>,
     /// The weight of each row; none where all count the same. A row of weight 0 is neither trained on nor held out.
     pub weights: Vec<f64>,
@@ -26,15 +29,16 @@ impl<'t> Roles<'t> {
     /// modelled. A model that training starts from has chosen its own columns.
     ///
     /// # Errors
-    /// [`Error::Spec`] where `given` or `weights` selects what is not there, everything, or other columns than the model was given;
-    /// [`Error::Data`] where the model's columns are not there, and for weights that are negative or all zero.
+    /// [`Error::Spec`] where a setting selects what is not there, `given` everything, or other columns than the model was given;
+    /// [`Error::Data`] where the model's columns are not there, for numbers that are none of their column's kind, and for weights that
+    /// are negative or all zero.
     pub fn of(
         table: &'t Table,
-        given: &[String],
-        weights: &str,
+        settings: &DataOverrides,
         start: Option<(&Path, &ModelFileKind)>,
     ) -> Result<Self> {
-        let weights = match weights {
+        let given = settings.given.as_deref().unwrap_or_default();
+        let weights = match settings.weights.as_deref().unwrap_or_default() {
             "" => None,
             said => Some(TableOptions::weights(said, &table.columns)?),
         };
@@ -48,10 +52,18 @@ impl<'t> Roles<'t> {
             }
             _ => Self::chosen(table, given, weights),
         };
-        let roles = Roles {
+        let mut roles = Roles {
             weights: column,
             ..roles?
         };
+        let said = settings.columns.as_deref().unwrap_or_default();
+        match start {
+            Some((path, ModelFileKind::Model(model))) => {
+                roles.kinds = model.preprocessing.kinds.clone();
+                roles.check_kinds(table, said, path)?;
+            }
+            _ => roles.take_kinds(table, said)?,
+        }
         check_levels(&roles.context, &roles.rows, roles.columns.len())?;
         Ok(roles)
     }
@@ -75,6 +87,7 @@ impl<'t> Roles<'t> {
                 rows: Cow::Borrowed(&table.values),
                 columns: table.columns.clone(),
                 named: table.named,
+                kinds: Vec::new(),
                 context: Vec::new(),
                 weights: Vec::new(),
             });
@@ -110,6 +123,7 @@ impl<'t> Roles<'t> {
             rows: Cow::Owned(in_order(&table.values, &all)),
             columns: modelled.iter().map(name).collect(),
             named: table.named,
+            kinds: Vec::new(),
             context: context.collect(),
             weights: Vec::new(),
         })
@@ -172,9 +186,106 @@ impl<'t> Roles<'t> {
             },
             columns: model.columns.clone(),
             named: model.named,
+            kinds: Vec::new(),
             context: context.to_vec(),
             weights: Vec::new(),
         })
+    }
+
+    /// The kinds of columns that are said, by the columns' indices in the table.
+    fn said_kinds(table: &Table, said: &[ColumnKind]) -> Result<Vec<(usize, Kind)>> {
+        let mut kinds: Vec<(usize, Kind)> = Vec::new();
+        for it in said {
+            let index = TableOptions::column("column", &it.column, &table.columns)?;
+            if kinds.iter().any(|(other, _)| *other == index) {
+                let text = format!(
+                    "the kind of {} is said twice",
+                    column_label(index, &table.columns)
+                );
+                return Err(Error::Spec(Message::about("column", it, text)));
+            }
+            kinds.push((index, it.kind));
+        }
+        Ok(kinds)
+    }
+
+    /// Has the modelled columns be of the kinds that are said.
+    fn take_kinds(&mut self, table: &Table, said: &[ColumnKind]) -> Result<()> {
+        let said = Self::said_kinds(table, said)?;
+        let mut kinds = vec![NumberColumn::default(); self.columns.len()];
+        for (index, kind) in said {
+            let name = &table.columns[index];
+            let Some(j) = self.columns.iter().position(|column| column == name) else {
+                let text = "only columns that are modelled are of a kind";
+                let said = format!("{name}={kind}");
+                return Err(Error::Spec(Message::about("column", said, text)));
+            };
+            let numbers = self.rows.column(j);
+            kinds[j] = NumberColumn::of(kind, numbers, name).map_err(Error::Data)?;
+        }
+        if kinds.iter().any(|it| it.kind != Kind::Real) {
+            self.kinds = kinds;
+        }
+        Ok(())
+    }
+
+    /// Checks rows against the kinds that a model's columns have, and what is said against those.
+    fn check_kinds(&self, table: &Table, said: &[ColumnKind], path: &Path) -> Result<()> {
+        for (index, kind) in Self::said_kinds(table, said)? {
+            let j = self
+                .columns
+                .iter()
+                .position(|it| *it == table.columns[index]);
+            let has = j.map_or(Kind::Real, |j| {
+                self.kinds.get(j).map_or(Kind::Real, |it| it.kind)
+            });
+            if has != kind {
+                let text = format!("it is {has} in {}", path.display());
+                let said = format!("{}={kind}", table.columns[index]);
+                return Err(Error::Spec(
+                    Message::about("column", said, text)
+                        .remedy(Remedy::by_hand("leave the setting out")),
+                ));
+            }
+        }
+        for (j, column) in self.kinds.iter().enumerate() {
+            let numbers = self.rows.column(j);
+            column
+                .check(numbers, &self.columns[j])
+                .map_err(Error::Data)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all of the modelled columns hold numbers that are apart from one another: equal rows are no copies then.
+    fn is_discrete(&self) -> bool {
+        !self.kinds.is_empty() && self.kinds.iter().all(NumberColumn::is_discrete)
+    }
+
+    /// The rows as flows are fitted to them: real numbers that become those of the table. Equal rows have the same ones, unless they
+    /// may be equal without being copies.
+    pub fn preimages(&self, repeats: &Repeats, seed: u64) -> Cow<'_, Matrix<f64>> {
+        if self.kinds.is_empty() {
+            return Cow::Borrowed(&self.rows);
+        }
+        // Of the rows that count, where others do not.
+        let kept = self.kept();
+        let mut of_copy: Vec<u64> = (0..self.rows.rows() as u64).collect();
+        if !self.is_discrete() {
+            for k in 0..repeats.rows() as u32 {
+                let row = |k: u32| kept.as_ref().map_or(k, |kept| kept[k as usize]);
+                of_copy[row(k) as usize] = row(repeats.first(k)).into();
+            }
+        }
+        Cow::Owned(Matrix::from_fn(
+            self.rows.rows(),
+            self.rows.columns(),
+            |row, j| {
+                let x = self.rows.get(row, j);
+                let column = self.kinds.get(j);
+                column.map_or(x, |it| it.random_preimage(x, seed, of_copy[row], j))
+            },
+        ))
     }
 
     /// Whether the whole table is modelled.
@@ -194,6 +305,10 @@ impl<'t> Roles<'t> {
 
     /// Which of the rows that count are equal.
     pub fn repeats(&self) -> Repeats {
+        if self.is_discrete() {
+            let rows = self.kept().map_or(self.rows.rows(), |kept| kept.len());
+            return Repeats::none(rows);
+        }
         match self.kept() {
             None => Repeats::of(&self.rows),
             Some(kept) => Repeats::of(&take(&self.rows, &kept)),

@@ -2,9 +2,10 @@
 //! the distribution function of a stack is that of its members by their weights.
 
 use crate::data::take;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quote};
 use crate::executor::Executor;
 use crate::flow::Density;
+use crate::kinds::{Interval, Kind, NumberColumn};
 use crate::matrix::Matrix;
 use crate::model::Model;
 use crate::numeric::Root;
@@ -20,7 +21,80 @@ impl Flow {
     pub fn cdf(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
         check_univariate(self.model())?;
         self.check_rows(rows)?;
-        self.cdf_of_seen(&self.model().preprocessing.apply(rows))
+        match self.model().preprocessing.kinds.first() {
+            None => self.cdf_of_seen(&self.model().preprocessing.apply(rows)),
+            Some(column) => self.cdf_of_kind(column, rows),
+        }
+    }
+
+    /// The same of a column that is not of real numbers.
+    fn cdf_of_kind(&self, column: &NumberColumn, rows: &Matrix<f64>) -> Result<Vec<f64>> {
+        self.sums_of_cdf(column, rows, |x| column.cdf_terms(x))
+    }
+
+    /// The log-probability of a whole number, given the context of its row: the difference of two probabilities.
+    pub(super) fn log_prob_of_cells(
+        &self,
+        column: &NumberColumn,
+        rows: &Matrix<f64>,
+    ) -> Result<Vec<f64>> {
+        /// Less is lost in the rounding of the two.
+        const LEAST: f64 = 1e-9;
+        let cells = self.sums_of_cdf(column, rows, |x| {
+            let (first, last) = match column.contains(x) {
+                true => column.cell(x),
+                false => (x, x),
+            };
+            vec![(1.0, last), (-1.0, first)]
+        })?;
+        let rare: Vec<u32> = (0..rows.rows() as u32)
+            .filter(|row| cells[*row as usize] < LEAST)
+            .collect();
+        let mut log_prob: Vec<f64> = cells.into_iter().map(f64::ln).collect();
+        let of_rare = self.log_prob_by_preimages(&take(rows, &rare))?;
+        for (row, p) in rare.into_iter().zip(of_rare) {
+            log_prob[row as usize] = p;
+        }
+        Ok(log_prob)
+    }
+
+    /// Sums of probabilities of real numbers below some, times factors: as many terms for every number x of the column.
+    fn sums_of_cdf(
+        &self,
+        column: &NumberColumn,
+        rows: &Matrix<f64>,
+        terms_at: impl Fn(f64) -> Vec<(f64, f64)>,
+    ) -> Result<Vec<f64>> {
+        let Interval { low, high, .. } = column.interval();
+        let mut sums = vec![0.0; rows.rows()];
+        let mut at = rows.clone();
+        let of_rows: Vec<Vec<(f64, f64)>> = rows.column(0).iter().map(|x| terms_at(*x)).collect();
+        for step in 0..of_rows.first().map_or(0, Vec::len) {
+            let terms: Vec<(f64, f64)> = of_rows.iter().map(|terms| terms[step]).collect();
+            // What lies outside of the interval has no latent.
+            let is_below = |v: f64| v <= low.unwrap_or(f64::NEG_INFINITY);
+            let is_above = |v: f64| v >= high.unwrap_or(f64::INFINITY);
+            let inside: Vec<u32> = (0..rows.rows() as u32)
+                .filter(|row| {
+                    let v = terms[*row as usize].1;
+                    !is_below(v) && !is_above(v)
+                })
+                .collect();
+            for (v, (_, term)) in at.column_mut(0).iter_mut().zip(&terms) {
+                *v = *term;
+            }
+            let seen = self.model().preprocessing.apply(&take(&at, &inside));
+            let cdf = self.cdf_of_seen(&seen)?;
+            for (sum, (factor, v)) in sums.iter_mut().zip(&terms) {
+                *sum += if is_above(*v) { *factor } else { 0.0 };
+            }
+            for (row, cdf) in inside.iter().zip(cdf) {
+                sums[*row as usize] += terms[*row as usize].0 * cdf;
+            }
+        }
+        // Differences may round to less than nothing.
+        sums.iter_mut().for_each(|sum| *sum = sum.clamp(0.0, 1.0));
+        Ok(sums)
     }
 
     /// The same of rows as the flows see them.
@@ -55,6 +129,7 @@ impl Flow {
     /// As [`Flow::log_prob_given`]; [`Error::Spec`] for a model of more columns, or a probability that is not above 0 and below 1.
     pub fn quantiles(&self, context: &Matrix<f64>, probabilities: &[f64]) -> Result<Matrix<f64>> {
         check_univariate(self.model())?;
+        self.check_is_ordered()?;
         let context = self.seen_context(context.rows(), context)?;
         let mut quantiles = Matrix::zeros(context.rows(), probabilities.len());
         for (j, &probability) in probabilities.iter().enumerate() {
@@ -64,13 +139,25 @@ impl Flow {
                 )));
             }
             let seen = self.seen_quantile(&context, probability)?;
-            let x = self
-                .model()
-                .preprocessing
-                .undo(&seen.concat_columns(&context));
+            let preprocessing = &self.model().preprocessing;
+            let x = preprocessing.images(preprocessing.undo(&seen.concat_columns(&context)));
             quantiles.column_mut(j).copy_from_slice(x.column(0));
         }
         Ok(quantiles)
+    }
+
+    /// Refuses a column on a circle, which has no least number.
+    fn check_is_ordered(&self) -> Result<()> {
+        let model = self.model();
+        let mut kinds = model.preprocessing.kinds.iter().zip(&model.columns);
+        match kinds.find(|(column, _)| matches!(column.kind, Kind::Circular { .. })) {
+            None => Ok(()),
+            Some((column, name)) => Err(Error::spec(format!(
+                "{} is {}: what begins anew has neither quantiles nor a mean; draw samples",
+                quote(name),
+                column.kind
+            ))),
+        }
     }
 
     /// A quantile for each row of context, both as the flows see them.
@@ -140,6 +227,7 @@ impl Flow {
     /// As [`Flow::quantiles`].
     pub fn mean(&self, context: &Matrix<f64>) -> Result<Vec<f64>> {
         check_univariate(self.model())?;
+        self.check_is_ordered()?;
         let context = self.seen_context(context.rows(), context)?;
         let model = self.model();
         let mut means = vec![0.0; context.rows()];

@@ -2,6 +2,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{ModelConfig, ModelOverrides};
 use crate::error::{Result, list, truncate_escaped};
+use crate::kinds::Kind;
 
 use super::Model;
 
@@ -22,6 +23,16 @@ impl Model {
             self.spec,
             names.join(", ")
         );
+        let kinds = self.preprocessing.kinds.iter().zip(&names);
+        let kinds = kinds.filter(|(column, _)| column.kind != Kind::Real);
+        for (index, (column, name)) in kinds.enumerate() {
+            let head = if index == 0 { "kinds" } else { "" };
+            let on_grid = match column.step > 0.0 && column.step != 1.0 {
+                true => format!(", in steps of {}", column.step),
+                false => String::new(),
+            };
+            text += &format!("{head:<12}{name}: {}{on_grid}\n", column.kind);
+        }
         if let Some(members) = self.members_to_text() {
             text += &format!("members     {members}\n");
         }

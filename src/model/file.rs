@@ -20,8 +20,9 @@ use super::members::{check_weights, read_mixture};
 use super::tensors::{deserialize, read_flows, read_parameters};
 use super::{Model, WeightedFlow, WeightedMixture};
 
-/// The version of the metadata that this library writes and reads.
-const FORMAT_VERSION: u32 = 1;
+/// The newest version of the metadata that this library reads, and writes where a column is not of real numbers: programs that read
+/// version 1 alone would take such a model for another.
+const FORMAT_VERSION: u32 = 2;
 
 /// The longest header that safetensors reads, in bytes.
 const LARGEST_HEADER: u64 = 100_000_000;
@@ -112,7 +113,10 @@ impl Model {
         let layout = self.plan()?.layout;
         self.check(&layout).map_err(Error::model)?;
         let metadata = Metadata {
-            format_version: FORMAT_VERSION,
+            format_version: match self.preprocessing.kinds.is_empty() {
+                true => 1,
+                false => FORMAT_VERSION,
+            },
             library_version: env!("CARGO_PKG_VERSION").into(),
             spec: SpecRecord {
                 dims: self.spec.dims,
@@ -243,7 +247,7 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
         ))
     };
     let version: Version = serde_json::from_str(json).map_err(unreadable)?;
-    if version.format_version != FORMAT_VERSION {
+    if !(1..=FORMAT_VERSION).contains(&version.format_version) {
         return Err(bad(format!(
             "written in format version {}, and this program reads version {FORMAT_VERSION}; use the version of \
              couplet that wrote it, or a newer one",

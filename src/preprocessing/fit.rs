@@ -63,8 +63,7 @@ impl Preprocessing {
         Ok(Preprocessing {
             standardize: Some(standardize),
             whiten,
-            tails: None,
-            context: None,
+            ..Preprocessing::default()
         })
     }
 

@@ -11,9 +11,12 @@ mod steps;
 mod tails;
 mod whiten;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, column_label};
+use crate::kinds::NumberColumn;
 use crate::matrix::Matrix;
 
 pub(crate) use context::check_levels;
@@ -24,10 +27,14 @@ use steps::Steps;
 pub use tails::Tails;
 pub use whiten::Whiten;
 
-/// Columns are standardized, then whitened, then outliers are compressed; each step is optional. Where there is context, its linear
-/// part is taken away first, and it follows the modelled columns of every row, before and after.
+/// Columns are standardized, then whitened, then outliers are compressed; each step is optional. Columns that are not any real number
+/// become real first. Where there is context, its linear part is taken away then, and it follows the modelled columns of every row,
+/// before and after.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
+    /// What each modelled column holds; none where all are real.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<NumberColumn>,
     /// u = (x - mean) / deviation, column by column; none leaves rows as they are.
     pub standardize: Option<Standardize>,
     /// z with L z = u, L lower triangular; none leaves u. L L^T is the correlation matrix of the training data, so that
@@ -87,9 +94,10 @@ impl Preprocessing {
     /// Data to what the flow sees: the modelled columns, then the context.
     pub fn apply(&self, values: &Matrix<f64>) -> Matrix<f64> {
         let (Some(context), Some((x, c))) = (&self.context, self.split(values, false)) else {
-            return self.of_modelled().apply(values);
+            return self.of_modelled().apply(&self.to_real(values));
         };
         let c = context.apply(&c);
+        let x = self.to_real(&x);
         let x = match &context.regression {
             None => self.of_modelled().apply(&x),
             Some(regression) => self.of_modelled().apply(&regression.residual(&x, &c)),
@@ -106,8 +114,45 @@ impl Preprocessing {
         }
     }
 
-    /// What the flow sees back to data: the modelled columns, from rows of these and the context.
+    /// Numbers of the columns' intervals as real numbers.
+    pub(crate) fn to_real<'v>(&self, values: &'v Matrix<f64>) -> Cow<'v, Matrix<f64>> {
+        match self.kinds.is_empty() {
+            true => Cow::Borrowed(values),
+            false => Cow::Owned(Matrix::from_fn(
+                values.rows(),
+                values.columns(),
+                |row, j| {
+                    let x = values.get(row, j);
+                    self.kinds.get(j).map_or(x, |it| it.to_real(x))
+                },
+            )),
+        }
+    }
+
+    /// What the flow sees back to data: the modelled columns, from rows of these and the context. Columns that are not any real number
+    /// are left as the numbers that become theirs ([`Preprocessing::images`]).
     pub fn undo(&self, seen: &Matrix<f64>) -> Matrix<f64> {
+        let real = self.undo_to_real(seen);
+        match self.kinds.is_empty() {
+            true => real,
+            false => Matrix::from_fn(real.rows(), real.columns(), |row, j| {
+                self.kinds[j].from_real(real.get(row, j))
+            }),
+        }
+    }
+
+    /// Rows whose first columns are the modelled ones, with the numbers of the table that those become.
+    pub fn images(&self, mut rows: Matrix<f64>) -> Matrix<f64> {
+        for (j, column) in self.kinds.iter().enumerate() {
+            rows.column_mut(j)
+                .iter_mut()
+                .for_each(|v| *v = column.image(*v));
+        }
+        rows
+    }
+
+    /// The same, but for the intervals of the columns.
+    fn undo_to_real(&self, seen: &Matrix<f64>) -> Matrix<f64> {
         let (Some(context), Some((x, c))) = (&self.context, self.split(seen, true)) else {
             return self.of_modelled().undo(seen);
         };
@@ -137,7 +182,7 @@ impl Preprocessing {
         }
     }
 
-    /// The width in each column, given those before it, that becomes 1 (in the bulk of the rows, where outliers are compressed);
+    /// The width in each column on the real line, given those before it, that becomes 1 (in the bulk of the rows, where outliers are compressed);
     /// none where rows stay as they are.
     pub fn widths(&self) -> Option<Vec<f64>> {
         let mut widths = self.standardize.as_ref()?.deviation.clone();
@@ -164,7 +209,40 @@ impl Preprocessing {
                 }
             }
         }
+        if !self.kinds.is_empty() {
+            let real = self.undo_to_real(&seen.map(Into::into));
+            for (j, column) in self.kinds.iter().enumerate() {
+                for (sum, &y) in log_det.iter_mut().zip(real.column(j)) {
+                    *sum += column.log_slope(y);
+                }
+            }
+        }
         log_det
+    }
+
+    /// What to add to [`Preprocessing::log_det`] for a bound on the log-density of the row of the table that a row becomes, from one of
+    /// its real numbers alone.
+    pub(crate) fn log_bound<T: Copy + Default + Into<f64>>(&self, seen: &Matrix<T>) -> Vec<f64> {
+        let mut log_bound = self.log_det(seen);
+        if !self.kinds.is_empty() {
+            let of_images = self.log_bound_of_images(&seen.map(Into::into));
+            for (sum, of_image) in log_bound.iter_mut().zip(of_images) {
+                *sum += of_image;
+            }
+        }
+        log_bound
+    }
+
+    /// The part of it that comes from numbers becoming others.
+    pub(crate) fn log_bound_of_images(&self, seen: &Matrix<f64>) -> Vec<f64> {
+        let v = self.undo(seen);
+        let mut log_bound = vec![0.0; seen.rows()];
+        for (j, column) in self.kinds.iter().enumerate() {
+            for (sum, &v) in log_bound.iter_mut().zip(v.column(j)) {
+                *sum += column.log_bound(v);
+            }
+        }
+        log_bound
     }
 
     /// What the flow sees of training data, as f32.
@@ -193,6 +271,8 @@ impl Preprocessing {
         let in_order =
             self.standardize.is_some() || (self.whiten.is_none() && self.tails.is_none());
         in_order
+            && (self.kinds.is_empty() || self.kinds.len() == dims)
+            && self.kinds.iter().all(NumberColumn::is_valid)
             && self.standardize.as_ref().is_none_or(|s| s.is_valid(dims))
             && self.whiten.as_ref().is_none_or(|w| w.is_valid(dims))
             && self.tails.as_ref().is_none_or(Tails::is_valid)

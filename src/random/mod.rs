@@ -38,6 +38,8 @@ pub enum Purpose {
     Component = 10,
     /// The seed of each flow of an ensemble.
     Ensemble = 11,
+    /// The real number that a flow is fitted to in the place of one of another kind.
+    Preimage = 12,
 }
 
 /// The four random words at `(index, block)` of a purpose's stream.

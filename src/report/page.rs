@@ -87,9 +87,9 @@ struct Rows {
 
 impl Rows {
     fn of(prepared: &Prepared) -> Self {
-        let trained_on = prepared.in_units(&prepared.rows.map(f64::from));
+        let trained_on = prepared.in_table(&prepared.rows.map(f64::from));
         let held_out = prepared.validation.as_ref();
-        let held_out = held_out.map(|rows| prepared.in_units(rows));
+        let held_out = held_out.map(|rows| prepared.in_table(rows));
         let both = match &held_out {
             None => trained_on,
             Some(rows) => trained_on.followed_by(rows),

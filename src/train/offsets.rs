@@ -22,14 +22,14 @@ impl Offsets {
         validation: Option<(&Matrix<f64>, &[f64])>,
         training: &Training,
     ) -> Self {
-        let mut of_rows = preprocessing.log_det(rows);
+        let mut of_rows = preprocessing.log_bound(rows);
         of_rows.iter_mut().for_each(|log_det| *log_det *= -1.0);
         // As the loss has them.
         for (offset, &weight) in of_rows.iter_mut().zip(weights) {
             *offset *= f64::from(weight);
         }
-        let validation =
-            validation.map(|(rows, weights)| -weighted_mean(&preprocessing.log_det(rows), weights));
+        let validation = validation
+            .map(|(rows, weights)| -weighted_mean(&preprocessing.log_bound(rows), weights));
         Offsets {
             all: weighted_mean(&of_rows, &[]),
             validation: validation.unwrap_or(0.0),

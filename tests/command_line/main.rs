@@ -15,6 +15,7 @@ mod ensemble;
 mod files;
 mod formats;
 mod given;
+mod kinds;
 #[cfg(unix)]
 mod machine;
 mod mistakes;

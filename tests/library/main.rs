@@ -13,6 +13,7 @@ mod ensemble;
 mod fit;
 mod fixtures;
 mod given;
+mod kinds;
 mod limits;
 mod model_file;
 mod stack;

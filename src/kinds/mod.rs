@@ -1,0 +1,16 @@
+//! What columns hold: real, positive or bounded numbers, whole numbers, angles, categories. Flows are densities over real numbers, so
+//! a column of another kind is an image of a real one. Positive and bounded columns are one-to-one images ([`Interval`]). A whole
+//! number is a real number rounded, and an angle one on the line wound round the circle: many real numbers become one. Such maps are
+//! the inference surjections of Nielsen et al. (2020, "SurVAE flows"): a flow is fitted to a random real number that becomes the one
+//! in the table, and what it says of all of them is added up for the log-density of the table's.
+
+mod interval;
+mod kind;
+mod preimages;
+mod real;
+
+pub use interval::Interval;
+pub use kind::{ColumnKind, Kind};
+pub(crate) use kind::{by_name, some_by_name};
+pub(crate) use preimages::Preimages;
+pub use real::NumberColumn;
