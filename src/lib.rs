@@ -67,6 +67,7 @@ pub mod executor;
 mod files;
 pub mod fit;
 pub mod flow;
+pub mod frequencies;
 pub mod gpu;
 pub mod kinds;
 mod matrix;

@@ -26,6 +26,7 @@ class Estimator:
     warm_start: bool
     progress: bool | Callable[[Progress], object] | None
     device: str
+    kinds: Mapping[str, str] | None
 
     def __init__(
         self,

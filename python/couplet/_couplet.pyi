@@ -53,6 +53,7 @@ class Reader:
         *,
         given: list[str] | None = ...,
         weights: str | None = None,
+        categories: list[str] = ...,
         flow: Flow | None = None,
         columns: str = ...,
     ) -> Reader: ...
@@ -83,6 +84,14 @@ class Flow:
     @property
     def columns(self) -> list[str]:
         """The names of the modelled columns."""
+
+    @property
+    def order(self) -> list[int]:
+        """Where they stand in the table that it was fitted to: its first column, its second, ..."""
+
+    @property
+    def kinds(self) -> list[tuple[list[str], bool]]:
+        """What each of them holds: levels, of a column of categories, and else whether its numbers are whole."""
 
     @property
     def context_columns(self) -> list[str]:

@@ -148,7 +148,9 @@ class Flow(Estimator):
         """
         start = self._native if self.warm_start and self.__sklearn_is_fitted__() else None
         kind = _tables.kind_of(X)
-        table, context, weights, notes = _tables.to_fit(X, given, sample_weight)
+        table, context, weights, notes = _tables.to_fit(
+            X, given, sample_weight, [name for name, kind in (self.kinds or {}).items() if kind == "categorical"]
+        )
         names = _feature_names(X)
         for note in notes:
             warnings.warn(note, _errors.CoupletWarning, stacklevel=2)
@@ -176,7 +178,7 @@ class Flow(Estimator):
         finally:
             report_progress.end()
         if native is not None:
-            self._set_fitted(native, kind, names)
+            self._set_fitted(native, kind, names, _tables.types_of(X))
             self.n_features_in_ = len(table.columns) if _tables.names_in(given) else len(self.columns_)
             if report is not None:
                 self.report_ = report_of(report)
@@ -184,11 +186,14 @@ class Flow(Estimator):
             raise ended_by
         return self
 
-    def _set_fitted(self, native: _couplet.Flow, kind: str, names: list[str] | None) -> None:
+    def _set_fitted(
+        self, native: _couplet.Flow, kind: str, names: list[str] | None, types: dict[str, Any] | None = None
+    ) -> None:
         for name in ("report_", "feature_names_in_"):
             vars(self).pop(name, None)
         self._native = native
         self._kind = kind
+        self._types = types or {}
         self.columns_ = native.columns
         self.context_columns_ = native.context_columns
         if names is not None:
@@ -254,7 +259,7 @@ class Flow(Estimator):
                     f"row {row} of the sample is not finite: the inverse of this flow overflows; fit it with scale_bound"
                 )
             sample[begin:end] = rows
-        return _tables.like(self._kind, self.columns_, sample)
+        return _tables.like(self._kind, native, self._types, sample)
 
     def transform(self, X: Any, *, given: Any = None) -> Array:
         """The latent z of each row: where the flow is good, rows of a standard normal distribution (or what `base` is)."""
@@ -274,7 +279,7 @@ class Flow(Estimator):
         _check_width(self, latents, "Z")
         pairs = self._beside(_tables.blocks(latents), len(latents), given)
         rows = _joined([native.inverse(z, context) for z, context in pairs])
-        return _tables.like(self._kind, self.columns_, rows)
+        return _tables.like(self._kind, native, self._types, rows)
 
     def log_abs_det_jacobian(self, X: Any, *, given: Any = None) -> Array:
         """log |det dz/dx| at each row, in nats: what the log-density of the latent lacks of that of the row."""
@@ -386,8 +391,12 @@ class Flow(Estimator):
         native = self._fitted()
         table = _tables.source(X, "X")
         if not _tables.has_names(table):
-            array = _tables.rows_of(table, "X")
+            has_levels = any(levels for levels, _ in native.kinds)
+            array = table if has_levels else _tables.rows_of(table, "X")
             _check_width(self, array, "X")
+            if has_levels:
+                names = [self.columns_[j] for j in native.order]
+                return self._pairs(dict(zip(names, array.T, strict=True)), given)
             return self._beside(_tables.blocks(array), len(array), given)
         if given is None and self.context_columns_:
             dims = len(self.columns_)

@@ -114,8 +114,8 @@ def _of_pandas(frame: Any, name: str) -> Any:
 def _of_series(series: Any, name: str) -> Array | list[str | None]:
     dtype = series.dtype
     if hasattr(dtype, "categories"):
-        series = series.astype(dtype.categories.dtype)
-        dtype = series.dtype
+        # Levels, whether these are texts or numbers.
+        return [None if value != value or value is None else str(value) for value in series.to_numpy(dtype=object)]
     if dtype.kind in "fiub":
         numbers: Array = series.to_numpy(dtype=np.float64, na_value=np.nan)
         return numbers
@@ -155,22 +155,73 @@ def kind_of(table: Any) -> str:
     return module if module in ("pandas", "polars", "pyarrow") else "numpy"
 
 
-def like(kind: str, names: list[str], rows: Array) -> Any:
-    """Rows as a table of that library."""
-    if kind == "numpy":
-        return rows
-    columns = {name: np.ascontiguousarray(rows[:, j]) for j, name in enumerate(names)}
-    if kind == "pandas":
-        import pandas
+def types_of(table: Any) -> dict[str, Any]:
+    """The type of each column of a frame."""
+    kind = kind_of(table)
+    if kind == "pandas" and table.ndim == 2:
+        return {str(name): dtype for name, dtype in table.dtypes.items()}
+    if kind == "polars" and hasattr(table, "schema"):
+        return dict(table.schema)
+    if kind == "pyarrow":
+        return {field.name: field.type for field in table.schema}
+    return {}
 
-        return pandas.DataFrame(columns)
+
+def like(kind: str, native: _couplet.Flow, types: dict[str, Any], rows: Array) -> Any:
+    """Rows of the modelled columns as a table of that library, in the order and with the types of the one fitted to."""
+    names, kinds = native.columns, native.kinds
+    values = [_values(rows[:, j], levels, is_whole) for j, (levels, is_whole) in enumerate(kinds)]
+    columns = {names[j]: values[j] for j in native.order}
+    if kind == "numpy":
+        if not any(levels for levels, _ in kinds):
+            return rows
+        numbers = all(array.dtype.kind == "f" for array in values)
+        return np.column_stack([array if numbers else array.astype(object) for array in columns.values()])
+    if kind == "pandas":
+        return _to_pandas(columns, types)
     if kind == "polars":
         import polars
 
-        return polars.DataFrame(columns)
+        frame = polars.DataFrame({name: polars.Series(name, array.tolist()) for name, array in columns.items()})
+        return frame.cast({name: dtype for name, dtype in types.items() if name in columns and dtype != polars.Object})
     import pyarrow
 
-    return pyarrow.table(columns)
+    table = pyarrow.table({name: pyarrow.array(array.tolist()) for name, array in columns.items()})
+    for j, name in enumerate(columns):
+        wanted = types.get(name)
+        if wanted is not None:
+            column = table[name].dictionary_encode() if pyarrow.types.is_dictionary(wanted) else table[name]
+            table = table.set_column(j, name, column.cast(wanted))
+    return table
+
+
+def _values(numbers: Array, levels: list[str], is_whole: bool) -> NDArray[Any]:
+    """A column as its kind has it: levels by their names, which may be numbers, and whole numbers."""
+    if levels:
+        try:
+            of_levels: NDArray[Any] = np.array([float(level) for level in levels])
+        except ValueError:
+            of_levels = np.array(levels, dtype=object)
+        return of_levels[numbers.astype(np.intp)]
+    if is_whole and np.abs(numbers).max(initial=0.0) < 2**53:
+        return numbers.astype(np.int64)
+    return np.ascontiguousarray(numbers)
+
+
+def _to_pandas(columns: dict[str, NDArray[Any]], types: dict[str, Any]) -> Any:
+    import pandas
+
+    for name, array in columns.items():
+        dtype = types.get(name)
+        if dtype is None:
+            continue
+        if hasattr(dtype, "categories"):
+            known = {str(level): level for level in dtype.categories}
+            texts = [str(int(x)) if isinstance(x, float) and str(x) not in known else str(x) for x in array]
+            columns[name] = pandas.Categorical([known.get(text, text) for text in texts], dtype=dtype)
+        elif dtype.kind in "fiub" and array.dtype.kind in "iu":
+            columns[name] = pandas.array(array.astype(bool) if dtype.kind == "b" else array, dtype=dtype)
+    return pandas.DataFrame(columns)
 
 
 def as_column(table: Any) -> Any:
@@ -185,7 +236,9 @@ def names_in(given: Any) -> list[str]:
     return list(names) if are_names else []
 
 
-def to_fit(X: Any, given: Any, sample_weight: Any) -> tuple[_couplet.Table, list[str], str | None, list[str]]:
+def to_fit(
+    X: Any, given: Any, sample_weight: Any, categories: list[str]
+) -> tuple[_couplet.Table, list[str], str | None, list[str]]:
     """The table to fit to, the names of its columns of context and of weights, and what to know of how it was read."""
     table = source(X, "X")
     in_table = names_in(given)
@@ -195,7 +248,7 @@ def to_fit(X: Any, given: Any, sample_weight: Any) -> tuple[_couplet.Table, list
     parts: list[tuple[_couplet.Table, str]] = []
     notes: list[str] = []
     if has_names(table):
-        read, notes = _couplet.Reader(table, "X", given=in_table, weights=weights).read()
+        read, notes = _couplet.Reader(table, "X", given=in_table, weights=weights, categories=categories).read()
     else:
         read = _of_array(rows_of(table, "X"))
     if len(read) == 1:

@@ -167,7 +167,29 @@ impl Flow {
     /// The names of the modelled columns.
     #[getter]
     fn columns(&self) -> PyResult<Vec<String>> {
-        Ok(self.model()?.columns)
+        Ok(self.model()?.modelled())
+    }
+
+    /// Where they stand in the table that it was fitted to: its first column, its second, ...
+    #[getter]
+    fn order(&self) -> PyResult<Vec<usize>> {
+        let model = self.model()?;
+        let modelled = model.modelled().len();
+        Ok(model.table_order()[..modelled].to_vec())
+    }
+
+    /// What each of them holds: levels, of a column of categories, and else whether its numbers are whole.
+    #[getter]
+    fn kinds(&self) -> PyResult<Vec<(Vec<String>, bool)>> {
+        let model = self.model()?;
+        let is_whole = |j: usize| {
+            let kind = model.preprocessing.kinds.get(j);
+            kind.is_some_and(|it| it.is_discrete())
+        };
+        let numbers = (0..model.columns.len()).map(|j| (Vec::new(), is_whole(j)));
+        let categories = model.categories().iter();
+        let categories = categories.map(|column| (column.levels.clone(), false));
+        Ok(numbers.chain(categories).collect())
     }
 
     /// The names of the columns of context.

@@ -131,14 +131,16 @@ pub struct Reader(Mutex<Option<TableReader>>);
 impl Reader {
     /// Of an object with `__arrow_c_stream__` or `__arrow_c_array__`, or of a list of names and columns, each an array of
     /// numbers or a list of texts. Of a table to fit to, `given` (all columns, where it is none) and `weights` name columns with
-    /// roles; of one for a flow, its columns are read, in its order.
+    /// roles, and `categories` those that hold categories whatever is in them; of one for a flow, its columns are read, in its order.
     #[new]
-    #[pyo3(signature = (source, name, *, given=Some(Vec::new()), weights=None, flow=None, columns=Expected::All))]
+    #[pyo3(signature = (source, name, *, given=Some(Vec::new()), weights=None, categories=Vec::new(), flow=None, columns=Expected::All))]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn new(
         source: &Bound<'_, PyAny>,
         name: &str,
         given: Option<Vec<String>>,
         weights: Option<String>,
+        categories: Vec<String>,
         flow: Option<&Flow>,
         columns: Expected,
     ) -> PyResult<Self> {
@@ -162,6 +164,8 @@ impl Reader {
         let options = TableOptions {
             given: given.unwrap_or_else(every),
             weights,
+            takes_text: expected.is_none(),
+            categories,
             expected,
             ..TableOptions::default()
         };

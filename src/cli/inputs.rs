@@ -5,6 +5,7 @@ use crate::config::{DataConfig, Overrides, Preset};
 use crate::data::{Table, TableOptions, TableReader, Target, table_files};
 use crate::files::{OutputFile, same};
 use crate::fit::Fit;
+use crate::kinds::{ColumnKind, Kind};
 use crate::model::{self, Model, ModelFileKind};
 use crate::train::GroundTruth;
 
@@ -132,6 +133,8 @@ fn read_table(
             _ => None,
         },
         given: data.given.clone(),
+        categories: categories_of(&data.columns),
+        takes_text: true,
         weights: (!data.weights.is_empty()).then(|| data.weights.clone()),
         ..args.table.clone()
     };
@@ -144,6 +147,12 @@ fn read_table(
         settings.data.weights = names.into_iter().next();
     }
     reader.read().map_err(input)
+}
+
+/// The columns that are said to hold categories.
+fn categories_of(kinds: &[ColumnKind]) -> Vec<String> {
+    let kinds = kinds.iter().filter(|it| it.kind == Kind::Categorical);
+    kinds.map(|it| it.column.clone()).collect()
 }
 
 /// Rows of a built-in target.

@@ -8,6 +8,7 @@ use crate::fit::{Device, DeviceChoice, Flow, Purpose};
 use crate::matrix::Matrix;
 use crate::model::Model;
 use crate::pipeline;
+use crate::preprocessing::ContextColumn;
 
 use super::output::Sink;
 use super::overwrite::OverwriteCheck;
@@ -172,12 +173,11 @@ fn reader_of(path: &Path, model: &Model) -> Result<TableReader> {
 }
 
 /// Where the columns of a model stand in a table: as in the one that it was trained on where that had no names, since formats
-/// without names have them by their positions; else as in the model.
-fn order(columns: &[String]) -> Vec<usize> {
+/// without names have them by their positions; none otherwise.
+fn order(columns: &[String]) -> Option<Vec<usize>> {
     let by_position = default_names(columns.len());
     let find = |name: &String| columns.iter().position(|column| column == name);
-    let order: Option<Vec<usize>> = by_position.iter().map(find).collect();
-    order.unwrap_or_else(|| (0..columns.len()).collect())
+    by_position.iter().map(find).collect()
 }
 
 fn in_order<T>(columns: Vec<T>, order: &[usize]) -> Vec<T> {
@@ -194,31 +194,33 @@ fn write(
     parts: Receiver<(Matrix<f64>, Matrix<f64>)>,
 ) -> Result<Sink> {
     let rounding = model.sample_rounding();
-    let given = model.preprocessing.context_columns();
+    let (categories, given) = (model.categories(), model.given());
     let columns = model.all_columns();
     let order = match given.is_empty() {
-        true => (0..columns.len()).collect(),
-        false => order(&columns),
+        true => model.table_order(),
+        false => order(&columns).unwrap_or_else(|| model.table_order()),
+    };
+    let of_context = |column: &ContextColumn, values: &[f64]| match column.levels.is_empty() {
+        true => Values::Numbers(values.to_vec()),
+        false => {
+            let level = |&level: &f64| Some(column.value_to_text(level));
+            Values::Text(values.iter().map(level).collect())
+        }
     };
     let parts = parts.into_iter().map(|(x, context)| {
+        let dims = model.columns.len();
         let column = |j| {
             x.column(j)
                 .iter()
                 .map(|&value| rounding.round(value, j))
                 .collect()
         };
-        let columns = (0..x.columns()).map(|j| Values::Numbers(column(j)));
-        let given = given.iter().enumerate().map(|(j, column)| {
-            let values = context.column(j);
-            match column.levels.is_empty() {
-                true => Values::Numbers(values.to_vec()),
-                false => {
-                    let level = |&level: &f64| Some(column.value_to_text(level));
-                    Values::Text(values.iter().map(level).collect())
-                }
-            }
-        });
-        in_order(columns.chain(given).collect(), &order)
+        let numbers = (0..dims).map(|j| Values::Numbers(column(j)));
+        let categories = categories.iter().zip(dims..);
+        let categories = categories.map(|(column, j)| of_context(column, x.column(j)));
+        let given = given.iter().enumerate();
+        let given = given.map(|(j, column)| of_context(column, context.column(j)));
+        in_order(numbers.chain(categories).chain(given).collect(), &order)
     });
     let header = TableHeader::from(&in_order(columns, &order)[..]);
     sink.write(format, &header, rows, parts)?;

@@ -93,6 +93,7 @@ impl Screen {
     pub fn event(&mut self, event: &Event<'_>) -> crate::Result<()> {
         match *event {
             Event::Warning(message) => log::warn!("{}", with_flags(message)),
+            Event::Note(message) => log::info!("note: {}", with_flags(message)),
             Event::Flow { number, of } => self.next_flow(number, of),
             Event::Progress { done, losses } => {
                 if let Some(bar) = &mut self.bar {

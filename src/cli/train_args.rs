@@ -56,7 +56,7 @@ pub struct TrainArgs {
     /// Model file to write [default: named after DATA or the target, or experiment.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Print the resolved settings, as a file for --config, and what the run would need; train nothing, write nothing
+    /// Print the settings, as a file for --config; train and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Let --out and --log replace files of other kinds, and --checkpoint delete another run's checkpoints
@@ -69,7 +69,7 @@ pub struct TrainArgs {
     #[cfg(feature = "plots")]
     #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
     pub(super) plot: Option<PathBuf>,
-    /// Report of the run on one page of HTML: how good the model is, plots, the least likely rows, how to repeat it
+    /// Report on one page of HTML: how good the model is, how to repeat it
     #[cfg(feature = "plots")]
     #[arg(long, value_name = "FILE.html", conflicts_with = "cpu_reference")]
     pub(super) report: Option<PathBuf>,
@@ -90,7 +90,7 @@ pub struct TrainArgs {
     /// Time between two checkpoints; 0s waits for each to be on the disk
     #[arg(hide_short_help = true, long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) checkpoint_every: Duration,
-    /// Continue from the newest checkpoint in this folder, if there is one, and keep more there
+    /// Continue from the newest checkpoint here, and keep more of them
     #[arg(long, value_name = "FOLDER", conflicts_with = "cpu_reference")]
     pub(super) resume: Option<PathBuf>,
     /// Print the summary as JSON

@@ -216,7 +216,7 @@ section! {
         /// Context: model the density of the other columns given these (names, numbers or ranges).
         #[serde(skip_serializing_if = "Vec::is_empty")]
         given: (Vec<String>) = Vec::new(), [value_name = "COLUMNS", value_delimiter = ',', hide_short_help = false];
-        /// Column of row weights, not modelled: a row of weight 2 counts as two rows.
+        /// Column of row weights, not modelled: weight 2 counts as two rows.
         #[serde(skip_serializing_if = "String::is_empty")]
         weights: (String) = String::new(), [value_name = "COLUMN", hide_short_help = false];
         /// What a column holds: real, positive, bounded(0,1), integer, circular(360) or categorical.

@@ -122,6 +122,8 @@ impl ExpectedColumns {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Categories {
     Never,
+    /// If all in it is text.
+    OfTextAlone,
     /// If there is text in it.
     OfText,
     /// Whatever is in it.
@@ -195,7 +197,7 @@ impl TableOptions {
             false => Err(Error::Spec(Message::about(
                 key,
                 truncate_escaped(said),
-                "several columns, where one is needed",
+                "several columns, where one column is meant: a row has one weight, and a column one kind",
             ))),
         }
     }
@@ -278,11 +280,16 @@ impl TableOptions {
             chosen.push(index);
         }
         let given = Self::given(&self.given, all)?;
+        let said = select_columns("column", &self.categories, all)?;
         let categories = chosen.iter().enumerate().map(|(k, j)| {
             let expected = self.expected.as_ref();
             match expected.and_then(|expected| expected.levels(k)) {
                 Some(_) => Categories::Always,
+                None if said.contains(j) => Categories::Always,
                 None if given.contains(j) => Categories::OfText,
+                None if self.takes_text && expected.is_none() && Some(*j) != weights => {
+                    Categories::OfTextAlone
+                }
                 None => Categories::Never,
             }
         });

@@ -55,11 +55,24 @@ impl Levels {
                 quote(column),
                 truncate_escaped(text)
             );
-            return bad(text, "put rare ones together, or leave the column out");
+            let message = Message::new(text).in_column(column).at_row(row);
+            return Err(message
+                .remedy(Remedy::by_hand("put rare ones together"))
+                .remedy(Remedy::new("leave the column out", "exclude", column)));
         }
         self.names.push(text.into());
         self.indices.insert(text.into(), self.names.len() - 1);
         Ok(self.names.len() - 1)
+    }
+
+    /// The one that came first.
+    pub fn first(&self) -> Option<&str> {
+        self.names.first().map(String::as_str)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.names.len()
     }
 
     /// The levels in the order of their names, which does not depend on that of the rows, and for each index so far the one there.

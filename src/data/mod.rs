@@ -142,6 +142,28 @@ impl Table {
         Ok(table)
     }
 
+    /// The same with columns of numbers as columns of categories, whose levels are the numbers' texts.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for more than [`MOST_LEVELS`] levels.
+    pub(crate) fn with_levels_of(mut self, columns: &[usize]) -> Result<Self> {
+        for &j in columns {
+            if !self.levels_of(j).is_empty() {
+                continue;
+            }
+            let name = self.columns[j].clone();
+            let texts: Vec<String> = self.values.column(j).iter().map(f64::to_string).collect();
+            let alone = Table::new(["other"], Matrix::zeros(texts.len(), 1))?;
+            let alone = alone.with_categories(name, &texts)?;
+            self.values
+                .column_mut(j)
+                .copy_from_slice(alone.values.column(1));
+            self.levels.resize(self.columns.len(), Vec::new());
+            self.levels[j] = alone.levels_of(1).to_vec();
+        }
+        Ok(self)
+    }
+
     /// Reads a table as the command line does: text, NPY, NPZ, Parquet or Arrow, whichever the file's content says it is; or a
     /// folder of such files.
     ///
@@ -206,6 +228,12 @@ pub struct TableOptions {
     /// Columns to take besides those of `columns`, in the same notation: the context of a fit.
     #[cfg_attr(feature = "cli", arg(skip))]
     pub given: Vec<String>,
+    /// Columns of categories, in the same notation, whatever is in them.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub categories: Vec<String>,
+    /// Whether other columns in which all is text are columns of categories, too.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub takes_text: bool,
     /// The column of row weights, in the same notation, which comes last whatever other columns are read.
     #[cfg_attr(feature = "cli", arg(skip))]
     pub weights: Option<String>,

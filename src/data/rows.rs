@@ -7,6 +7,7 @@ use crate::matrix::Matrix;
 use super::cell::{Cell, Notation};
 use super::columns::{Categories, Selection};
 use super::faults::{ColumnFaults, Fault, Location};
+use super::text::number::has_decimal_comma;
 use super::{Missing, TableOptions, Values};
 
 /// What a format reads rows with.
@@ -96,6 +97,8 @@ pub(super) struct RowBuilder {
     /// Every column of the file.
     table: Option<Vec<Values>>,
     faults: Vec<ColumnFaults>,
+    /// The texts of columns that may have text alone.
+    alone: Vec<Fault>,
     /// Rows of another length, how long the first is, and how long it should be.
     ragged: Fault,
     width: usize,
@@ -143,6 +146,7 @@ impl RowBuilder {
             numbers: Vec::new(),
             table: None,
             faults: selected.iter().map(|_| ColumnFaults::default()).collect(),
+            alone: selected.iter().map(|_| Fault::default()).collect(),
             ragged: Fault::default(),
             width: columns.len(),
             valid: true,
@@ -238,7 +242,10 @@ impl RowBuilder {
                     }
                     continue;
                 }
-                Cell::Text(field) if self.takes_text(j) => {
+                Cell::Text(field) if self.takes_text(j, field) => {
+                    if self.categories[j] == Categories::OfTextAlone {
+                        self.alone[j].note(location, field);
+                    }
                     if let Some(texts) = self.texts[j].as_mut().filter(|_| self.valid) {
                         texts.push(field.trim().to_owned());
                         self.values[j].push(0.0);
@@ -253,6 +260,12 @@ impl RowBuilder {
             };
             if !value.is_finite() {
                 self.faults[j].infinite.note(location, &value.to_string());
+                self.valid = false;
+            } else if self.categories[j] == Categories::OfTextAlone && self.texts[j].is_some() {
+                // A number among texts: those are what is wrong.
+                self.faults[j].text = std::mem::take(&mut self.alone[j]);
+                self.categories[j] = Categories::Never;
+                self.texts[j] = None;
                 self.valid = false;
             } else if self.valid {
                 self.values[j].push(value);
@@ -277,12 +290,21 @@ impl RowBuilder {
     }
 
     /// Whether a column may have text. The first text makes categories of its numbers so far, unless they were handed out.
-    fn takes_text(&mut self, column: usize) -> bool {
+    fn takes_text(&mut self, column: usize, field: &str) -> bool {
         if self.texts[column].is_some() {
             return true;
         }
-        if self.categories[column] == Categories::Never || self.begin > 0 {
-            return false;
+        let is_after_numbers = !self.values[column].is_empty();
+        match self.categories[column] {
+            Categories::OfTextAlone
+                if self.begin == 0 && !is_after_numbers && !has_decimal_comma(field) =>
+            {
+                self.texts[column] = Some(Vec::new());
+                return true;
+            }
+            Categories::Never | Categories::OfTextAlone => return false,
+            _ if self.begin > 0 => return false,
+            Categories::OfText | Categories::Always => {}
         }
         let numbers = self.values[column].iter();
         self.texts[column] = Some(numbers.map(f64::to_string).collect());
@@ -416,6 +438,13 @@ impl RowBuilder {
         // Some column must be left, if this is a table of numbers at all.
         if remedies.is_empty() || !self.faults.iter().all(ColumnFaults::has_any) {
             remedies.push(Remedy::with("leave columns out", "exclude"));
+        }
+        let mut columns = self.dropped.columns.iter().zip(&self.faults);
+        if self.options.takes_text
+            && let Some(((name, _), _)) = columns.find(|(_, faults)| faults.has_text())
+        {
+            let kind = format!("{name}=categorical");
+            remedies.push(Remedy::new("say that it holds categories", "column", kind));
         }
         if self.options.expected.is_none() && any(ColumnFaults::has_text) {
             remedies.push(Remedy::with("take categories as context", "given"));

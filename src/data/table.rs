@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::error::{Error, Message, Remedy, Result};
+use crate::error::{Error, Message, Remedy, Result, quote};
 use crate::matrix::Matrix;
 use crate::memory;
 
@@ -18,6 +18,9 @@ pub struct TableReader {
     opened: Opened,
     /// Of each column that turned out to have categories.
     levels: Vec<Option<Levels>>,
+    /// Which columns are left out if they have too many texts, and which have.
+    optional: Vec<bool>,
+    overflowed: Vec<bool>,
 }
 
 impl TableReader {
@@ -76,9 +79,21 @@ impl TableReader {
             let known = options.expected.as_ref().and_then(|it| it.levels(k));
             known.map(Levels::of_model)
         });
+        let is_asked_for = |name: &String| {
+            let said = options.given.iter().chain(&options.categories);
+            let said: Vec<String> = said.cloned().collect();
+            let all = &opened.all_columns;
+            let said = select_columns("column", &said, all).unwrap_or_default();
+            options.expected.is_some() || said.iter().any(|&j| all[j] == *name)
+        };
+        let columns = opened.columns.iter();
         TableReader {
             name,
             levels: levels.collect(),
+            optional: columns
+                .map(|name| options.takes_text && !is_asked_for(name))
+                .collect(),
+            overflowed: vec![false; opened.columns.len()],
             opened,
         }
     }
@@ -143,7 +158,14 @@ impl TableReader {
             let levels = self.levels[j].get_or_insert_default();
             let column = part.values.column_mut(j);
             for ((value, text), row) in column.iter_mut().zip(&texts).zip(&part.numbers) {
+                if self.overflowed[j] {
+                    break;
+                }
                 let index = levels.index(text, *row, &self.opened.columns[j]);
+                if self.optional[j] && index.is_err() {
+                    self.overflowed[j] = true;
+                    continue;
+                }
                 *value = index.map_err(|message| {
                     let message = message.prefixed(format_args!("{}: ", self.name));
                     Error::Data(message.in_file(self.name.as_ref()))
@@ -158,6 +180,8 @@ impl TableReader {
     /// # Errors
     /// As [`TableReader::next`]; [`Error::Data`] also for a table that has no rows, or more than memory can hold.
     pub fn read(mut self) -> Result<Table> {
+        /// Fewer rows show no categories.
+        const FEW: usize = 20;
         /// Rows to a part.
         const ROWS: usize = 1 << 16;
         let width = self.opened.columns.len();
@@ -203,8 +227,14 @@ impl TableReader {
             }));
         }
         let mut levels = vec![Vec::new(); width];
-        for (j, found) in self.levels.into_iter().enumerate() {
-            if let Some(found) = found {
+        for (j, found) in self.levels.iter_mut().enumerate() {
+            // More than one for every two rows name these.
+            self.overflowed[j] |=
+                self.optional[j] && found.as_ref().is_some_and(|found| 2 * found.count() > rows);
+            if self.overflowed[j] {
+                continue;
+            }
+            if let Some(found) = found.take() {
                 let (names, moved) = found.sorted();
                 levels[j] = names;
                 for value in &mut columns[j] {
@@ -212,13 +242,48 @@ impl TableReader {
                 }
             }
         }
+        let mut notes = self.opened.rows.notes();
+        let names = &self.opened.columns;
+        let kept: Vec<usize> = (0..width).filter(|&j| !self.overflowed[j]).collect();
+        for j in (0..width).filter(|&j| self.overflowed[j]) {
+            let text = format!(
+                "{} has too many different texts for categories, as names and times have, and is left out",
+                quote(&names[j])
+            );
+            notes.push(Message::new(text).in_column(&names[j]).remedy(Remedy::new(
+                "take it in",
+                "column",
+                format!("{}=categorical", names[j]),
+            )));
+        }
+        if let Some(j) = (0..width).find(|&j| self.overflowed[j])
+            && rows < FEW
+        {
+            // Hardly a table at all: it says more what stands there.
+            let first = self.levels[j].as_ref().and_then(Levels::first);
+            let text = format!(
+                "row 1, column {} ({}): {} is not a number",
+                j + 1,
+                quote(&names[j]),
+                quote(first.unwrap_or_default())
+            );
+            return Err(bad(
+                Message::new(text).remedy(Remedy::with("leave columns out", "exclude"))
+            ));
+        }
+        if kept.is_empty() {
+            return Err(bad(Message::new(
+                "every column has too many different texts for categories",
+            )));
+        }
+        let values = kept.iter().flat_map(|&j| std::mem::take(&mut columns[j]));
         Ok(Table {
-            levels,
+            values: Matrix::from_values(rows, kept.len(), values.collect()),
+            levels: kept.iter().map(|&j| levels[j].clone()).collect(),
+            columns: kept.iter().map(|&j| names[j].clone()).collect(),
             dropped,
-            notes: self.opened.rows.notes(),
+            notes,
             named: self.opened.named,
-            columns: self.opened.columns,
-            values: Matrix::from_values(rows, width, columns.concat()),
         })
     }
 }

@@ -62,11 +62,17 @@ impl Prepared {
     /// What a bound on the log-density of the table's rows adds to that of the numbers that baselines are densities of, on average
     /// over rows as flows see them.
     fn bound_of(&self, seen: &Matrix<f64>, weights: &[f64]) -> f64 {
-        let preprocessing = &self.model.preprocessing;
-        if preprocessing.kinds.is_empty() {
-            return 0.0;
+        let mut bound = 0.0;
+        if !self.model.preprocessing.kinds.is_empty() {
+            let log_bound = self.model.preprocessing.log_bound_of_images(seen);
+            bound += weighted_mean(&log_bound, weights);
         }
-        weighted_mean(&preprocessing.log_bound_of_images(seen), weights)
+        if self.model.frequencies.is_some() {
+            // Baselines are densities of the numbers alone.
+            let is_fitted = self.validation.is_none();
+            bound += weighted_mean(&self.log_prob_of_levels(seen, is_fitted), weights);
+        }
+        bound
     }
 
     /// The same where each row is scored by what is fitted to the other folds.

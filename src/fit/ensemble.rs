@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::data::{Repeats, Split, take, take_weights};
+use crate::data::{Split, take, take_weights};
 use crate::mixture::Folds;
 use crate::train::Offsets;
 
 use super::Prepared;
-use super::prepared::scaled;
+use super::prepared::{copies_among, scaled};
 use super::stacking::FOLDS;
 
 impl Prepared {
@@ -23,8 +23,8 @@ impl Prepared {
 
     /// The folds that mixtures are weighed by.
     pub(super) fn mixture_folds(&self) -> Folds {
-        let rows = self.rows.map(f64::from);
-        Folds::new(&Repeats::of(&rows), FOLDS, self.config.train.seed)
+        let copies = copies_among(&self.rows, self.has_copies);
+        Folds::new(&copies, FOLDS, self.config.train.seed)
     }
 
     /// What one flow of an ensemble is trained with: its own seed, and its own rows held out. Of a single flow, all there is.
@@ -49,6 +49,12 @@ impl Prepared {
             validation
                 .as_ref()
                 .map(|rows| (rows, &validation_weights[..])),
+            [
+                &self.log_prob_of_levels(&rows.map(f64::from), true),
+                &validation
+                    .as_ref()
+                    .map_or(Vec::new(), |rows| self.log_prob_of_levels(rows, true)),
+            ],
             &config.training(),
         );
         let in_table = |numbers: Vec<u32>| -> Vec<u32> {
@@ -70,7 +76,9 @@ impl Prepared {
                 held_out: in_table(held_out),
             },
             flow_folds: None,
+            has_copies: self.has_copies,
             warnings: Vec::new(),
+            notes: Vec::new(),
             effective_rows: self.effective_rows,
             ground_truth: self.ground_truth.clone(),
         })

@@ -10,6 +10,8 @@ use crate::train::{Retry, StepReport};
 pub enum Event<'a> {
     /// Something that the user should know, and may have to act on.
     Warning(&'a Message),
+    /// How something was taken that nothing has said.
+    Note(&'a Message),
     /// Training continues from a checkpoint.
     Resumed {
         /// The step that comes next.
@@ -67,7 +69,10 @@ impl Event<'_> {
                     "message": failure.message,
                 }))
             }
-            Event::Warning(_) | Event::Progress { .. } | Event::Checkpoint { .. } => None,
+            Event::Warning(_)
+            | Event::Note(_)
+            | Event::Progress { .. }
+            | Event::Checkpoint { .. } => None,
         }
     }
 }

@@ -124,9 +124,9 @@ impl Flow {
         &self.model.spec
     }
 
-    /// The names of the columns.
-    pub fn columns(&self) -> &[String] {
-        &self.model.columns
+    /// The names of the modelled columns: of numbers, then of categories.
+    pub fn columns(&self) -> Vec<String> {
+        self.model.modelled()
     }
 
     /// The names of the context's columns; none where the flow takes no context.
@@ -157,12 +157,17 @@ impl Flow {
     /// [`Error::Data`] for rows of another width, or a number that is not finite, with its row and column; [`Error::Gpu`].
     pub fn log_prob(&self, rows: &Matrix<f64>) -> Result<Vec<f64>> {
         self.check_rows(rows)?;
-        if let [column] = &self.model.preprocessing.kinds[..]
-            && column.is_discrete()
-        {
-            return self.log_prob_of_cells(column, rows);
+        let mut log_prob = match &self.model.preprocessing.kinds[..] {
+            [column] if column.is_discrete() => self.log_prob_of_cells(column, rows)?,
+            _ => self.log_prob_by_preimages(rows)?,
+        };
+        if let Some(frequencies) = &self.model.frequencies {
+            let levels = rows.select_columns(self.model.columns.len()..rows.columns());
+            for (sum, of_levels) in log_prob.iter_mut().zip(frequencies.log_prob(&levels)) {
+                *sum += of_levels;
+            }
         }
-        self.log_prob_by_preimages(rows)
+        Ok(log_prob)
     }
 
     /// The log-density by the real numbers that become those of a row.
@@ -254,7 +259,7 @@ impl Flow {
     /// # Errors
     /// [`Error::Data`] for rows or context of another width, or another number of rows of context.
     pub fn rows_given(&self, x: &Matrix<f64>, context: &Matrix<f64>) -> Result<Matrix<f64>> {
-        self.check(x, "rows", &self.model.columns)?;
+        self.check(x, "rows", &self.model.modelled())?;
         let context = self.context_for(x.rows(), context)?;
         Ok(x.concat_columns(&context))
     }
@@ -264,7 +269,7 @@ impl Flow {
     /// # Errors
     /// [`Error::Spec`] for more rows than memory holds; [`Error::Data`] where the flow takes context; [`Error::Gpu`].
     pub fn sample(&self, rows: Range<u64>, seed: u64) -> Result<Matrix<f64>> {
-        if let [first, ..] = self.model.preprocessing.context_columns() {
+        if let [first, ..] = self.model.given() {
             let text = format!("the model is a density given {}", quote(&first.name));
             let action = "say what is given";
             return Err(Error::Data(
@@ -272,8 +277,7 @@ impl Flow {
             ));
         }
         let nothing = Matrix::zeros(rows.end.saturating_sub(rows.start) as usize, 0);
-        let sample = self.members.sample(&self.model, seed, rows, &nothing)?;
-        Ok(self.in_table(&sample))
+        self.sample_given(&nothing, rows, seed)
     }
 
     /// Rows `rows` of the sample of `seed`, each drawn given the same row of `context`, or given its only row.
@@ -287,10 +291,22 @@ impl Flow {
         seed: u64,
     ) -> Result<Matrix<f64>> {
         let count = rows.end.saturating_sub(rows.start) as usize;
-        let context = self.context_for(count, context)?;
+        let given = self.context_for(count, context)?;
+        let levels = self.model.frequencies.as_ref().map(|frequencies| {
+            let numbers: Vec<u64> = rows.clone().collect();
+            frequencies.sample(seed, &numbers, &given)
+        });
+        let context = match &levels {
+            None => given,
+            Some(levels) => Cow::Owned(levels.concat_columns(&given)),
+        };
         let seen = self.model.preprocessing.apply_to_context(&context);
         let sample = self.members.sample(&self.model, seed, rows, &seen)?;
-        Ok(self.in_table(&sample.concat_columns(&seen)))
+        let sample = self.in_table(&sample.concat_columns(&seen));
+        Ok(match levels {
+            None => sample,
+            Some(levels) => sample.concat_columns(&levels),
+        })
     }
 
     /// The modelled columns of rows as the flows see them.
@@ -300,7 +316,8 @@ impl Flow {
     }
 
     /// The latent z of each row, and log |det dz/dx|: the density of z is the flow's base density. Rows are those of
-    /// [`Flow::log_prob`]. A whole number has the latent of the middle of its cell.
+    /// [`Flow::log_prob`]. A whole number has the latent of the middle of its cell; columns of categories, which have no latent, follow
+    /// as they are, and the density is one given these.
     ///
     /// # Errors
     /// As [`Flow::log_prob`]; [`Error::Data`] for a number that is none of its column's.
@@ -316,7 +333,9 @@ impl Flow {
         for (sum, log_det) in log_det.iter_mut().zip(of_preprocessing) {
             *sum += log_det;
         }
-        Ok((z, log_det))
+        let dims = self.model.columns.len();
+        let levels = rows.select_columns(dims..dims + self.model.categories().len());
+        Ok((z.concat_columns(&levels), log_det))
     }
 
     /// The same of the rows of `x`, each given the same row of `context`, or given its only row.
@@ -339,17 +358,24 @@ impl Flow {
         self.inverse_given(z, &Matrix::zeros(z.rows(), 0))
     }
 
-    /// The rows that latents come from, each given the same row of `context`, or given its only row.
+    /// The rows that latents come from, each given the same row of `context`, or given its only row. Latents of a model of categories
+    /// have these behind them, since they have no latent.
     ///
     /// # Errors
     /// As [`Flow::log_prob_given`].
     pub fn inverse_given(&self, z: &Matrix<f64>, context: &Matrix<f64>) -> Result<Matrix<f64>> {
-        self.check(z, "latents", &self.model.columns)?;
-        let context = self.context_for(z.rows(), context)?;
+        self.check(z, "latents", &self.model.modelled())?;
+        let dims = self.model.columns.len();
+        check_levels(self.model.categories(), z, dims)?;
+        let levels = z.select_columns(dims..z.columns());
+        let z = z.select_columns(0..dims);
+        let context = levels.concat_columns(&*self.context_for(z.rows(), context)?);
         let context = self.model.preprocessing.apply_to_context(&context);
         let z = z.concat_columns(&context);
         let x = self.members.inverse(&self.model, &z)?;
-        Ok(self.in_table(&x.concat_columns(&context)))
+        Ok(self
+            .in_table(&x.concat_columns(&context))
+            .concat_columns(&levels))
     }
 
     /// Context for so many rows, as the flows see it.
@@ -366,7 +392,7 @@ impl Flow {
     ) -> Result<Cow<'c, Matrix<f64>>> {
         let names = self.model.context_names();
         self.check(context, "context", &names)?;
-        check_levels(self.model.preprocessing.context_columns(), context, 0)?;
+        check_levels(self.model.given(), context, 0)?;
         match context.rows() {
             rows if rows == count => Ok(Cow::Borrowed(context)),
             1 => {
@@ -381,14 +407,14 @@ impl Flow {
 
     fn check(&self, rows: &Matrix<f64>, what: &str, names: &[String]) -> Result<()> {
         if rows.columns() != names.len() {
-            let given = match self.model.spec.context {
+            let given = match self.model.given().len() {
                 0 => String::new(),
                 context => format!(" given {context}"),
             };
             return Err(Error::data(format!(
                 "{what} of {} columns for a flow over {}{given}, where {} are needed",
                 rows.columns(),
-                self.model.spec.dims,
+                self.model.modelled().len(),
                 names.len()
             )));
         }

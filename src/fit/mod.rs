@@ -24,13 +24,15 @@ mod training;
 mod univariate;
 mod verdict;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoints;
 use crate::config::{Overrides, Preset, TableSize};
-use crate::data::{Repeats, Table};
+use crate::data::Table;
 use crate::error::{Error, Message, Result};
+use crate::kinds::Kind;
 use crate::model::{Model, ModelFileKind};
 use crate::train::GroundTruth;
 
@@ -232,7 +234,19 @@ impl<'a> Fit<'a> {
                 return Err(Error::Spec(Message::about(key, value, text)));
             }
         }
-        let roles = Roles::of(self.table, &self.settings.data, start)?;
+        let preset = self.settings.preset.unwrap_or(self.preset);
+        let proposes = preset == Preset::Safe && self.ground_truth.is_none();
+        let said = self.settings.data.columns.as_deref().unwrap_or_default();
+        let said = Roles::said_kinds(self.table, said)?.into_iter();
+        let categories: Vec<usize> = said
+            .filter(|(_, kind)| *kind == Kind::Categorical)
+            .map(|(j, _)| j)
+            .collect();
+        let table = match categories.is_empty() {
+            true => Cow::Borrowed(self.table),
+            false => Cow::Owned(self.table.clone().with_levels_of(&categories)?),
+        };
+        let roles = Roles::of(&table, &self.settings.data, proposes, start)?;
         let repeats = roles.repeats();
         let size = TableSize {
             rows: roles.worth(&repeats),
@@ -247,16 +261,13 @@ impl<'a> Fit<'a> {
         }
         let config = settings.config(self.preset, shape, Some(size))?;
         let warnings = match self.ground_truth {
-            None if roles.is_whole() => quality_warnings(self.table, &repeats),
-            None => {
-                let modelled = roles.modelled();
-                quality_warnings(&modelled, &Repeats::of(&modelled.values))
-            }
+            None => roles.quality_warnings(&repeats),
             // A table drawn from a known density needs no warnings.
             Some(_) => Vec::new(),
         };
         Ok(Prepared {
             warnings,
+            notes: roles.notes(),
             ground_truth: self.ground_truth.clone(),
             ..Prepared::new(&roles, &repeats, config, start)?
         })
@@ -268,6 +279,9 @@ impl<'a> Fit<'a> {
     /// As [`Fit::prepare`]; those of the device, where nothing may be used instead, and of the checkpoints.
     pub fn open(mut self) -> Result<Session<'a>> {
         let prepared = self.prepare()?;
+        for note in &prepared.notes {
+            (self.on_event)(&Event::Note(note))?;
+        }
         for warning in &prepared.warnings {
             (self.on_event)(&Event::Warning(&warning.message))?;
         }

@@ -6,9 +6,10 @@ use crate::config::{Config, SHORTEST, Start};
 use crate::data::{
     Repeats, Split, effective_sample_size, resample, take, take_weights, weighted_mean,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Result};
 use crate::executor::Batches;
 use crate::flow::{Plan, initial_parameters, start_at_identity};
+use crate::frequencies::Frequencies;
 use crate::matrix::Matrix;
 use crate::mixture::Folds;
 use crate::model::{Model, ModelFileKind, WeightedFlow, parameters_of};
@@ -35,10 +36,14 @@ pub struct Prepared {
     pub validation_weights: Vec<f64>,
     /// What preprocessing adds to the NLL of these rows.
     pub offsets: Offsets,
+    /// Whether rows of the table are copies of others.
+    pub(super) has_copies: bool,
     /// Which of the table's rows are which.
     pub split: Split,
     /// Which of the rows trained on each flow of an ensemble holds out; none where no flow does.
     pub(super) flow_folds: Option<Arc<Folds>>,
+    /// What columns hold that nothing has said, a sentence each.
+    pub notes: Vec<Message>,
     /// What in the table speaks against fitting a density to it.
     pub warnings: Vec<QualityWarning>,
     /// How many rows the table is worth: what [`Repeats::worth`] says, times the fraction that
@@ -115,6 +120,10 @@ impl Prepared {
             kinds: roles.kinds.clone(),
             ..preprocessing
         };
+        let frequencies = match init {
+            Some((_, ModelFileKind::Model(model))) => model.frequencies.clone(),
+            _ => roles.frequencies(&split.training, &training_weights),
+        };
         let spec = config
             .model
             .conditional_spec(columns.len(), preprocessing.context_width())?;
@@ -129,14 +138,25 @@ impl Prepared {
             validation
                 .as_ref()
                 .map(|rows| (rows, &validation_weights[..])),
+            [
+                &log_prob_of_levels(
+                    &preprocessing,
+                    frequencies.as_ref(),
+                    &rows.map(f64::from),
+                    true,
+                ),
+                &validation.as_ref().map_or(Vec::new(), |rows| {
+                    log_prob_of_levels(&preprocessing, frequencies.as_ref(), rows, false)
+                }),
+            ],
             &config.training(),
         );
         let plan = Plan::new(&spec)?;
         let flows = config.train.ensemble;
         let folds = config.folds().filter(|_| flows > 1);
         let flow_folds = folds.map(|(of, count)| {
-            let repeats = Repeats::of(&rows.map(f64::from));
-            Arc::new(Folds::some(&repeats, count, of, config.train.seed))
+            let copies = copies_among(&rows, repeats.copies() > 0);
+            Arc::new(Folds::some(&copies, count, of, config.train.seed))
         });
         let parameters = match init {
             None => (0..flows)
@@ -162,6 +182,8 @@ impl Prepared {
                 columns: columns.clone(),
                 named: roles.named,
                 preprocessing,
+                frequencies,
+                order: roles.order.clone(),
                 flows: WeightedFlow::equal(parameters),
                 mixture: None,
                 training: Some(config.train.clone()),
@@ -175,6 +197,8 @@ impl Prepared {
             split,
             flow_folds,
             warnings: Vec::new(),
+            notes: Vec::new(),
+            has_copies: repeats.copies() > 0,
             effective_rows: roles.worth(repeats),
             ground_truth: None,
         })
@@ -242,6 +266,13 @@ impl Prepared {
     pub fn effective_sample_size(&self) -> Option<f64> {
         let weights = self.table_weights();
         (!weights.is_empty()).then(|| effective_sample_size(&weights))
+    }
+
+    /// ln p of the levels of the modelled columns of categories, for rows as the flow sees them; of rows that the frequencies were
+    /// fitted to each under those of the others. Nothing where there are no such columns.
+    pub(super) fn log_prob_of_levels(&self, seen: &Matrix<f64>, is_fitted: bool) -> Vec<f64> {
+        let frequencies = self.model.frequencies.as_ref();
+        log_prob_of_levels(&self.model.preprocessing, frequencies, seen, is_fitted)
     }
 
     /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from their log-densities as the flow
@@ -314,6 +345,30 @@ impl Prepared {
     pub fn set_flows<'p>(&mut self, flows: impl Iterator<Item = &'p [f64]>) {
         let rounded = |parameters: &[f64]| parameters.iter().map(|&p| p as f32).collect();
         self.model.flows = WeightedFlow::equal(flows.map(rounded).collect());
+    }
+}
+
+fn log_prob_of_levels(
+    preprocessing: &Preprocessing,
+    frequencies: Option<&Frequencies>,
+    seen: &Matrix<f64>,
+    is_fitted: bool,
+) -> Vec<f64> {
+    let Some(frequencies) = frequencies else {
+        return Vec::new();
+    };
+    let levels = preprocessing.context_of(seen);
+    match is_fitted {
+        true => frequencies.log_prob_left_out(&levels),
+        false => frequencies.log_prob(&levels),
+    }
+}
+
+/// Which rows are equal, if copies are to be looked for: rows of whole numbers and levels are equal without being copies.
+pub(super) fn copies_among(rows: &Matrix<f32>, has_copies: bool) -> Repeats {
+    match has_copies {
+        true => Repeats::of(&rows.map(f64::from)),
+        false => Repeats::none(rows.rows()),
     }
 }
 

@@ -2,8 +2,10 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use crate::config::{Config, DataOverrides};
-use crate::data::{Repeats, Split, Table, TableOptions, effective_sample_size, take};
-use crate::error::{Error, Message, Remedy, Result, column_label};
+use crate::data::{Repeats, Split, Table, TableOptions, effective_sample_size, selector, take};
+use crate::error::{Error, Message, Remedy, Result, column_label, list, quote};
+use crate::fit::quality::{QualityKind, QualityWarning, quality_warnings};
+use crate::frequencies::Frequencies;
 use crate::kinds::{ColumnKind, Kind, NumberColumn};
 use crate::matrix::Matrix;
 use crate::model::{Model, ModelFileKind};
@@ -19,7 +21,13 @@ pub(super) struct Roles<'t> {
     pub named: bool,
     /// What the modelled columns hold; none where all are real.
     pub kinds: Vec<NumberColumn>,
+    /// The columns whose kind nothing said but their numbers.
+    pub proposed: Vec<usize>,
     pub context: Vec<ContextColumn>,
+    /// How many columns of the context are modelled ones of categories: its first.
+    pub categories: usize,
+    /// Where each modelled column stands among those of the table, the columns of numbers first; empty where that is their order.
+    pub order: Vec<usize>,
     /// The weight of each row; none where all count the same. A row of weight 0 is neither trained on nor held out.
     pub weights: Vec<f64>,
 }
@@ -35,6 +43,7 @@ impl<'t> Roles<'t> {
     pub fn of(
         table: &'t Table,
         settings: &DataOverrides,
+        proposes: bool,
         start: Option<(&Path, &ModelFileKind)>,
     ) -> Result<Self> {
         let given = settings.given.as_deref().unwrap_or_default();
@@ -62,7 +71,7 @@ impl<'t> Roles<'t> {
                 roles.kinds = model.preprocessing.kinds.clone();
                 roles.check_kinds(table, said, path)?;
             }
-            _ => roles.take_kinds(table, said)?,
+            _ => roles.take_kinds(table, said, proposes)?,
         }
         check_levels(&roles.context, &roles.rows, roles.columns.len())?;
         Ok(roles)
@@ -88,7 +97,10 @@ impl<'t> Roles<'t> {
                 columns: table.columns.clone(),
                 named: table.named,
                 kinds: Vec::new(),
+                proposed: Vec::new(),
                 context: Vec::new(),
+                categories: 0,
+                order: Vec::new(),
                 weights: Vec::new(),
             });
         }
@@ -105,26 +117,58 @@ impl<'t> Roles<'t> {
             return Err(Error::Spec(Message::about("given", given.join(","), text)));
         }
         let name = |&j: &usize| table.columns[j].clone();
-        if let Some(&j) = modelled.iter().find(|&&j| !table.levels_of(j).is_empty()) {
-            let text = format!(
-                "{} holds categories, which have no density",
-                column_label(j, &table.columns)
-            );
-            let remedy = Remedy::new("take it as context", "given", name(&j));
-            let message = Message::new(text).in_column(&table.columns[j]);
-            return Err(Error::Data(message.remedy(remedy)));
+        let has_levels = |j: &usize| !table.levels_of(*j).is_empty();
+        let (categories, numbers): (Vec<usize>, Vec<usize>) =
+            modelled.iter().partition(|j| has_levels(j));
+        if numbers.is_empty() {
+            let text =
+                "every column that is modelled holds categories, and a density is one of numbers";
+            let names: Vec<String> = categories.iter().map(name).collect();
+            let message = Message::new(text).in_column(&names[0]);
+            return Err(Error::Data(
+                message.remedy(Remedy::by_hand("take a column of numbers in")),
+            ));
         }
-        let all: Vec<usize> = modelled.iter().chain(&context).copied().collect();
+        if let (Some(&j), Some(&given)) =
+            (categories.first(), context.iter().find(|j| !has_levels(j)))
+        {
+            let text = format!(
+                "{} holds categories, whose frequencies cannot be given numbers, as {} are",
+                column_label(j, &table.columns),
+                column_label(given, &table.columns)
+            );
+            let all: Vec<String> = context.iter().chain(&categories).map(name).collect();
+            let message = Message::new(text).in_column(&table.columns[j]);
+            return Err(Error::Data(
+                message
+                    .remedy(Remedy::new("take it as context", "given", all.join(",")))
+                    .remedy(Remedy::new("leave it out", "exclude", name(&j))),
+            ));
+        }
+        let in_flow = [&numbers[..], &categories].concat();
+        let order: Vec<usize> = in_flow
+            .iter()
+            .filter_map(|j| modelled.iter().position(|other| other == j))
+            .collect();
+        let count = categories.len();
+        let context = [categories, context].concat();
+        let all = [&numbers[..], &context].concat();
         let context = context.iter().map(|j| ContextColumn {
             name: name(j),
             levels: table.levels_of(*j).to_vec(),
         });
         Ok(Roles {
             rows: Cow::Owned(in_order(&table.values, &all)),
-            columns: modelled.iter().map(name).collect(),
+            columns: numbers.iter().map(name).collect(),
             named: table.named,
             kinds: Vec::new(),
+            proposed: Vec::new(),
             context: context.collect(),
+            categories: count,
+            order: match order.is_sorted() {
+                true => Vec::new(),
+                false => order,
+            },
             weights: Vec::new(),
         })
     }
@@ -137,7 +181,7 @@ impl<'t> Roles<'t> {
         path: &Path,
     ) -> Result<Self> {
         let context = model.preprocessing.context_columns();
-        let names: Vec<&String> = context.iter().map(|column| &column.name).collect();
+        let names: Vec<&String> = model.given().iter().map(|column| &column.name).collect();
         if !given.is_empty() {
             let chosen = TableOptions::given(given, &table.columns)?;
             let chosen: Vec<&String> = chosen.iter().map(|&j| &table.columns[j]).collect();
@@ -187,13 +231,16 @@ impl<'t> Roles<'t> {
             columns: model.columns.clone(),
             named: model.named,
             kinds: Vec::new(),
+            proposed: Vec::new(),
             context: context.to_vec(),
+            categories: model.categories().len(),
+            order: model.order.clone(),
             weights: Vec::new(),
         })
     }
 
     /// The kinds of columns that are said, by the columns' indices in the table.
-    fn said_kinds(table: &Table, said: &[ColumnKind]) -> Result<Vec<(usize, Kind)>> {
+    pub fn said_kinds(table: &Table, said: &[ColumnKind]) -> Result<Vec<(usize, Kind)>> {
         let mut kinds: Vec<(usize, Kind)> = Vec::new();
         for it in said {
             let index = TableOptions::column("column", &it.column, &table.columns)?;
@@ -209,12 +256,38 @@ impl<'t> Roles<'t> {
         Ok(kinds)
     }
 
-    /// Has the modelled columns be of the kinds that are said.
-    fn take_kinds(&mut self, table: &Table, said: &[ColumnKind]) -> Result<()> {
+    /// Has the modelled columns be of the kinds that are said, and others perhaps of the kind that their numbers are.
+    fn take_kinds(&mut self, table: &Table, said: &[ColumnKind], proposes: bool) -> Result<()> {
         let said = Self::said_kinds(table, said)?;
         let mut kinds = vec![NumberColumn::default(); self.columns.len()];
+        if proposes {
+            let is_said = |name: &String| {
+                let mut said = said.iter();
+                said.any(|(index, _)| table.columns[*index] == *name)
+            };
+            for (j, name) in self.columns.iter().enumerate() {
+                let kind = match is_said(name) {
+                    true => Kind::Real,
+                    false => Kind::proposed(self.rows.column(j)),
+                };
+                if kind != Kind::Real {
+                    let numbers = self.rows.column(j);
+                    kinds[j] = NumberColumn::of(kind, numbers, name).map_err(Error::Data)?;
+                    self.proposed.push(j);
+                }
+            }
+        }
         for (index, kind) in said {
             let name = &table.columns[index];
+            let has_levels = !table.levels_of(index).is_empty();
+            if has_levels != (kind == Kind::Categorical) {
+                let text = "it holds text, whose levels are categories";
+                let said = format!("{name}={kind}");
+                return Err(Error::Spec(Message::about("column", said, text)));
+            }
+            if has_levels {
+                continue;
+            }
             let Some(j) = self.columns.iter().position(|column| column == name) else {
                 let text = "only columns that are modelled are of a kind";
                 let said = format!("{name}={kind}");
@@ -288,9 +361,15 @@ impl<'t> Roles<'t> {
         ))
     }
 
-    /// Whether the whole table is modelled.
-    pub fn is_whole(&self) -> bool {
-        self.context.is_empty() && self.weights.is_empty()
+    /// The frequencies of the levels in some rows, where columns of categories are modelled.
+    pub fn frequencies(&self, rows: &[u32], weights: &[f64]) -> Option<Frequencies> {
+        let levels = self.context.iter().map(|column| column.levels.len());
+        (self.categories > 0).then(|| {
+            let all = self.rows.columns();
+            let context = self.rows.select_columns(self.columns.len()..all);
+            let rows = take(&context, rows);
+            Frequencies::fit(&rows, levels.collect(), self.categories, weights)
+        })
     }
 
     /// The rows that count, by their numbers.
@@ -305,14 +384,26 @@ impl<'t> Roles<'t> {
 
     /// Which of the rows that count are equal.
     pub fn repeats(&self) -> Repeats {
+        let rows = match self.kept() {
+            None => Cow::Borrowed(&*self.rows),
+            Some(kept) => Cow::Owned(take(&self.rows, &kept)),
+        };
         if self.is_discrete() {
-            let rows = self.kept().map_or(self.rows.rows(), |kept| kept.len());
-            return Repeats::none(rows);
+            return Repeats::none(rows.rows());
         }
-        match self.kept() {
-            None => Repeats::of(&self.rows),
-            Some(kept) => Repeats::of(&take(&self.rows, &kept)),
+        let repeats = Repeats::of(&rows);
+        if self.categories > 0 || !self.kinds.is_empty() {
+            let is_real = |j: &usize| self.kinds.get(*j).is_none_or(|it| !it.is_discrete());
+            let real: Vec<usize> = (0..self.columns.len()).filter(is_real).collect();
+            let of_real = Repeats::of(&in_order(&rows, &real));
+            // Numbers that repeat without the rest of their rows are rounded, and equal rows no copies.
+            if of_real.worth() < of_real.rows()
+                && of_real.distinct() as f64 * ROUNDED < repeats.distinct() as f64
+            {
+                return Repeats::none(rows.rows());
+            }
         }
+        repeats
     }
 
     /// How many rows they are worth; `repeats` has those that are equal.
@@ -335,13 +426,41 @@ impl<'t> Roles<'t> {
         split
     }
 
-    /// The modelled columns of the rows that count, as a table.
-    pub fn modelled(&self) -> Table {
-        let values = self.rows.select_columns(0..self.columns.len());
+    /// What the modelled columns hold that nothing has said, a sentence each.
+    pub fn notes(&self) -> Vec<Message> {
+        let of_numbers = self.proposed.iter().map(|&j| {
+            let (name, kind) = (&self.columns[j], &self.kinds[j]);
+            let other = format!("{}=real", selector(j, &self.columns));
+            Message::new(format!("{} holds {}", quote(name), kind.all_of_them()))
+                .remedy(Remedy::new("take them for any numbers", "column", other))
+                .in_column(name)
+        });
+        let of_levels = self.context[..self.categories].iter().map(|column| {
+            let text = format!(
+                "{} holds {} categories, {}",
+                quote(&column.name),
+                column.levels.len(),
+                list(&column.levels)
+            );
+            Message::new(text)
+                .remedy(Remedy::new("take them as context", "given", &column.name))
+                .in_column(&column.name)
+        });
+        of_numbers.chain(of_levels).collect()
+    }
+
+    /// The modelled columns of numbers of the rows that count, as a table: those of separate numbers, or the others.
+    fn numbers(&self, is_discrete: bool) -> Table {
+        let is_it = |j: &usize| {
+            let kind = self.kinds.get(*j);
+            kind.is_some_and(NumberColumn::is_discrete) == is_discrete
+        };
+        let columns: Vec<usize> = (0..self.columns.len()).filter(is_it).collect();
+        let values = in_order(&self.rows, &columns);
         Table {
-            columns: self.columns.clone(),
+            levels: vec![Vec::new(); columns.len()],
+            columns: columns.iter().map(|&j| self.columns[j].clone()).collect(),
             named: self.named,
-            levels: vec![Vec::new(); self.columns.len()],
             values: match self.kept() {
                 None => values,
                 Some(kept) => take(&values, &kept),
@@ -350,7 +469,29 @@ impl<'t> Roles<'t> {
             notes: Vec::new(),
         }
     }
+
+    /// What in the columns speaks against fitting a density to them.
+    pub fn quality_warnings(&self, repeats: &Repeats) -> Vec<QualityWarning> {
+        let real = self.numbers(false);
+        let is_whole = self.context.is_empty() && self.weights.is_empty();
+        let mut found = match is_whole || self.categories > 0 || !self.kinds.is_empty() {
+            // Rows that differ in other columns are no copies.
+            true => quality_warnings(&real, repeats),
+            false => quality_warnings(&real, &Repeats::of(&real.values)),
+        };
+        let discrete = self.numbers(true);
+        let none = Repeats::none(discrete.values.rows());
+        let of_discrete = quality_warnings(&discrete, &none).into_iter();
+        // They may repeat, and follow from one another.
+        let counts =
+            |it: &QualityWarning| matches!(it.kind, QualityKind::RowIndex | QualityKind::FarValue);
+        found.extend(of_discrete.filter(counts));
+        found
+    }
 }
+
+/// How many times as many rows must differ as real numbers do for these to count as rounded.
+const ROUNDED: f64 = 1.2;
 
 /// The weights in a column.
 fn checked_weights(table: &Table, column: usize) -> Result<Vec<f64>> {

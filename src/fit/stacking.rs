@@ -148,12 +148,17 @@ impl Prepared {
         let part = mixture.as_ref().map_or(0.0, |mixture| {
             part_of_mixture(&flows.log_prob, &mixture.log_prob, weights)
         });
-        let log_det = self.model.preprocessing.log_det(rows);
+        let mut log_bound = self.model.preprocessing.log_bound(rows);
+        let is_fitted = self.validation.is_none();
+        let of_levels = self.log_prob_of_levels(rows, is_fitted);
+        for (sum, of_levels) in log_bound.iter_mut().zip(of_levels) {
+            *sum += of_levels;
+        }
         let log_prob: Vec<f64> = (0..rows.rows())
             .map(|row| {
                 let of_flows = (1.0 - part).ln() + flows.log_prob[row];
                 let of_mixture = mixture.iter().map(|it| part.ln() + it.log_prob[row]);
-                log_det[row] + log_sum_exp(std::iter::once(of_flows).chain(of_mixture))
+                log_bound[row] + log_sum_exp(std::iter::once(of_flows).chain(of_mixture))
             })
             .collect();
         let cdf: Vec<f64> = (0..flows.cdf.len())

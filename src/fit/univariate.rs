@@ -308,7 +308,7 @@ fn cdf_of_latents(model: &Model, flow: usize, z: &[f64]) -> Result<Vec<f64>> {
 }
 
 fn check_univariate(model: &Model) -> Result<()> {
-    match model.spec.dims {
+    match model.modelled().len() {
         1 => Ok(()),
         dims => Err(Error::spec(format!(
             "a distribution function of a flow over {dims} columns: it takes one over 1"

@@ -7,6 +7,7 @@
 mod interval;
 mod kind;
 mod preimages;
+mod proposal;
 mod real;
 
 pub use interval::Interval;

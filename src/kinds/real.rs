@@ -58,6 +58,9 @@ const HEAVY: f64 = 20.0;
 /// The bins that the circle is cut open in the emptiest of.
 const BINS: usize = 36;
 
+/// Fewer rows do not tell that all whole numbers are multiples of another one.
+const ROWS_OF_A_STEP: usize = 100;
+
 /// Rows that a step of a grid has at least, on average, for angles to stand on it.
 const ROWS_TO_A_STEP: usize = 3;
 
@@ -80,7 +83,7 @@ impl NumberColumn {
             }
             Kind::Integer { .. } => {
                 column.step = 1.0;
-                if numbers.iter().all(|x| x.fract() == 0.0) {
+                if numbers.len() >= ROWS_OF_A_STEP && numbers.iter().all(|x| x.fract() == 0.0) {
                     column.step = common_step(numbers).max(1.0);
                     column.origin = numbers.first().map_or(0.0, |x| x.rem_euclid(column.step));
                 }
@@ -171,27 +174,34 @@ impl NumberColumn {
 
     /// What its numbers are, in words.
     pub fn words(&self) -> String {
-        let between = |low: Option<f64>, high: Option<f64>| match (low, high) {
-            (Some(low), Some(high)) => format!(" from {low} to {high}"),
-            (Some(low), None) => format!(" from {low} on"),
-            (None, Some(high)) => format!(" up to {high}"),
-            (None, None) => String::new(),
-        };
         match self.kind {
             Kind::Real => "a number".into(),
             Kind::Positive => "a positive number".into(),
             Kind::Bounded { low, high } => format!("a number{}", between(low, high)),
-            Kind::Integer { low, high } => match self.step > 1.0 {
-                false => format!("a whole number{}", between(low, high)),
-                true => format!(
-                    "{} and multiples of {} from there{}",
-                    self.origin,
-                    self.step,
-                    between(low, high)
-                ),
-            },
+            Kind::Integer { low, high } => {
+                format!("a whole number{}{}", self.steps(), between(low, high))
+            }
             Kind::Circular { period } => format!("a number of period {period}"),
             Kind::Categorical => "a level".into(),
+        }
+    }
+
+    /// All of its numbers, in words.
+    pub fn all_of_them(&self) -> String {
+        match self.kind {
+            Kind::Integer { low, high } => {
+                format!("whole numbers{}{}", self.steps(), between(low, high))
+            }
+            _ => format!("{} in each row", self.words()),
+        }
+    }
+
+    /// The grid of whole numbers, in words.
+    fn steps(&self) -> String {
+        match (self.step > 1.0, self.origin) {
+            (false, _) => String::new(),
+            (true, 0.0) => format!(", multiples of {},", self.step),
+            (true, origin) => format!(", {origin} and others in steps of {},", self.step),
         }
     }
 
@@ -489,6 +499,16 @@ impl NumberColumn {
     }
 }
 
+/// Bounds in words.
+fn between(low: Option<f64>, high: Option<f64>) -> String {
+    match (low, high) {
+        (Some(low), Some(high)) => format!(" from {low} to {high}"),
+        (Some(low), None) => format!(" from {low} on"),
+        (None, Some(high)) => format!(" up to {high}"),
+        (None, None) => String::new(),
+    }
+}
+
 /// Rises from 0 at -1 to 1 at 1, with smooth_step(t) + smooth_step(-t) = 1.
 fn smooth_step(t: f64) -> f64 {
     let s = 0.5 * (t.clamp(-1.0, 1.0) + 1.0);
@@ -572,7 +592,7 @@ mod tests {
             of("integer", &[-3.0, 0.0, 8.0]),
             of("integer(0,)", &[0.0, 1.0, 8.0]),
             of("integer(1,5)", &[1.0, 2.0, 5.0]),
-            of("integer(0,)", &[5.0, 15.0, 35.0]),
+            of("integer(0,)", &[5.0, 15.0, 35.0].repeat(40)),
             of("circular(360)", &[0.0, 17.0, 181.5, 359.9]),
             of("circular(6.5)", &[-3.2, 0.0, 3.1]),
         ]
@@ -629,7 +649,8 @@ mod tests {
         let tens: Vec<f64> = (0..200).map(|k| f64::from(k % 36) * 10.0).collect();
         assert_eq!(column("circular(360)", &tens).step, 10.0);
         assert_eq!(column("integer", &tens).step, 10.0);
-        assert_eq!(column("integer", &[3.0, 7.0, 5.0]).step, 2.0);
+        assert_eq!(column("integer", &[3.0, 7.0, 5.0].repeat(40)).step, 2.0);
+        assert_eq!(column("integer", &[3.0, 7.0, 5.0]).step, 1.0);
         assert_eq!(column("integer", &[4.0, 4.0]).step, 1.0);
         // Fewer than three rows to a step.
         assert_eq!(column("circular(360)", &tens[..40]).step, 0.0);

@@ -36,9 +36,8 @@ impl Model {
         if let Some(members) = self.members_to_text() {
             text += &format!("members     {members}\n");
         }
-        let given = self.preprocessing.context_columns();
-        if !given.is_empty() {
-            let words = given.iter().map(|it| match it.levels.is_empty() {
+        for (head, columns) in [("categories", self.categories()), ("given", self.given())] {
+            let words = columns.iter().map(|it| match it.levels.is_empty() {
                 true => truncate_escaped(&it.name),
                 false => format!(
                     "{} (one of {})",
@@ -47,7 +46,9 @@ impl Model {
                 ),
             });
             let words: Vec<String> = words.collect();
-            text += &format!("given       {}\n", words.join(", "));
+            if !words.is_empty() {
+                text += &format!("{head:<12}{}\n", words.join(", "));
+            }
         }
         match &self.preprocessing.standardize {
             None => text += "data        as it comes\n",

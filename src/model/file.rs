@@ -16,7 +16,7 @@ use crate::files::{read_at_most, write_whole};
 use crate::flow::{MAX_PARAMETERS, Plan, TransformKind};
 use crate::preprocessing::Preprocessing;
 
-use super::members::{check_weights, read_mixture};
+use super::members::{Link, check_weights, read_frequencies, read_mixture};
 use super::tensors::{deserialize, read_flows, read_parameters};
 use super::{Model, WeightedFlow, WeightedMixture};
 
@@ -43,6 +43,12 @@ struct Metadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     named: Option<bool>,
     preprocessing: Preprocessing,
+    /// For each modelled column of categories, which are the first of the context's, what its frequencies are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frequencies: Option<Vec<Link>>,
+    /// Where the modelled columns stand in the table, where categories are not the last of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    order: Vec<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<TrainConfig>,
     /// Where a model is not one flow alone: the weight of each flow, and of the mixture.
@@ -113,7 +119,8 @@ impl Model {
         let layout = self.plan()?.layout;
         self.check(&layout).map_err(Error::model)?;
         let metadata = Metadata {
-            format_version: match self.preprocessing.kinds.is_empty() {
+            format_version: match self.preprocessing.kinds.is_empty() && self.frequencies.is_none()
+            {
                 true => 1,
                 false => FORMAT_VERSION,
             },
@@ -127,6 +134,14 @@ impl Model {
             given: self.context_names(),
             named: (self.named && are_default_names(&self.columns)).then_some(true),
             preprocessing: self.preprocessing.clone(),
+            frequencies: self.frequencies.as_ref().map(|it| {
+                let links = it.chain().map(|(given, smoothing)| Link {
+                    given: given.to_vec(),
+                    smoothing: smoothing.to_vec(),
+                });
+                links.collect()
+            }),
+            order: self.order.clone(),
             training: self.training.clone(),
             members: self.single_flow().is_none().then(|| {
                 let flows = self.flows.iter();
@@ -301,6 +316,19 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
             mixture: read_mixture(path, &tensors, dims, spec.context)?,
         }),
     };
+    let frequencies = match &metadata.frequencies {
+        None => None,
+        Some(chain) => {
+            let levels = metadata.preprocessing.context_columns().iter();
+            let levels: Vec<usize> = levels.map(|column| column.levels.len()).collect();
+            if chain.is_empty() || chain.len() > levels.len() || levels.contains(&0) {
+                return Err(bad(
+                    "its metadata has frequencies of columns without levels".into(),
+                ));
+            }
+            Some(read_frequencies(path, &tensors, levels, chain)?)
+        }
+    };
     let weights: Vec<f64> = flows.iter().map(|flow| flow.weight).collect();
     let weights = [
         &weights[..],
@@ -308,17 +336,21 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<ModelFileKind> {
     ]
     .concat();
     check_weights(&weights).map_err(bad)?;
-    Ok(ModelFileKind::Model(Box::new(Model {
+    let model = Model {
         spec,
         named: metadata
             .named
             .unwrap_or(!are_default_names(&metadata.columns)),
         columns: metadata.columns,
         preprocessing: metadata.preprocessing,
+        frequencies,
+        order: metadata.order,
         flows,
         mixture,
         training: metadata.training,
-    })))
+    };
+    model.check(&layout).map_err(bad)?;
+    Ok(ModelFileKind::Model(Box::new(model)))
 }
 
 /// What a file's metadata say of the flow in it, if it is a model file, whatever its version and whether or not its tensors

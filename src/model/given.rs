@@ -12,7 +12,7 @@ impl Model {
     /// [`Error::Spec`] names what is not a column of the model's context, what is missing, what is there twice, and what is not
     /// a number.
     pub fn context_from_text(&self, pieces: &[String]) -> Result<Matrix<f64>> {
-        let (names, columns) = (self.context_names(), self.preprocessing.context_columns());
+        let (names, columns) = (self.context_names(), self.given());
         let bad = |text: String| {
             let action = match names.is_empty() {
                 true => Remedy::by_hand("leave the setting out"),
@@ -82,7 +82,7 @@ impl Model {
         let names = self.context_names();
         let text = format!(
             "the model is the density of {} given {}, and nothing is given",
-            list(&self.columns),
+            list(&self.modelled()),
             list(&names)
         );
         let values: Vec<String> = names.iter().map(|name| format!("{name}=VALUE")).collect();
@@ -96,7 +96,7 @@ impl Model {
     /// A row of context in words: "a = 1.5, b = 2".
     pub fn context_to_text(&self, context: &Matrix<f64>) -> String {
         const SHOWN: usize = 3;
-        let columns = self.preprocessing.context_columns();
+        let columns = self.given();
         let each = columns.iter().take(SHOWN).zip(context.row(0));
         let mut words: Vec<String> = each
             .map(|(column, value)| format!("{} = {}", column.name, column.value_to_text(value)))
@@ -109,7 +109,7 @@ impl Model {
 
     /// The names of the context's columns.
     pub fn context_names(&self) -> Vec<String> {
-        let columns = self.preprocessing.context_columns().iter();
+        let columns = self.given().iter();
         columns.map(|column| column.name.clone()).collect()
     }
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use safetensors::tensor::SafeTensors;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Message, Remedy, Result};
 use crate::flow::Layout;
+use crate::frequencies::Frequencies;
 use crate::mixture::{Component, GaussianMixture};
 
 use super::Model;
@@ -35,6 +37,8 @@ pub(super) type Tensor = (String, Vec<usize>, Vec<f32>);
 const WEIGHTS: &str = "mixture.weights";
 const MEAN: &str = "mixture.mean";
 const CHOLESKY: &str = "mixture.cholesky";
+const LEVELS: &str = "frequencies.levels";
+const COUNTS: &str = "frequencies.counts";
 
 impl WeightedFlow {
     /// The only member of a model.
@@ -68,6 +72,8 @@ impl Model {
             columns: self.columns.clone(),
             named: self.named,
             preprocessing: self.preprocessing.clone(),
+            frequencies: self.frequencies.clone(),
+            order: self.order.clone(),
             flows: flow.map_or(Vec::new(), |flow| {
                 WeightedFlow::alone(flow.parameters.clone())
             }),
@@ -158,6 +164,14 @@ impl Model {
             };
             all.push((CHOLESKY.into(), vec![count, width, width], numbers(&square)));
         }
+        if let Some(frequencies) = &self.frequencies {
+            let (rows, counts) = frequencies.counts();
+            let levels = rows.iter().flatten().map(|level| f32::from(*level));
+            let shape = vec![rows.len(), frequencies.levels().len()];
+            all.push((LEVELS.into(), shape, levels.collect()));
+            let counts = counts.iter().map(|count| *count as f32);
+            all.push((COUNTS.into(), vec![rows.len()], counts.collect()));
+        }
         all
     }
 }
@@ -170,6 +184,56 @@ pub(super) fn prefix(member: usize) -> String {
 /// Whether a tensor is of a mixture.
 pub(super) fn is_of_mixture(name: &str) -> bool {
     [WEIGHTS, MEAN, CHOLESKY].contains(&name)
+}
+
+/// Whether a tensor is of the frequencies of levels.
+pub(super) fn is_of_frequencies(name: &str) -> bool {
+    [LEVELS, COUNTS].contains(&name)
+}
+
+/// The frequencies of a model file, of columns with so many levels, of which the first are modelled, as the metadata says, and each is
+/// given others in a chain.
+pub(super) fn read_frequencies(
+    path: &Path,
+    tensors: &SafeTensors<'_>,
+    levels: Vec<usize>,
+    chain: &[Link],
+) -> Result<Frequencies> {
+    let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
+    let count = match tensors.tensor(COUNTS) {
+        Ok(view) => *view.shape().first().unwrap_or(&0),
+        Err(_) => return Err(bad(format!("tensor {COUNTS} is missing"))),
+    };
+    let indices = read_tensor(path, tensors, LEVELS, &[count, levels.len()])?;
+    if let Some(index) = indices.iter().find(|x| x.fract() != 0.0 || **x < 0.0) {
+        return Err(bad(format!(
+            "tensor {LEVELS} holds {index}, which is no level"
+        )));
+    }
+    let rows = indices.chunks(levels.len().max(1));
+    let rows = rows.map(|row| row.iter().map(|level| *level as u16).collect());
+    let counts = read_tensor(path, tensors, COUNTS, &[count])?;
+    let chain: Vec<_> = chain
+        .iter()
+        .map(|link| (link.given.clone(), link.smoothing.clone()))
+        .collect();
+    Frequencies::from_parts(
+        levels,
+        chain.len(),
+        rows.collect(),
+        counts.into_iter().map(f64::from).collect(),
+        chain,
+    )
+    .map_err(bad)
+}
+
+/// What the metadata says of a modelled column of categories.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Link {
+    /// The columns that its frequencies are given, among those of the tensor, the most informative first.
+    pub given: Vec<usize>,
+    /// How many rows of the coarser distribution are added to those counted: without any of these columns, and with each.
+    pub smoothing: Vec<f64>,
 }
 
 /// The mixture of a model file over so many modelled columns given so many of context.

@@ -11,7 +11,8 @@ use crate::config::TrainConfig;
 use crate::data::ExpectedColumns;
 use crate::error::{Error, Message, Remedy, Result};
 use crate::flow::{Density, FlowSpec, Layout, Plan};
-use crate::preprocessing::Preprocessing;
+use crate::frequencies::Frequencies;
+use crate::preprocessing::{ContextColumn, Preprocessing};
 
 #[cfg(feature = "cli")]
 pub(crate) use file::tensors_alone;
@@ -26,12 +27,17 @@ pub use tensors::parameters_of;
 pub struct Model {
     /// The flow.
     pub spec: FlowSpec,
-    /// Names of the modelled columns.
+    /// Names of the modelled columns of numbers.
     pub columns: Vec<String>,
     /// Whether the names come from the data; else they are x0, x1, ...
     pub named: bool,
     /// What is done to a row before the flow sees it.
     pub preprocessing: Preprocessing,
+    /// The distribution of the modelled columns of categories, which are the first of those that the flows take as context; the others
+    /// are what is given.
+    pub frequencies: Option<Frequencies>,
+    /// Where each modelled column stands among those of the table, the columns of numbers first; empty where that is their order.
+    pub order: Vec<usize>,
     /// The flows: one of weight 1, several, or none where a mixture is all there is. They have the same spec.
     pub flows: Vec<WeightedFlow>,
     /// A Gaussian mixture beside them.
@@ -49,21 +55,52 @@ impl Model {
         Plan::new(&self.spec)
     }
 
+    /// The modelled columns of categories.
+    pub fn categories(&self) -> &[ContextColumn] {
+        let count = self.frequencies.as_ref().map_or(0, Frequencies::modelled);
+        let all = self.preprocessing.context_columns();
+        &all[..count.min(all.len())]
+    }
+
+    /// The columns of context that are given.
+    pub fn given(&self) -> &[ContextColumn] {
+        &self.preprocessing.context_columns()[self.categories().len()..]
+    }
+
+    /// The names of the modelled columns: of numbers, then of categories.
+    pub fn modelled(&self) -> Vec<String> {
+        let categories = self.categories().iter().map(|column| &column.name);
+        self.columns.iter().chain(categories).cloned().collect()
+    }
+
+    /// The columns of a row in the order of the table, then the context.
+    pub fn table_order(&self) -> Vec<usize> {
+        let modelled = self.modelled().len();
+        let mut order: Vec<usize> = (0..modelled).collect();
+        if !self.order.is_empty() {
+            order.sort_by_key(|&j| self.order[j]);
+        }
+        order.extend(modelled..modelled + self.given().len());
+        order
+    }
+
     /// The names of the columns of a row: the modelled ones, then the context.
     pub fn all_columns(&self) -> Vec<String> {
-        let mut columns = self.columns.clone();
+        let mut columns = self.modelled();
         columns.extend(self.context_names());
         columns
     }
 
     /// The modelled ones of the columns that a table needs to have, where the context is in another.
     pub fn expected_modelled(&self) -> ExpectedColumns {
-        ExpectedColumns::of_model(&self.columns, self.named)
+        let mut levels = self.row_levels();
+        levels.truncate(self.modelled().len());
+        ExpectedColumns::of_model(&self.modelled(), self.named).with_levels(levels)
     }
 
     /// The columns that a table needs to have for its rows to be context.
     pub fn expected_context(&self) -> ExpectedColumns {
-        let levels = self.row_levels().split_off(self.columns.len());
+        let levels = self.row_levels().split_off(self.modelled().len());
         ExpectedColumns::of_model(&self.context_names(), self.named).with_levels(levels)
     }
 
@@ -172,6 +209,18 @@ impl Model {
             }
         }
         check_weights(&self.member_weights())?;
+        if let Some(frequencies) = &self.frequencies {
+            let levels = self.preprocessing.context_columns().iter();
+            let levels: Vec<usize> = levels.map(|column| column.levels.len()).collect();
+            if levels != frequencies.levels() {
+                return Err("frequencies of other levels than the columns have".into());
+            }
+        }
+        let mut order = self.order.clone();
+        order.sort_unstable();
+        if !order.is_empty() && !order.into_iter().eq(0..self.modelled().len()) {
+            return Err("an order of the columns that is not one".into());
+        }
         match self.preprocessing.is_valid(self.spec.dims) {
             true => Ok(()),
             false => Err(

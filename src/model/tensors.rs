@@ -9,7 +9,7 @@ use crate::error::{Error, Result, escape_control, truncate_escaped};
 use crate::flow::Layout;
 
 use super::WeightedFlow;
-use super::members::{is_of_mixture, prefix};
+use super::members::{is_of_frequencies, is_of_mixture, prefix};
 
 /// The parameters for a layout from the bytes of any safetensors file, matched by name and shape; `path` is for messages.
 ///
@@ -38,7 +38,7 @@ pub(super) fn read_parameters(
     if let Some(name) = tensors
         .names()
         .into_iter()
-        .find(|name| layout.tensor(name).is_none())
+        .find(|name| layout.tensor(name).is_none() && !is_of_frequencies(name))
     {
         return bad(format!(
             "tensor {} has no position in this flow; check layers, transform, mixing, conditioner, separate and base",
@@ -60,7 +60,9 @@ pub(super) fn read_flows(
             let name = name.strip_prefix(&prefix(k))?;
             layout.tensor(name)
         };
-        is_of_mixture(name) || (0..weights.len()).any(|k| of_flow(k).is_some())
+        is_of_mixture(name)
+            || is_of_frequencies(name)
+            || (0..weights.len()).any(|k| of_flow(k).is_some())
     };
     if let Some(name) = tensors.names().into_iter().find(|name| !is_known(name)) {
         return Err(Error::model(format!(

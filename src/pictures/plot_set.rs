@@ -53,8 +53,9 @@ impl PlotSet {
     /// # Errors
     /// As [`Flow::log_prob`] and [`Flow::sample`]; [`Error::Spec`] for a flow with context where there are neither data nor contexts.
     pub fn new(flow: &Flow, request: &PlotRequest<'_>) -> Result<Self> {
-        let names = flow.columns();
-        let is_conditional = flow.spec().context > 0;
+        let names = &flow.model().columns[..];
+        let has_levels = !flow.model().categories().is_empty();
+        let is_conditional = !flow.model().given().is_empty();
         let shown: Vec<usize> = match request.columns.is_empty() {
             true => (0..names.len().min(COLUMNS)).collect(),
             false => request.columns.clone(),
@@ -80,7 +81,8 @@ impl PlotSet {
         }
         pictures.push(of_columns);
 
-        let is_plane = names.len() == 2 && !is_conditional;
+        let is_plane = names.len() == 2 && !is_conditional && !has_levels;
+        let is_one = names.len() == 1 && is_conditional && !has_levels;
         let is_ensemble = flow.model().flows.len() > 1;
         if is_plane {
             let field = Field::over(request.data.unwrap_or(&sample));
@@ -95,12 +97,11 @@ impl PlotSet {
         let enough = |rows: &&Matrix<f64>| rows.rows() >= ENOUGH;
         let judged_by = request.held_out.filter(enough).or(request.data);
         if let Some(rows) = judged_by
-            && names.len() == 1
-            && is_conditional
+            && is_one
         {
             pictures.extend(predictions(flow, rows)?);
         }
-        if names.len() == 1 && is_conditional {
+        if is_one {
             let contexts = match (request.contexts, judged_by) {
                 (Some(contexts), _) => contexts.clone(),
                 (None, Some(rows)) => typical_contexts(flow, rows)?,
@@ -207,7 +208,8 @@ fn curves(flow: &Flow, contexts: &Matrix<f64>) -> Result<Vec<Curve>> {
 
 /// The latents of rows, less the base's location and over its spread.
 fn latents(flow: &Flow, rows: &Matrix<f64>, density: Density, shown: Vec<usize>) -> Result<Latent> {
-    let (mut z, _) = flow.forward(&some_of(rows, LATENTS))?;
+    let (z, _) = flow.forward(&some_of(rows, LATENTS))?;
+    let mut z = z.select_columns(0..flow.model().columns.len());
     for j in 0..z.columns() {
         let (location, spread) = flow.model().base_at(0, j)?;
         for z in z.column_mut(j) {

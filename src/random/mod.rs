@@ -40,6 +40,8 @@ pub enum Purpose {
     Ensemble = 11,
     /// The real number that a flow is fitted to in the place of one of another kind.
     Preimage = 12,
+    /// The levels of a sampled row.
+    Levels = 13,
 }
 
 /// The four random words at `(index, block)` of a purpose's stream.

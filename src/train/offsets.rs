@@ -15,21 +15,32 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    /// For a run's rows and its held-out rows, and the weight of each; none where all count the same.
+    /// For a run's rows and its held-out rows, and the weight of each; none where all count the same. `levels` are the log-probabilities
+    /// of their levels, where there are columns of categories.
     pub fn new(
         preprocessing: &Preprocessing,
         (rows, weights): (&Matrix<f32>, &[f32]),
         validation: Option<(&Matrix<f64>, &[f64])>,
+        levels: [&[f64]; 2],
         training: &Training,
     ) -> Self {
+        let [levels, of_held_out] = levels;
         let mut of_rows = preprocessing.log_bound(rows);
+        for (log_prob, of_levels) in of_rows.iter_mut().zip(levels) {
+            *log_prob += of_levels;
+        }
         of_rows.iter_mut().for_each(|log_det| *log_det *= -1.0);
         // As the loss has them.
         for (offset, &weight) in of_rows.iter_mut().zip(weights) {
             *offset *= f64::from(weight);
         }
-        let validation = validation
-            .map(|(rows, weights)| -weighted_mean(&preprocessing.log_bound(rows), weights));
+        let validation = validation.map(|(rows, weights)| {
+            let mut log_bound = preprocessing.log_bound(rows);
+            for (log_prob, of_levels) in log_bound.iter_mut().zip(of_held_out) {
+                *log_prob += of_levels;
+            }
+            -weighted_mean(&log_bound, weights)
+        });
         Offsets {
             all: weighted_mean(&of_rows, &[]),
             validation: validation.unwrap_or(0.0),

@@ -390,12 +390,12 @@ fn categories_are_context() {
             "did you mean \"giant\"",
         ],
     );
-    refused(
+    let output = well(
         folder,
-        "train t.csv --device cpu",
-        3,
-        &["\"kind\"", "--exclude", "--given"],
+        "train t.csv --device cpu --steps 20 --out whole.safetensors",
     );
+    let said = stderr(&output);
+    assert!(said.contains("\"kind\" holds 3 categories") && said.contains("--given kind"));
     let many: String = (0..600).map(|row| format!("k{row},{row},0.5\n")).collect();
     fs::write(folder.join("many.csv"), format!("kind,y,x\n{many}")).unwrap();
     refused(

@@ -171,7 +171,11 @@ fn what_has_no_density_is_doubted_not_praised() {
     ];
     for (name, warning, row) in cases {
         write(folder, "t.csv", 2000, row);
-        let fit = train(folder, "t.csv", "--steps 300 --hidden 16 --layers 4");
+        let fit = train(
+            folder,
+            "t.csv",
+            "--column 1=real --steps 300 --hidden 16 --layers 4",
+        );
         let said = &fit.said;
         assert!(
             said.contains("warning: ") && said.contains(warning),

@@ -284,6 +284,8 @@ fn a_callers_mistakes_are_errors() {
         columns: vec!["a".into(); 4],
         named: true,
         preprocessing: Default::default(),
+        frequencies: None,
+        order: Vec::new(),
         flows: WeightedFlow::alone(parameters),
         mixture: None,
         training: None,

@@ -7,6 +7,7 @@ mod common;
 #[path = "../common/safetensors.rs"]
 mod safetensors;
 
+mod categories;
 mod cpu_reference;
 mod documents;
 mod ensemble;

@@ -93,6 +93,8 @@ fn metadata_say_whose_the_names_are_and_what_a_spline_is() {
             columns: vec!["x0".into(), "x1".into()],
             named,
             preprocessing: Default::default(),
+            frequencies: None,
+            order: Vec::new(),
             flows: WeightedFlow::alone(initial_parameters(&layout, 1)),
             mixture: None,
             training: None,

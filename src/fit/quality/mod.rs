@@ -69,6 +69,9 @@ const MAX_COLUMNS: usize = 8;
 pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning> {
     let (values, names) = (&table.values, &table.columns);
     let mut found = Vec::new();
+    if names.is_empty() {
+        return found;
+    }
     let mut columns = Vec::new();
     // Columns that vary continuously, and do not number the rows: a series of numbers is a curve over those.
     let mut continuous = Vec::new();
