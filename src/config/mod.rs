@@ -248,7 +248,10 @@ impl Config {
                 model.transform = TransformKind::Affine;
                 model.hidden = vec![128; 2];
                 // So many weights memorize rows unless they are held down.
-                train.weight_decay = if rows > LONG { 0.5 } else { 2.0 };
+                train.weight_decay = match rows > LONG {
+                    true => rounded(50_000.0 / rows as f64).clamp(0.1, 1.0),
+                    false => 2.0,
+                };
                 // A step costs several times as much as elsewhere.
                 train.extension = 0;
             }

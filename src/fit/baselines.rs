@@ -252,7 +252,7 @@ mod tests {
     fn a_regression_knows_the_context() {
         let given = |name: &str| ContextColumn {
             name: name.into(),
-            levels: Vec::new(),
+            ..ContextColumn::default()
         };
         let (training, scored) = (rows(1, 20_000), rows(2, 20_000));
         let regression = gaussian((&training, &[]), (&scored, &[]), &[given("y")]).unwrap();

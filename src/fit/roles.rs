@@ -156,6 +156,7 @@ impl<'t> Roles<'t> {
         let context = context.iter().map(|j| ContextColumn {
             name: name(j),
             levels: table.levels_of(*j).to_vec(),
+            period: None,
         });
         Ok(Roles {
             rows: Cow::Owned(in_order(&table.values, &all)),
@@ -288,8 +289,20 @@ impl<'t> Roles<'t> {
             if has_levels {
                 continue;
             }
+            if let Some(given) = self.context.iter_mut().find(|it| it.name == *name) {
+                match kind {
+                    Kind::Real => {}
+                    Kind::Circular { period } => given.period = Some(period),
+                    _ => {
+                        let text = "what is given is categorical, circular or taken as it is";
+                        let said = format!("{name}={kind}");
+                        return Err(Error::Spec(Message::about("column", said, text)));
+                    }
+                }
+                continue;
+            }
             let Some(j) = self.columns.iter().position(|column| column == name) else {
-                let text = "only columns that are modelled are of a kind";
+                let text = "a column of weights is of no kind";
                 let said = format!("{name}={kind}");
                 return Err(Error::Spec(Message::about("column", said, text)));
             };
@@ -309,9 +322,17 @@ impl<'t> Roles<'t> {
                 .columns
                 .iter()
                 .position(|it| *it == table.columns[index]);
-            let has = j.map_or(Kind::Real, |j| {
-                self.kinds.get(j).map_or(Kind::Real, |it| it.kind)
-            });
+            let of_number = |j: usize| self.kinds.get(j).map_or(Kind::Real, |it| it.kind);
+            let name = &table.columns[index];
+            let of_context = self.context.iter().find(|it| it.name == *name);
+            let has = match (j, of_context) {
+                (Some(j), _) => of_number(j),
+                (None, Some(it)) if !it.levels.is_empty() => Kind::Categorical,
+                (None, Some(it)) => it
+                    .period
+                    .map_or(Kind::Real, |period| Kind::Circular { period }),
+                (None, None) => Kind::Real,
+            };
             if has != kind {
                 let text = format!("it is {has} in {}", path.display());
                 let said = format!("{}={kind}", table.columns[index]);

@@ -14,7 +14,7 @@ use crate::data::are_default_names;
 use crate::error::{Error, Message, Remedy, Result, escape_control};
 use crate::files::{read_at_most, write_whole};
 use crate::flow::{MAX_PARAMETERS, Plan, TransformKind};
-use crate::preprocessing::Preprocessing;
+use crate::preprocessing::{ContextColumn, Preprocessing};
 
 use super::members::{Link, check_weights, read_frequencies, read_mixture};
 use super::tensors::{deserialize, read_flows, read_parameters};
@@ -119,8 +119,7 @@ impl Model {
         let layout = self.plan()?.layout;
         self.check(&layout).map_err(Error::model)?;
         let metadata = Metadata {
-            format_version: match self.preprocessing.kinds.is_empty() && self.frequencies.is_none()
-            {
+            format_version: match self.is_of_real_numbers() {
                 true => 1,
                 false => FORMAT_VERSION,
             },
@@ -165,6 +164,14 @@ impl Model {
         let metadata = HashMap::from([("couplet".to_string(), json)]);
         safetensors::serialize(tensors, Some(metadata))
             .map_err(|error| Error::model(error.to_string()))
+    }
+
+    /// Whether a reader of version 1 can make sense of it.
+    fn is_of_real_numbers(&self) -> bool {
+        let has_angle = |column: &ContextColumn| column.period.is_some();
+        self.preprocessing.kinds.is_empty()
+            && self.frequencies.is_none()
+            && !self.preprocessing.context_columns().iter().any(has_angle)
     }
 
     /// Reads a model file.

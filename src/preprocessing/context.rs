@@ -1,3 +1,5 @@
+use std::f64::consts::TAU;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::rounded;
@@ -28,13 +30,16 @@ pub struct ContextPreprocessing {
 }
 
 /// A column of context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ContextColumn {
     /// Its name.
     pub name: String,
     /// Its levels, where it holds categories: its numbers are their indices. Empty where it holds numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<String>,
+    /// The period after which it begins anew, of an angle: flows see its cosine and its sine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<f64>,
 }
 
 impl ContextColumn {
@@ -57,11 +62,14 @@ impl ContextColumn {
 
     /// The columns that the flow sees of it.
     fn width(&self) -> usize {
-        self.levels.len().max(1)
+        match self.period {
+            Some(_) => 2,
+            None => self.levels.len().max(1),
+        }
     }
 
     fn is_number(&self) -> bool {
-        self.levels.is_empty()
+        self.levels.is_empty() && self.period.is_none()
     }
 }
 
@@ -160,6 +168,12 @@ impl ContextPreprocessing {
             if column.is_number() {
                 seen.column_mut(to).copy_from_slice(numbers.column(number));
                 number += 1;
+            } else if let Some(period) = column.period {
+                for (row, &x) in context.column(j).iter().enumerate() {
+                    let (sine, cosine) = (TAU * x / period).sin_cos();
+                    seen.column_mut(to)[row] = cosine;
+                    seen.column_mut(to + 1)[row] = sine;
+                }
             } else {
                 for (row, &level) in context.column(j).iter().enumerate() {
                     seen.column_mut(to + level as usize)[row] = 1.0;
@@ -179,6 +193,12 @@ impl ContextPreprocessing {
         for (j, column) in self.columns.iter().enumerate() {
             if column.is_number() {
                 numbers.extend_from_slice(seen.column(from));
+            } else if let Some(period) = column.period {
+                for row in 0..rows {
+                    let (cosine, sine) = (seen.get(row, from), seen.get(row, from + 1));
+                    let turns = sine.atan2(cosine) / TAU;
+                    context.column_mut(j)[row] = turns.rem_euclid(1.0) * period;
+                }
             } else {
                 for level in 0..column.levels.len() {
                     let is_it = seen.column(from + level).iter();
@@ -206,7 +226,14 @@ impl ContextPreprocessing {
 
     pub(super) fn is_valid(&self, dims: usize) -> bool {
         let width = self.number_indices().count();
+        let is_period = |column: &ContextColumn| {
+            let period = column.period.unwrap_or(1.0);
+            period > 0.0
+                && period.is_finite()
+                && (column.period.is_none() || column.levels.is_empty())
+        };
         !self.columns.is_empty()
+            && self.columns.iter().all(is_period)
             && (self.standardize.is_some()
                 || width == 0
                 || (self.whiten.is_none() && self.tails.is_none() && self.regression.is_none()))
@@ -232,19 +259,22 @@ mod tests {
         let column = |name: &str, levels: &[&str]| ContextColumn {
             name: name.into(),
             levels: levels.iter().map(|level| level.to_string()).collect(),
+            period: (name == "angle").then_some(360.0),
         };
         let columns = vec![
             column("kind", &["a", "b", "c", "never"]),
             column("x", &[]),
             column("is", &["no", "yes"]),
             column("z", &[]),
+            column("angle", &[]),
         ];
-        let context = Matrix::from_fn(rows, 4, |row, j| {
+        let context = Matrix::from_fn(rows, 5, |row, j| {
             let z = |j| f64::from(normal_at(3, Purpose::TargetRows, row as u64, j));
             match j {
                 0 => (row % 3) as f64,
                 1 => 100.0 + z(0),
                 2 => (row % 2) as f64,
+                4 => (row * 7 % 360) as f64,
                 _ => 1e-3 * (z(0) + 0.1 * z(1)),
             }
         });
@@ -254,7 +284,7 @@ mod tests {
             robust: true,
         };
         let fitted = ContextPreprocessing::fit(&context, &[], columns, steps).unwrap();
-        assert_eq!(fitted.width(), 8);
+        assert_eq!(fitted.width(), 10);
         assert!(fitted.is_valid(1) && fitted.whiten.is_some());
         let seen = fitted.apply(&context);
         assert_eq!(

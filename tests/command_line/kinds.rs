@@ -95,7 +95,7 @@ fn kinds_that_cannot_be_are_refused() {
         (
             "d.csv --given size --column size=positive",
             2,
-            &["only columns that are modelled"],
+            &["what is given is categorical"],
         ),
         (
             "d.csv --column size=integer",

@@ -210,6 +210,28 @@ fn an_angle_has_no_seam() {
     assert!(sample.column(0).iter().all(|t| (0.0..360.0).contains(t)));
 }
 
+/// Given an angle the density is the same on both sides of its seam.
+#[test]
+fn a_given_angle_has_no_seam() {
+    let rows = Matrix::from_fn(1500, 2, |row, j| match j {
+        0 => 24.0 * even(row, 9),
+        _ => (even(row, 9) * std::f64::consts::TAU).cos() + 0.2 * normal(row, 5),
+    });
+    let table = Table::new(["hour", "y"], rows).unwrap();
+    let mut settings = Overrides::default();
+    settings.train.steps = Some(300);
+    settings.data.columns = Some(vec!["hour=circular(24)".parse().unwrap()]);
+    let fit = Fit::new(&table).settings(settings).given(["hour"]);
+    let flow = fit.run().unwrap().flow;
+    let y = Matrix::from_values(3, 1, vec![1.0; 3]);
+    let hours = Matrix::from_values(3, 1, vec![0.0, 24.0, 12.0]);
+    let p = flow.log_prob_given(&y, &hours).unwrap();
+    assert!((p[0] - p[1]).abs() < 1e-5 && p[0] > p[2] + 5.0, "{p:?}");
+    let bytes = flow.model().to_bytes().unwrap();
+    let model = couplet::model::Model::from_bytes(bytes).unwrap();
+    assert_eq!(model.given()[0].period, Some(24.0));
+}
+
 /// The same numbers give the same model, whatever stands beside it.
 #[test]
 fn reruns_are_the_same_to_the_byte() {
