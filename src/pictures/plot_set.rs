@@ -2,6 +2,7 @@ use crate::data::take;
 use crate::error::{Error, Result};
 use crate::fit::Flow;
 use crate::flow::Density;
+use crate::kinds::NumberColumn;
 use crate::matrix::Matrix;
 use crate::train::LossCurve;
 
@@ -81,7 +82,10 @@ impl PlotSet {
         }
         pictures.push(of_columns);
 
-        let is_plane = names.len() == 2 && !is_conditional && !has_levels;
+        // Between whole numbers there is no density to draw.
+        let is_discrete = flow.model().preprocessing.kinds.iter();
+        let is_discrete = is_discrete.clone().any(NumberColumn::is_discrete);
+        let is_plane = names.len() == 2 && !is_conditional && !has_levels && !is_discrete;
         let is_one = names.len() == 1 && is_conditional && !has_levels;
         let is_ensemble = flow.model().flows.len() > 1;
         if is_plane {
@@ -194,6 +198,8 @@ fn curves(flow: &Flow, contexts: &Matrix<f64>) -> Result<Vec<Curve>> {
     let ends = flow.quantiles(contexts, &[0.001, 0.999])?;
     let span = Interval::of(ends.values().iter().copied(), 0.0);
     let x = Matrix::from_fn(POINTS, 1, |k, _| span.middle(k, POINTS));
+    // Of whole numbers the probabilities of those.
+    let x = flow.model().preprocessing.images(x);
     let each = (0..contexts.rows()).map(|row| {
         let context = take(contexts, &[row as u32]);
         let log_prob = flow.log_prob_given(&x, &context)?;
