@@ -264,9 +264,7 @@ impl Frequencies {
 
     /// ln p of the modelled levels of each row given the others: rows of indices of levels.
     pub fn log_prob(&self, rows: &Matrix<f64>) -> Vec<f64> {
-        self.log_prob_by(rows, |count, sum, a, coarser| {
-            (count + a * coarser) / (sum + a)
-        })
+        self.log_prob_by(rows, smoothed)
     }
 
     /// The same of rows that it was fitted to, each under the counts of the others.
@@ -303,11 +301,7 @@ impl Frequencies {
             row.extend(to_levels(given.row(k)));
             for factor in &self.chain {
                 let count = self.levels[factor.column];
-                let step =
-                    |count: f64, sum: f64, a: f64, coarser: f64| (count + a * coarser) / (sum + a);
-                let all: Vec<f64> = (0..count)
-                    .map(|level| factor.probability(&row, level, count, step))
-                    .collect();
+                let all = factor.probabilities(&row, count);
                 let column = factor.column as u32;
                 let word = words(seed, Purpose::Levels, number, column / 4)[factor.column % 4];
                 let level = index_at(all.into_iter(), uniform(word));
@@ -329,24 +323,44 @@ impl Factor {
         step: impl Fn(f64, f64, f64, f64) -> f64,
     ) -> f64 {
         let mut p = 1.0 / levels as f64;
-        for (r, (table, a)) in self.tables.iter().zip(&self.smoothing).enumerate() {
-            let key: Vec<u16> = self.parents[..r]
-                .iter()
-                .map(|parent| row[*parent])
-                .collect();
-            let Some(counts) = table.get(&key) else {
-                // No row has these levels of the parents, nor with more of them.
-                break;
-            };
-            p = step(counts[level], counts.iter().sum(), *a, p);
+        for (counts, a) in self.counts_for(row) {
+            p = step(counts[level], counts.iter().sum(), a, p);
         }
         p
     }
+
+    /// The probabilities of all levels given the row's levels of the parents.
+    fn probabilities(&self, row: &[u16], levels: usize) -> Vec<f64> {
+        let mut all = vec![1.0 / levels as f64; levels];
+        for (counts, a) in self.counts_for(row) {
+            let sum = counts.iter().sum();
+            for (p, count) in all.iter_mut().zip(counts) {
+                *p = smoothed(*count, sum, a, *p);
+            }
+        }
+        all
+    }
+
+    /// The counts of the levels given more and more of the parents, with the smoothing of each, as long as some row has these levels of
+    /// the parents.
+    fn counts_for(&self, row: &[u16]) -> impl Iterator<Item = (&[f64], f64)> {
+        let tables = self.tables.iter().zip(&self.smoothing).enumerate();
+        tables.map_while(move |(r, (table, a))| {
+            let parents = self.parents[..r].iter();
+            let key: Vec<u16> = parents.map(|parent| row[*parent]).collect();
+            Some((&table.get(&key)?[..], *a))
+        })
+    }
+}
+
+/// A frequency that leans on a coarser one.
+fn smoothed(count: f64, sum: f64, a: f64, coarser: f64) -> f64 {
+    (count + a * coarser) / (sum + a)
 }
 
 /// A smoothed frequency without one row of the level.
 fn left_out(count: f64, sum: f64, a: f64, coarser: f64) -> f64 {
-    ((count - 1.0).max(0.0) + a * coarser) / ((sum - 1.0).max(0.0) + a)
+    smoothed((count - 1.0).max(0.0), (sum - 1.0).max(0.0), a, coarser)
 }
 
 fn to_levels(row: impl Iterator<Item = f64>) -> Vec<u16> {

@@ -44,17 +44,10 @@ impl Prepared {
             [&training, &held_out].map(|numbers| take_weights(&all, numbers));
         let (weights, validation_weights) = scaled(&of_training, of_held_out);
         let offsets = Offsets::new(
-            &self.model.preprocessing,
-            (&rows, &weights),
+            (self.log_bound(&rows, true), &weights),
             validation
                 .as_ref()
-                .map(|rows| (rows, &validation_weights[..])),
-            [
-                &self.log_prob_of_levels(&rows.map(f64::from), true),
-                &validation
-                    .as_ref()
-                    .map_or(Vec::new(), |rows| self.log_prob_of_levels(rows, true)),
-            ],
+                .map(|rows| (self.log_bound(rows, true), &validation_weights[..])),
             &config.training(),
         );
         let in_table = |numbers: Vec<u32>| -> Vec<u32> {

@@ -87,12 +87,11 @@ impl Prepared {
         let [training_weights, validation_weights] =
             [&split.training, &split.held_out].map(|rows| take_weights(&roles.weights, rows));
         // On the real line, as maps are fitted to it.
-        let real = Preprocessing {
+        let of_kinds = Preprocessing {
             kinds: roles.kinds.clone(),
             ..Preprocessing::default()
-        }
-        .to_real(values)
-        .into_owned();
+        };
+        let real = of_kinds.to_real(values);
         let preprocessing = match init {
             Some((_, ModelFileKind::Model(model))) => model.preprocessing.clone(),
             // Without steps the map is all that is fitted, and must do for few rows.
@@ -117,7 +116,7 @@ impl Prepared {
             )?,
         };
         let preprocessing = Preprocessing {
-            kinds: roles.kinds.clone(),
+            kinds: of_kinds.kinds.clone(),
             ..preprocessing
         };
         let frequencies = match init {
@@ -132,23 +131,13 @@ impl Prepared {
         let validation =
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
         let (weights, validation_weights) = scaled(&training_weights, validation_weights);
+        let of_levels = frequencies.as_ref();
         let offsets = Offsets::new(
-            &preprocessing,
-            (&rows, &weights),
-            validation
-                .as_ref()
-                .map(|rows| (rows, &validation_weights[..])),
-            [
-                &log_prob_of_levels(
-                    &preprocessing,
-                    frequencies.as_ref(),
-                    &rows.map(f64::from),
-                    true,
-                ),
-                &validation.as_ref().map_or(Vec::new(), |rows| {
-                    log_prob_of_levels(&preprocessing, frequencies.as_ref(), rows, false)
-                }),
-            ],
+            (log_bound(&preprocessing, of_levels, &rows, true), &weights),
+            validation.as_ref().map(|rows| {
+                let log_bound = log_bound(&preprocessing, of_levels, rows, false);
+                (log_bound, &validation_weights[..])
+            }),
             &config.training(),
         );
         let plan = Plan::new(&spec)?;
@@ -275,6 +264,17 @@ impl Prepared {
         log_prob_of_levels(&self.model.preprocessing, frequencies, seen, is_fitted)
     }
 
+    /// What a bound on the log-density of rows of the table has beside what flows say of them, for rows as these see them: that of
+    /// preprocessing and of levels; see [`Prepared::log_prob_of_levels`].
+    pub(super) fn log_bound<T: Copy + Default + Into<f64>>(
+        &self,
+        seen: &Matrix<T>,
+        is_fitted: bool,
+    ) -> Vec<f64> {
+        let frequencies = self.model.frequencies.as_ref();
+        log_bound(&self.model.preprocessing, frequencies, seen, is_fitted)
+    }
+
     /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from their log-densities as the flow
     /// sees them.
     pub fn nll(&self, log_prob: &[f64]) -> f64 {
@@ -346,6 +346,23 @@ impl Prepared {
         let rounded = |parameters: &[f64]| parameters.iter().map(|&p| p as f32).collect();
         self.model.flows = WeightedFlow::equal(flows.map(rounded).collect());
     }
+}
+
+fn log_bound<T: Copy + Default + Into<f64>>(
+    preprocessing: &Preprocessing,
+    frequencies: Option<&Frequencies>,
+    seen: &Matrix<T>,
+    is_fitted: bool,
+) -> Vec<f64> {
+    let mut log_bound = preprocessing.log_bound(seen);
+    if frequencies.is_some() {
+        let seen = seen.map(Into::into);
+        let of_levels = log_prob_of_levels(preprocessing, frequencies, &seen, is_fitted);
+        for (sum, of_levels) in log_bound.iter_mut().zip(of_levels) {
+            *sum += of_levels;
+        }
+    }
+    log_bound
 }
 
 fn log_prob_of_levels(

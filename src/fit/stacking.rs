@@ -148,12 +148,7 @@ impl Prepared {
         let part = mixture.as_ref().map_or(0.0, |mixture| {
             part_of_mixture(&flows.log_prob, &mixture.log_prob, weights)
         });
-        let mut log_bound = self.model.preprocessing.log_bound(rows);
-        let is_fitted = self.validation.is_none();
-        let of_levels = self.log_prob_of_levels(rows, is_fitted);
-        for (sum, of_levels) in log_bound.iter_mut().zip(of_levels) {
-            *sum += of_levels;
-        }
+        let log_bound = self.log_bound(rows, self.validation.is_none());
         let log_prob: Vec<f64> = (0..rows.rows())
             .map(|row| {
                 let of_flows = (1.0 - part).ln() + flows.log_prob[row];

@@ -31,15 +31,13 @@ impl Preimages {
     /// Of rows that are all in the columns' support, with context behind the modelled columns. `widths` are those of the columns on
     /// the real line, where they are known.
     pub fn of(columns: &[NumberColumn], rows: &Matrix<f64>, widths: Option<&[f64]>) -> Self {
-        let mut found = Found {
-            rules: NODES.map(|nodes| nodes.map(legendre)),
-            ..Found::default()
-        };
+        let rules = NODES.map(|nodes| nodes.map(legendre));
+        let mut found = Found::default();
         let mut row = Vec::with_capacity(rows.columns());
         for index in 0..rows.rows() {
             row.clear();
             row.extend(rows.row(index));
-            found.add(columns, &mut row, index as u32, widths);
+            found.add(columns, &rules, &mut row, index as u32, widths);
         }
         let count = found.log_weight.len();
         Preimages {
@@ -82,11 +80,12 @@ impl Preimages {
     }
 }
 
+/// The nodes and weights of as many as [`NODES`] says.
+type Rules = [[Vec<(f64, f64)>; 3]; NODES.len()];
+
 /// Preimages row by row.
 #[derive(Default)]
 struct Found {
-    /// The nodes and weights of as many as [`NODES`] says.
-    rules: [[Vec<(f64, f64)>; 3]; NODES.len()],
     values: Vec<f64>,
     of_row: Vec<u32>,
     log_weight: Vec<f64>,
@@ -96,6 +95,7 @@ impl Found {
     fn add(
         &mut self,
         columns: &[NumberColumn],
+        rules: &Rules,
         row: &mut Vec<f64>,
         index: u32,
         widths: Option<&[f64]>,
@@ -123,10 +123,10 @@ impl Found {
                 let rule = |j: &usize| {
                     let cell = width(*j);
                     let level = WIDTHS.iter().position(|width| cell < *width);
-                    self.rules[count - 1][level.unwrap_or(WIDTHS.len())].clone()
+                    &rules[count - 1][level.unwrap_or(WIDTHS.len())]
                 };
                 let rules: Vec<_> = wide.iter().map(rule).collect();
-                let points: usize = rules.iter().map(Vec::len).product();
+                let points: usize = rules.iter().map(|rule| rule.len()).product();
                 for point in 0..points {
                     let (mut rest, mut weight) = (point, log_size);
                     for (&j, rule) in wide.iter().zip(&rules) {

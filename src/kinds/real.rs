@@ -76,8 +76,8 @@ impl NumberColumn {
         };
         match kind {
             Kind::Bounded { low, high } => {
-                let is_edge = |x: &&f64| Some(**x) == low || Some(**x) == high;
-                if numbers.iter().any(|x| is_edge(&x)) {
+                let is_edge = |x: &f64| Some(*x) == low || Some(*x) == high;
+                if numbers.iter().any(is_edge) {
                     column.edge = 0.5 * step_between(numbers).unwrap_or(0.0);
                 }
             }

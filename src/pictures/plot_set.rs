@@ -83,8 +83,8 @@ impl PlotSet {
         pictures.push(of_columns);
 
         // Between whole numbers there is no density to draw.
-        let is_discrete = flow.model().preprocessing.kinds.iter();
-        let is_discrete = is_discrete.clone().any(NumberColumn::is_discrete);
+        let kinds = &flow.model().preprocessing.kinds;
+        let is_discrete = kinds.iter().any(NumberColumn::is_discrete);
         let is_plane = names.len() == 2 && !is_conditional && !has_levels && !is_discrete;
         let is_one = names.len() == 1 && is_conditional && !has_levels;
         let is_ensemble = flow.model().flows.len() > 1;

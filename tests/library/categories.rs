@@ -1,9 +1,9 @@
 //! Columns of categories, modelled with the numbers beside them.
 
-use couplet::config::Overrides;
-use couplet::fit::{DeviceChoice, DeviceName};
 use couplet::random::{Purpose, normal_at, uniform, words};
-use couplet::{Error, Fit, Flow, Matrix, Table};
+use couplet::{Fit, Flow, Matrix, Table};
+
+use crate::kinds::fit;
 
 const A: [&str; 2] = ["u", "v"];
 const B: [&str; 3] = ["p", "q", "r"];
@@ -67,21 +67,6 @@ fn truth(row: &[f64]) -> f64 {
         -0.5 * z * z - width.ln() - 0.5 * std::f64::consts::TAU.ln()
     };
     P[a][b].ln() + normal(x - MEAN[a][b], DEVIATION[a]) + normal(y - 0.5 * x * (row[3] - 1.0), 1.0)
-}
-
-fn fit(table: &Table, steps: Option<usize>, kinds: &[&str]) -> Result<Flow, Error> {
-    let mut settings = Overrides::default();
-    settings.train.steps = steps;
-    settings.data.columns = Some(kinds.iter().map(|kind| kind.parse().unwrap()).collect());
-    let device = DeviceChoice {
-        device: DeviceName::Cpu,
-        ..DeviceChoice::default()
-    };
-    Ok(Fit::new(table)
-        .settings(settings)
-        .device(device)
-        .run()?
-        .flow)
 }
 
 #[test]

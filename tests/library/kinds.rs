@@ -3,7 +3,7 @@
 use couplet::config::Overrides;
 use couplet::fit::{DeviceChoice, DeviceName};
 use couplet::random::{Purpose, normal_at, uniform, words};
-use couplet::{Fit, Flow, Matrix, Table};
+use couplet::{Error, Fit, Flow, Matrix, Table};
 
 /// A number that is uniform between 0 and 1.
 fn even(row: usize, column: u32) -> f64 {
@@ -14,8 +14,8 @@ fn normal(row: usize, column: usize) -> f64 {
     f64::from(normal_at(12, Purpose::TargetRows, row as u64, column))
 }
 
-fn fitted(names: &[&str], kinds: &[&str], rows: &Matrix<f64>, steps: Option<usize>) -> Flow {
-    let table = Table::new(names.iter().copied(), rows.clone()).unwrap();
+/// A fit on the CPU, with these columns of these kinds.
+pub fn fit(table: &Table, steps: Option<usize>, kinds: &[&str]) -> Result<Flow, Error> {
     let mut settings = Overrides::default();
     settings.train.steps = steps;
     settings.data.columns = Some(kinds.iter().map(|kind| kind.parse().unwrap()).collect());
@@ -23,8 +23,16 @@ fn fitted(names: &[&str], kinds: &[&str], rows: &Matrix<f64>, steps: Option<usiz
         device: DeviceName::Cpu,
         ..DeviceChoice::default()
     };
-    let fitted = Fit::new(&table).settings(settings).device(device).run();
-    fitted.unwrap().flow
+    Ok(Fit::new(table)
+        .settings(settings)
+        .device(device)
+        .run()?
+        .flow)
+}
+
+fn fitted(names: &[&str], kinds: &[&str], rows: &Matrix<f64>, steps: Option<usize>) -> Flow {
+    let table = Table::new(names.iter().copied(), rows.clone()).unwrap();
+    fit(&table, steps, kinds).unwrap()
 }
 
 /// Rows to fit to and others to score, of one column.
