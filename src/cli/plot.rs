@@ -192,7 +192,12 @@ fn drawn(options: &TableOptions, model: &Model) -> Result<Vec<usize>> {
     if options.columns.is_empty() && options.exclude.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = options.selected(&model.columns)?;
+    let (modelled, order) = (model.modelled(), model.table_order());
+    let order = order.into_iter().filter(|&j| j < modelled.len());
+    let order: Vec<usize> = order.collect();
+    let names: Vec<String> = order.iter().map(|&j| modelled[j].clone()).collect();
+    let columns = options.selected(&names)?;
+    let columns: Vec<usize> = columns.into_iter().map(|k| order[k]).collect();
     match columns.len() {
         0 => Err(Failure::usage("no column is left to draw; exclude fewer")),
         1..=MOST_COLUMNS => Ok(columns),

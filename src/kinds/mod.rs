@@ -4,14 +4,18 @@
 //! the inference surjections of Nielsen et al. (2020, "SurVAE flows"): a flow is fitted to a random real number that becomes the one
 //! in the table, and what it says of all of them is added up for the log-density of the table's.
 
+mod detection;
 mod interval;
 mod kind;
+mod number_column;
 mod preimages;
 mod proposal;
-mod real;
+mod words;
 
 pub use interval::Interval;
 pub use kind::{ColumnKind, Kind};
 pub(crate) use kind::{by_name, some_by_name};
+pub use number_column::NumberColumn;
+#[cfg(feature = "plots")]
+pub(crate) use number_column::wrap;
 pub(crate) use preimages::Preimages;
-pub use real::NumberColumn;

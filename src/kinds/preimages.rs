@@ -1,7 +1,7 @@
 use crate::matrix::Matrix;
 use crate::numeric::log_sum_exp;
 
-use super::real::from;
+use super::number_column::wrap;
 use super::{Kind, NumberColumn};
 
 /// The real numbers that become those of some rows of a table, and what each counts for: the density of a row is the sum of what a flow
@@ -175,7 +175,7 @@ impl Found {
         let x = row[first];
         match column.kind {
             Kind::Circular { period } => {
-                let v = from(column.cut, x, period);
+                let v = wrap(column.cut, x, period);
                 for image in [v - period, v, v + period] {
                     row[first] = image;
                     self.add_images(columns, first + 1, row, index, weight);

@@ -29,6 +29,11 @@ pub struct Interval {
 impl Interval {
     /// Holds all but the farthest fraction on either side, with a margin. Numbers that are all the same get some room.
     pub fn of(numbers: impl IntoIterator<Item = f64>, left_out: f64) -> Self {
+        Self::without_margin(numbers, left_out).wider(0.04)
+    }
+
+    /// Holds all but the farthest fraction on either side, and no more.
+    pub fn without_margin(numbers: impl IntoIterator<Item = f64>, left_out: f64) -> Self {
         let mut sorted: Vec<f64> = numbers.into_iter().filter(|x| x.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let Some(last) = sorted.len().checked_sub(1) else {
@@ -39,7 +44,7 @@ impl Interval {
         };
         let cut = (left_out * last as f64) as usize;
         let (low, high) = (sorted[cut], sorted[last - cut]);
-        Interval { low, high }.wider(0.04)
+        Interval { low, high }
     }
 
     /// With a margin on either side, a fraction of its length.

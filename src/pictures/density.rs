@@ -6,6 +6,7 @@ use crate::matrix::Matrix;
 
 use super::Picture;
 use super::axes::{Interval, axes, evenly};
+use super::column_axis::ColumnAxis;
 
 /// Parts of either axis.
 const PARTS: usize = 100;
@@ -25,9 +26,15 @@ pub struct Field {
 }
 
 impl Field {
-    /// Over these rows, with a margin.
-    pub fn over(rows: &Matrix<f64>) -> Self {
-        let span = |j| Interval::of(rows.column(j).iter().copied(), LEFT_OUT).wider(0.06);
+    /// Over these rows of two columns, with a margin; over the whole period of angles.
+    pub fn over(columns: &[ColumnAxis], rows: &Matrix<f64>) -> Self {
+        let span = |j: usize| {
+            let span = columns[j].interval(rows.column(j).iter().copied(), LEFT_OUT);
+            match columns[j].is_circular() {
+                true => span,
+                false => span.wider(0.06),
+            }
+        };
         Field {
             spans: [span(0), span(1)],
         }

@@ -3,6 +3,7 @@
 
 mod axes;
 mod calibration;
+mod column_axis;
 mod conditional;
 mod corner;
 mod density;
@@ -28,6 +29,7 @@ use resvg::{tiny_skia, usvg};
 use crate::error::{Error, Result};
 
 pub use calibration::calibration;
+pub use column_axis::{ColumnAxis, Scale};
 pub use conditional::{Curve, conditional};
 pub use corner::corner;
 pub use density::{Field, density};

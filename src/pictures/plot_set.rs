@@ -7,6 +7,7 @@ use crate::matrix::Matrix;
 use crate::train::LossCurve;
 
 use super::axes::{Interval, evenly};
+use super::column_axis::ColumnAxis;
 use super::conditional::MOST_CONTEXTS;
 use super::{
     Curve, Field, Latent, PROBABILITIES, Picture, Prediction, calibration, conditional, corner,
@@ -54,11 +55,15 @@ impl PlotSet {
     /// # Errors
     /// As [`Flow::log_prob`] and [`Flow::sample`]; [`Error::Spec`] for a flow with context where there are neither data nor contexts.
     pub fn new(flow: &Flow, request: &PlotRequest<'_>) -> Result<Self> {
-        let names = &flow.model().columns[..];
+        let (names, axes) = (&flow.model().columns[..], ColumnAxis::of(flow.model()));
         let has_levels = !flow.model().categories().is_empty();
         let is_conditional = !flow.model().given().is_empty();
         let shown: Vec<usize> = match request.columns.is_empty() {
-            true => (0..names.len().min(COLUMNS)).collect(),
+            true => {
+                let order = flow.model().table_order().into_iter();
+                let modelled = order.filter(|&j| j < axes.len());
+                modelled.take(COLUMNS).collect()
+            }
             false => request.columns.clone(),
         };
         let mut pictures: Vec<Picture> = request.loss_curve.map(loss).into_iter().collect();
@@ -71,7 +76,7 @@ impl PlotSet {
         let among = |rows: &Matrix<f64>| -> Matrix<f64> {
             Matrix::from_fn(rows.rows(), shown.len(), |row, j| rows.get(row, shown[j]))
         };
-        let few: Vec<String> = shown.iter().map(|&j| names[j].clone()).collect();
+        let few: Vec<ColumnAxis> = shown.iter().map(|&j| axes[j].clone()).collect();
         let data = request.data.map(among);
         let mut of_columns = corner(&few, data.as_ref(), &among(&sample));
         if is_conditional {
@@ -89,7 +94,7 @@ impl PlotSet {
         let is_one = names.len() == 1 && is_conditional && !has_levels;
         let is_ensemble = flow.model().flows.len() > 1;
         if is_plane {
-            let field = Field::over(request.data.unwrap_or(&sample));
+            let field = Field::over(&axes, request.data.unwrap_or(&sample));
             let log_prob = flow.log_prob(&field.points())?;
             pictures.push(density(names, &field, &log_prob, request.data));
             if is_ensemble {
@@ -116,7 +121,11 @@ impl PlotSet {
         if let Some(rows) = judged_by {
             // Members of a stack have no latent in common.
             if let Some(density) = flow.model().latent_density() {
-                pictures.push(latent(&latents(flow, rows, density, shown)?));
+                let of_numbers = shown.iter().copied().filter(|&j| j < names.len());
+                let of_numbers: Vec<usize> = of_numbers.collect();
+                if !of_numbers.is_empty() {
+                    pictures.push(latent(&latents(flow, rows, density, of_numbers)?));
+                }
             }
             let log_prob = flow.log_prob(rows)?;
             pictures.push(scores(&log_prob));

@@ -1,8 +1,8 @@
 //! Pictures show what they say: of a few rows and of very many, of few columns and of many.
 
 use super::{
-    Curve, Field, Latent, Picture, Prediction, calibration, conditional, corner, density, latent,
-    loss, prediction, scores, spread, spread_map,
+    ColumnAxis, Curve, Field, Latent, Picture, Prediction, Scale, calibration, conditional, corner,
+    density, latent, loss, prediction, scores, spread, spread_map,
 };
 use crate::flow::Density;
 use crate::matrix::Matrix;
@@ -56,6 +56,14 @@ fn names(columns: usize) -> Vec<String> {
     (0..columns).map(|j| format!("c{j}")).collect()
 }
 
+fn axes(columns: usize) -> Vec<ColumnAxis> {
+    let axis = |name| ColumnAxis {
+        name,
+        scale: Scale::Real,
+    };
+    names(columns).into_iter().map(axis).collect()
+}
+
 fn normal(rows: usize, columns: usize, seed: u64) -> Matrix<f64> {
     Matrix::from_fn(rows, columns, |row, column| {
         f64::from(normal_at(seed, Purpose::TargetRows, row as u64, column))
@@ -78,7 +86,7 @@ fn texts(picture: &Picture) -> Vec<String> {
 fn a_corner_has_data_and_model_at_any_size() {
     for (rows, columns) in [(10, 2), (10, 7), (1000, 8), (1_000_000, 2)] {
         let (data, sample) = (normal(rows, columns, 1), normal(5000, columns, 2));
-        let picture = corner(&names(columns), Some(&data), &sample);
+        let picture = corner(&axes(columns), Some(&data), &sample);
         let pixels = Pixels::of(&picture);
         for color in [BLUE, ORANGE] {
             let (count, _) = pixels.middle(color);
@@ -99,7 +107,7 @@ fn a_corner_has_data_and_model_at_any_size() {
 fn a_corner_shows_a_model_that_is_off() {
     let data = normal(2000, 2, 1);
     let sample = normal(5000, 2, 2).map(|x| 0.3 * x + 1.5);
-    let pixels = Pixels::of(&corner(&names(2), Some(&data), &sample));
+    let pixels = Pixels::of(&corner(&axes(2), Some(&data), &sample));
     let (_, data) = pixels.middle(BLUE);
     let (_, model) = pixels.middle(ORANGE);
     assert!(model[0] > data[0] + 0.03, "{model:?} {data:?}");
@@ -109,7 +117,7 @@ fn a_corner_shows_a_model_that_is_off() {
 #[test]
 fn a_density_lies_as_its_axes_say() {
     let rows = normal(3000, 2, 1);
-    let field = Field::over(&rows);
+    let field = Field::over(&axes(2), &rows);
     let points = field.points();
     // Highest in the lower right.
     let log_prob: Vec<f64> = (0..points.rows())
@@ -245,23 +253,83 @@ fn a_loss_curve_marks_the_best_step() {
 /// Names are text, whatever signs they have.
 #[test]
 fn names_are_no_markup() {
-    let odd = [
-        "<script>alert(1)</script>".to_string(),
-        "a & \"b\" $x$".into(),
-    ];
-    let (data, sample) = (normal(50, 2, 1), normal(500, 2, 2));
-    let picture = corner(&odd, Some(&data), &sample);
+    let odd = ["<script>alert(1)</script>", "a & \"b\" $x$", "a<b"];
+    let mut columns = axes(3);
+    for (column, name) in columns.iter_mut().zip(odd) {
+        column.name = name.into();
+    }
+    columns[2].scale = Scale::Levels(vec!["&amp;".into(), "<$".into()]);
+    let level = |row, column, x| if column == 2 { (row % 2) as f64 } else { x };
+    let rows = |rows: Matrix<f64>| {
+        Matrix::from_fn(rows.rows(), 3, |row, column| {
+            level(row, column, rows.get(row, column))
+        })
+    };
+    let (data, sample) = (rows(normal(50, 3, 1)), rows(normal(500, 3, 2)));
+    let picture = corner(&columns, Some(&data), &sample);
     let texts = texts(&picture);
-    for name in &odd {
+    for name in odd.into_iter().chain(["&amp;", "<$"]).map(String::from) {
+        let name = &name;
         assert!(texts.contains(name), "{name} in {texts:?}");
     }
+}
+
+/// Whole numbers and levels have bars of their own, with the model's frequency at their height, and angles no end.
+#[test]
+fn bars_are_of_single_values() {
+    let mut columns = axes(3);
+    columns[0].scale = Scale::Grid {
+        step: 5.0,
+        origin: 0.0,
+    };
+    columns[1].scale = Scale::Levels(
+        ["low", "in the middle of it", "high"]
+            .map(String::from)
+            .to_vec(),
+    );
+    columns[2].scale = Scale::Circle {
+        start: 0.0,
+        period: 360.0,
+        step: 0.0,
+    };
+    // Three quarters of the rows have the first number and the first level.
+    let rows = Matrix::from_fn(4000, 3, |row, column| match column {
+        0 => [0.0, 0.0, 0.0, 20.0][row % 4],
+        1 => [0.0, 0.0, 0.0, 2.0][row % 4],
+        _ => (row % 40) as f64 - 20.0,
+    });
+    let picture = corner(&columns, Some(&rows), &rows);
+    let svg = picture.svg();
+    let texts = texts(&picture);
+    for label in ["low", "high", "in the …"] {
+        assert!(texts.iter().any(|text| text == label), "{label}: {texts:?}");
+    }
+    // Two bars for each of the first two columns: others have no height.
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let bars = document.descendants().filter(|node| {
+        let height = node
+            .attribute("height")
+            .and_then(|it| it.parse::<f64>().ok());
+        let is_blue = node
+            .attribute("fill")
+            .is_some_and(|it| it.eq_ignore_ascii_case("#004488"));
+        node.has_tag_name("rect") && is_blue && height.is_some_and(|height| height > 1.0)
+    });
+    let heights: Vec<f64> = bars
+        .map(|bar| bar.attribute("height").unwrap().parse().unwrap())
+        .collect();
+    for pair in heights[..4].chunks(2) {
+        assert!((pair[0] / pair[1] - 3.0).abs() < 0.1, "{heights:?}");
+    }
+    // Angles on either side of the wrap stand at the ends of the axis.
+    assert!(heights.len() > 5, "{heights:?}");
 }
 
 /// Where the flows differ the map is bright, and rows on which they differ are high.
 #[test]
 fn spread_is_shown_where_it_is() {
     const YELLOW: Rgb = [0xfd, 0xe7, 0x25];
-    let field = Field::over(&normal(1000, 2, 1));
+    let field = Field::over(&axes(2), &normal(1000, 2, 1));
     let points = field.points();
     let on_the_right = |row| if points.get(row, 0) > 0.0 { 5.0 } else { 0.1 };
     let values: Vec<f64> = (0..points.rows()).map(on_the_right).collect();
@@ -296,7 +364,7 @@ fn any_numbers_can_be_drawn() {
                 best: Some(1.0),
                 entropy: column.first().copied(),
             };
-            let field = Field::over(&data);
+            let field = Field::over(&axes(2), &data);
             let log_prob = vec![number(1); field.points().rows()];
             let of = Latent {
                 standardized: data.clone(),
@@ -317,7 +385,7 @@ fn any_numbers_can_be_drawn() {
                 prediction(&predicted),
                 calibration(&column),
                 conditional("c0", &[curve]),
-                corner(&names(2), Some(&data), &data),
+                corner(&axes(2), Some(&data), &data),
                 loss(&loss_curve),
                 density(&names(2), &field, &log_prob, Some(&data)),
                 latent(&of),

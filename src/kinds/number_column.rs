@@ -2,7 +2,6 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Message, Remedy, Result, quote};
 use crate::flow::Density;
 use crate::random::{Purpose, uniform, words};
 
@@ -52,159 +51,7 @@ const OVERLAP: f64 = 0.125;
 /// Where the logarithm of a number of steps ends: beyond it not every whole number has a 64-bit one.
 const MOST: f64 = 34.0;
 
-/// From how many times the median on, in distance from a bound, one number in a hundred makes a column go by its logarithm.
-const HEAVY: f64 = 20.0;
-
-/// The bins that the circle is cut open in the emptiest of.
-const BINS: usize = 36;
-
-/// Fewer rows do not tell that all whole numbers are multiples of another one.
-const ROWS_OF_A_STEP: usize = 100;
-
-/// Rows that a step of a grid has at least, on average, for angles to stand on it.
-const ROWS_TO_A_STEP: usize = 3;
-
 impl NumberColumn {
-    /// A column of this kind with these numbers; `name` is for messages.
-    ///
-    /// # Errors
-    /// Names the first row whose number cannot be of the kind.
-    pub fn of(kind: Kind, numbers: &[f64], name: &str) -> Result<Self, Message> {
-        let mut column = NumberColumn {
-            kind,
-            ..NumberColumn::default()
-        };
-        match kind {
-            Kind::Bounded { low, high } => {
-                let is_edge = |x: &f64| Some(*x) == low || Some(*x) == high;
-                if numbers.iter().any(is_edge) {
-                    column.edge = 0.5 * step_between(numbers).unwrap_or(0.0);
-                }
-            }
-            Kind::Integer { .. } => {
-                column.step = 1.0;
-                if numbers.len() >= ROWS_OF_A_STEP && numbers.iter().all(|x| x.fract() == 0.0) {
-                    column.step = common_step(numbers).max(1.0);
-                    column.origin = numbers.first().map_or(0.0, |x| x.rem_euclid(column.step));
-                }
-            }
-            Kind::Circular { period } => {
-                let half = 0.5 * period;
-                let is_from_half = numbers.iter().any(|x| *x < 0.0)
-                    && numbers.iter().all(|x| (-half..=half).contains(x));
-                column.start = if is_from_half { -half } else { 0.0 };
-                column.cut = emptiest(numbers, period);
-                column.step = grid_of_angles(numbers, period).unwrap_or(0.0);
-            }
-            Kind::Real | Kind::Positive | Kind::Categorical => {}
-        }
-        if let Some(distances) = column.distances(numbers) {
-            let at = |part: f64| distances[((distances.len() - 1) as f64 * part) as usize];
-            // No scale is left of numbers that nearly all are at the bound.
-            column.scale = if at(0.5) > 0.0 { at(0.5) } else { column.step };
-            column.logarithmic = column.scale == 0.0 || at(0.99) > HEAVY * column.scale;
-            if column.logarithmic || column.is_discrete() {
-                column.scale = 0.0;
-            }
-        }
-        column.check(numbers, name)?;
-        Ok(column)
-    }
-
-    /// Whether all of these numbers are the column's.
-    ///
-    /// # Errors
-    /// Names the first row whose number is not.
-    pub fn check(&self, numbers: &[f64], name: &str) -> Result<(), Message> {
-        match numbers.iter().position(|x| !self.contains(*x)) {
-            None => Ok(()),
-            Some(row) => Err(self.refuses(numbers, row, name)),
-        }
-    }
-
-    /// How far numbers are from the column's only bound, in ascending order.
-    fn distances(&self, numbers: &[f64]) -> Option<Vec<f64>> {
-        let (bound, sign) = match self.kind {
-            Kind::Positive => (0.0, 1.0),
-            Kind::Bounded { low, high } | Kind::Integer { low, high } => match (low, high) {
-                (Some(low), None) => (low, 1.0),
-                (None, Some(high)) => (high, -1.0),
-                _ => return None,
-            },
-            _ => return None,
-        };
-        let mut distances: Vec<f64> = numbers.iter().map(|x| sign * (x - bound)).collect();
-        distances.sort_unstable_by(f64::total_cmp);
-        (!distances.is_empty()).then_some(distances)
-    }
-
-    /// What is wrong with a row's number.
-    fn refuses(&self, numbers: &[f64], row: usize, name: &str) -> Message {
-        let count = numbers.iter().filter(|x| !self.contains(**x)).count();
-        let more = match count {
-            1 => String::new(),
-            2 => ", and 1 more row is like this".into(),
-            count => format!(", and {} more rows are like this", count - 1),
-        };
-        let text = format!(
-            "row {}, {}: {} is not {}{more}",
-            row + 1,
-            quote(name),
-            numbers[row],
-            self.words()
-        );
-        let message = Message::new(text).in_column(name).at_row(row as u64 + 1);
-        let has_zeros = self.kind == Kind::Positive
-            && numbers.iter().all(|x| *x >= 0.0)
-            && count < numbers.len();
-        match has_zeros {
-            true => message.remedy(Remedy::new(
-                "take zeros as the least of its numbers",
-                "column",
-                format!("{name}=bounded(0,)"),
-            )),
-            false => message,
-        }
-        .remedy(Remedy::new(
-            "say that it may have any number",
-            "column",
-            format!("{name}=real"),
-        ))
-    }
-
-    /// What its numbers are, in words.
-    pub fn words(&self) -> String {
-        match self.kind {
-            Kind::Real => "a number".into(),
-            Kind::Positive => "a positive number".into(),
-            Kind::Bounded { low, high } => format!("a number{}", between(low, high)),
-            Kind::Integer { low, high } => {
-                format!("a whole number{}{}", self.steps(), between(low, high))
-            }
-            Kind::Circular { period } => format!("a number of period {period}"),
-            Kind::Categorical => "a level".into(),
-        }
-    }
-
-    /// All of its numbers, in words.
-    pub fn all_of_them(&self) -> String {
-        match self.kind {
-            Kind::Integer { low, high } => {
-                format!("whole numbers{}{}", self.steps(), between(low, high))
-            }
-            _ => format!("{} in each row", self.words()),
-        }
-    }
-
-    /// The grid of whole numbers, in words.
-    fn steps(&self) -> String {
-        match (self.step > 1.0, self.origin) {
-            (false, _) => String::new(),
-            (true, 0.0) => format!(", multiples of {},", self.step),
-            (true, origin) => format!(", {origin} and others in steps of {},", self.step),
-        }
-    }
-
     /// Whether its numbers are separate: the log-density of one is a log-probability then.
     pub fn is_discrete(&self) -> bool {
         matches!(self.kind, Kind::Integer { .. })
@@ -370,7 +217,7 @@ impl NumberColumn {
                     true => (v / self.step).round() * self.step,
                     false => v,
                 };
-                from(self.start, x, period)
+                wrap(self.start, x, period)
             }
         }
     }
@@ -400,7 +247,7 @@ impl NumberColumn {
             }
             Kind::Circular { period } => {
                 let half = 0.5 * self.step;
-                let (x, first) = (from(self.start, x, period) + half, self.start - half);
+                let (x, first) = (wrap(self.start, x, period) + half, self.start - half);
                 let turns = [-2.0, -1.0, 0.0, 1.0, 2.0].map(|turn| turn * period);
                 let terms = turns.map(|turn| [(1.0, x + turn), (-1.0, first + turn)]);
                 terms.concat()
@@ -444,7 +291,7 @@ impl NumberColumn {
             }
             Kind::Integer { .. } => self.in_cell(x, u).0,
             Kind::Circular { period } => {
-                let v = from(self.cut, x + self.step * (u - 0.5), period);
+                let v = wrap(self.cut, x + self.step * (u - 0.5), period);
                 let behind = v - self.cut;
                 let beside = match behind < 0.5 * period {
                     // Shortly behind the cut: here, or beyond the other end.
@@ -499,16 +346,6 @@ impl NumberColumn {
     }
 }
 
-/// Bounds in words.
-fn between(low: Option<f64>, high: Option<f64>) -> String {
-    match (low, high) {
-        (Some(low), Some(high)) => format!(" from {low} to {high}"),
-        (Some(low), None) => format!(" from {low} on"),
-        (None, Some(high)) => format!(" up to {high}"),
-        (None, None) => String::new(),
-    }
-}
-
 /// Rises from 0 at -1 to 1 at 1, with smooth_step(t) + smooth_step(-t) = 1.
 fn smooth_step(t: f64) -> f64 {
     let s = 0.5 * (t.clamp(-1.0, 1.0) + 1.0);
@@ -516,60 +353,10 @@ fn smooth_step(t: f64) -> f64 {
 }
 
 /// The number from `start` to below `start + period` that is a whole number of periods from x.
-pub(super) fn from(start: f64, x: f64, period: f64) -> f64 {
+pub(crate) fn wrap(start: f64, x: f64, period: f64) -> f64 {
     let off = (x - start).rem_euclid(period);
     // Rounding can make a whole period of what is a little less than none.
     if off < period { start + off } else { start }
-}
-
-/// The smallest distance between two different numbers.
-fn step_between(numbers: &[f64]) -> Option<f64> {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let gaps = sorted.windows(2).map(|pair| pair[1] - pair[0]);
-    gaps.filter(|gap| *gap > 0.0).reduce(f64::min)
-}
-
-/// The greatest number that all differences of whole numbers are multiples of; 0 where they are all the same.
-fn common_step(numbers: &[f64]) -> f64 {
-    let first = numbers.first().copied().unwrap_or(0.0);
-    let mut step = 0.0f64;
-    for x in numbers {
-        let mut rest = (x - first).abs();
-        // Euclid's algorithm.
-        while rest > 0.0 {
-            (step, rest) = (rest, step % rest);
-        }
-        if step == 1.0 {
-            break;
-        }
-    }
-    step
-}
-
-/// Where the fewest angles are: the middle of the emptiest bin, with its neighbors.
-fn emptiest(numbers: &[f64], period: f64) -> f64 {
-    let mut counts = [0usize; BINS];
-    for &x in numbers {
-        let bin = from(0.0, x, period) / period * BINS as f64;
-        counts[(bin as usize).min(BINS - 1)] += 1;
-    }
-    let around = |bin: usize| -> usize {
-        let near = [BINS - 2, BINS - 1, 0, 1, 2].into_iter();
-        near.map(|off| counts[(bin + off) % BINS]).sum()
-    };
-    let bin = (0..BINS).min_by_key(|&bin| around(bin)).unwrap_or(0);
-    (bin as f64 + 0.5) * period / BINS as f64
-}
-
-/// The step of the grid that angles stand on, where there are several rows to a step.
-fn grid_of_angles(numbers: &[f64], period: f64) -> Option<f64> {
-    let step = step_between(numbers)?;
-    let steps = period / step;
-    let is_whole = |steps: f64| (steps - steps.round()).abs() < 1e-6 * steps.abs().max(1.0);
-    let many = numbers.len() as f64 >= ROWS_TO_A_STEP as f64 * steps;
-    let is_grid = many && is_whole(steps) && numbers.iter().all(|x| is_whole(x / step));
-    is_grid.then_some(step)
 }
 
 #[cfg(test)]
@@ -642,36 +429,5 @@ mod tests {
         let here = (0..20_000).filter(|&row| circular.random_preimage(at, 1, row, 0) < at + 1.0);
         let part = here.count() as f64 / 20_000.0;
         assert!((part - circular.window(at).exp()).abs() < 0.02, "{part}");
-    }
-
-    #[test]
-    fn grids_and_cuts_are_found() {
-        let tens: Vec<f64> = (0..200).map(|k| f64::from(k % 36) * 10.0).collect();
-        assert_eq!(column("circular(360)", &tens).step, 10.0);
-        assert_eq!(column("integer", &tens).step, 10.0);
-        assert_eq!(column("integer", &[3.0, 7.0, 5.0].repeat(40)).step, 2.0);
-        assert_eq!(column("integer", &[3.0, 7.0, 5.0]).step, 1.0);
-        assert_eq!(column("integer", &[4.0, 4.0]).step, 1.0);
-        // Fewer than three rows to a step.
-        assert_eq!(column("circular(360)", &tens[..40]).step, 0.0);
-        let gap: Vec<f64> = (0..500).map(|k| 100.0 + f64::from(k) * 0.6).collect();
-        let cut = column("circular(360)", &gap).cut;
-        assert!((40.0..100.0).contains(&cut), "{cut}");
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused_with_its_row() {
-        for (kind, numbers, parts) in [
-            ("positive", [1.0, 0.0, 2.0], ["row 2", "bounded(0,)"]),
-            ("positive", [1.0, -1.0, -2.0], ["1 more row", "x=real"]),
-            ("bounded(0,1)", [0.5, 0.1, 1.5], ["row 3", "from 0 to 1"]),
-            ("integer", [1.0, 2.5, 3.0], ["2.5", "a whole number"]),
-            ("integer(0,)", [1.0, -1.0, 3.0], ["-1", "from 0 on"]),
-        ] {
-            let kind: Kind = kind.parse().unwrap();
-            let message = NumberColumn::of(kind, &numbers, "x").unwrap_err();
-            let all = format!("{message:?}");
-            assert!(parts.iter().all(|part| all.contains(part)), "{kind}: {all}");
-        }
     }
 }
