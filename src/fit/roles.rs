@@ -6,7 +6,7 @@ use crate::data::{Repeats, Split, Table, TableOptions, effective_sample_size, se
 use crate::error::{Error, Message, Remedy, Result, column_label, list, quote};
 use crate::fit::quality::{QualityKind, QualityWarning, quality_warnings};
 use crate::frequencies::Frequencies;
-use crate::kinds::{ColumnKind, Kind, NumberColumn};
+use crate::kinds::{ColumnKind, Kind, NumberColumn, is_one_whole_number};
 use crate::matrix::Matrix;
 use crate::model::{Model, ModelFileKind};
 use crate::preprocessing::{ContextColumn, check_levels};
@@ -23,6 +23,8 @@ pub(super) struct Roles<'t> {
     pub kinds: Vec<NumberColumn>,
     /// The columns whose kind nothing said but their numbers.
     pub proposed: Vec<usize>,
+    /// Columns that are left out, since all rows have the same whole number: their names and these numbers.
+    pub constant: Vec<(String, f64)>,
     pub context: Vec<ContextColumn>,
     /// How many columns of the context are modelled ones of categories: its first.
     pub categories: usize,
@@ -55,17 +57,23 @@ impl<'t> Roles<'t> {
             None => Vec::new(),
             Some(column) => checked_weights(table, column)?,
         };
+        let said = settings.columns.as_deref().unwrap_or_default();
         let roles = match start {
             Some((path, ModelFileKind::Model(model))) => {
                 Self::of_model(table, given, weights, model, path)
             }
-            _ => Self::chosen(table, given, weights),
+            _ => {
+                let constant = match proposes && table.named {
+                    true => constant(table, &Self::said_kinds(table, said)?),
+                    false => Vec::new(),
+                };
+                Self::chosen(table, given, weights, &constant)
+            }
         };
         let mut roles = Roles {
             weights: column,
             ..roles?
         };
-        let said = settings.columns.as_deref().unwrap_or_default();
         match start {
             Some((path, ModelFileKind::Model(model))) => {
                 roles.kinds = model.preprocessing.kinds.clone();
@@ -77,7 +85,13 @@ impl<'t> Roles<'t> {
         Ok(roles)
     }
 
-    fn chosen(table: &'t Table, given: &[String], weights: Option<usize>) -> Result<Self> {
+    /// Those that the settings choose. Of these columns that are `constant` none is modelled, where there are others.
+    fn chosen(
+        table: &'t Table,
+        given: &[String],
+        weights: Option<usize>,
+        constant: &[usize],
+    ) -> Result<Self> {
         let context = TableOptions::given(given, &table.columns)?;
         if let Some(column) = weights
             && context.contains(&column)
@@ -90,6 +104,7 @@ impl<'t> Roles<'t> {
         }
         if context.is_empty()
             && weights.is_none()
+            && constant.is_empty()
             && (0..table.columns.len()).all(|j| table.levels_of(j).is_empty())
         {
             return Ok(Roles {
@@ -98,13 +113,14 @@ impl<'t> Roles<'t> {
                 named: table.named,
                 kinds: Vec::new(),
                 proposed: Vec::new(),
+                constant: Vec::new(),
                 context: Vec::new(),
                 categories: 0,
                 order: Vec::new(),
                 weights: Vec::new(),
             });
         }
-        let modelled: Vec<usize> = (0..table.columns.len())
+        let mut modelled: Vec<usize> = (0..table.columns.len())
             .filter(|j| !context.contains(j) && Some(*j) != weights)
             .collect();
         if modelled.is_empty() {
@@ -118,6 +134,15 @@ impl<'t> Roles<'t> {
         }
         let name = |&j: &usize| table.columns[j].clone();
         let has_levels = |j: &usize| !table.levels_of(*j).is_empty();
+        let varies = |j: &usize| !constant.contains(j);
+        let mut left_out = Vec::new();
+        if modelled.iter().any(|j| !has_levels(j) && varies(j)) {
+            let constant = modelled.iter().filter(|j| !varies(j));
+            left_out = constant
+                .map(|j| (name(j), table.values.get(0, *j)))
+                .collect();
+            modelled.retain(varies);
+        }
         let (categories, numbers): (Vec<usize>, Vec<usize>) =
             modelled.iter().partition(|j| has_levels(j));
         if numbers.is_empty() {
@@ -164,6 +189,7 @@ impl<'t> Roles<'t> {
             named: table.named,
             kinds: Vec::new(),
             proposed: Vec::new(),
+            constant: left_out,
             context: context.collect(),
             categories: count,
             order: match order.is_sorted() {
@@ -233,6 +259,7 @@ impl<'t> Roles<'t> {
             named: model.named,
             kinds: Vec::new(),
             proposed: Vec::new(),
+            constant: Vec::new(),
             context: context.to_vec(),
             categories: model.categories().len(),
             order: model.order.clone(),
@@ -467,7 +494,11 @@ impl<'t> Roles<'t> {
                 .remedy(Remedy::new("take them as context", "given", &column.name))
                 .in_column(&column.name)
         });
-        of_numbers.chain(of_levels).collect()
+        let constant = self.constant.iter().map(|(name, number)| {
+            let text = format!("{} is {number} in every row, and is left out", quote(name));
+            Message::new(text).in_column(name)
+        });
+        constant.chain(of_numbers).chain(of_levels).collect()
     }
 
     /// The modelled columns of numbers of the rows that count, as a table: those of separate numbers, or the others.
@@ -533,6 +564,17 @@ fn checked_weights(table: &Table, column: usize) -> Result<Vec<f64>> {
     // Their sum must be a number.
     let largest = weights.iter().copied().fold(0.0, f64::max);
     Ok(weights.iter().map(|w| w / largest).collect())
+}
+
+/// The columns of numbers with the same whole number in all rows, but for those whose kind is said.
+fn constant(table: &Table, said: &[(usize, Kind)]) -> Vec<usize> {
+    let columns = 0..table.columns.len();
+    let is_constant = |j: &usize| {
+        table.levels_of(*j).is_empty()
+            && said.iter().all(|(other, _)| other != j)
+            && is_one_whole_number(table.values.column(*j))
+    };
+    columns.filter(is_constant).collect()
 }
 
 fn in_order(values: &Matrix<f64>, columns: &[usize]) -> Matrix<f64> {

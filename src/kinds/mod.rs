@@ -19,3 +19,4 @@ pub use number_column::NumberColumn;
 #[cfg(feature = "plots")]
 pub(crate) use number_column::wrap;
 pub(crate) use preimages::Preimages;
+pub(crate) use proposal::is_one_whole_number;

@@ -43,6 +43,12 @@ impl Kind {
     }
 }
 
+/// Whether all rows have the same whole number: its probability is 1, and it tells nothing.
+pub(crate) fn is_one_whole_number(numbers: &[f64]) -> bool {
+    let is_it = |x: &f64| *x == numbers[0] && x.fract() == 0.0;
+    numbers.len() >= ROWS && numbers.iter().all(is_it)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +62,8 @@ mod tests {
         let skewed = |row: usize| (600.0 / (row as f64 + 1.0)).floor();
         assert_eq!(kind(&|row| row as f64 * 0.5), "real");
         assert_eq!(kind(&|_| 3.0), "real");
+        assert!(is_one_whole_number(&[3.0; 30]) && !is_one_whole_number(&[3.5; 30]));
+        assert!(!is_one_whole_number(&[3.0; 4]) && !is_one_whole_number(&[]));
         assert_eq!(kind(&skewed), "integer(1,)");
         assert_eq!(kind(&|row| skewed(row) - 1.0), "integer(0,)");
         assert_eq!(kind(&|row| skewed(row) + 40.0), "integer(0,)");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::command::{refused, stdout, well};
+use crate::command::{refused, stderr, stdout, well};
 
 /// 600 rows of a positive number, a count and an angle.
 fn table(folder: &Path) {
@@ -121,4 +121,40 @@ fn kinds_that_cannot_be_are_refused() {
     }
     fs::write(folder.join("c.toml"), "[data.columns]\nsize = \"big\"\n").unwrap();
     refused(folder, "train d.csv --config c.toml", 2, &["line 2", "big"]);
+}
+
+#[test]
+fn constant_whole_numbers_are_left_out_and_others_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let row = |row: u32| (f64::from(row) * 0.37).sin();
+    let lines = |constant: &str| {
+        let rows =
+            (0..200).map(|k| format!("{constant},{:.4},{}\n", row(k), ["a", "b"][k as usize % 2]));
+        "year,x,side\n".to_string() + &rows.collect::<String>()
+    };
+    fs::write(folder.join("c.csv"), lines("2013")).unwrap();
+    fs::write(folder.join("r.csv"), lines("20.5")).unwrap();
+    let train = "train c.csv --device cpu --steps 20 --out m.safetensors";
+    let said = stderr(&well(folder, train));
+    assert!(
+        said.contains("note: \"year\" is 2013 in every row, and is left out"),
+        "{said}"
+    );
+    let scored = stdout(&well(folder, "score m.safetensors c.csv"));
+    assert_eq!(scored.lines().count(), 201);
+    let sample = stdout(&well(folder, "sample m.safetensors -n 1"));
+    assert!(sample.starts_with("x,side\n"), "{sample}");
+    // The columns to draw, numbers and categories, are those of the table.
+    let plot = "plot m.safetensors --data c.csv --columns side --out p";
+    let said = stderr(&well(folder, plot));
+    assert!(said.contains("spread at random around it"), "{said}");
+    let corner = fs::read_to_string(folder.join("p/corner.svg")).unwrap();
+    assert!(corner.contains(">a</text>") && corner.contains(">b</text>"));
+    refused(
+        folder,
+        &train.replace("c.csv", "r.csv"),
+        3,
+        &["year", "20.5 in every row", "--exclude year"],
+    );
 }
