@@ -114,6 +114,9 @@ class _Jax:
     def take(self, x: Array, index: Array) -> Array:
         return jnp.take_along_axis(x, index, axis=-1)
 
+    def entries(self, table: Array, *indices: Array) -> Array:
+        return table[indices]
+
     def solve(self, triangle: Array, rows: Array, upper: bool) -> Array:
         # By the inverse of the triangle: in XLA on CPUs two solves of many rows beside each other can wait without end.
         unit = jnp.broadcast_to(jnp.eye(triangle.shape[-1], dtype=triangle.dtype), triangle.shape)

@@ -105,6 +105,9 @@ class _Torch:
     def take(self, x: Tensor, index: Tensor) -> Tensor:
         return torch.take_along_dim(x, index, dim=-1)
 
+    def entries(self, table: Tensor, *indices: Tensor) -> Tensor:
+        return table[indices]
+
     def solve(self, triangle: Tensor, rows: Tensor, upper: bool) -> Tensor:
         return torch.linalg.solve_triangular(triangle, rows.mT, upper=upper).mT
 

@@ -115,7 +115,7 @@ class Density:
         xp, columns = o.xp, list(enumerate(self._preprocessing.kinds))
         inside = xp.stack([column.contains(xp, x[:, j]) for j, column in columns], axis=1)
         # Some row of the support stands for each that is not in it, so that every number below is finite.
-        x = xp.where(inside, x, self._preimages.some_row(o, a, x))
+        x = xp.where(inside, x, self._preimages.some_row(o, a))
         v, log_weight = self._preimages.of(o, a, x)
         rows, points = v.shape[:2]
         again = xp.reshape(xp.broadcast_to(seen[:, None, :], (rows, points, seen.shape[1])), (rows * points, seen.shape[1]))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from couplet._reader.library import Library, Random, Tensor
+from couplet._reader.library import Library, Random, Tensor, zero
 from couplet._reader.spline import softplus, spline
 
 
@@ -47,8 +47,8 @@ class CouplingFlow:
         if f"{prefix}base.location" in self._names:
             return a[f"{prefix}base.location"], softplus(o.xp, a[f"{prefix}base.raw_scale"])
         # Of any array, for its type and its device.
-        zero = o.xp.zeros_like(next(iter(a.values())).reshape(-1)[:1])
-        return zero, zero + 1.0
+        location = zero(o, a)
+        return location, location + 1.0
 
     def sample_base(self, o: Library, a: Mapping[str, Tensor], random: Random, rows: int, prefix: str) -> Tensor:
         """Latents drawn from the base."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 #: An array of the library's.
@@ -24,6 +25,9 @@ class Library(Protocol):
     def take(self, x: Tensor, index: Tensor) -> Tensor:
         """The numbers with these indices along the last axis."""
 
+    def entries(self, table: Tensor, *indices: Tensor) -> Tensor:
+        """The entries of a table with these indices, one for each of its axes."""
+
     def solve(self, triangle: Tensor, rows: Tensor, upper: bool) -> Tensor:
         """y of T y = x for each row x; of a triangle, or of several with rows for each."""
 
@@ -42,3 +46,8 @@ class Random(Protocol):
 
     def normal(self, rows: int, columns: int) -> Tensor:
         """Standard normal numbers."""
+
+
+def zero(o: Library, a: Mapping[str, Tensor]) -> Tensor:
+    """0 [1], of the type and on the device of a model's arrays."""
+    return o.xp.zeros_like(next(iter(a.values())).reshape(-1)[:1])

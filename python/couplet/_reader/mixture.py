@@ -31,8 +31,9 @@ def _given_context(o: Library, a: Mapping[str, Tensor], seen: Tensor) -> tuple[T
     their triangles [components, columns, columns]."""
     xp, (rows, count) = o.xp, seen.shape
     mean, lower = a["mixture.mean"], xp.tril(a["mixture.cholesky"])
-    log_terms = _log_terms(o, a, seen)
+    log_terms = _log_terms(o, a, seen) if count > 0 else a["mixture.log_weights"][:, None]
     weights = xp.exp(log_terms - o.log_sum_exp(log_terms)[None, :])
+    weights = xp.broadcast_to(weights, (weights.shape[0], rows))
     of_x = xp.broadcast_to(mean[:, None, count:], (mean.shape[0], rows, mean.shape[1] - count))
     if count > 0:
         z = o.solve(lower[:, :count, :count], seen[None, :, :] - mean[:, None, :count], False)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from couplet._reader.cells import GENERATOR, NARROW, POINTS, WIDTHS, cell_tables, most_points
-from couplet._reader.library import Library, Tensor
+from couplet._reader.library import Library, Tensor, zero
 from couplet._reader.preprocessing import Preprocessing
 
 
@@ -18,13 +18,12 @@ class Preimages:
         self._cells = [j for j, column in enumerate(self._kinds) if column.has_cells]
         self.constants = cell_tables() if self._cells else {}
 
-    def some_row(self, o: Library, a: Mapping[str, Tensor], like: Tensor) -> Tensor:
+    def some_row(self, o: Library, a: Mapping[str, Tensor]) -> Tensor:
         """A row of the support."""
         middle = a.get("x.mean")
         of_columns = []
         for j, column in enumerate(self._kinds):
-            y = o.xp.zeros_like(like[:1, j]) if middle is None else middle[j : j + 1]
-            y = o.xp.where(y == y, y, 0.0)
+            y = zero(o, a) if middle is None else middle[j : j + 1]
             of_columns.append(column.image(o.xp, column.from_line(o.xp, y)))
         return o.xp.stack(of_columns, axis=1)
 
@@ -79,7 +78,7 @@ class Preimages:
             column, is_one = self._kinds[j], is_wide[:, k]
             level = sum(xp.where(width < edge, 0, 1) for edge in WIDTHS)
             rule = xp.where(is_lattice, 9, 3 * (xp.clip(wide, 1, 3) - 1) + level)
-            count = o.real(xp.where(is_one, a["cells.count"][rule], 1.0), wide)
+            count = o.real(xp.where(is_one, o.entries(a["cells.count"], rule), 1.0), wide)
             # Points count through the nodes of all columns, or go along the lattice.
             node = rest % count[:, None]
             factor = xp.where(rank == 0, 1, 0)
@@ -89,10 +88,10 @@ class Preimages:
             rest = xp.where(is_lattice[:, None], rest, rest // count[:, None])
             rank = rank + xp.where(is_one, 1, 0)
             entry = rule[:, None], node
-            x, at = v[j], a["cells.at"][entry]
+            x, at = v[j], o.entries(a["cells.at"], *entry)
             # A cell without an end has half of a normal distribution, whose density meets that of the others.
             scale = column.step * math.sqrt(2.0 / math.pi)
-            from_above, from_below = a["cells.from_above"][entry], a["cells.from_below"][entry]
+            from_above, from_below = o.entries(a["cells.from_above"], *entry), o.entries(a["cells.from_below"], *entry)
             z = xp.where(below[:, None], from_above, from_below)
             is_open, is_both = (below | above)[:, None], (below & above)[:, None]
             tail = xp.where(below[:, None], x + 0.5 * column.step + scale * z, x - 0.5 * column.step - scale * z)
@@ -101,7 +100,7 @@ class Preimages:
             log_density = xp.where(is_both, 0.0, log_density)
             v[j] = xp.where(is_one[:, None], xp.where(is_both, x + xp.zeros_like(z), inner), x)
             # Of a lattice the points count for as much, once for all columns together.
-            of_node = xp.where(is_lattice[:, None], 0.0, a["cells.log_weight"][entry])
+            of_node = xp.where(is_lattice[:, None], 0.0, o.entries(a["cells.log_weight"], *entry))
             of_wide = of_node - log_density
             of_narrow = math.log(column.step)
             if not column.is_discrete:
@@ -109,5 +108,5 @@ class Preimages:
                 of_wide, of_narrow = of_wide - math.log(column.step), 0.0
             log_weight = log_weight + xp.where(is_one[:, None], of_wide, of_narrow)
         log_weight = log_weight - o.real(is_lattice, log_weight)[:, None] * math.log(POINTS)
-        is_point = xp.where(is_lattice[:, None], points < POINTS, rest == 0)
-        return xp.where(is_point, log_weight, -math.inf)
+        rest = xp.where(is_lattice[:, None], xp.where(points < POINTS, 0, 1), rest)
+        return xp.where(rest == 0, log_weight, -math.inf)
