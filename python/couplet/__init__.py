@@ -20,6 +20,7 @@ from couplet._errors import (
     NotFittedError,
 )
 from couplet._flow import Flow
+from couplet._importance import Importance, importance
 from couplet._pictures import Pictures
 from couplet._progress import Progress
 from couplet._regressor import FlowRegressor
@@ -33,10 +34,12 @@ __all__ = [
     "FitWarning",
     "Flow",
     "FlowRegressor",
+    "Importance",
     "NotFittedError",
     "Picture",
     "Pictures",
     "Progress",
     "Report",
     "__version__",
+    "importance",
 ]

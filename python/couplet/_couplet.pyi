@@ -90,8 +90,8 @@ class Flow:
         """Where they stand in the table that it was fitted to: its first column, its second, ..."""
 
     @property
-    def kinds(self) -> list[tuple[list[str], bool]]:
-        """What each of them holds: levels, of a column of categories, and else whether its numbers are whole."""
+    def kinds(self) -> list[tuple[list[str], str]]:
+        """The levels of each of them, none of one of numbers, and its kind."""
 
     @property
     def context_columns(self) -> list[str]:
@@ -165,6 +165,9 @@ def fit(
 
 def pictures(flow: Flow, rows: _Array | None, contexts: _Array | None, columns: list[int]) -> list[Picture]:
     """The pictures that there can be of a flow, in the order to look at them."""
+
+def calibration(label: str, caption: str, probabilities: _Array) -> Picture:
+    """A picture of probabilities that are uniform where a model is calibrated: a histogram that is flat then."""
 
 def settings() -> list[tuple[str, str, str]]:
     """The settings of a configuration, in its order: key, what it takes, what it is."""

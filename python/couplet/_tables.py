@@ -170,7 +170,7 @@ def types_of(table: Any) -> dict[str, Any]:
 def like(kind: str, native: _couplet.Flow, types: dict[str, Any], rows: Array) -> Any:
     """Rows of the modelled columns as a table of that library, in the order and with the types of the one fitted to."""
     names, kinds = native.columns, native.kinds
-    values = [_values(rows[:, j], levels, is_whole) for j, (levels, is_whole) in enumerate(kinds)]
+    values = [_values(rows[:, j], levels, kind.startswith("integer")) for j, (levels, kind) in enumerate(kinds)]
     columns = {names[j]: values[j] for j in native.order}
     if kind == "numpy":
         if not any(levels for levels, _ in kinds):

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use couplet::fit::{Device, DeviceChoice, DeviceName, Purpose};
+use couplet::kinds::Kind;
 use couplet::model::Model;
 use couplet::{Matrix, Result};
 use numpy::PyArray1;
@@ -178,17 +179,18 @@ impl Flow {
         Ok(model.table_order()[..modelled].to_vec())
     }
 
-    /// What each of them holds: levels, of a column of categories, and else whether its numbers are whole.
+    /// The levels of each of them, none of one of numbers, and its kind.
     #[getter]
-    fn kinds(&self) -> PyResult<Vec<(Vec<String>, bool)>> {
+    fn kinds(&self) -> PyResult<Vec<(Vec<String>, String)>> {
         let model = self.model()?;
-        let is_whole = |j: usize| {
-            let kind = model.preprocessing.kinds.get(j);
-            kind.is_some_and(|it| it.is_discrete())
+        let kind = |j: usize| {
+            let column = model.preprocessing.kinds.get(j);
+            column.map_or_else(Kind::default, |column| column.kind)
         };
-        let numbers = (0..model.columns.len()).map(|j| (Vec::new(), is_whole(j)));
+        let numbers = (0..model.columns.len()).map(|j| (Vec::new(), kind(j).to_string()));
         let categories = model.categories().iter();
-        let categories = categories.map(|column| (column.levels.clone(), false));
+        let categories =
+            categories.map(|column| (column.levels.clone(), Kind::Categorical.to_string()));
         Ok(numbers.chain(categories).collect())
     }
 

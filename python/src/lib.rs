@@ -25,7 +25,7 @@ mod _couplet {
     #[pymodule_export]
     use super::flow::Flow;
     #[pymodule_export]
-    use super::pictures::{Picture, pictures};
+    use super::pictures::{Picture, calibration, pictures};
     #[pymodule_export]
     use super::settings::settings;
     #[pymodule_export]

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
-use couplet::pictures::{PlotRequest, PlotSet};
+use couplet::pictures::{PlotRequest, PlotSet, uniform};
+use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -84,4 +85,15 @@ pub fn pictures(
         PlotSet::new(flow, &request)
     })?;
     Ok(set.pictures.into_iter().map(Picture).collect())
+}
+
+/// A picture of probabilities that are uniform where a model is calibrated.
+#[pyfunction]
+pub fn calibration(
+    label: &str,
+    caption: &str,
+    probabilities: PyReadonlyArray1<'_, f64>,
+) -> PyResult<Picture> {
+    let probabilities = probabilities.as_array().to_vec();
+    Ok(Picture(uniform(label, caption, &probabilities)))
 }

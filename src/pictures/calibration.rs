@@ -11,6 +11,21 @@ use super::axes::{DATA, Interval, KNOWN, MODEL, axes, bars, entry, lines, over_l
 /// The probabilities below rows of data, each under its own conditional density: a histogram that is flat where the densities are
 /// true.
 pub fn calibration(probabilities: &[f64]) -> Picture {
+    uniform(
+        "probability below the row's number",
+        &format!(
+            "The probability that the model gives to numbers below the true one, of {} rows, each given its context. Where every \
+             conditional density is true the bars are flat; a U says that the densities are too narrow, a hump that they are too \
+             broad.",
+            probabilities.len()
+        ),
+        probabilities,
+    )
+}
+
+/// Probabilities that are uniform where a model is calibrated: a histogram that is flat then. `label` says what they are, `caption` what
+/// other histograms say.
+pub fn uniform(label: &str, caption: &str, probabilities: &[f64]) -> Picture {
     let span = Interval {
         low: 0.0,
         high: 1.0,
@@ -28,7 +43,7 @@ pub fn calibration(probabilities: &[f64]) -> Picture {
             low: 0.0,
             high: 1.08 * highest,
         },
-        "probability below the row's number",
+        label,
         "density",
     );
     let legend = vec![
@@ -46,12 +61,7 @@ pub fn calibration(probabilities: &[f64]) -> Picture {
     let distance = kolmogorov_distance(probabilities, &[]);
     Picture {
         name: "calibration",
-        caption: format!(
-            "The probability that the model gives to numbers below the true one, of {} rows, each given its context. Where every \
-             conditional density is true the bars are flat; a U says that the densities are too narrow, a hump that they are too \
-             broad. Kolmogorov distance from flat: {distance:.4}.",
-            probabilities.len()
-        ),
+        caption: format!("{caption} Kolmogorov distance from flat: {distance:.4}."),
         scene: render_multiple(plots, over_legend(layout, legend, 380.0)),
     }
 }

@@ -28,7 +28,7 @@ use resvg::{tiny_skia, usvg};
 
 use crate::error::{Error, Result};
 
-pub use calibration::calibration;
+pub use calibration::{calibration, uniform};
 pub use column_axis::{ColumnAxis, Scale};
 pub use conditional::{Curve, conditional};
 pub use corner::corner;
