@@ -15,6 +15,7 @@ __all__ = [
     "Reader",
     "Table",
     "__version__",
+    "calibration",
     "fit",
     "has_gpu",
     "pictures",
