@@ -169,13 +169,11 @@ def types_of(table: Any) -> dict[str, Any]:
 
 def like(kind: str, native: _couplet.Flow, types: dict[str, Any], rows: Array) -> Any:
     """Rows of the modelled columns as a table of that library, in the order and with the types of the one fitted to."""
-    names, kinds = native.columns, native.kinds
-    values = [_values(rows[:, j], levels, kind.startswith("integer")) for j, (levels, kind) in enumerate(kinds)]
-    columns = {names[j]: values[j] for j in native.order}
+    if kind == "numpy" and not any(levels for levels, _ in native.kinds):
+        return rows
+    columns = named(native, rows)
     if kind == "numpy":
-        if not any(levels for levels, _ in kinds):
-            return rows
-        numbers = all(array.dtype.kind == "f" for array in values)
+        numbers = all(array.dtype.kind == "f" for array in columns.values())
         return np.column_stack([array if numbers else array.astype(object) for array in columns.values()])
     if kind == "pandas":
         return _to_pandas(columns, types)
@@ -193,6 +191,13 @@ def like(kind: str, native: _couplet.Flow, types: dict[str, Any], rows: Array) -
             column = table[name].dictionary_encode() if pyarrow.types.is_dictionary(wanted) else table[name]
             table = table.set_column(j, name, column.cast(wanted))
     return table
+
+
+def named(native: _couplet.Flow, rows: Array) -> dict[str, NDArray[Any]]:
+    """Rows of the modelled columns as columns by their names, in the order of the table fitted to."""
+    pairs = enumerate(native.kinds)
+    values = [_values(rows[:, j], levels, kind.startswith("integer")) for j, (levels, kind) in pairs]
+    return {native.columns[j]: values[j] for j in native.order}
 
 
 def _values(numbers: Array, levels: list[str], is_whole: bool) -> NDArray[Any]:

@@ -35,7 +35,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("table")
     for part in range(4):
         rows = rng.normal(size=(ROWS // 4, 3))
-        columns = {"id": np.arange(part * ROWS // 4, (part + 1) * ROWS // 4)} | {name: rows[:, j] for j, name in enumerate("xyz")}
+        columns = {"id": np.arange(part * ROWS // 4, (part + 1) * ROWS // 4)} | {
+            name: rows[:, j] for j, name in enumerate("xyz")
+        }
         pq.write_table(pa.table(columns), folder / f"{part}.parquet", row_group_size=10_000)
     return folder
 
@@ -62,7 +64,9 @@ class DyingScorer(couplet.arrow.Scorer):
 def test_ray_scores_with_two_workers_of_which_one_dies(model: Path, table: Path, tmp_path: Path) -> None:
     import ray.data
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    # The class above is this module's, which workers need to find.
+    environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False, runtime_env=environment)
     try:
         rows = ray.data.read_parquet(str(table))
         scored = rows.map_batches(
@@ -71,7 +75,8 @@ def test_ray_scores_with_two_workers_of_which_one_dies(model: Path, table: Path,
             batch_format="pyarrow",
             batch_size=8192,
             concurrency=2,
-            num_cpus=1,
+            # What reads the table needs some, too.
+            num_cpus=0.5,
         )
         frame = scored.to_pandas().sort_values("id")
     finally:
