@@ -10,8 +10,8 @@ import couplet
 from couplet import divergence
 
 pytestmark = pytest.mark.filterwarnings("ignore::couplet.CoupletWarning")
-#: A mixture of one Gaussian or a few, which is a Gaussian's density to some digits.
-GAUSSIAN = {"steps": 0, "mixture": True, "seed": 1}
+#: A flow that is the identity: what it sees is whitened, so that the density is a Gaussian with the rows' mean and covariance.
+GAUSSIAN = {"steps": 0, "start": "identity", "robust": False, "ensemble": 1, "mixture": False}
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,13 @@ def gaussians() -> dict[str, couplet.Flow]:
 
 def test_divergences_of_gaussians_are_those_in_closed_form(gaussians: dict[str, couplet.Flow]) -> None:
     unit, moved, wide = (gaussians[name] for name in ("unit", "moved", "wide"))
-    # The fit itself is some 0.01 off.
-    assert abs(float(divergence.kl(unit, moved, random_state=1)) - 0.5) < 0.05
+    assert abs(float(divergence.kl(unit, moved, random_state=1)) - 0.5) < 0.03
     # ln 100 + 2 / 200 - 1.
     found = divergence.kl(unit, wide, random_state=1)
-    assert abs(found.value - 3.615) < 0.05 and found.error < 0.02
+    assert abs(found.value - 3.615) < 0.03 and found.error < 0.02
     # 2 Phi(1 / 2) - 1.
     found = divergence.total_variation(unit, moved, random_state=1)
-    assert abs(found.value - 0.3829) < 0.02 and found.error < 0.005
+    assert abs(found.value - 0.3829) < 0.01 and found.error < 0.005
     assert divergence.total_variation(unit, unit, random_state=1).value == 0.0
     assert divergence.kl(unit, lambda rows: np.where(rows["a"] > 3.0, -np.inf, 0.0)).value == np.inf
     # Two parameters, and a prior that is flat where the posterior is.
