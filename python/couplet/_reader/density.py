@@ -103,11 +103,8 @@ class Density:
 
     def _levels_of(self, o: Library, given: Tensor) -> Tensor:
         """The columns of categories, of those that the flows see as context."""
-        of_levels = (
-            [j for j, column in enumerate(self._preprocessing.context[-given.shape[1] :]) if column.get("levels")]
-            if given.shape[1]
-            else []
-        )
+        columns = self._preprocessing.context[len(self._preprocessing.context) - given.shape[1] :]
+        of_levels = [j for j, column in enumerate(columns) if column.get("levels")]
         return given[:, of_levels] if of_levels else given[:, :0]
 
     def _of_kinds(self, o: Library, a: Mapping[str, Tensor], x: Tensor, seen: Tensor) -> Tensor:
