@@ -21,6 +21,7 @@ mod stack_executor;
 mod stacking;
 mod stop;
 mod training;
+mod two_sample;
 mod univariate;
 mod verdict;
 
@@ -50,6 +51,7 @@ pub use scores::{ScoreSummary, Scored, Scores};
 pub use session::{Compared, Outcome, Session};
 pub use stacking::Judged;
 pub use stop::StopSignal;
+pub use two_sample::TwoSample;
 pub use univariate::kolmogorov_distance;
 
 /// A flow to be fitted to a table, with settings that suit the table where nothing else is said.

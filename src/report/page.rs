@@ -2,7 +2,7 @@
 
 use crate::data::{Part, resample, take};
 use crate::error::{Message, Result, Setting};
-use crate::fit::{Flow, Prepared, Report, Scored, Scores};
+use crate::fit::{Flow, Prepared, Report, Scored, Scores, TwoSample};
 use crate::matrix::Matrix;
 use crate::pictures::{PlotRequest, PlotSet};
 
@@ -30,9 +30,7 @@ pub struct Origin {
 pub fn pictures(flow: &Flow, prepared: &Prepared, report: &Report) -> Result<PlotSet> {
     let rows = Rows::of(prepared);
     let data = by_weight(rows.all, &rows.weights);
-    let held_out = rows
-        .held_out
-        .map(|rows| by_weight(rows, &prepared.validation_weights));
+    let held_out = held_out(prepared);
     PlotSet::new(
         flow,
         &PlotRequest {
@@ -42,6 +40,15 @@ pub fn pictures(flow: &Flow, prepared: &Prepared, report: &Report) -> Result<Plo
             ..PlotRequest::default()
         },
     )
+}
+
+/// The rows held out, as many where they weigh more.
+fn held_out(prepared: &Prepared) -> Option<Matrix<f64>> {
+    let rows = prepared.validation.as_ref()?;
+    Some(by_weight(
+        prepared.in_table(rows),
+        &prepared.validation_weights,
+    ))
 }
 
 /// A fit on a page. Settings are shown as `show` has them.
@@ -57,6 +64,10 @@ pub fn page(
     show: impl Fn(&Setting) -> String,
 ) -> Result<String> {
     let (columns, levels) = (flow.all_columns(), flow.model().row_levels());
+    let two_sample = match held_out(prepared) {
+        None => None,
+        Some(rows) => flow.two_sample_test(&rows)?,
+    };
     let page = Page {
         lead: lead(prepared, &origin, &show),
         verdict: verdict(report),
@@ -67,7 +78,7 @@ pub fn page(
         columns: &columns,
         levels: &levels,
         lowest: lowest(flow, prepared)?,
-        facts: facts(prepared, report, &origin),
+        facts: facts(prepared, report, &origin, two_sample),
         settings: report.config.to_toml(),
         title: origin.title,
         commands: origin.commands,
@@ -82,7 +93,6 @@ struct Rows {
     /// The number of each in the table, from 1 on, and its weight; no weights where all count the same.
     numbers: Vec<u64>,
     weights: Vec<f64>,
-    held_out: Option<Matrix<f64>>,
 }
 
 impl Rows {
@@ -114,7 +124,6 @@ impl Rows {
                 true => weights,
                 false => order.iter().map(|&index| weights[index as usize]).collect(),
             },
-            held_out,
         }
     }
 }
@@ -204,7 +213,12 @@ pub(super) fn scores(report: &Report) -> Vec<(String, f64)> {
     scores
 }
 
-fn facts(prepared: &Prepared, report: &Report, origin: &Origin) -> Vec<(&'static str, String)> {
+fn facts(
+    prepared: &Prepared,
+    report: &Report,
+    origin: &Origin,
+    two_sample: Option<TwoSample>,
+) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("flow", prepared.model.spec.to_string()),
         ("parameters", prepared.parameters().len().to_string()),
@@ -234,6 +248,21 @@ fn facts(prepared: &Prepared, report: &Report, origin: &Origin) -> Vec<(&'static
         facts.push((
             "calibration",
             format!("{distance:.4} from uniform, by Kolmogorov's distance"),
+        ));
+    }
+    if let Some(TwoSample {
+        accuracy,
+        error,
+        rows,
+    }) = two_sample
+    {
+        facts.push((
+            "two-sample test",
+            format!(
+                "a classifier tells {rows} rows held out from as many of the model in {:.1}% of the cases; 50% \u{b1} {:.1}% by chance",
+                100.0 * accuracy,
+                100.0 * error
+            ),
         ));
     }
     if report.validation.is_some() {

@@ -138,7 +138,11 @@ fn few_rows_given_others_get_flows_and_a_mixture() {
         stderr(&output)
     );
     let of_both = json(&stdout(&output));
-    assert!(of_both["calibration"].as_f64().unwrap() < 0.08, "{of_both}");
+    // One of a thousand calibrated models is as far from uniform on 300 rows: 1.95 over the root of 300.
+    assert!(
+        of_both["calibration"].as_f64().unwrap() < 0.113,
+        "{of_both}"
+    );
     let output = well(
         folder,
         &format!("{train} --mixture true --steps 0 --out m.safetensors --report r.html --plot p"),

@@ -194,6 +194,21 @@ fn seen(folder: &std::path::Path, report: &str, dark: bool) -> serde_json::Value
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body:.300}"))
 }
 
+/// From 200 held-out rows on a report says whether a classifier tells them from the model's.
+#[test]
+fn a_report_has_a_two_sample_test_where_rows_suffice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "people.csv", 2000, |_, _| {});
+    let train = "train people.csv --steps 80 --device cpu --seed 4 --report run.html";
+    well(folder, train);
+    let report = fs::read_to_string(folder.join("run.html")).unwrap();
+    let (_, rest) = report.split_once("a classifier tells ").unwrap();
+    let (_, percent) = rest.split_once("in ").unwrap();
+    let percent: f64 = percent.split_once('%').unwrap().0.parse().unwrap();
+    assert!((45.0..60.0).contains(&percent), "{percent}");
+}
+
 /// The report needs nothing but itself, says what it should, and a browser shows it whole on a phone, in the light and in the dark.
 #[test]
 fn a_report_stands_alone_and_opens_in_a_browser() {
@@ -232,6 +247,7 @@ fn a_report_stands_alone_and_opens_in_a_browser() {
     ] {
         assert!(report.contains(&part), "no {part}");
     }
+    assert!(!report.contains("two-sample"), "of 80 rows");
     for (dark, paper) in [(false, "rgb(255, 255, 255)"), (true, "rgb(22, 24, 28)")] {
         let seen = seen(folder, &report, dark);
         assert_eq!(seen["title"], "people.csv");

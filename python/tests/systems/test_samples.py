@@ -10,6 +10,7 @@ import getdist
 import h5py
 import numpy as np
 import pytest
+import xarray
 
 import couplet
 from couplet import samples
@@ -78,6 +79,9 @@ def test_inference_data_goes_round(chain: samples.Samples, tmp_path: Path) -> No
     data.to_netcdf(tmp_path / "m.nc")
     same(samples.read(tmp_path / "m.nc"), vector)
     assert len(samples.read(tmp_path / "m.nc", ["n_s"], burn_in=0.5).values) == 600
+    # As newer versions of ArviZ have it.
+    tree = xarray.DataTree.from_dict({"posterior": data["posterior"], "sample_stats": data["sample_stats"]})
+    same(samples.read(tree), vector)
     summary = arviz.summary(data, round_to="none")
     assert abs(summary["mean"]["n_s"] - chain.values[:, 2].mean()) < 1e-9
 
