@@ -91,8 +91,16 @@ fn a_run_ends_when_held_out_rows_get_worse() {
 /// in between.
 #[test]
 fn a_run_is_extended_where_that_pays() {
-    let many = rows(4000, 3, 1);
-    let few = rows(60, 3, 1);
+    // Columns that follow a parabola: 200 steps do not learn it to its end.
+    let curved = |count: usize, seed: u64| {
+        let z = rows(count, 3, seed);
+        let square = |row: usize| z.get(row, 0).powi(2);
+        Matrix::from_fn(count, 3, |row, column| match column {
+            0 => z.get(row, 0),
+            _ => 0.3 * z.get(row, column) + square(row),
+        })
+    };
+    let (many, few) = (curved(4000, 1), curved(30, 1));
     for (data, pays) in [(&many, true), (&few, false)] {
         let mut config = Config::safe(ConditionerName::Mlp);
         config.train.steps = 80;
@@ -106,7 +114,7 @@ fn a_run_is_extended_where_that_pays() {
                 rows: data.map(f64::from),
                 row_weights: Vec::new(),
             }),
-            ..settings(200, Some(rows(500, 3, 2)))
+            ..settings(200, Some(curved(500, 2)))
         };
         let mut executor = start(&config, &data);
         let outcome = train::run(&mut executor, &settings, &mut ()).unwrap();
