@@ -241,11 +241,7 @@ class Flow(Estimator):
         native = self._fitted()
         if n_samples < 1:
             raise ValueError(f"n_samples={n_samples}: must be at least 1")
-        context = self._context(given)
-        if context is None:
-            context = NOTHING
-            if self.context_columns_:
-                raise ValueError(f"the flow is a density given {self._names_of_context()}; say by given what they are")
+        context = self._needed_context(given)
         total = n_samples * len(context)
         seed = _seed(random_state)
         sample = np.empty((total, len(self.columns_)))
@@ -407,11 +403,7 @@ class Flow(Estimator):
 
     def _beside(self, blocks: Iterator[Array], rows: int | None, given: Any) -> Iterator[tuple[Array, Array]]:
         """Blocks of rows, each with its context; `rows` are there in all, where that is known."""
-        context = self._context(given)
-        if context is None:
-            context = NOTHING
-            if self.context_columns_:
-                raise ValueError(f"the flow is a density given {self._names_of_context()}; say by given what they are")
+        context = self._needed_context(given)
         if rows is None and len(context) > 1:
             whole = np.concatenate(list(blocks))
             blocks, rows = _tables.blocks(whole), len(whole)
@@ -441,13 +433,21 @@ class Flow(Estimator):
             table = _tables.named_columns(table, names)
         return np.concatenate(list(_couplet.Reader(table, "given", flow=native, columns="context")))
 
-    def _context_blocks(self, given: Any) -> Iterator[Array]:
+    def _needed_context(self, given: Any) -> Array:
+        """The same where it must be there: a row of none of a flow without context."""
         context = self._context(given)
-        if context is None:
-            if self.context_columns_:
-                raise ValueError(f"the flow is a density given {self._names_of_context()}; say by given what they are")
-            context = NOTHING
-        return _tables.blocks(context)
+        if context is not None:
+            return context
+        if self.context_columns_:
+            raise ValueError(f"the flow is a density given {self._names_of_context()}; say by given what they are")
+        return NOTHING
+
+    def _modelled(self, X: Any, given: Any) -> Array:
+        """The modelled columns of rows, as the flow has them."""
+        return _joined([rows for rows, _ in self._pairs(X, given)])
+
+    def _context_blocks(self, given: Any) -> Iterator[Array]:
+        return _tables.blocks(self._needed_context(given))
 
 
 def _with_context(blocks: Iterator[Array], context: Array) -> Iterator[tuple[Array, Array]]:

@@ -90,20 +90,18 @@ def importance(
     native = flow._fitted()
     has_numbers_alone = all(kind.partition("(")[0] in ("real", "positive", "bounded") for _, kind in native.kinds)
     defensive = defensive if has_numbers_alone else 0.0
-    seed = random_state if random_state is None or isinstance(random_state, np.random.Generator) else int(random_state)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_state)
     wide = round(defensive * n)
     samples = flow.sample(n - wide, int(rng.integers(2**63)), given=given)
     log_proposal = flow.score_samples(samples, given=given)
     if wide > 0:
-        some = _numbers(flow, flow.sample(_ROWS_FOR_WIDTH, int(rng.integers(2**63)), given=given))
+        some = flow._modelled(flow.sample(_ROWS_FOR_WIDTH, int(rng.integers(2**63)), given=given), given)
         t = _Wider(some, widening)
         drawn = t.sample(wide, rng)
-        all_rows = np.concatenate([_numbers(flow, samples), drawn])
+        all_rows = np.concatenate([flow._modelled(samples, given), drawn])
         samples = _tables.like(flow._kind, native, flow._types, all_rows)
-        of_flow = np.concatenate(
-            [log_proposal, flow.score_samples(_tables.like(flow._kind, native, flow._types, drawn), given=given)]
-        )
+        of_drawn = flow.score_samples(_tables.like(flow._kind, native, flow._types, drawn), given=given)
+        of_flow = np.concatenate([log_proposal, of_drawn])
         part = wide / n
         log_proposal = np.logaddexp(np.log1p(-part) + of_flow, np.log(part) + t.log_prob(all_rows))
     of_density = np.asarray(log_density(samples), dtype=np.float64)
@@ -130,12 +128,6 @@ def importance(
         log_evidence=float(np.log(mean) + most),
         log_evidence_error=float(ratios.std(ddof=1) / np.sqrt(n) / mean),
     )
-
-
-def _numbers(flow: Flow, table: Any) -> Array:
-    """Rows as the flow has them."""
-    given = np.zeros((1, len(flow.context_columns_))) if flow.context_columns_ else None
-    return np.concatenate([rows for rows, _ in flow._pairs(table, given)])
 
 
 class _Wider:

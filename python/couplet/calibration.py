@@ -205,17 +205,17 @@ def two_sample(flow: Flow, X: Any, *, given: Any = None, random_state: Any = Non
     settings: dict[str, Any] = {"kinds": kinds, "seed": int(rng.integers(2**31)), "device": "cpu", "mixture": True}
     half = len(data) // 2
     sides = (slice(None, half), slice(half, None))
+    of_context = [f"given {name}" for name in flow.context_columns_]
+
+    def table(rows: Array, side: slice) -> dict[str, Array]:
+        columns = [*rows[side].T, *context[side].T]
+        return dict(zip([*flow.columns_, *of_context], columns, strict=True))
+
     log_ratios = []
     for fitted, judged in (sides, sides[::-1]):
-        both = []
+        both = [_fit_quietly(Flow(**settings), table(rows, fitted), of_context) for rows in (data, samples)]
         for rows in (data, samples):
-            table = {f"{name}": rows[fitted, j] for j, name in enumerate(flow.columns_)}
-            of_context = {f"given {name}": context[fitted, j] for j, name in enumerate(flow.context_columns_)}
-            both.append(_fit_quietly(Flow(**settings), table | of_context, list(of_context)))
-        for rows in (data, samples):
-            table = {f"{name}": rows[judged, j] for j, name in enumerate(flow.columns_)}
-            table |= {f"given {name}": context[judged, j] for j, name in enumerate(flow.context_columns_)}
-            of_data, of_samples = (np.maximum(it.score_samples(table), -1e6) for it in both)
+            of_data, of_samples = (np.maximum(it.score_samples(table(rows, judged)), -1e6) for it in both)
             log_ratios.append(of_data - of_samples)
     of_data, of_samples = np.concatenate(log_ratios[0::2]), np.concatenate(log_ratios[1::2])
     right = 0.5 * (

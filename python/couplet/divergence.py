@@ -96,12 +96,10 @@ def marginal(
 def _drawn(flow: Flow, n: int, given: Any, rng: np.random.Generator) -> dict[str, Any]:
     """Rows drawn from a flow, as columns by their names."""
     native = flow._fitted()
-    context = flow._context(given)
-    if context is not None and len(context) != 1:
+    context = flow._needed_context(given)
+    if len(context) != 1:
         raise ValueError(f"given has {len(context)} rows: densities are compared given one")
-    if context is None and flow.context_columns_:
-        raise ValueError(f"the flow is a density given {', '.join(flow.context_columns_)}; say by given what they are")
-    rows = native.sample(0, n, int(rng.integers(2**63)), _tables.NOTHING if context is None else context)
+    rows = native.sample(0, n, int(rng.integers(2**63)), context)
     return _tables.named(native, rows)
 
 

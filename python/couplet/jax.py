@@ -89,15 +89,11 @@ class Flow:
         return self.parameters | {name: jax.lax.stop_gradient(array) for name, array in self.constants.items()}
 
     def _context(self, rows: int, context: Array | None) -> Array:
-        columns = self.context_columns
+        context = None if context is None else jnp.atleast_2d(context)
+        self.density.check_context(rows, None if context is None else context.shape)
         if context is None:
-            if columns:
-                raise ValueError(f"the model is a density given {', '.join(columns)}, and no context is there")
             return jnp.zeros((rows, 0), next(iter(self.parameters.values())).dtype)
-        context = jnp.atleast_2d(context)
-        if context.shape[1] != len(columns) or context.shape[0] not in (1, rows):
-            raise ValueError(f"context of shape {context.shape} for {rows} rows given {len(columns)} columns")
-        return jnp.broadcast_to(context, (rows, len(columns)))
+        return jnp.broadcast_to(context, (rows, context.shape[1]))
 
 
 class _Jax:

@@ -125,9 +125,8 @@ class Samples:
 def draw(flow: Flow, n: int, *, chains: int = 4, given: Any = None, random_state: Any = None) -> Any:
     """Rows drawn from a flow as ArviZ's InferenceData, with their log-densities as `lp`."""
     drawn = flow.sample(n, random_state, given=given)
-    numbers = np.concatenate([rows for rows, _ in flow._pairs(drawn, given)])
     log_density = flow.score_samples(drawn, given=given)
-    return Samples(numbers, flow.columns_, log_density=log_density).to_inference_data(chains)
+    return Samples(flow._modelled(drawn, given), flow.columns_, log_density=log_density).to_inference_data(chains)
 
 
 def read(source: Any, names: list[str] | None = None, *, burn_in: float = 0.0, derived: bool = False) -> Samples:
@@ -259,11 +258,9 @@ def _read_getdist(root: Path, burn_in: float, derived: bool) -> Samples:
             )
         chains.append(rows[int(burn_in * len(rows)) :])
     rows = np.concatenate(chains)
-    of_root = (
-        Path(re.sub(r"_\d+$", "", stem) + ".paramnames")
-        if not Path(f"{stem}.paramnames").exists()
-        else Path(f"{stem}.paramnames")
-    )
+    of_root = Path(f"{stem}.paramnames")
+    if not of_root.exists():
+        of_root = Path(re.sub(r"_\d+$", "", stem) + ".paramnames")
     names, labels, is_derived = [f"x{j}" for j in range(rows.shape[1] - 2)], {}, [False] * (rows.shape[1] - 2)
     if of_root.exists():
         lines = [line.split(None, 1) for line in of_root.read_text().splitlines() if line.strip()]

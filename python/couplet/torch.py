@@ -79,15 +79,12 @@ class Flow(nn.Module):
         return {name: getattr(self, attribute) for name, attribute in names.items()}
 
     def _context(self, rows: int, context: Tensor | None) -> Tensor:
-        columns = self.context_columns
+        if context is not None and context.ndim == 1:
+            context = context.reshape(1, -1)
+        self._density.check_context(rows, None if context is None else tuple(context.shape))
         if context is None:
-            if columns:
-                raise ValueError(f"the model is a density given {', '.join(columns)}, and no context is there")
             some = next(iter(self._arrays().values()))
             return torch.empty((rows, 0), dtype=some.dtype, device=some.device)
-        context = context.reshape(1, -1) if context.ndim == 1 else context
-        if context.shape[1] != len(columns) or context.shape[0] not in (1, rows):
-            raise ValueError(f"context of shape {tuple(context.shape)} for {rows} rows given {len(columns)} columns")
         return context.expand(rows, -1)
 
 

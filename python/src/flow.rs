@@ -174,9 +174,7 @@ impl Flow {
     /// Where they stand in the table that it was fitted to: its first column, its second, ...
     #[getter]
     fn order(&self) -> PyResult<Vec<usize>> {
-        let model = self.model()?;
-        let modelled = model.modelled().len();
-        Ok(model.table_order()[..modelled].to_vec())
+        Ok(self.model()?.modelled_order())
     }
 
     /// The levels of each of them, none of one of numbers, and its kind.

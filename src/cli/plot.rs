@@ -192,9 +192,7 @@ fn drawn(options: &TableOptions, model: &Model) -> Result<Vec<usize>> {
     if options.columns.is_empty() && options.exclude.is_empty() {
         return Ok(Vec::new());
     }
-    let (modelled, order) = (model.modelled(), model.table_order());
-    let order = order.into_iter().filter(|&j| j < modelled.len());
-    let order: Vec<usize> = order.collect();
+    let (modelled, order) = (model.modelled(), model.modelled_order());
     let names: Vec<String> = order.iter().map(|&j| modelled[j].clone()).collect();
     let columns = options.selected(&names)?;
     let columns: Vec<usize> = columns.into_iter().map(|k| order[k]).collect();

@@ -73,13 +73,19 @@ impl Model {
         self.columns.iter().chain(categories).cloned().collect()
     }
 
-    /// The columns of a row in the order of the table, then the context.
-    pub fn table_order(&self) -> Vec<usize> {
-        let modelled = self.modelled().len();
-        let mut order: Vec<usize> = (0..modelled).collect();
+    /// The modelled columns of a row in the order of the table.
+    pub fn modelled_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.modelled().len()).collect();
         if !self.order.is_empty() {
             order.sort_by_key(|&j| self.order[j]);
         }
+        order
+    }
+
+    /// The columns of a row in the order of the table, then the context.
+    pub fn table_order(&self) -> Vec<usize> {
+        let mut order = self.modelled_order();
+        let modelled = order.len();
         order.extend(modelled..modelled + self.given().len());
         order
     }

@@ -97,10 +97,8 @@ impl ColumnAxis {
                 let inner = Interval::without_margin(positions, left_out);
                 let first = ((inner.low - origin) / step).round();
                 let cells = ((inner.high - origin) / step).round() - first + 1.0;
-                // As many cells to each bar.
-                let bars = (cells / (cells / CELLS).ceil()).ceil();
                 let low = origin + step * (first - 0.5);
-                let high = low + step * bars * (cells / CELLS).ceil();
+                let high = low + step * bars_of(cells) * (cells / CELLS).ceil();
                 Interval { low, high }
             }
         }
@@ -110,7 +108,7 @@ impl ColumnAxis {
     pub fn bars(&self, interval: Interval, rows: usize) -> usize {
         match self.cells(interval) {
             None => bars(rows),
-            Some(cells) => (cells / (cells / CELLS).ceil()).ceil() as usize,
+            Some(cells) => bars_of(cells) as usize,
         }
     }
 
@@ -124,11 +122,6 @@ impl ColumnAxis {
             }
             Scale::Levels(ref levels) => Some(levels.len() as f64),
         }
-    }
-
-    /// Whether each bar is drawn apart from its neighbors: it is for one value then.
-    pub fn is_apart(&self, interval: Interval) -> bool {
-        self.cells(interval).is_some_and(|cells| cells <= APART)
     }
 
     /// Whether values are drawn as cells, not as points.
@@ -147,9 +140,9 @@ impl ColumnAxis {
 
     /// The width of a bar, as a fraction of its cell.
     pub fn filled(&self, interval: Interval) -> f64 {
-        match self.is_apart(interval) {
-            true => 1.0 - GAP,
-            false => 1.0,
+        match self.cells(interval) {
+            Some(cells) if cells <= APART => 1.0 - GAP,
+            _ => 1.0,
         }
     }
 
@@ -166,6 +159,11 @@ impl ColumnAxis {
             *position += width * (uniform(word) - 0.5);
         }
     }
+}
+
+/// The bars for so many cells, as many cells to each.
+fn bars_of(cells: f64) -> f64 {
+    (cells / (cells / CELLS).ceil()).ceil()
 }
 
 impl Scale {

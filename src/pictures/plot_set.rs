@@ -60,9 +60,8 @@ impl PlotSet {
         let is_conditional = !flow.model().given().is_empty();
         let shown: Vec<usize> = match request.columns.is_empty() {
             true => {
-                let order = flow.model().table_order().into_iter();
-                let modelled = order.filter(|&j| j < axes.len());
-                modelled.take(COLUMNS).collect()
+                let order = flow.model().modelled_order().into_iter();
+                order.take(COLUMNS).collect()
             }
             false => request.columns.clone(),
         };

@@ -97,6 +97,14 @@ class Density:
                 y = o.xp.where(u < edge, y, other)
         return o.xp.concatenate([self._preprocessing.from_flow(o, a, y, seen), levels], axis=1)
 
+    def check_context(self, rows: int, shape: tuple[int, ...] | None) -> None:
+        """Refuses context of another shape than as many rows need, and none where some is needed."""
+        columns = self.context_columns
+        if shape is None and columns:
+            raise ValueError(f"the model is a density given {', '.join(columns)}, and no context is there")
+        if shape is not None and (shape[1] != len(columns) or shape[0] not in (1, rows)):
+            raise ValueError(f"context of shape {shape} for {rows} rows given {len(columns)} columns")
+
     def _check_alone(self) -> None:
         if not self._is_alone:
             raise ValueError("the model is a stack of several densities, which have no latent in common")

@@ -46,7 +46,6 @@ class CouplingFlow:
             return a[f"{prefix}base.mean"], o.xp.sqrt(variance)
         if f"{prefix}base.location" in self._names:
             return a[f"{prefix}base.location"], softplus(o.xp, a[f"{prefix}base.raw_scale"])
-        # Of any array, for its type and its device.
         location = zero(o, a)
         return location, location + 1.0
 
