@@ -31,6 +31,7 @@ pub(crate) mod vector;
 mod workers;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -182,15 +183,15 @@ impl<T: Number> Executor for CpuExecutor<T> {
 
     fn start_weighted(
         &mut self,
-        rows: &Matrix<f32>,
-        weights: &[f32],
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
         training: &Training,
     ) -> Result<()> {
-        check_training_rows(&self.plan, rows, weights)?;
+        check_training_rows(&self.plan, &rows, &weights)?;
         self.session = Some(Session::new(
             &self.parameters,
-            rows.clone(),
-            weights.to_vec(),
+            rows,
+            weights,
             training.clone(),
         ));
         Ok(())

@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -14,9 +15,9 @@ use super::workers::Workers;
 
 /// What training keeps between steps.
 pub struct Session<T> {
-    rows: Matrix<f32>,
+    rows: Arc<Matrix<f32>>,
     /// Of each row; empty where all count the same.
-    weights: Vec<f32>,
+    weights: Arc<Vec<f32>>,
     pub batches: Batches,
     training: Training,
     pub step: u64,
@@ -53,7 +54,12 @@ pub fn rows_per_chunk(batch: usize, parameters: usize) -> usize {
 }
 
 impl<T: Real> Session<T> {
-    pub fn new(parameters: &[T], rows: Matrix<f32>, weights: Vec<f32>, training: Training) -> Self {
+    pub fn new(
+        parameters: &[T],
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
+        training: Training,
+    ) -> Self {
         let batches = Batches::new(rows.rows(), training.batch_size, training.seed);
         let rows_per_chunk = rows_per_chunk(batches.size(), parameters.len());
         let zeros = || vec![T::zero(); parameters.len()];
@@ -100,7 +106,7 @@ impl<T: Real> Session<T> {
         let total = batch.rows as usize;
         let per_chunk = self.rows_per_chunk;
         let used = total.div_ceil(per_chunk);
-        let (rows, weights) = (&self.rows, &self.weights[..]);
+        let (rows, weights) = (&*self.rows, &self.weights[..]);
         self.chunks[..used]
             .par_iter_mut()
             .enumerate()

@@ -43,7 +43,7 @@ pub use table::TableReader;
 pub use target::{Target, TargetName};
 pub use text::Separator;
 pub use values::Values;
-pub use weights::{effective_sample_size, resample, weighted_mean};
+pub use weights::{effective_sample_size, resample, standard_error, weighted_mean};
 pub use writer::{TableFormat, TableHeader, write_table};
 
 /// A table of finite numbers with names for its columns.
@@ -264,6 +264,9 @@ pub enum Missing {
     /// They are left out.
     Drop,
 }
+
+/// Statistics of more rows than this are those of so many of them, from all over the table.
+pub const SAMPLE_ROWS: usize = 200_000;
 
 /// Refuses rows with a number that is not finite.
 pub(crate) fn check_finite(rows: &Matrix<f64>, names: &[String]) -> Result<()> {

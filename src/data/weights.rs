@@ -7,6 +7,14 @@ pub fn effective_sample_size(weights: &[f64]) -> f64 {
     sum * sum / squares
 }
 
+/// The standard error of their mean, where they are a sample; those of weighted numbers are numbers times weights.
+pub fn standard_error(numbers: &[f64]) -> f64 {
+    let count = numbers.len() as f64;
+    let mean = weighted_mean(numbers, &[]);
+    let squares: f64 = numbers.iter().map(|x| (x - mean) * (x - mean)).sum();
+    (squares / (count - 1.0).max(1.0) / count).sqrt()
+}
+
 /// The mean of numbers, a weight for each.
 pub fn weighted_mean(numbers: &[f64], weights: &[f64]) -> f64 {
     if weights.is_empty() {

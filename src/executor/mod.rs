@@ -7,6 +7,7 @@ mod schedule;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::flow::Plan;
@@ -127,7 +128,7 @@ pub trait Executor: Send {
     /// # Errors
     /// [`Error::Data`] if there are no rows, more than 2^32 - 1, or rows of another width.
     fn start(&mut self, rows: &Matrix<f32>, training: &Training) -> Result<()> {
-        self.start_weighted(rows, &[], training)
+        self.start_weighted(Arc::new(rows.clone()), Arc::default(), training)
     }
 
     /// As [`Executor::start`], for rows with weights: the loss of a batch is the mean of -w log_prob over its rows. Weights whose
@@ -137,8 +138,8 @@ pub trait Executor: Send {
     /// As [`Executor::start`]; [`Error::Data`] for another number of weights, or one that is not a number above 0.
     fn start_weighted(
         &mut self,
-        rows: &Matrix<f32>,
-        weights: &[f32],
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
         training: &Training,
     ) -> Result<()>;
 

@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
@@ -273,8 +274,8 @@ impl Executor for Recovering<'_> {
     /// Rows that are passed here, rather than by `reopen`, are not kept: a device that fails afterwards is not recovered.
     fn start_weighted(
         &mut self,
-        rows: &Matrix<f32>,
-        weights: &[f32],
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
         training: &Training,
     ) -> Result<()> {
         self.position = Position::Unknown;

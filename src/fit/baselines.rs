@@ -44,16 +44,17 @@ const BROAD: f64 = 0.01;
 impl Prepared {
     /// Fits baselines to the rows trained on, and scores them on the rows held out, or on those trained on where none are.
     pub fn baselines(&self) -> Baselines {
-        let training = self.in_units(&self.rows.map(f64::from));
+        let some = self.some_rows();
+        let training = self.in_units(&some.rows);
         let held_out = self.validation.as_ref().map(|rows| self.in_units(rows));
-        let training_weights = self.training_weights();
+        let training_weights = some.weights;
         let scored = match &held_out {
             Some(rows) => (rows, &self.validation_weights[..]),
             None => (&training, &training_weights[..]),
         };
         let of_scored = match &self.validation {
             Some(rows) => self.bound_of(rows, &self.validation_weights),
-            None => self.bound_of(&self.rows.map(f64::from), &training_weights),
+            None => self.bound_of(&some.rows, &training_weights),
         };
         self.baselines_of((&training, &training_weights), scored)
             .less(of_scored)

@@ -259,7 +259,7 @@ impl ExecutorRequest {
         let mut executor = executor;
         match &self.purpose {
             Purpose::Train(rows, weights, training) => {
-                executor.start_weighted(rows, weights, training)?;
+                executor.start_weighted(rows.clone(), weights.clone(), training)?;
             }
             Purpose::Score => drop(executor.log_prob(&Matrix::zeros(1, self.plan.width()))?),
             Purpose::Sample => {

@@ -43,13 +43,12 @@ impl Prepared {
         let [of_training, of_held_out] =
             [&training, &held_out].map(|numbers| take_weights(&all, numbers));
         let (weights, validation_weights) = scaled(&of_training, of_held_out);
-        let offsets = Offsets::new(
-            (self.log_bound(&rows, true), &weights),
-            validation
-                .as_ref()
-                .map(|rows| (self.log_bound(rows, true), &validation_weights[..])),
-            &config.training(),
-        );
+        let of_validation =
+            |rows| Offsets::of_held_out(&self.log_bound(rows, true), &validation_weights);
+        let offsets = Offsets {
+            all: Offsets::of_rows(&self.log_bound(&rows, true), &weights),
+            validation: validation.as_ref().map_or(0.0, of_validation),
+        };
         let in_table = |numbers: Vec<u32>| -> Vec<u32> {
             let of_table = numbers.into_iter();
             of_table

@@ -42,7 +42,7 @@ pub use choice::{DeviceChoice, DeviceName};
 pub use device::{Device, ExecutorRequest, Purpose};
 pub use event::{Event, EventHandler};
 pub use flow::Flow;
-pub use prepared::{Prepared, starting_parameters};
+pub use prepared::{Prepared, SomeRows, starting_parameters};
 pub use quality::{QualityKind, QualityWarning, quality_warnings};
 use roles::Roles;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use crate::checkpoint::Identity;
 use crate::config::{Config, SHORTEST, Start};
 use crate::data::{
-    Repeats, Split, effective_sample_size, resample, take, take_weights, weighted_mean,
+    Repeats, SAMPLE_ROWS, Split, effective_sample_size, resample, standard_error, take,
+    take_weights, weighted_mean,
 };
 use crate::error::{Error, Message, Result};
 use crate::executor::Batches;
@@ -51,6 +52,16 @@ pub struct Prepared {
     pub effective_rows: usize,
     /// The density that the rows were drawn from, where it is known.
     pub ground_truth: Option<Arc<GroundTruth>>,
+}
+
+/// Rows as the flow sees them that stand for all rows trained on.
+pub struct SomeRows {
+    /// The modelled columns, then the context.
+    pub rows: Matrix<f64>,
+    /// Their weights; none where all count the same.
+    pub weights: Vec<f64>,
+    /// Their numbers in the table, from 0 on.
+    pub numbers: Vec<u32>,
 }
 
 /// The parameters that a configuration has training start from.
@@ -132,14 +143,14 @@ impl Prepared {
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
         let (weights, validation_weights) = scaled(&training_weights, validation_weights);
         let of_levels = frequencies.as_ref();
-        let offsets = Offsets::new(
-            (log_bound(&preprocessing, of_levels, &rows, true), &weights),
-            validation.as_ref().map(|rows| {
-                let log_bound = log_bound(&preprocessing, of_levels, rows, false);
-                (log_bound, &validation_weights[..])
-            }),
-            &config.training(),
-        );
+        let of_validation = |rows| {
+            let log_bound = log_bound(&preprocessing, of_levels, rows, false);
+            Offsets::of_held_out(&log_bound, &validation_weights)
+        };
+        let offsets = Offsets {
+            all: Offsets::of_rows(&log_bound(&preprocessing, of_levels, &rows, true), &weights),
+            validation: validation.as_ref().map_or(0.0, of_validation),
+        };
         let plan = Plan::new(&spec)?;
         let flows = config.train.ensemble;
         let folds = config.folds().filter(|_| flows > 1);
@@ -275,6 +286,62 @@ impl Prepared {
         log_bound(&self.model.preprocessing, frequencies, seen, is_fitted)
     }
 
+    /// What preprocessing adds to the NLL of the rows of a step's batch.
+    pub fn offset_of_step(&self, step: usize) -> f64 {
+        let batches = self.batches();
+        if batches.is_full() {
+            return self.offsets.all;
+        }
+        let batch = batches.batch(step as u64);
+        let of_batch: Vec<u32> = (0..batch.rows).map(|index| batch.row(index)).collect();
+        let weights = match self.weights.is_empty() {
+            true => Vec::new(),
+            false => of_batch
+                .iter()
+                .map(|&row| self.weights[row as usize])
+                .collect(),
+        };
+        let rows = take(&self.rows, &of_batch);
+        Offsets::of_rows(&self.log_bound(&rows, true), &weights)
+    }
+
+    /// Rows trained on that stand for all of them: all, or [`SAMPLE_ROWS`] from all over the table.
+    pub fn some_rows(&self) -> SomeRows {
+        let count = self.rows.rows();
+        if count <= SAMPLE_ROWS {
+            return SomeRows {
+                rows: self.rows.map(f64::from),
+                weights: self.training_weights(),
+                numbers: self.split.training.clone(),
+            };
+        }
+        let some = resample(count, &[], SAMPLE_ROWS);
+        let weights = some.iter().map(|&row| self.weights.get(row as usize));
+        SomeRows {
+            rows: take(&self.rows, &some).map(f64::from),
+            weights: weights.flatten().map(|&weight| weight.into()).collect(),
+            numbers: some
+                .iter()
+                .map(|&row| self.split.training[row as usize])
+                .collect(),
+        }
+    }
+
+    /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from the log-densities of
+    /// [`Prepared::some_rows`] as the flow sees them; and its standard error where those are a sample.
+    pub(super) fn nll_of(&self, some: &SomeRows, log_prob: &[f64]) -> (f64, Option<f64>) {
+        if some.rows.rows() == self.rows.rows() {
+            return (self.nll(log_prob), None);
+        }
+        let log_bound = self.log_bound(&some.rows, true);
+        let mut products: Vec<f64> = log_bound.iter().zip(log_prob).map(|(a, b)| a + b).collect();
+        for (product, weight) in products.iter_mut().zip(&some.weights) {
+            *product *= weight;
+        }
+        let mean = weighted_mean(&products, &[]);
+        (-mean, Some(standard_error(&products)))
+    }
+
     /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from their log-densities as the flow
     /// sees them.
     pub fn nll(&self, log_prob: &[f64]) -> f64 {
@@ -287,7 +354,7 @@ impl Prepared {
                 products.sum::<f64>() / log_prob.len() as f64
             }
         };
-        self.offsets.all() - mean
+        self.offsets.all - mean
     }
 
     /// What the training loop needs to know.

@@ -38,8 +38,12 @@ pub struct Report {
     pub stopped: bool,
     /// Whether the validation loss stopped improving.
     pub out_of_patience: bool,
-    /// Mean of -log_prob over the rows trained on.
+    /// Mean of -log_prob over the rows trained on, or over [`Report::nll_rows`] of them.
     pub nll: f64,
+    /// Its standard error, where it is the mean over a sample of the rows.
+    pub nll_error: Option<f64>,
+    /// Rows that it is the mean over.
+    pub nll_rows: usize,
     /// The rows held out, if any.
     pub validation: Option<ValidationReport>,
     /// What simpler models make of the held-out rows.
@@ -144,8 +148,10 @@ impl Report {
         took: Duration,
         on_event: &mut EventHandler<'_>,
     ) -> Result<Self> {
-        let log_prob = executor.log_prob(&prepared.rows.map(f64::from))?;
-        let mut overflows = vec![overflow(&log_prob, &prepared.split.training)];
+        let some = prepared.some_rows();
+        let log_prob = executor.log_prob(&some.rows)?;
+        let (nll, nll_error) = prepared.nll_of(&some, &log_prob);
+        let mut overflows = vec![overflow(&log_prob, &some.numbers)];
         if let Some(rows) = &prepared.validation {
             overflows.push(overflow(
                 &executor.log_prob(rows)?,
@@ -177,7 +183,9 @@ impl Report {
             best_step: steps,
             stopped: false,
             out_of_patience: false,
-            nll: prepared.nll(&log_prob),
+            nll,
+            nll_error,
+            nll_rows: log_prob.len(),
             validation: None,
             baselines: None,
             calibration: None,

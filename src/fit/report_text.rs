@@ -18,10 +18,16 @@ impl Report {
     /// writes a setting that the advice names.
     pub fn to_text(&self, show: impl Fn(&Setting) -> String) -> String {
         let nll = self.nll;
-        let mut lines = vec![format!(
-            "final NLL       {nll:.4} nats, over all {} rows trained on",
-            self.rows
-        )];
+        let mut lines = vec![match self.nll_error {
+            None => format!(
+                "final NLL       {nll:.4} nats, over all {} rows trained on",
+                self.rows
+            ),
+            Some(error) => format!(
+                "final NLL       {nll:.4} +- {error:.4} nats, over {} of the {} rows trained on",
+                self.nll_rows, self.rows
+            ),
+        }];
         if let Some(size) = self.effective_sample_size {
             lines.push(format!(
                 "row weights     tell as much as {size:.0} rows of equal weight (Kish's effective sample size)"
@@ -111,6 +117,10 @@ impl Report {
             "steps": self.steps,
             "seconds": thousandths(self.took.as_secs_f64()),
         });
+        if let Some(error) = self.nll_error {
+            summary["nll_standard_error"] = json!(error);
+            summary["nll_rows"] = json!(self.nll_rows);
+        }
         if let Some(truth) = &self.ground_truth {
             if let (Some(mean), Some(cov)) = (truth.metrics.mean_error, truth.metrics.cov_error) {
                 summary["mean_error"] = json!(mean);

@@ -217,7 +217,11 @@ impl<'a> Session<'a> {
             return Err(Error::Spec(message.remedy(remedy)));
         }
         let mut reference = CpuExecutor::<f64>::new(self.plan.clone(), prepared.parameters());
-        reference.start_weighted(&prepared.rows, &prepared.weights, &config.training())?;
+        reference.start_weighted(
+            prepared.rows.clone(),
+            prepared.weights.clone(),
+            &config.training(),
+        )?;
         let settings = ComparisonSettings {
             steps: config.train.steps,
             log_every: self.log_every,
@@ -229,7 +233,7 @@ impl<'a> Session<'a> {
             &mut reference,
             &settings,
             |at| {
-                let offset = prepared.offsets.of_step(at.step as u64);
+                let offset = prepared.offset_of_step(at.step);
                 on_comparison(&Comparison {
                     device_nll: at.device_nll + offset,
                     reference_nll: at.reference_nll + offset,

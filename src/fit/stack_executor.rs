@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::executor::{Batch, Executor, Fault, StepsOutcome, Training, TrainingState};
@@ -67,7 +68,12 @@ impl Executor for StackExecutor<'_> {
         Err(is_trained())
     }
 
-    fn start_weighted(&mut self, _: &Matrix<f32>, _: &[f32], _: &Training) -> Result<()> {
+    fn start_weighted(
+        &mut self,
+        _: Arc<Matrix<f32>>,
+        _: Arc<Vec<f32>>,
+        _: &Training,
+    ) -> Result<()> {
         Err(is_trained())
     }
 

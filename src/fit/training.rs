@@ -193,7 +193,7 @@ impl<'s> FlowTraining<'s, '_> {
             (self.on_event)(&Event::Warning(&warning))?;
         }
         let is_done = matches!(trained.ending, Ending::Done | Ending::Patience);
-        let offset = of_flow.offsets.validation();
+        let offset = of_flow.offsets.validation;
         if is_done || index == 0 || trained.best_step > 0 {
             so_far.flows.push(TrainedFlow {
                 parameters: trained.parameters,
@@ -255,11 +255,11 @@ impl TrainObserver for Observer<'_, '_, '_> {
     fn step(&mut self, report: &StepReport) -> Result<()> {
         self.report_failures()?;
         let (step, offsets) = (report.step, &self.prepared.offsets);
-        let nll = report.nll + offsets.of_step(step as u64);
+        let nll = report.nll + self.prepared.offset_of_step(step);
         let validation_nll = report.metrics.validation_nll;
         let truth = self.prepared.ground_truth.as_ref();
         let metrics = Metrics {
-            validation_nll: validation_nll.map(|nll| nll + offsets.validation()),
+            validation_nll: validation_nll.map(|nll| nll + offsets.validation),
             kl: truth.map(|truth| nll - truth.entropy()),
             ..report.metrics
         };
@@ -277,7 +277,7 @@ impl TrainObserver for Observer<'_, '_, '_> {
 
     fn progress(&mut self, done: usize, losses: &[f64]) -> Result<()> {
         self.report_failures()?;
-        let offset = self.prepared.offsets.all();
+        let offset = self.prepared.offsets.all;
         self.loss_curve.steps(self.before + done, losses, offset);
         let latest = self.loss_curve.losses.len() - losses.len();
         let losses: Vec<f64> = self.loss_curve.losses[latest..]

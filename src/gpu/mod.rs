@@ -29,6 +29,7 @@ mod terms;
 mod timestamps;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{
@@ -211,13 +212,13 @@ impl Executor for GpuExecutor {
 
     fn start_weighted(
         &mut self,
-        rows: &Matrix<f32>,
-        weights: &[f32],
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
         training: &Training,
     ) -> Result<()> {
-        check_training_rows(&self.plan, rows, weights)?;
+        check_training_rows(&self.plan, &rows, &weights)?;
         self.session = None;
-        let session = Session::new(self.builder(), self.path, rows, weights, training)?;
+        let session = Session::new(self.builder(), self.path, &rows, &weights, training)?;
         self.session = Some(session);
         Ok(())
     }

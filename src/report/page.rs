@@ -97,23 +97,19 @@ struct Rows {
 
 impl Rows {
     fn of(prepared: &Prepared) -> Self {
-        let trained_on = prepared.in_table(&prepared.rows.map(f64::from));
+        let some = prepared.some_rows();
+        let trained_on = prepared.in_table(&some.rows);
         let held_out = prepared.validation.as_ref();
         let held_out = held_out.map(|rows| prepared.in_table(rows));
         let both = match &held_out {
             None => trained_on,
             Some(rows) => trained_on.followed_by(rows),
         };
-        let split = &prepared.split;
-        let numbers: Vec<u32> = split
-            .training
-            .iter()
-            .chain(&split.held_out)
-            .copied()
-            .collect();
+        let held_out = &prepared.split.held_out;
+        let numbers: Vec<u32> = some.numbers.iter().chain(held_out).copied().collect();
         let mut order: Vec<u32> = (0..both.rows() as u32).collect();
         order.sort_unstable_by_key(|&index| numbers[index as usize]);
-        let weights = prepared.table_weights();
+        let weights = [some.weights, prepared.validation_weights.clone()].concat();
         Rows {
             all: take(&both, &order),
             numbers: order
@@ -196,7 +192,7 @@ pub(super) fn verdict(report: &Report) -> Option<String> {
 pub(super) fn judged_by(report: &Report) -> String {
     let (rows, kind) = match &report.validation {
         Some(validation) => (validation.rows, "held out"),
-        None => (report.rows, "trained on"),
+        None => (report.nll_rows, "trained on"),
     };
     format!("over the {rows} rows {kind}, in the units of the table")
 }
@@ -225,7 +221,7 @@ fn facts(
         ("model file", origin.model.clone()),
         (
             "NLL of rows trained on",
-            format!("{:.4} nats, over {} rows", report.nll, report.rows),
+            format!("{:.4} nats, over {} rows", report.nll, report.nll_rows),
         ),
     ];
     if let Some(truth) = &report.ground_truth {

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use couplet::executor::{self, Batch, Executor, StepsOutcome, Training, TrainingState};
 use couplet::flow::Plan;
@@ -43,8 +44,8 @@ impl<F: Fault> Executor for Faulty<F> {
     }
     fn start_weighted(
         &mut self,
-        rows: &Matrix<f32>,
-        weights: &[f32],
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
         training: &Training,
     ) -> Result<()> {
         self.inner.start_weighted(rows, weights, training)

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use couplet::Matrix;
 use couplet::executor::{AdamW, Batch, Batches, Executor, Schedule, Training};
@@ -306,6 +307,17 @@ pub fn sample(executor: &mut dyn Executor, seed: u64, requested: Range<u64>) -> 
 /// As [`rows`], to train on.
 pub fn training_rows(count: usize, columns: usize, seed: u64) -> Matrix<f32> {
     rows(count, columns, seed).map(|x| x as f32)
+}
+
+/// Starts training on rows that are kept.
+pub fn start_weighted(
+    executor: &mut dyn Executor,
+    rows: &Matrix<f32>,
+    weights: &[f32],
+    training: &Training,
+) -> couplet::Result<()> {
+    let (rows, weights) = (Arc::new(rows.clone()), Arc::new(weights.to_vec()));
+    executor.start_weighted(rows, weights, training)
 }
 
 /// Weights of rows, from a tenth to some five, with the mean 1.

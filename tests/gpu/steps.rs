@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::adapter;
 use crate::common::{
     assert_close, coarseness, flow, flows, guarded_training, relative_l2, row_weights, rows,
-    sample, take, take_in_parts, training, training_rows, with_context_of,
+    sample, start_weighted, take, take_in_parts, training, training_rows, with_context_of,
 };
 use couplet::Error;
 use couplet::cpu::CpuExecutor;
@@ -60,8 +60,8 @@ fn loss_and_every_gradient_match_the_cpu() {
                 Vec::new()
             };
             let training = training(batch_size);
-            gpu.start_weighted(&data, &weights, &training).unwrap();
-            cpu.start_weighted(&data, &weights, &training).unwrap();
+            start_weighted(&mut gpu, &data, &weights, &training).unwrap();
+            start_weighted(&mut cpu, &data, &weights, &training).unwrap();
             // Twice: the second must not add to what the first left.
             gpu.loss_and_gradient().unwrap();
             let (loss, gradient) = gpu.loss_and_gradient().unwrap();

@@ -1,8 +1,8 @@
 //! The f64 executor against mathematics, and f32 against f64.
 
 use crate::common::{
-    assert_close, coarseness, flow, flows, relative_l2, row_weights, rows, sample, take, training,
-    training_rows, with_context_of,
+    assert_close, coarseness, flow, flows, relative_l2, row_weights, rows, sample, start_weighted,
+    take, training, training_rows, with_context_of,
 };
 use couplet::Matrix;
 use couplet::config::{ConditionerName, Config};
@@ -32,7 +32,7 @@ fn gradients_match_central_differences() {
         // 37 rows: less than a block. At 128 columns every 97th parameter keeps the test short.
         let data = training_rows(37, spec.width(), 5);
         let mut cpu = executor::<f64>(&spec);
-        cpu.start_weighted(&data, weights, &training(0)).unwrap();
+        start_weighted(&mut cpu, &data, weights, &training(0)).unwrap();
         let (_, gradient) = cpu.loss_and_gradient().unwrap();
         let parameters = cpu.parameters().unwrap();
         let layout = cpu.plan().layout.clone();
@@ -197,8 +197,8 @@ fn f32_follows_f64() {
             let data = training_rows(203, spec.width(), 5);
             let (mut single, mut double) = (executor::<f32>(&spec), executor::<f64>(&spec));
             let training = training(batch_size);
-            single.start_weighted(&data, &weights, &training).unwrap();
-            double.start_weighted(&data, &weights, &training).unwrap();
+            start_weighted(&mut single, &data, &weights, &training).unwrap();
+            start_weighted(&mut double, &data, &weights, &training).unwrap();
             let (loss, gradient) = single.loss_and_gradient().unwrap();
             let (expected_loss, expected) = double.loss_and_gradient().unwrap();
             // f32 rounds at 6e-8; a few hundred roundings a number, mostly independent.
@@ -297,9 +297,7 @@ fn a_weight_of_two_is_a_row_given_twice() {
             .collect();
         let mut weighted = executor::<f64>(&spec);
         let mut plain = executor::<f64>(&spec);
-        weighted
-            .start_weighted(&rows, &weights, &training(0))
-            .unwrap();
+        start_weighted(&mut weighted, &rows, &weights, &training(0)).unwrap();
         plain.start(&repeated, &training(0)).unwrap();
         let (loss, gradient) = weighted.loss_and_gradient().unwrap();
         let (expected_loss, expected) = plain.loss_and_gradient().unwrap();
@@ -308,8 +306,7 @@ fn a_weight_of_two_is_a_row_given_twice() {
         assert_close(name, &gradient, &expected, 1e-6, 1e-6);
 
         let mut ones = executor::<f64>(&spec);
-        ones.start_weighted(&repeated, &vec![1.0; twice.len()], &training(0))
-            .unwrap();
+        start_weighted(&mut ones, &repeated, &vec![1.0; twice.len()], &training(0)).unwrap();
         assert_eq!(take(&mut ones, 3), take(&mut plain, 3), "{name}");
         assert_eq!(ones.state().unwrap(), plain.state().unwrap(), "{name}");
     }
@@ -325,7 +322,7 @@ fn weights_that_cannot_be_are_named() {
         (vec![1.0, 1.0, f32::NAN], "row 3"),
         (vec![0.0, 1.0, 1.0], "row 1"),
     ] {
-        let error = executor::<f32>(&spec).start_weighted(&rows, &weights, &training(0));
+        let error = start_weighted(&mut executor::<f32>(&spec), &rows, &weights, &training(0));
         let text = error.unwrap_err().to_string();
         assert!(text.contains(part), "{text}");
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::common::{assert_close, coarseness, relative_l2, take};
+use crate::common::{assert_close, coarseness, relative_l2, start_weighted, take};
 use ::safetensors::tensor::{Dtype, SafeTensors};
 use couplet::Matrix;
 use couplet::config::ModelConfig;
@@ -163,9 +163,7 @@ fn follow(name: &str, fixture: &Fixture, executor: &mut dyn Executor, tolerances
     };
     let rows = fixture.matrix("rows", fixture.plan.width());
     let as_given = rows.map(|x| x as f32);
-    executor
-        .start_weighted(&as_given, &fixture.weights(), &fixture.training())
-        .unwrap();
+    start_weighted(executor, &as_given, &fixture.weights(), &fixture.training()).unwrap();
     let losses = fixture.numbers("losses");
     let layout: Layout = fixture.plan.layout.clone();
     let every = fixture.settings.every;
