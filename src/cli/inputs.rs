@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{DataConfig, Overrides, Preset};
-use crate::data::{Table, TableOptions, TableReader, Target, table_files};
+use crate::data::{ChunkedTable, Table, TableOptions, TableReader, Target, table_files};
 use crate::files::{OutputFile, same};
 use crate::fit::Fit;
 use crate::kinds::{ColumnKind, Kind};
@@ -20,7 +20,8 @@ const ROWS: usize = 50_000;
 
 /// What a run is made of: the table, the settings and the file to start from, read and checked before any work begins.
 pub struct Inputs {
-    table: Table,
+    /// Until a fit takes it.
+    table: Option<ChunkedTable<'static>>,
     settings: Overrides,
     preset: Preset,
     start: Option<(PathBuf, ModelFileKind)>,
@@ -80,12 +81,12 @@ impl Inputs {
             false => (None, read_table(args, content, &mut settings, config.data)?),
             true => {
                 let (truth, table) = draw_table(args, config.train.seed)?;
-                (Some(Arc::new(truth)), table)
+                (Some(Arc::new(truth)), ChunkedTable::from_table(table))
             }
         };
-        report_reading(&table.notes, &table.dropped);
+        report_reading(&table.sample().notes, &table.sample().dropped);
         Ok(Inputs {
-            table,
+            table: Some(table),
             settings,
             preset,
             start,
@@ -95,8 +96,12 @@ impl Inputs {
         })
     }
 
-    pub fn fit(&self, args: &TrainArgs) -> Fit<'_> {
-        let mut fit = Fit::new(&self.table)
+    /// The fit, which takes the table.
+    pub fn fit<'a>(&mut self, args: &TrainArgs) -> Result<Fit<'a>> {
+        let Some(table) = self.table.take() else {
+            return Err(Failure::usage("the table was taken already"));
+        };
+        let mut fit = Fit::chunked(table)
             .settings(self.settings.clone())
             .preset(self.preset)
             .device(args.device())
@@ -107,7 +112,7 @@ impl Inputs {
         if let Some(truth) = &self.ground_truth {
             fit = fit.ground_truth(truth.clone());
         }
-        fit
+        Ok(fit)
     }
 
     /// Where the model goes, and what it replaces.
@@ -126,7 +131,7 @@ fn read_table(
     start: Option<&ModelFileKind>,
     settings: &mut Overrides,
     data: DataConfig,
-) -> Result<Table> {
+) -> Result<ChunkedTable<'static>> {
     let options = TableOptions {
         expected: match start {
             Some(ModelFileKind::Model(model)) => Some(model.expected_columns()),
@@ -146,7 +151,7 @@ fn read_table(
         let names = reader.named("weights", &[data.weights])?;
         settings.data.weights = names.into_iter().next();
     }
-    reader.read().map_err(input)
+    reader.read_chunked().map_err(input)
 }
 
 /// The columns that are said to hold categories.

@@ -18,9 +18,9 @@ use super::{DISAGREE, Failure, INTERRUPTED, Result, flag, shell, with_flags};
 
 pub fn run(args: &TrainArgs) -> Result<()> {
     let checkpoints = (!args.dry_run).then(|| args.checkpoints()).transpose()?;
-    let inputs = Inputs::read(args)?;
+    let mut inputs = Inputs::read(args)?;
     if args.dry_run {
-        return dry_run(args, &inputs);
+        return dry_run(args, &mut inputs);
     }
     let is_resuming = checkpoints.as_ref().is_some_and(|it| it.is_resuming());
     #[cfg(feature = "plots")]
@@ -28,7 +28,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let screen = RefCell::new(Screen::new(args.log.as_deref(), is_resuming)?);
     let stop = StopSignal::default();
     let mut fit = inputs
-        .fit(args)
+        .fit(args)?
         .stop_signal(stop.clone())
         .on_event(|event| screen.borrow_mut().event(event));
     if let Some(checkpoints) = checkpoints {
@@ -50,8 +50,8 @@ pub fn run(args: &TrainArgs) -> Result<()> {
 }
 
 /// Says what a run would be.
-fn dry_run(args: &TrainArgs, inputs: &Inputs) -> Result<()> {
-    let fit = inputs.fit(args);
+fn dry_run(args: &TrainArgs, inputs: &mut Inputs) -> Result<()> {
+    let fit = inputs.fit(args)?;
     let prepared = fit.prepare()?;
     let device = Device::choose(&args.device())?;
     let of_flow = prepared.of_flow(0);

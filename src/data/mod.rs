@@ -3,6 +3,7 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod cell;
+mod chunked;
 mod columns;
 mod digits;
 mod faults;
@@ -12,6 +13,7 @@ mod npy;
 mod npz;
 mod open;
 mod repeats;
+mod row_numbers;
 mod rows;
 mod several;
 mod source;
@@ -30,14 +32,18 @@ use crate::matrix::Matrix;
 
 #[cfg(all(feature = "arrow", feature = "cli"))]
 pub(crate) use arrow::is_panic_an_error;
+pub(crate) use chunked::AllRows;
+pub use chunked::ChunkedTable;
 pub use columns::ExpectedColumns;
 pub(crate) use columns::{are_default_names, nearest, selector};
 pub use digits::{decimals, rounded};
 pub use levels::MOST_LEVELS;
 pub use repeats::Repeats;
+pub(crate) use repeats::row_hashes;
+pub(crate) use row_numbers::RowNumbers;
 pub use rows::{Dropped, Part};
 pub use several::table_files;
-pub(crate) use split::take_weights;
+pub(crate) use split::{RowSplit, take_weights};
 pub use split::{Split, take};
 pub use table::TableReader;
 pub use target::{Target, TargetName};

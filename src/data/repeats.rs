@@ -16,13 +16,7 @@ impl Repeats {
     /// If there are more than 2^32 - 1 rows.
     pub fn of(values: &Matrix<f64>) -> Self {
         let rows = u32::try_from(values.rows()).expect("at most 2^32 - 1 rows");
-        let mut hashes = vec![0u64; values.rows()];
-        for j in 0..values.columns() {
-            for (hash, &x) in hashes.iter_mut().zip(values.column(j)) {
-                // Both zeros are one number.
-                *hash = mix(*hash ^ (x + 0.0).to_bits());
-            }
-        }
+        let hashes = row_hashes(values, None);
         let mut order: Vec<u32> = (0..rows).collect();
         order.sort_unstable_by_key(|&row| (hashes[row as usize], row));
         let is_equal = |a: u32, b: u32| {
@@ -62,6 +56,15 @@ impl Repeats {
         }
     }
 
+    /// The same of a table of so many rows, so many of which differ, of which these rows are a sample.
+    pub(crate) fn of_table(self, rows: u64, distinct: u64) -> Self {
+        Repeats {
+            rows: rows as usize,
+            distinct: distinct as usize,
+            ..self
+        }
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows
@@ -94,6 +97,18 @@ impl Repeats {
     pub(crate) fn first(&self, row: u32) -> u32 {
         self.first.get(row as usize).copied().unwrap_or(row)
     }
+}
+
+/// A number for each row, the same for equal ones; the column `ignored` has no say.
+pub(crate) fn row_hashes(values: &Matrix<f64>, ignored: Option<usize>) -> Vec<u64> {
+    let mut hashes = vec![0u64; values.rows()];
+    for j in (0..values.columns()).filter(|j| Some(*j) != ignored) {
+        for (hash, &x) in hashes.iter_mut().zip(values.column(j)) {
+            // Both zeros are one number.
+            *hash = mix(*hash ^ (x + 0.0).to_bits());
+        }
+    }
+    hashes
 }
 
 /// The finalizer of SplitMix64.

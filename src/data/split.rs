@@ -1,5 +1,5 @@
 use crate::matrix::Matrix;
-use crate::random::{Purpose, Shuffle};
+use crate::random::{Purpose, Shuffle, words};
 
 use super::Repeats;
 
@@ -54,6 +54,35 @@ impl Split {
         }
         let is_held = |row: &u32| held[repeats.first(*row) as usize];
         let (held_out, training) = (0..rows).partition(is_held);
+        Split { training, held_out }
+    }
+}
+
+/// Which rows of a long table are held out: each by a random number of its own, so that no other row needs to be known. Of rows that are
+/// told apart by what is in them, equal ones are on one side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowSplit {
+    fraction: f64,
+    seed: u64,
+}
+
+impl RowSplit {
+    /// Holds out this fraction of the rows.
+    pub fn new(fraction: f64, seed: u64) -> Self {
+        RowSplit { fraction, seed }
+    }
+
+    /// Whether the row of this key is held out: of its number, or of a hash of what is in it.
+    pub fn holds_out(&self, key: u64) -> bool {
+        let [high, low, ..] = words(self.seed, Purpose::Split, key, 1);
+        let at = (u64::from(high) << 32 | u64::from(low)) as f64;
+        at < self.fraction * 2f64.powi(64)
+    }
+
+    /// The same of several rows.
+    pub fn split(&self, keys: &[u64]) -> Split {
+        let rows = 0..keys.len() as u32;
+        let (held_out, training) = rows.partition(|&row| self.holds_out(keys[row as usize]));
         Split { training, held_out }
     }
 }

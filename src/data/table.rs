@@ -6,6 +6,7 @@ use crate::memory;
 
 #[cfg(feature = "arrow")]
 use super::arrow;
+use super::chunked::{CHUNK, ChunkedRows, ChunkedTable};
 use super::columns::{ExpectedColumns, select_columns};
 use super::levels::Levels;
 use super::open::open_file;
@@ -21,6 +22,8 @@ pub struct TableReader {
     /// Which columns are left out if they have too many texts, and which have.
     optional: Vec<bool>,
     overflowed: Vec<bool>,
+    /// The column of row weights among those that are read.
+    weights_column: Option<usize>,
 }
 
 impl TableReader {
@@ -87,7 +90,10 @@ impl TableReader {
             options.expected.is_some() || said.iter().any(|&j| all[j] == *name)
         };
         let columns = opened.columns.iter();
+        let last = opened.columns.len().checked_sub(1);
         TableReader {
+            // It comes last.
+            weights_column: last.filter(|_| options.weights.is_some()),
             name,
             levels: levels.collect(),
             optional: columns
@@ -180,53 +186,97 @@ impl TableReader {
     /// # Errors
     /// As [`TableReader::next`]; [`Error::Data`] also for a table that has no rows, or more than memory can hold.
     pub fn read(mut self) -> Result<Table> {
-        /// Fewer rows show no categories.
-        const FEW: usize = 20;
-        /// Rows to a part.
-        const ROWS: usize = 1 << 16;
         let width = self.opened.columns.len();
-        let name = self.name.clone();
-        let bad = |message: Message| {
-            Error::Data(
-                message
-                    .prefixed(format_args!("{name}: "))
-                    .in_file(name.as_ref()),
-            )
-        };
         // The table is turned round and standardized in copies: so it may take a quarter.
         let each = 4 * 8 * width as u64;
         if let Some(rows) = self.opened.row_count_hint
             && let Some(shortfall) = memory::shortfall((rows as u64).saturating_mul(each))
         {
-            return Err(bad(format!(
+            return Err(self.bad(format!(
                 "the header promises {rows} x {width} numbers, which {shortfall}; train on fewer rows"
-            ).into()));
+            )));
         }
         let most = memory::available() / each;
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); width];
         let mut rows = 0;
-        while let Some(Part { values: part, .. }) = self.next(ROWS)? {
+        self.drain(|part| {
             rows += part.rows();
             if rows as u64 > most {
-                return Err(bad(format!(
+                return Err(format!(
                     "after {rows} rows the table has filled the memory that it may take ({} of it for {width} \
                      columns); train on fewer rows",
                     memory::readable(8 * (rows * width) as u64)
-                ).into()));
+                ));
             }
             for (j, column) in columns.iter_mut().enumerate() {
                 column.extend_from_slice(part.column(j));
             }
+            Ok(())
+        })?;
+        let settled = self.settle(rows)?;
+        for (column, moved) in columns.iter_mut().zip(&settled.moved) {
+            if !moved.is_empty() {
+                column
+                    .iter_mut()
+                    .for_each(|value| *value = moved[*value as usize] as f64);
+            }
         }
-        let dropped = self.opened.rows.dropped().clone();
+        let values = settled
+            .kept
+            .iter()
+            .flat_map(|&j| std::mem::take(&mut columns[j]));
+        let values = Matrix::from_values(rows, settled.kept.len(), values.collect());
+        Ok(self.table(settled, values))
+    }
+
+    /// The whole table, of which no more is held in double precision than a sample.
+    ///
+    /// # Errors
+    /// As [`TableReader::read`].
+    pub fn read_chunked(mut self) -> Result<ChunkedTable<'static>> {
+        let weights = self.weights_column;
+        let mut chunked = ChunkedRows::new(weights);
+        let mut rows = 0;
+        self.drain(|part| {
+            rows += part.rows();
+            chunked.note(part)
+        })?;
+        let settled = self.settle(rows)?;
+        let (kept, moved) = (settled.kept.clone(), settled.moved.clone());
+        Ok(chunked.finish(kept, moved, |values| self.table(settled, values)))
+    }
+
+    /// Calls `note` with the numbers of every part.
+    fn drain(&mut self, mut note: impl FnMut(&Matrix<f64>) -> Result<(), String>) -> Result<()> {
+        while let Some(part) = self.next(CHUNK)? {
+            note(&part.values).map_err(|text| self.bad(text))?;
+        }
+        Ok(())
+    }
+
+    fn bad(&self, message: impl Into<Message>) -> Error {
+        let message = message.into().prefixed(format_args!("{}: ", self.name));
+        Error::Data(message.in_file(self.name.as_ref()))
+    }
+
+    /// What all rows, of which there are so many, say of the columns.
+    fn settle(&mut self, rows: usize) -> Result<Settled> {
+        /// Fewer rows show no categories.
+        const FEW: usize = 20;
+        let width = self.opened.columns.len();
         if rows == 0 {
-            return Err(bad(match dropped.rows {
+            return Err(self.bad(match self.opened.rows.dropped().rows {
                 0 => "the table has no rows".into(),
                 _ => Message::new("every row lacks a value in some column")
                     .remedy(Remedy::with("leave such columns out", "exclude")),
             }));
         }
-        let mut levels = vec![Vec::new(); width];
+        let mut settled = Settled {
+            kept: Vec::new(),
+            levels: vec![Vec::new(); width],
+            moved: vec![Vec::new(); width],
+            notes: self.opened.rows.notes(),
+        };
         for (j, found) in self.levels.iter_mut().enumerate() {
             // More than one for every two rows name these.
             self.overflowed[j] |=
@@ -235,26 +285,23 @@ impl TableReader {
                 continue;
             }
             if let Some(found) = found.take() {
-                let (names, moved) = found.sorted();
-                levels[j] = names;
-                for value in &mut columns[j] {
-                    *value = moved[*value as usize] as f64;
-                }
+                (settled.levels[j], settled.moved[j]) = found.sorted();
             }
         }
-        let mut notes = self.opened.rows.notes();
         let names = &self.opened.columns;
-        let kept: Vec<usize> = (0..width).filter(|&j| !self.overflowed[j]).collect();
+        settled.kept = (0..width).filter(|&j| !self.overflowed[j]).collect();
         for j in (0..width).filter(|&j| self.overflowed[j]) {
             let text = format!(
                 "{} has too many different texts for categories, as names and times have, and is left out",
                 quote(&names[j])
             );
-            notes.push(Message::new(text).in_column(&names[j]).remedy(Remedy::new(
-                "take it in",
-                "column",
-                format!("{}=categorical", names[j]),
-            )));
+            settled
+                .notes
+                .push(Message::new(text).in_column(&names[j]).remedy(Remedy::new(
+                    "take it in",
+                    "column",
+                    format!("{}=categorical", names[j]),
+                )));
         }
         if let Some(j) = (0..width).find(|&j| self.overflowed[j])
             && rows < FEW
@@ -267,23 +314,45 @@ impl TableReader {
                 quote(&names[j]),
                 quote(first.unwrap_or_default())
             );
-            return Err(bad(
-                Message::new(text).remedy(Remedy::with("leave columns out", "exclude"))
-            ));
+            return Err(
+                self.bad(Message::new(text).remedy(Remedy::with("leave columns out", "exclude")))
+            );
         }
-        if kept.is_empty() {
-            return Err(bad(Message::new(
-                "every column has too many different texts for categories",
-            )));
+        if settled.kept.is_empty() {
+            return Err(self.bad("every column has too many different texts for categories"));
         }
-        let values = kept.iter().flat_map(|&j| std::mem::take(&mut columns[j]));
-        Ok(Table {
-            values: Matrix::from_values(rows, kept.len(), values.collect()),
+        Ok(settled)
+    }
+
+    /// A table with these numbers.
+    fn table(&self, settled: Settled, values: Matrix<f64>) -> Table {
+        let Settled {
+            kept,
+            levels,
+            notes,
+            ..
+        } = settled;
+        Table {
+            values,
             levels: kept.iter().map(|&j| levels[j].clone()).collect(),
-            columns: kept.iter().map(|&j| names[j].clone()).collect(),
-            dropped,
+            columns: kept
+                .iter()
+                .map(|&j| self.opened.columns[j].clone())
+                .collect(),
+            dropped: self.opened.rows.dropped().clone(),
             notes,
             named: self.opened.named,
-        })
+        }
     }
+}
+
+/// What is known of the columns at the end.
+struct Settled {
+    /// The columns that are not left out.
+    kept: Vec<usize>,
+    /// The levels of each column, and the index that each of its numbers so far stands for; none where it holds numbers.
+    levels: Vec<Vec<String>>,
+    moved: Vec<Vec<usize>>,
+    /// What the user should know.
+    notes: Vec<Message>,
 }

@@ -72,6 +72,7 @@ impl Prepared {
             warnings: Vec::new(),
             notes: Vec::new(),
             effective_rows: self.effective_rows,
+            is_sampled: self.is_sampled,
             ground_truth: self.ground_truth.clone(),
         })
     }

@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::cpu::CpuExecutor;
-use crate::data::{check_finite, take};
+use crate::data::{RowNumbers, check_finite, take};
 use crate::error::{Error, Message, Remedy, Result, quote};
 use crate::executor::Executor;
 use crate::flow::FlowSpec;
@@ -325,7 +325,9 @@ impl Flow {
         self.check_rows(rows)?;
         let kinds = self.model.preprocessing.kinds.iter().enumerate();
         for ((j, column), name) in kinds.zip(&self.model.columns) {
-            column.check(rows.column(j), name).map_err(Error::Data)?;
+            column
+                .check(rows.column(j), RowNumbers::All, name)
+                .map_err(Error::Data)?;
         }
         let seen = self.model.preprocessing.apply(rows);
         let (z, mut log_det) = self.members.forward(&self.model, &seen)?;
@@ -366,7 +368,7 @@ impl Flow {
     pub fn inverse_given(&self, z: &Matrix<f64>, context: &Matrix<f64>) -> Result<Matrix<f64>> {
         self.check(z, "latents", &self.model.modelled())?;
         let dims = self.model.columns.len();
-        check_levels(self.model.categories(), z, dims)?;
+        check_levels(self.model.categories(), z, RowNumbers::All, dims)?;
         let levels = z.select_columns(dims..z.columns());
         let z = z.select_columns(0..dims);
         let context = levels.concat_columns(&*self.context_for(z.rows(), context)?);
@@ -392,7 +394,7 @@ impl Flow {
     ) -> Result<Cow<'c, Matrix<f64>>> {
         let names = self.model.context_names();
         self.check(context, "context", &names)?;
-        check_levels(self.model.given(), context, 0)?;
+        check_levels(self.model.given(), context, RowNumbers::All, 0)?;
         match context.rows() {
             rows if rows == count => Ok(Cow::Borrowed(context)),
             1 => {
@@ -426,7 +428,7 @@ impl Flow {
         let model = &self.model;
         self.check(rows, "rows", &model.all_columns())?;
         let context = model.preprocessing.context_columns();
-        check_levels(context, rows, model.columns.len())
+        check_levels(context, rows, RowNumbers::All, model.columns.len())
     }
 
     /// What computes its density.

@@ -1,6 +1,7 @@
 //! Fits a flow to a table: [`Fit`] holds what is asked for, [`Session`] trains, [`Flow`] and [`Report`] are the result. The
 //! command line is a client of the same [`Session`].
 
+mod all_rows;
 mod baselines;
 pub(crate) mod choice;
 mod device;
@@ -25,13 +26,12 @@ mod two_sample;
 mod univariate;
 mod verdict;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoints;
 use crate::config::{Overrides, Preset, TableSize};
-use crate::data::Table;
+use crate::data::{ChunkedTable, Table};
 use crate::error::{Error, Message, Result};
 use crate::kinds::Kind;
 use crate::model::{Model, ModelFileKind};
@@ -75,7 +75,7 @@ pub use univariate::kolmogorov_distance;
 /// ```
 #[must_use = "nothing is trained before `run`"]
 pub struct Fit<'a> {
-    table: &'a Table,
+    table: Source<'a>,
     settings: Overrides,
     preset: Preset,
     start: Option<(PathBuf, ModelFileKind)>,
@@ -85,6 +85,14 @@ pub struct Fit<'a> {
     log_every: usize,
     stop: StopSignal,
     on_event: Box<EventHandler<'a>>,
+}
+
+/// Where the rows come from.
+enum Source<'a> {
+    Table(&'a Table),
+    Chunked(Box<ChunkedTable<'a>>),
+    /// They were taken.
+    Nowhere,
 }
 
 /// The result of a fit.
@@ -98,6 +106,15 @@ pub struct Fitted {
 impl<'a> Fit<'a> {
     /// A fit to these rows.
     pub fn new(table: &'a Table) -> Self {
+        Self::to(Source::Table(table))
+    }
+
+    /// A fit to the rows of a table that may be long. They are let go of as they are taken.
+    pub fn chunked(table: ChunkedTable<'a>) -> Self {
+        Self::to(Source::Chunked(Box::new(table)))
+    }
+
+    fn to(table: Source<'a>) -> Self {
         Fit {
             table,
             settings: Overrides::default(),
@@ -225,7 +242,11 @@ impl<'a> Fit<'a> {
     /// # Errors
     /// [`Error::Data`] where the rows cannot be fitted, [`Error::Spec`] where a setting cannot be, [`Error::Model`] where the
     /// model to start from is not for this table.
-    pub fn prepare(&self) -> Result<Prepared> {
+    pub fn prepare(mut self) -> Result<Prepared> {
+        self.prepared()
+    }
+
+    fn prepared(&mut self) -> Result<Prepared> {
         let start = self.start.as_ref();
         let start = start.map(|(path, content)| (path.as_path(), content));
         let given = self.settings.data.given.as_deref().unwrap_or_default();
@@ -239,19 +260,28 @@ impl<'a> Fit<'a> {
         let preset = self.settings.preset.unwrap_or(self.preset);
         let proposes = preset == Preset::Safe && self.ground_truth.is_none();
         let said = self.settings.data.columns.as_deref().unwrap_or_default();
-        let said = Roles::said_kinds(self.table, said)?.into_iter();
+        let table = match std::mem::replace(&mut self.table, Source::Nowhere) {
+            Source::Table(table) => ChunkedTable::of(table),
+            Source::Chunked(table) => *table,
+            Source::Nowhere => return Err(Error::spec("the rows of the table were taken already")),
+        };
+        let said = Roles::said_kinds(table.sample(), said)?.into_iter();
         let categories: Vec<usize> = said
             .filter(|(_, kind)| *kind == Kind::Categorical)
             .map(|(j, _)| j)
             .collect();
-        let table = match categories.is_empty() {
-            true => Cow::Borrowed(self.table),
-            false => Cow::Owned(self.table.clone().with_levels_of(&categories)?),
-        };
-        let roles = Roles::of(&table, &self.settings.data, proposes, start)?;
+        let mut table = table.with_levels_of(&categories)?;
+        let (is_whole, distinct) = (table.is_whole(), table.distinct());
+        let (sample, numbers, rows) = table.parts();
+        let roles = Roles::of(sample, numbers, &self.settings.data, proposes, start)?;
         let repeats = roles.repeats();
+        let of_table = match is_whole {
+            true => repeats.clone(),
+            false if repeats.copies() == 0 => repeats.clone().of_table(rows.rows, rows.rows),
+            false => repeats.clone().of_table(rows.rows, distinct),
+        };
         let size = TableSize {
-            rows: roles.worth(&repeats),
+            rows: roles.worth(&of_table),
             columns: roles.columns.len(),
             context: roles.context.len(),
         };
@@ -263,15 +293,21 @@ impl<'a> Fit<'a> {
         }
         let config = settings.config(self.preset, shape, Some(size))?;
         let warnings = match self.ground_truth {
-            None => roles.quality_warnings(&repeats),
+            None => roles.quality_warnings(&of_table),
             // A table drawn from a known density needs no warnings.
             Some(_) => Vec::new(),
         };
+        let keys = roles.keys(&repeats);
+        let mut prepared = Prepared::new(&roles, &repeats, &keys, config, start)?;
+        if !is_whole {
+            prepared.take_all(&roles, rows)?;
+        }
         Ok(Prepared {
             warnings,
             notes: roles.notes(),
             ground_truth: self.ground_truth.clone(),
-            ..Prepared::new(&roles, &repeats, config, start)?
+            effective_rows: size.rows,
+            ..prepared.fold()
         })
     }
 
@@ -280,7 +316,7 @@ impl<'a> Fit<'a> {
     /// # Errors
     /// As [`Fit::prepare`]; those of the device, where nothing may be used instead, and of the checkpoints.
     pub fn open(mut self) -> Result<Session<'a>> {
-        let prepared = self.prepare()?;
+        let prepared = self.prepared()?;
         for note in &prepared.notes {
             (self.on_event)(&Event::Note(note))?;
         }

@@ -50,6 +50,8 @@ pub struct Prepared {
     /// How many rows the table is worth: what [`Repeats::worth`] says, times the fraction that
     /// [`effective_sample_size`] leaves of weighted ones.
     pub effective_rows: usize,
+    /// Whether preprocessing and frequencies were fitted to a sample of the rows.
+    pub(super) is_sampled: bool,
     /// The density that the rows were drawn from, where it is known.
     pub ground_truth: Option<Arc<GroundTruth>>,
 }
@@ -74,7 +76,7 @@ pub fn starting_parameters(plan: &Plan, config: &Config) -> Vec<f32> {
 }
 
 impl Prepared {
-    /// Splits and prepares rows for a configuration; `repeats` has those that are equal. Training starts from `init`, the model or the
+    /// Splits and prepares rows for a configuration; `repeats` and `keys` have those that are equal. Training starts from `init`, the model or the
     /// tensors of a file, or from what the configuration says. A model brings its preprocessing, since its parameters belong to the
     /// units that they were trained in.
     ///
@@ -84,17 +86,18 @@ impl Prepared {
     pub(super) fn new(
         roles: &Roles<'_>,
         repeats: &Repeats,
+        keys: &[u64],
         config: Config,
         init: Option<(&Path, &ModelFileKind)>,
     ) -> Result<Self> {
-        let values = &*roles.preimages(repeats, config.train.seed);
+        let values = &*roles.preimages(&roles.rows, keys, config.train.seed);
         let columns = &roles.columns;
         let names: Vec<String> = columns
             .iter()
             .chain(roles.context.iter().map(|column| &column.name))
             .cloned()
             .collect();
-        let split = roles.split(repeats, &config);
+        let split = roles.split(repeats, keys, &config);
         let [training_weights, validation_weights] =
             [&split.training, &split.held_out].map(|rows| take_weights(&roles.weights, rows));
         // On the real line, as maps are fitted to it.
@@ -137,7 +140,7 @@ impl Prepared {
         let spec = config
             .model
             .conditional_spec(columns.len(), preprocessing.context_width())?;
-        let as_seen = preprocessing.training_rows(values, &names)?;
+        let as_seen = preprocessing.training_rows(values, roles.in_table(), &names)?;
         let rows = take(&as_seen, &split.training);
         let validation =
             (!split.held_out.is_empty()).then(|| take(&as_seen, &split.held_out).map(f64::from));
@@ -153,11 +156,6 @@ impl Prepared {
         };
         let plan = Plan::new(&spec)?;
         let flows = config.train.ensemble;
-        let folds = config.folds().filter(|_| flows > 1);
-        let flow_folds = folds.map(|(of, count)| {
-            let copies = copies_among(&rows, repeats.copies() > 0);
-            Arc::new(Folds::some(&copies, count, of, config.train.seed))
-        });
         let parameters = match init {
             None => (0..flows)
                 .map(|index| starting_parameters(&plan, &config.of_flow(index)))
@@ -195,13 +193,25 @@ impl Prepared {
             validation_weights,
             offsets,
             split,
-            flow_folds,
+            flow_folds: None,
             warnings: Vec::new(),
             notes: Vec::new(),
             has_copies: repeats.copies() > 0,
-            effective_rows: roles.worth(repeats),
+            effective_rows: 0,
+            is_sampled: false,
             ground_truth: None,
         })
+    }
+
+    /// Chooses what each flow of an ensemble holds out.
+    pub(super) fn fold(mut self) -> Self {
+        let train = &self.config.train;
+        let folds = self.config.folds().filter(|_| train.ensemble > 1);
+        self.flow_folds = folds.map(|(of, count)| {
+            let copies = copies_among(&self.rows, self.has_copies);
+            Arc::new(Folds::some(&copies, count, of, train.seed))
+        });
+        self
     }
 
     /// Which rows each step takes.
@@ -272,6 +282,7 @@ impl Prepared {
     /// fitted to each under those of the others. Nothing where there are no such columns.
     pub(super) fn log_prob_of_levels(&self, seen: &Matrix<f64>, is_fitted: bool) -> Vec<f64> {
         let frequencies = self.model.frequencies.as_ref();
+        let is_fitted = is_fitted && !self.is_sampled;
         log_prob_of_levels(&self.model.preprocessing, frequencies, seen, is_fitted)
     }
 
@@ -283,6 +294,7 @@ impl Prepared {
         is_fitted: bool,
     ) -> Vec<f64> {
         let frequencies = self.model.frequencies.as_ref();
+        let is_fitted = is_fitted && !self.is_sampled;
         log_bound(&self.model.preprocessing, frequencies, seen, is_fitted)
     }
 

@@ -1,5 +1,6 @@
 //! What a column of a kind is like, found from its numbers: grids, heavy tails, where to cut the circle.
 
+use crate::data::RowNumbers;
 use crate::error::{Message, Result};
 
 use super::number_column::wrap;
@@ -18,11 +19,16 @@ const ROWS_OF_A_STEP: usize = 100;
 const ROWS_TO_A_STEP: usize = 3;
 
 impl NumberColumn {
-    /// A column of this kind with these numbers; `name` is for messages.
+    /// A column of this kind with these numbers; `rows` and `name` are for messages.
     ///
     /// # Errors
     /// Names the first row whose number cannot be of the kind.
-    pub fn of(kind: Kind, numbers: &[f64], name: &str) -> Result<Self, Message> {
+    pub(crate) fn of(
+        kind: Kind,
+        numbers: &[f64],
+        rows: RowNumbers<'_>,
+        name: &str,
+    ) -> Result<Self, Message> {
         let mut column = NumberColumn {
             kind,
             ..NumberColumn::default()
@@ -60,7 +66,7 @@ impl NumberColumn {
                 column.scale = 0.0;
             }
         }
-        column.check(numbers, name)?;
+        column.check(numbers, rows, name)?;
         Ok(column)
     }
 
@@ -136,7 +142,7 @@ mod tests {
     use super::*;
 
     fn column(kind: &str, numbers: &[f64]) -> NumberColumn {
-        NumberColumn::of(kind.parse().unwrap(), numbers, "x").unwrap()
+        NumberColumn::of(kind.parse().unwrap(), numbers, RowNumbers::All, "x").unwrap()
     }
 
     #[test]

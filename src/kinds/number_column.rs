@@ -362,9 +362,10 @@ pub(crate) fn wrap(start: f64, x: f64, period: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::RowNumbers;
 
     fn column(kind: &str, numbers: &[f64]) -> NumberColumn {
-        NumberColumn::of(kind.parse().unwrap(), numbers, "x").unwrap()
+        NumberColumn::of(kind.parse().unwrap(), numbers, RowNumbers::All, "x").unwrap()
     }
 
     fn columns() -> Vec<(NumberColumn, Vec<f64>)> {

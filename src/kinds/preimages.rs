@@ -224,9 +224,10 @@ fn legendre(nodes: usize) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::RowNumbers;
 
     fn column(kind: &str, numbers: &[f64]) -> NumberColumn {
-        NumberColumn::of(kind.parse().unwrap(), numbers, "x").unwrap()
+        NumberColumn::of(kind.parse().unwrap(), numbers, RowNumbers::All, "x").unwrap()
     }
 
     /// ln of a density over the real line, skewed and with two modes.

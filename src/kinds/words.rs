@@ -2,6 +2,8 @@
 
 use crate::error::{Message, Remedy, Result, quote};
 
+use crate::data::RowNumbers;
+
 use super::{Kind, NumberColumn};
 
 impl NumberColumn {
@@ -9,29 +11,36 @@ impl NumberColumn {
     ///
     /// # Errors
     /// Names the first row whose number is not.
-    pub fn check(&self, numbers: &[f64], name: &str) -> Result<(), Message> {
+    pub(crate) fn check(
+        &self,
+        numbers: &[f64],
+        rows: RowNumbers<'_>,
+        name: &str,
+    ) -> Result<(), Message> {
         match numbers.iter().position(|x| !self.contains(*x)) {
             None => Ok(()),
-            Some(row) => Err(self.refuses(numbers, row, name)),
+            Some(row) => Err(self.refuses(numbers, row, rows, name)),
         }
     }
 
     /// What is wrong with a row's number.
-    fn refuses(&self, numbers: &[f64], row: usize, name: &str) -> Message {
+    fn refuses(&self, numbers: &[f64], row: usize, rows: RowNumbers<'_>, name: &str) -> Message {
         let count = numbers.iter().filter(|x| !self.contains(**x)).count();
         let more = match count {
+            // Of other rows it is not known.
+            _ if !matches!(rows, RowNumbers::All) => String::new(),
             1 => String::new(),
             2 => ", and 1 more row is like this".into(),
             count => format!(", and {} more rows are like this", count - 1),
         };
+        let number = rows.of(row);
         let text = format!(
-            "row {}, {}: {} is not {}{more}",
-            row + 1,
+            "row {number}, {}: {} is not {}{more}",
             quote(name),
             numbers[row],
             self.words()
         );
-        let message = Message::new(text).in_column(name).at_row(row as u64 + 1);
+        let message = Message::new(text).in_column(name).at_row(number);
         let has_zeros = self.kind == Kind::Positive
             && numbers.iter().all(|x| *x >= 0.0)
             && count < numbers.len();
@@ -108,7 +117,7 @@ mod tests {
             ("integer(0,)", [1.0, -1.0, 3.0], ["-1", "from 0 on"]),
         ] {
             let kind: Kind = kind.parse().unwrap();
-            let message = NumberColumn::of(kind, &numbers, "x").unwrap_err();
+            let message = NumberColumn::of(kind, &numbers, RowNumbers::All, "x").unwrap_err();
             let all = format!("{message:?}");
             assert!(parts.iter().all(|part| all.contains(part)), "{kind}: {all}");
         }

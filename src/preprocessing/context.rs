@@ -2,7 +2,7 @@ use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::rounded;
+use crate::data::{RowNumbers, rounded};
 use crate::error::{Error, Message, Result, quote};
 use crate::matrix::Matrix;
 
@@ -77,13 +77,18 @@ impl ContextColumn {
 ///
 /// # Errors
 /// [`Error::Data`] names the row, the column and the number.
-pub fn check_levels(columns: &[ContextColumn], rows: &Matrix<f64>, first: usize) -> Result<()> {
+pub(crate) fn check_levels(
+    columns: &[ContextColumn],
+    rows: &Matrix<f64>,
+    numbers: RowNumbers<'_>,
+    first: usize,
+) -> Result<()> {
     for (j, column) in (first..).zip(columns) {
         let values = rows.column(j);
         if let Some(row) = values.iter().position(|x| !column.can_be(*x)) {
             let text = format!(
                 "row {}, {}: {} is no index of its {} levels",
-                row + 1,
+                numbers.of(row),
                 quote(&column.name),
                 values[row],
                 column.levels.len()

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::RowNumbers;
 use crate::error::{Error, Result, column_label};
 use crate::kinds::NumberColumn;
 use crate::matrix::Matrix;
@@ -249,13 +250,18 @@ impl Preprocessing {
     ///
     /// # Errors
     /// [`Error::Data`] names the first number that is too large for f32.
-    pub fn training_rows(&self, values: &Matrix<f64>, names: &[String]) -> Result<Matrix<f32>> {
+    pub(crate) fn training_rows(
+        &self,
+        values: &Matrix<f64>,
+        numbers: RowNumbers<'_>,
+        names: &[String],
+    ) -> Result<Matrix<f32>> {
         let rows = self.apply(values).map(|x| x as f32);
         for j in 0..rows.columns() {
             if let Some(row) = rows.column(j).iter().position(|x| !x.is_finite()) {
                 return Err(Error::data(format!(
                     "row {}, {}: {} is too large for 32-bit numbers; rescale the column, or set standardize = true",
-                    row + 1,
+                    numbers.of(row),
                     column_label(j, names),
                     values.get(row, j)
                 )));

@@ -42,6 +42,8 @@ pub enum Purpose {
     Preimage = 12,
     /// The levels of a sampled row.
     Levels = 13,
+    /// The rows that statistics of a long table are of.
+    Sample = 14,
 }
 
 /// The four random words at `(index, block)` of a purpose's stream.

@@ -304,3 +304,45 @@ fn an_endless_input_is_refused() {
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     }
 }
+
+/// A table of more rows than statistics are made of: categories and kinds are those of all rows, the report says what it is of, and rows
+/// of a report are numbered as in the table.
+#[test]
+fn long_tables_are_read_in_chunks() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    table(folder, "long.csv", 230_000, |row, fields| {
+        fields[0] = (row as f64 * 0.618_034).fract().to_string();
+        // A level that comes last and is sorted first.
+        let level = if row == 229_999 {
+            "a"
+        } else {
+            ["b", "c"][row % 2]
+        };
+        fields.push(level.into());
+        if row == 229_000 {
+            fields[0] = "77".into();
+        }
+    });
+    let path = folder.join("long.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replacen("height,weight", "height,weight,class", 1);
+    std::fs::write(&path, text).unwrap();
+    let output = well(
+        folder,
+        "train long.csv --device cpu --steps 2 --layers 2 --hidden 8 --out m.safetensors --report r.html --json",
+    );
+    let text = stderr(&output);
+    for part in [
+        "\"class\" holds 3 categories, a, b, c",
+        "column 1 (\"height\") has 77.0 in row 229000",
+        "over 200000 of the 2",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(stdout(&output).contains("\"nll_standard_error\":0.0"));
+    let page = std::fs::read_to_string(folder.join("r.html")).unwrap();
+    assert!(page.contains("over 200000 rows"), "{page}");
+    let scored = well(folder, "score m.safetensors long.csv --summary");
+    assert!(stderr(&scored).contains("230000") || stdout(&scored).contains("230000"));
+}

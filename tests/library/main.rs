@@ -16,6 +16,7 @@ mod fixtures;
 mod given;
 mod kinds;
 mod limits;
+mod long_tables;
 mod model_file;
 mod stack;
 mod training;

@@ -1,4 +1,4 @@
-use crate::data::selector;
+use crate::data::{RowNumbers, selector};
 use crate::error::{Message, Remedy};
 
 use super::{QualityKind, QualityWarning};
@@ -30,13 +30,14 @@ const MIN_ROWS: usize = 30;
 /// What in a column speaks against fitting a density to it; `distinct` are its numbers in the rows that differ.
 pub(super) fn warnings(
     column: &[f64],
+    numbers: RowNumbers<'_>,
     distinct: &[f64],
     index: usize,
     names: &[String],
 ) -> Vec<QualityWarning> {
     let out = &selector(index, names);
     let mut found: Vec<QualityWarning> = Vec::new();
-    match row_index(column, out) {
+    match row_index(column, numbers, out) {
         Some(warning) => found.push(warning),
         None => {
             found.extend(repeated_number(column, out));
@@ -50,7 +51,7 @@ pub(super) fn warnings(
             }
         }
     }
-    found.extend(far_value(column));
+    found.extend(far_value(column, numbers));
     found
 }
 
@@ -59,8 +60,10 @@ fn leave_out(column: &str) -> Remedy {
 }
 
 /// A running number, as tools write it before the columns of a table.
-fn row_index(column: &[f64], out: &str) -> Option<QualityWarning> {
-    let counts = column.len() >= 10 && column.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+fn row_index(column: &[f64], numbers: RowNumbers<'_>, out: &str) -> Option<QualityWarning> {
+    let step = |row: usize| (numbers.of(row + 1) - numbers.of(row)) as f64;
+    let mut pairs = column.windows(2).enumerate();
+    let counts = column.len() >= 10 && pairs.all(|(row, pair)| pair[1] - pair[0] == step(row));
     counts.then(|| {
         let message = Message::new("counts the rows: it looks like an index, not a measurement");
         QualityWarning::new(QualityKind::RowIndex, message.remedy(leave_out(out)))
@@ -221,7 +224,7 @@ fn short(number: f64) -> f64 {
 }
 
 /// A value further from all others than any density that fits them would put it.
-fn far_value(column: &[f64]) -> Option<QualityWarning> {
+fn far_value(column: &[f64], numbers: RowNumbers<'_>) -> Option<QualityWarning> {
     let rows = column.len();
     let n = rows as f64;
     let mean = column.iter().map(|x| x / n).sum::<f64>();
@@ -247,7 +250,7 @@ fn far_value(column: &[f64]) -> Option<QualityWarning> {
         let message = format!(
             "has {value:?} in row {}, {far} deviations from the mean of the others; if it is an error, remove the row, and \
              if such numbers belong there, take the column's logarithm",
-            row + 1
+            numbers.of(row)
         );
         QualityWarning::new(QualityKind::FarValue, message)
     })
@@ -270,7 +273,7 @@ mod tests {
     fn found(rows: usize, number: impl Fn(usize) -> f64) -> Vec<(QualityKind, String)> {
         let column: Vec<f64> = (0..rows).map(number).collect();
         let names = ["a".to_string(), "b".to_string()];
-        let warnings = warnings(&column, &column, 1, &names).into_iter();
+        let warnings = warnings(&column, RowNumbers::All, &column, 1, &names).into_iter();
         warnings
             .map(|it| (it.kind, it.message.to_string()))
             .collect()

@@ -4,7 +4,7 @@ mod column;
 mod relation;
 mod surface;
 
-use crate::data::{Repeats, Table};
+use crate::data::{Repeats, RowNumbers, Table};
 use crate::error::{Message, Remedy, column_label};
 use crate::matrix::Matrix;
 
@@ -67,6 +67,15 @@ const MAX_COLUMNS: usize = 8;
 /// What in a table speaks against fitting a density to it: columns that count the rows, are nearly constant, repeat one number, take levels, or have one value far from all others; rows that repeat;
 /// columns that follow from others, and rows on a surface. `repeats` says which rows are equal.
 pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning> {
+    warnings_of_rows(table, RowNumbers::All, repeats)
+}
+
+/// The same of some rows of a table.
+pub(crate) fn warnings_of_rows(
+    table: &Table,
+    numbers: RowNumbers<'_>,
+    repeats: &Repeats,
+) -> Vec<QualityWarning> {
     let (values, names) = (&table.values, &table.columns);
     let mut found = Vec::new();
     if names.is_empty() {
@@ -83,10 +92,10 @@ pub fn quality_warnings(table: &Table, repeats: &Repeats) -> Vec<QualityWarning>
     for j in 0..values.columns() {
         let column = values.column(j);
         let warnings = match is_copied {
-            false => column::warnings(column, column, j, names),
+            false => column::warnings(column, numbers, column, j, names),
             true => {
                 let distinct = firsts.iter().map(|&row| column[row as usize]);
-                column::warnings(column, &distinct.collect::<Vec<f64>>(), j, names)
+                column::warnings(column, numbers, &distinct.collect::<Vec<f64>>(), j, names)
             }
         };
         let is_apart = |kind: QualityKind| kind.has_no_density() || kind == QualityKind::RowIndex;

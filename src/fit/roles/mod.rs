@@ -1,11 +1,11 @@
+mod rows;
+
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::config::{Config, DataOverrides};
-use crate::data::{Repeats, Split, Table, TableOptions, effective_sample_size, selector, take};
-use crate::error::{Error, Message, Remedy, Result, column_label, list, quote};
-use crate::fit::quality::{QualityKind, QualityWarning, quality_warnings};
-use crate::frequencies::Frequencies;
+use crate::config::DataOverrides;
+use crate::data::{RowNumbers, Table, TableOptions};
+use crate::error::{Error, Message, Remedy, Result, column_label};
 use crate::kinds::{ColumnKind, Kind, NumberColumn, is_one_whole_number};
 use crate::matrix::Matrix;
 use crate::model::{Model, ModelFileKind};
@@ -32,9 +32,17 @@ pub(super) struct Roles<'t> {
     pub order: Vec<usize>,
     /// The weight of each row; none where all count the same. A row of weight 0 is neither trained on nor held out.
     pub weights: Vec<f64>,
+    /// The numbers of the rows in the table, from 1 on, where they are a sample of it; none where they are all of it.
+    numbers: Vec<u64>,
+    /// Where each of their columns stands in the table; empty where that is their order.
+    taken: Vec<usize>,
+    /// Where the weights stand, and what they are divided by.
+    weighted_by: Option<(usize, f64)>,
 }
 
 impl<'t> Roles<'t> {
+    /// Of a table, or of the rows of these numbers in a table, where there are numbers.
+    ///
     /// The column that `weights` selects has the weights of the rows, those that `given` selects are context, the others are
     /// modelled. A model that training starts from has chosen its own columns.
     ///
@@ -44,6 +52,7 @@ impl<'t> Roles<'t> {
     /// are negative or all zero.
     pub fn of(
         table: &'t Table,
+        numbers: &[u64],
         settings: &DataOverrides,
         proposes: bool,
         start: Option<(&Path, &ModelFileKind)>,
@@ -53,9 +62,24 @@ impl<'t> Roles<'t> {
             "" => None,
             said => Some(TableOptions::weights(said, &table.columns)?),
         };
-        let column = match weights {
-            None => Vec::new(),
-            Some(column) => checked_weights(table, column)?,
+        let in_table = RowNumbers::listed(numbers);
+        let (column, weighted_by) = match weights {
+            None => (Vec::new(), None),
+            Some(column) => {
+                let weights = table.values.column(column);
+                check_weights(weights, in_table, column_label(column, &table.columns))?;
+                // Their sum must be a number.
+                let largest = weights.iter().copied().fold(0.0, f64::max);
+                if largest == 0.0 {
+                    let label = column_label(column, &table.columns);
+                    let text = format!("every weight is 0, in {label}: no row counts");
+                    return Err(Error::Data(
+                        Message::new(text).in_column(&table.columns[column]),
+                    ));
+                }
+                let scaled = weights.iter().map(|w| w / largest).collect();
+                (scaled, Some((column, largest)))
+            }
         };
         let said = settings.columns.as_deref().unwrap_or_default();
         let roles = match start {
@@ -72,6 +96,8 @@ impl<'t> Roles<'t> {
         };
         let mut roles = Roles {
             weights: column,
+            weighted_by,
+            numbers: numbers.to_vec(),
             ..roles?
         };
         match start {
@@ -81,7 +107,7 @@ impl<'t> Roles<'t> {
             }
             _ => roles.take_kinds(table, said, proposes)?,
         }
-        check_levels(&roles.context, &roles.rows, roles.columns.len())?;
+        check_levels(&roles.context, &roles.rows, in_table, roles.columns.len())?;
         Ok(roles)
     }
 
@@ -118,6 +144,9 @@ impl<'t> Roles<'t> {
                 categories: 0,
                 order: Vec::new(),
                 weights: Vec::new(),
+                numbers: Vec::new(),
+                taken: Vec::new(),
+                weighted_by: None,
             });
         }
         let mut modelled: Vec<usize> = (0..table.columns.len())
@@ -197,6 +226,9 @@ impl<'t> Roles<'t> {
                 false => order,
             },
             weights: Vec::new(),
+            numbers: Vec::new(),
+            taken: all,
+            weighted_by: None,
         })
     }
 
@@ -264,6 +296,12 @@ impl<'t> Roles<'t> {
             categories: model.categories().len(),
             order: model.order.clone(),
             weights: Vec::new(),
+            numbers: Vec::new(),
+            taken: match is_in_order {
+                true => Vec::new(),
+                false => indices,
+            },
+            weighted_by: None,
         })
     }
 
@@ -299,8 +337,7 @@ impl<'t> Roles<'t> {
                     false => Kind::proposed(self.rows.column(j)),
                 };
                 if kind != Kind::Real {
-                    let numbers = self.rows.column(j);
-                    kinds[j] = NumberColumn::of(kind, numbers, name).map_err(Error::Data)?;
+                    kinds[j] = self.number_column(kind, j)?;
                     self.proposed.push(j);
                 }
             }
@@ -333,13 +370,22 @@ impl<'t> Roles<'t> {
                 let said = format!("{name}={kind}");
                 return Err(Error::Spec(Message::about("column", said, text)));
             };
-            let numbers = self.rows.column(j);
-            kinds[j] = NumberColumn::of(kind, numbers, name).map_err(Error::Data)?;
+            kinds[j] = self.number_column(kind, j)?;
         }
         if kinds.iter().any(|it| it.kind != Kind::Real) {
             self.kinds = kinds;
         }
         Ok(())
+    }
+
+    /// Which rows of the table they are.
+    pub fn in_table(&self) -> RowNumbers<'_> {
+        RowNumbers::listed(&self.numbers)
+    }
+
+    fn number_column(&self, kind: Kind, column: usize) -> Result<NumberColumn> {
+        let (numbers, name) = (self.rows.column(column), &self.columns[column]);
+        NumberColumn::of(kind, numbers, self.in_table(), name).map_err(Error::Data)
     }
 
     /// Checks rows against the kinds that a model's columns have, and what is said against those.
@@ -369,201 +415,21 @@ impl<'t> Roles<'t> {
                 ));
             }
         }
-        for (j, column) in self.kinds.iter().enumerate() {
-            let numbers = self.rows.column(j);
-            column
-                .check(numbers, &self.columns[j])
-                .map_err(Error::Data)?;
-        }
-        Ok(())
-    }
-
-    /// Whether all of the modelled columns hold numbers that are apart from one another: equal rows are no copies then.
-    fn is_discrete(&self) -> bool {
-        !self.kinds.is_empty() && self.kinds.iter().all(NumberColumn::is_discrete)
-    }
-
-    /// The rows as flows are fitted to them: real numbers that become those of the table. Equal rows have the same ones, unless they
-    /// may be equal without being copies.
-    pub fn preimages(&self, repeats: &Repeats, seed: u64) -> Cow<'_, Matrix<f64>> {
-        if self.kinds.is_empty() {
-            return Cow::Borrowed(&self.rows);
-        }
-        // Of the rows that count, where others do not.
-        let kept = self.kept();
-        let mut of_copy: Vec<u64> = (0..self.rows.rows() as u64).collect();
-        if !self.is_discrete() {
-            for k in 0..repeats.rows() as u32 {
-                let row = |k: u32| kept.as_ref().map_or(k, |kept| kept[k as usize]);
-                of_copy[row(k) as usize] = row(repeats.first(k)).into();
-            }
-        }
-        Cow::Owned(Matrix::from_fn(
-            self.rows.rows(),
-            self.rows.columns(),
-            |row, j| {
-                let x = self.rows.get(row, j);
-                let column = self.kinds.get(j);
-                column.map_or(x, |it| it.random_preimage(x, seed, of_copy[row], j))
-            },
-        ))
-    }
-
-    /// The frequencies of the levels in some rows, where columns of categories are modelled.
-    pub fn frequencies(&self, rows: &[u32], weights: &[f64]) -> Option<Frequencies> {
-        let levels = self.context.iter().map(|column| column.levels.len());
-        (self.categories > 0).then(|| {
-            let all = self.rows.columns();
-            let context = self.rows.select_columns(self.columns.len()..all);
-            let rows = take(&context, rows);
-            Frequencies::fit(&rows, levels.collect(), self.categories, weights)
-        })
-    }
-
-    /// The rows that count, by their numbers.
-    fn kept(&self) -> Option<Vec<u32>> {
-        let weights = self.weights.iter().zip(0..);
-        let kept: Vec<u32> = weights
-            .filter(|(w, _)| **w > 0.0)
-            .map(|(_, row)| row)
-            .collect();
-        (kept.len() < self.weights.len()).then_some(kept)
-    }
-
-    /// Which of the rows that count are equal.
-    pub fn repeats(&self) -> Repeats {
-        let rows = match self.kept() {
-            None => Cow::Borrowed(&*self.rows),
-            Some(kept) => Cow::Owned(take(&self.rows, &kept)),
-        };
-        if self.is_discrete() {
-            return Repeats::none(rows.rows());
-        }
-        let repeats = Repeats::of(&rows);
-        if self.categories > 0 || !self.kinds.is_empty() {
-            let is_real = |j: &usize| self.kinds.get(*j).is_none_or(|it| !it.is_discrete());
-            let real: Vec<usize> = (0..self.columns.len()).filter(is_real).collect();
-            let of_real = Repeats::of(&in_order(&rows, &real));
-            // Numbers that repeat without the rest of their rows are rounded, and equal rows no copies.
-            if of_real.worth() < of_real.rows()
-                && of_real.distinct() as f64 * ROUNDED < repeats.distinct() as f64
-            {
-                return Repeats::none(rows.rows());
-            }
-        }
-        repeats
-    }
-
-    /// How many rows they are worth; `repeats` has those that are equal.
-    pub fn worth(&self, repeats: &Repeats) -> usize {
-        if self.weights.is_empty() {
-            return repeats.worth();
-        }
-        let fraction = effective_sample_size(&self.weights) / repeats.rows() as f64;
-        (fraction * repeats.worth() as f64).round() as usize
-    }
-
-    /// Which rows are trained on and which are held out, by their numbers in the table; `repeats` has those that are equal.
-    pub fn split(&self, repeats: &Repeats, config: &Config) -> Split {
-        let mut split = Split::new(repeats, config.held_out(), config.train.seed);
-        if let Some(kept) = self.kept() {
-            for row in split.training.iter_mut().chain(&mut split.held_out) {
-                *row = kept[*row as usize];
-            }
-        }
-        split
-    }
-
-    /// What the modelled columns hold that nothing has said, a sentence each.
-    pub fn notes(&self) -> Vec<Message> {
-        let of_numbers = self.proposed.iter().map(|&j| {
-            let (name, kind) = (&self.columns[j], &self.kinds[j]);
-            let other = format!("{}=real", selector(j, &self.columns));
-            Message::new(format!("{} holds {}", quote(name), kind.all_of_them()))
-                .remedy(Remedy::new("take them for any numbers", "column", other))
-                .in_column(name)
-        });
-        let of_levels = self.context[..self.categories].iter().map(|column| {
-            let text = format!(
-                "{} holds {} categories, {}",
-                quote(&column.name),
-                column.levels.len(),
-                list(&column.levels)
-            );
-            Message::new(text)
-                .remedy(Remedy::new("take them as context", "given", &column.name))
-                .in_column(&column.name)
-        });
-        let constant = self.constant.iter().map(|(name, number)| {
-            let text = format!("{} is {number} in every row, and is left out", quote(name));
-            Message::new(text).in_column(name)
-        });
-        constant.chain(of_numbers).chain(of_levels).collect()
-    }
-
-    /// The modelled columns of numbers of the rows that count, as a table: those of separate numbers, or the others.
-    fn numbers(&self, is_discrete: bool) -> Table {
-        let is_it = |j: &usize| {
-            let kind = self.kinds.get(*j);
-            kind.is_some_and(NumberColumn::is_discrete) == is_discrete
-        };
-        let columns: Vec<usize> = (0..self.columns.len()).filter(is_it).collect();
-        let values = in_order(&self.rows, &columns);
-        Table {
-            levels: vec![Vec::new(); columns.len()],
-            columns: columns.iter().map(|&j| self.columns[j].clone()).collect(),
-            named: self.named,
-            values: match self.kept() {
-                None => values,
-                Some(kept) => take(&values, &kept),
-            },
-            dropped: Default::default(),
-            notes: Vec::new(),
-        }
-    }
-
-    /// What in the columns speaks against fitting a density to them.
-    pub fn quality_warnings(&self, repeats: &Repeats) -> Vec<QualityWarning> {
-        let real = self.numbers(false);
-        let is_whole = self.context.is_empty() && self.weights.is_empty();
-        let mut found = match is_whole || self.categories > 0 || !self.kinds.is_empty() {
-            // Rows that differ in other columns are no copies.
-            true => quality_warnings(&real, repeats),
-            false => quality_warnings(&real, &Repeats::of(&real.values)),
-        };
-        let discrete = self.numbers(true);
-        let none = Repeats::none(discrete.values.rows());
-        let of_discrete = quality_warnings(&discrete, &none).into_iter();
-        // They may repeat, and follow from one another.
-        let counts =
-            |it: &QualityWarning| matches!(it.kind, QualityKind::RowIndex | QualityKind::FarValue);
-        found.extend(of_discrete.filter(counts));
-        found
+        self.check_numbers(&self.rows, self.in_table())
     }
 }
 
-/// How many times as many rows must differ as real numbers do for these to count as rounded.
-const ROUNDED: f64 = 1.2;
-
-/// The weights in a column.
-fn checked_weights(table: &Table, column: usize) -> Result<Vec<f64>> {
-    let weights = table.values.column(column);
-    let label = column_label(column, &table.columns);
-    let bad = |text: String| Error::Data(Message::new(text).in_column(&table.columns[column]));
-    if let Some(row) = weights.iter().position(|w| *w < 0.0) {
-        let text = format!(
-            "row {}: the weight is {}, in {label}; weights must not be negative",
-            row + 1,
-            weights[row]
-        );
-        return Err(bad(text));
-    }
-    if weights.iter().all(|w| *w == 0.0) {
-        return Err(bad(format!("every weight is 0, in {label}: no row counts")));
-    }
-    // Their sum must be a number.
-    let largest = weights.iter().copied().fold(0.0, f64::max);
-    Ok(weights.iter().map(|w| w / largest).collect())
+/// Refuses weights that are negative.
+fn check_weights(weights: &[f64], rows: RowNumbers<'_>, label: String) -> Result<()> {
+    let Some(index) = weights.iter().position(|w| *w < 0.0) else {
+        return Ok(());
+    };
+    let text = format!(
+        "row {}: the weight is {}, in {label}; weights must not be negative",
+        rows.of(index),
+        weights[index]
+    );
+    Err(Error::Data(Message::new(text).at_row(rows.of(index))))
 }
 
 /// The columns of numbers with the same whole number in all rows, but for those whose kind is said.

@@ -1,0 +1,662 @@
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+
+use crate::error::{Error, Message, Remedy, Result};
+use crate::matrix::Matrix;
+use crate::memory;
+use crate::random::{Purpose, words};
+
+use super::repeats::row_hashes;
+use super::{SAMPLE_ROWS, Table, take};
+
+/// A table whose rows are read once, chunk by chunk, and of which a sample says what kind of table it is: all of its rows where there
+/// are no more than [`SAMPLE_ROWS`]. Rows are held in as few bytes as their numbers take.
+#[derive(Clone, Debug)]
+pub struct ChunkedTable<'a> {
+    sample: Cow<'a, Table>,
+    /// The numbers of the sample's rows in the table, from 1 on.
+    numbers: Vec<u64>,
+    rows: u64,
+    /// The fraction of rows that do not equal an earlier one, an estimate.
+    distinct: f64,
+    chunks: Chunks<'a>,
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug)]
+enum Chunks<'a> {
+    /// There are no others than those of the sample.
+    InSample,
+    /// Those of a table that someone else holds, from this one on.
+    Borrowed(&'a Matrix<f64>, usize),
+    Held(HeldRows),
+}
+
+/// Rows to a chunk.
+pub(super) const CHUNK: usize = 1 << 16;
+
+impl<'a> ChunkedTable<'a> {
+    /// Rows that are in memory.
+    pub fn of(table: &'a Table) -> Self {
+        let values = &table.values;
+        if values.rows() <= SAMPLE_ROWS {
+            return Self::whole(Cow::Borrowed(table));
+        }
+        let mut sampler = Sampler::new(None);
+        for first in (0..values.rows()).step_by(CHUNK) {
+            sampler.note(&rows_of(values, first, CHUNK));
+        }
+        let sampled = sampler.finish();
+        let sample = Table {
+            values: sampled.values,
+            columns: table.columns.clone(),
+            named: table.named,
+            levels: table.levels.clone(),
+            dropped: table.dropped.clone(),
+            notes: table.notes.clone(),
+        };
+        ChunkedTable {
+            sample: Cow::Owned(sample),
+            numbers: sampled.numbers,
+            rows: values.rows() as u64,
+            distinct: sampled.distinct,
+            chunks: Chunks::Borrowed(values, 0),
+        }
+    }
+
+    /// The rows of a table, which is taken apart where it is long.
+    pub fn from_table(table: Table) -> ChunkedTable<'static> {
+        let values = &table.values;
+        if values.rows() <= SAMPLE_ROWS {
+            return ChunkedTable::whole(Cow::Owned(table));
+        }
+        let mut rows = ChunkedRows {
+            most: u64::MAX,
+            ..ChunkedRows::new(None)
+        };
+        for first in (0..values.rows()).step_by(CHUNK) {
+            // No memory is too little for what is there already.
+            let _ = rows.note(&rows_of(values, first, CHUNK));
+        }
+        let columns = values.columns();
+        let about = |values| Table { values, ..table };
+        rows.finish((0..columns).collect(), vec![Vec::new(); columns], about)
+    }
+
+    /// A table that is its own sample.
+    pub(super) fn whole(table: Cow<'a, Table>) -> Self {
+        ChunkedTable {
+            rows: table.values.rows() as u64,
+            numbers: Vec::new(),
+            distinct: 1.0,
+            chunks: Chunks::InSample,
+            sample: table,
+        }
+    }
+
+    /// Whether the sample is the whole table.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.chunks, Chunks::InSample)
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// All rows where they are few, else some from all over the table, in its order: among them the ones with the least and the greatest number of
+    /// each column, and where a column has numbers that are not whole, one of those.
+    pub fn sample(&self) -> &Table {
+        &self.sample
+    }
+
+    /// How many rows differ, by an estimate.
+    pub(crate) fn distinct(&self) -> u64 {
+        (self.distinct * self.rows as f64).round() as u64
+    }
+
+    /// The same, with numbers of these columns as categories.
+    ///
+    /// # Errors
+    /// As [`Table::with_levels_of`].
+    pub(crate) fn with_levels_of(self, columns: &[usize]) -> Result<Self> {
+        if columns
+            .iter()
+            .all(|&j| !self.sample.levels_of(j).is_empty())
+        {
+            return Ok(self);
+        }
+        if !self.is_whole() {
+            // Who reads a file says which columns hold categories before it is read.
+            let text = format!(
+                "{} is to hold categories, and the table has more than {SAMPLE_ROWS} rows of numbers",
+                self.sample.columns[columns[0]]
+            );
+            return Err(Error::Data(Message::new(text).remedy(Remedy::by_hand(
+                "give it as text, or read the table from a file",
+            ))));
+        }
+        let table = self.sample.into_owned().with_levels_of(columns)?;
+        Ok(Self::whole(Cow::Owned(table)))
+    }
+
+    /// The sample, and all rows.
+    pub(crate) fn parts(&mut self) -> (&Table, &[u64], AllRows<'_, 'a>) {
+        let all = AllRows {
+            rows: self.rows,
+            chunks: &mut self.chunks,
+        };
+        (&self.sample, &self.numbers, all)
+    }
+}
+
+/// All rows of a table, chunk by chunk.
+pub(crate) struct AllRows<'t, 'a> {
+    /// How many there are.
+    pub rows: u64,
+    chunks: &'t mut Chunks<'a>,
+}
+
+impl AllRows<'_, '_> {
+    /// The rows of the next chunk, and the number of the first of them, from 1 on. What is held of them is let go. None after the
+    /// last, and of a table that is its own sample.
+    pub fn next(&mut self) -> Option<(u64, Matrix<f64>)> {
+        match self.chunks {
+            Chunks::InSample => None,
+            Chunks::Borrowed(values, first) => {
+                let at = *first;
+                *first = values.rows().min(at + CHUNK);
+                (at < values.rows()).then(|| (at as u64 + 1, rows_of(values, at, CHUNK)))
+            }
+            Chunks::Held(held) => held.next(),
+        }
+    }
+}
+
+/// Some rows, as many as there are at most.
+fn rows_of(values: &Matrix<f64>, first: usize, most: usize) -> Matrix<f64> {
+    let range = first..values.rows().min(first + most);
+    let columns = (0..values.columns()).flat_map(|j| &values.column(j)[range.clone()]);
+    Matrix::from_values(range.len(), values.columns(), columns.copied().collect())
+}
+
+/// Takes in the rows of a file, part by part, for a [`ChunkedTable`].
+pub(super) struct ChunkedRows {
+    sampler: Sampler,
+    held: HeldRows,
+    /// Bytes that may be held.
+    most: u64,
+}
+
+impl ChunkedRows {
+    /// `ignored` is a column that has no say in whether rows are equal.
+    pub fn new(ignored: Option<usize>) -> Self {
+        ChunkedRows {
+            sampler: Sampler::new(ignored),
+            held: HeldRows::default(),
+            // What becomes of them is held beside them for a moment.
+            most: memory::available() / 2,
+        }
+    }
+
+    /// The next rows.
+    ///
+    /// # Errors
+    /// Says that memory is full.
+    pub fn note(&mut self, values: &Matrix<f64>) -> Result<(), String> {
+        self.sampler.note(values);
+        self.held.push(values);
+        match self.held.bytes > self.most {
+            false => Ok(()),
+            true => Err(format!(
+                "after {} rows the table has filled the memory that it may take ({}); train on fewer rows",
+                self.sampler.rows,
+                memory::readable(self.held.bytes)
+            )),
+        }
+    }
+
+    /// The table, with what is not in its rows; its columns are those of the rows that are `kept`, and the numbers in some stand for others.
+    pub fn finish(
+        self,
+        kept: Vec<usize>,
+        moved: Vec<Vec<usize>>,
+        about: impl FnOnce(Matrix<f64>) -> Table,
+    ) -> ChunkedTable<'static> {
+        let rows = self.sampler.rows;
+        let sampled = self.sampler.finish();
+        let map = ColumnMap { kept, moved };
+        let sample = Cow::Owned(about(map.apply(sampled.values)));
+        if rows <= SAMPLE_ROWS as u64 {
+            return ChunkedTable::whole(sample);
+        }
+        ChunkedTable {
+            sample,
+            numbers: sampled.numbers,
+            rows,
+            distinct: sampled.distinct,
+            chunks: Chunks::Held(HeldRows { map, ..self.held }),
+        }
+    }
+}
+
+/// What is known of columns once all rows were read.
+#[derive(Clone, Debug, Default)]
+struct ColumnMap {
+    /// The columns that are not left out.
+    kept: Vec<usize>,
+    /// For each column of categories the index that each of its numbers stands for; none for others.
+    moved: Vec<Vec<usize>>,
+}
+
+impl ColumnMap {
+    fn apply(&self, values: Matrix<f64>) -> Matrix<f64> {
+        let is_as_it_was = self.moved.iter().all(Vec::is_empty);
+        if is_as_it_was && self.kept.len() == values.columns() {
+            return values;
+        }
+        Matrix::from_fn(values.rows(), self.kept.len(), |row, k| {
+            let x = values.get(row, self.kept[k]);
+            match &self.moved[self.kept[k]][..] {
+                [] => x,
+                moved => moved[x as usize] as f64,
+            }
+        })
+    }
+}
+
+/// Rows in memory, in blocks that are let go of one by one.
+#[derive(Clone, Debug, Default)]
+struct HeldRows {
+    blocks: VecDeque<Block>,
+    bytes: u64,
+    /// Rows that were taken out.
+    taken: u64,
+    map: ColumnMap,
+}
+
+/// Chunks of rows, each column in as few bytes as its numbers take.
+#[derive(Clone, Debug)]
+struct Block {
+    singles: Vec<f32>,
+    doubles: Vec<f64>,
+    /// Of each chunk the number of rows, and which of its columns are in single precision.
+    chunks: VecDeque<(usize, Vec<bool>)>,
+    /// Numbers that were taken out.
+    taken: (usize, usize),
+}
+
+impl Block {
+    /// Numbers of one precision: so many that an allocator gives them back to the system.
+    const NUMBERS: usize = 10 << 20;
+
+    fn new(least: usize) -> Self {
+        let room = least.max(Self::NUMBERS);
+        Block {
+            singles: Vec::with_capacity(room),
+            doubles: Vec::with_capacity(room),
+            chunks: VecDeque::new(),
+            taken: (0, 0),
+        }
+    }
+
+    fn has_room(&self, numbers: usize) -> bool {
+        self.singles.len() + numbers <= self.singles.capacity()
+            && self.doubles.len() + numbers <= self.doubles.capacity()
+    }
+
+    fn push(&mut self, values: &Matrix<f64>) -> usize {
+        let is_single = |x: &f64| f64::from(*x as f32) == *x;
+        let mut bytes = 0;
+        let singles = (0..values.columns()).map(|j| {
+            let column = values.column(j);
+            let fits = column.iter().all(is_single);
+            match fits {
+                true => self.singles.extend(column.iter().map(|&x| x as f32)),
+                false => self.doubles.extend_from_slice(column),
+            }
+            bytes += column.len() * if fits { 4 } else { 8 };
+            fits
+        });
+        let singles = singles.collect();
+        self.chunks.push_back((values.rows(), singles));
+        bytes
+    }
+
+    fn next(&mut self) -> Option<Matrix<f64>> {
+        let (rows, singles) = self.chunks.pop_front()?;
+        let mut values = Vec::with_capacity(rows * singles.len());
+        for is_single in &singles {
+            match is_single {
+                true => {
+                    let column = &self.singles[self.taken.0..][..rows];
+                    values.extend(column.iter().map(|&x| f64::from(x)));
+                    self.taken.0 += rows;
+                }
+                false => {
+                    values.extend_from_slice(&self.doubles[self.taken.1..][..rows]);
+                    self.taken.1 += rows;
+                }
+            }
+        }
+        Some(Matrix::from_values(rows, singles.len(), values))
+    }
+}
+
+impl HeldRows {
+    fn push(&mut self, values: &Matrix<f64>) {
+        let numbers = values.values().len();
+        if !self
+            .blocks
+            .back()
+            .is_some_and(|block| block.has_room(numbers))
+        {
+            self.blocks.push_back(Block::new(numbers));
+        }
+        if let Some(block) = self.blocks.back_mut() {
+            self.bytes += block.push(values) as u64;
+        }
+    }
+
+    fn next(&mut self) -> Option<(u64, Matrix<f64>)> {
+        let values = loop {
+            match self.blocks.front_mut()?.next() {
+                Some(values) => break values,
+                None => drop(self.blocks.pop_front()),
+            }
+        };
+        let first = self.taken + 1;
+        self.taken += values.rows() as u64;
+        Some((first, self.map.apply(values)))
+    }
+}
+
+/// Draws a sample of rows of which it is not known how many there are: those with the least random numbers, which depend on a row's number
+/// alone.
+struct Sampler {
+    rows: u64,
+    /// The rows that are kept, column by column, and their numbers.
+    values: Vec<Vec<f64>>,
+    numbers: Vec<u64>,
+    /// The random number of each of them, and what that must be below.
+    chances: Vec<u64>,
+    below: u64,
+    witnesses: Vec<Witnesses>,
+    copies: Copies,
+}
+
+/// A sample.
+struct Sampled {
+    values: Matrix<f64>,
+    numbers: Vec<u64>,
+    distinct: f64,
+}
+
+/// Rows that show what a column's numbers are, each with its number.
+#[derive(Clone, Default)]
+struct Witnesses {
+    least: Option<(f64, u64, Vec<f64>)>,
+    greatest: Option<(f64, u64, Vec<f64>)>,
+    fractional: Option<(u64, Vec<f64>)>,
+}
+
+impl Sampler {
+    fn new(ignored: Option<usize>) -> Self {
+        Sampler {
+            rows: 0,
+            values: Vec::new(),
+            numbers: Vec::new(),
+            chances: Vec::new(),
+            below: u64::MAX,
+            witnesses: Vec::new(),
+            copies: Copies::new(ignored),
+        }
+    }
+
+    fn note(&mut self, values: &Matrix<f64>) {
+        self.values.resize(values.columns(), Vec::new());
+        self.witnesses
+            .resize(values.columns(), Witnesses::default());
+        self.copies.note(values);
+        let mut some = Vec::new();
+        for row in 0..values.rows() {
+            let number = self.rows + row as u64 + 1;
+            let [high, low, ..] = words(0, Purpose::Sample, number, 0);
+            let chance = u64::from(high) << 32 | u64::from(low);
+            if chance < self.below {
+                some.push(row);
+                self.chances.push(chance);
+                self.numbers.push(number);
+            }
+        }
+        for (j, kept) in self.values.iter_mut().enumerate() {
+            let column = values.column(j);
+            kept.extend(some.iter().map(|&row| column[row]));
+        }
+        for (j, witnesses) in self.witnesses.iter_mut().enumerate() {
+            witnesses.note(values, j, self.rows);
+        }
+        self.rows += values.rows() as u64;
+        if self.chances.len() > 2 * SAMPLE_ROWS {
+            self.prune();
+        }
+    }
+
+    /// Keeps as many rows as the sample has.
+    fn prune(&mut self) {
+        if self.chances.len() <= SAMPLE_ROWS {
+            return;
+        }
+        let mut sorted = self.chances.clone();
+        let (_, below, _) = sorted.select_nth_unstable(SAMPLE_ROWS);
+        self.below = *below;
+        let is_kept: Vec<bool> = self.chances.iter().map(|it| *it < self.below).collect();
+        for column in &mut self.values {
+            retain(column, &is_kept);
+        }
+        retain(&mut self.numbers, &is_kept);
+        retain(&mut self.chances, &is_kept);
+    }
+
+    fn finish(mut self) -> Sampled {
+        self.prune();
+        let (rows, columns) = (self.numbers.len(), self.values.len());
+        let mut values = Matrix::from_values(rows, columns, self.values.concat());
+        let mut numbers = self.numbers;
+        // Of a whole table they are there.
+        if self.rows > SAMPLE_ROWS as u64 {
+            let witnesses = self.witnesses.into_iter().flat_map(Witnesses::rows);
+            let mut witnesses: Vec<(u64, Vec<f64>)> = witnesses
+                .filter(|(number, _)| numbers.binary_search(number).is_err())
+                .collect();
+            witnesses.sort_by_key(|(number, _)| *number);
+            witnesses.dedup_by_key(|(number, _)| *number);
+            let others = Matrix::from_fn(witnesses.len(), values.columns(), |row, j| {
+                witnesses[row].1[j]
+            });
+            numbers.extend(witnesses.iter().map(|(number, _)| *number));
+            let mut order: Vec<u32> = (0..numbers.len() as u32).collect();
+            order.sort_by_key(|&row| numbers[row as usize]);
+            values = take(&values.followed_by(&others), &order);
+            numbers.sort_unstable();
+        }
+        Sampled {
+            values,
+            numbers,
+            distinct: self.copies.distinct(),
+        }
+    }
+}
+
+fn retain<T: Copy>(all: &mut Vec<T>, is_kept: &[bool]) {
+    let mut index = 0..;
+    all.retain(|_| index.next().is_some_and(|index: usize| is_kept[index]));
+}
+
+impl Witnesses {
+    /// `before` rows were seen.
+    fn note(&mut self, values: &Matrix<f64>, column: usize, before: u64) {
+        let numbers = values.column(column);
+        let at = |row: usize| (before + row as u64 + 1, values.row(row).collect());
+        let place = |found: f64| numbers.iter().position(|x| *x == found);
+        let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        if self.least.as_ref().is_none_or(|it| least < it.0)
+            && let Some(row) = place(least)
+        {
+            let (number, row) = at(row);
+            self.least = Some((least, number, row));
+        }
+        let greatest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if self.greatest.as_ref().is_none_or(|it| greatest > it.0)
+            && let Some(row) = place(greatest)
+        {
+            let (number, row) = at(row);
+            self.greatest = Some((greatest, number, row));
+        }
+        if self.fractional.is_none() {
+            let row = numbers.iter().position(|x| x.fract() != 0.0);
+            self.fractional = row.map(at);
+        }
+    }
+
+    fn rows(self) -> impl Iterator<Item = (u64, Vec<f64>)> {
+        let ends = [self.least, self.greatest].into_iter().flatten();
+        let ends = ends.map(|(_, number, row)| (number, row));
+        ends.chain(self.fractional)
+    }
+}
+
+/// Estimates how many rows equal others: counts those whose hash is a multiple of a power of two, so that of equal rows all are
+/// counted or none.
+struct Copies {
+    ignored: Option<usize>,
+    counts: HashMap<u64, u64>,
+    mask: u64,
+}
+
+impl Copies {
+    /// Hashes that are counted, at most.
+    const MOST: usize = 1 << 18;
+
+    fn new(ignored: Option<usize>) -> Self {
+        Copies {
+            ignored,
+            counts: HashMap::new(),
+            mask: 0,
+        }
+    }
+
+    fn note(&mut self, values: &Matrix<f64>) {
+        for hash in row_hashes(values, self.ignored) {
+            if hash & self.mask == 0 {
+                *self.counts.entry(hash).or_insert(0) += 1;
+                if self.counts.len() > Self::MOST {
+                    self.mask = 2 * self.mask + 1;
+                    self.counts.retain(|hash, _| hash & self.mask == 0);
+                }
+            }
+        }
+    }
+
+    fn distinct(&self) -> f64 {
+        let all: u64 = self.counts.values().sum();
+        match all {
+            0 => 1.0,
+            all => self.counts.len() as f64 / all as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows in two columns: a number of its own, and a class.
+    fn rows(count: usize) -> Matrix<f64> {
+        Matrix::from_fn(count, 2, |row, j| match j {
+            0 => (row as f64 * 0.618_033_988_75).fract(),
+            _ => (row % 7) as f64,
+        })
+    }
+
+    fn chunked(values: &Matrix<f64>) -> ChunkedTable<'static> {
+        let mut taken = ChunkedRows::new(None);
+        for first in (0..values.rows()).step_by(10_007) {
+            taken.note(&rows_of(values, first, 10_007)).unwrap();
+        }
+        let about = |values| Table::new(["x", "class"], values).unwrap();
+        taken.finish(vec![0, 1], vec![Vec::new(); 2], about)
+    }
+
+    #[test]
+    fn few_rows_are_their_own_sample() {
+        let values = rows(30_000);
+        let mut table = chunked(&values);
+        assert!(table.is_whole() && table.parts().2.next().is_none());
+        assert_eq!(table.sample().values, values);
+    }
+
+    #[test]
+    fn rows_come_back_and_are_sampled_evenly() {
+        let mut values = rows(450_000);
+        // Seen by no even sample.
+        values.column_mut(0)[7] = -1e300;
+        values.column_mut(1)[449_123] = 0.5;
+        let mut of_file = chunked(&values);
+        let mut table = Table::new(["x", "class"], values.clone()).unwrap();
+        table.named = true;
+        let mut of_memory = ChunkedTable::of(&table);
+        assert_eq!(of_file.sample(), of_memory.sample());
+        assert_eq!(of_file.rows(), 450_000);
+        let (_, numbers, _) = of_file.parts();
+        let numbers = numbers.to_vec();
+        assert!((SAMPLE_ROWS..SAMPLE_ROWS + 6).contains(&numbers.len()));
+        assert!(numbers.is_sorted() && numbers.contains(&8) && numbers.contains(&449_124));
+        let first_half = numbers.iter().filter(|number| **number <= 225_000).count();
+        assert!((99_000..101_000).contains(&first_half), "{first_half}");
+        for (row, &number) in numbers.iter().enumerate() {
+            let x = of_file.sample().values.get(row, 0);
+            assert_eq!(x, values.get(number as usize - 1, 0));
+        }
+        for table in [&mut of_file, &mut of_memory] {
+            let mut seen = 0;
+            let (_, _, mut rows) = table.parts();
+            while let Some((first, chunk)) = rows.next() {
+                assert_eq!(first, seen as u64 + 1);
+                for row in (0..chunk.rows()).step_by(101) {
+                    assert!(chunk.row(row).eq(values.row(seen + row)));
+                }
+                seen += chunk.rows();
+            }
+            assert_eq!(seen, 450_000);
+        }
+    }
+
+    #[test]
+    fn copies_are_estimated() {
+        let of = |count: usize, copies: usize| {
+            let mut copied = Copies::new(None);
+            let x = |row: usize| ((row / copies) as f64 * 0.618_033_988_75).fract();
+            copied.note(&Matrix::from_fn(count, 1, |row, _| x(row)));
+            copied.distinct()
+        };
+        assert_eq!(of(200_000, 1), 1.0);
+        assert!((of(3_000_000, 3) - 1.0 / 3.0).abs() < 1e-3);
+        assert!(of(600_000, 300_000) < 1e-5);
+    }
+
+    /// Levels are put in order, and columns left out, when all rows were read.
+    #[test]
+    fn what_is_known_at_the_end_changes_every_chunk() {
+        let values = rows(300_000);
+        let mut taken = ChunkedRows::new(None);
+        taken.note(&values).unwrap();
+        let moved = vec![Vec::new(), vec![6, 5, 4, 3, 2, 1, 0]];
+        let about = |values| Table::new(["class"], values).unwrap();
+        let mut table = taken.finish(vec![1], moved, about);
+        let (_, chunk) = table.parts().2.next().unwrap();
+        assert_eq!(chunk.columns(), 1);
+        assert_eq!(chunk.get(1, 0), 5.0);
+        assert!(table.sample().values.column(0).contains(&6.0));
+    }
+}
