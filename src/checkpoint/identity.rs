@@ -19,6 +19,9 @@ pub struct Identity {
     pub rows: usize,
     /// Rows held out.
     pub held_out: usize,
+    /// The blocks that rows are streamed in, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<usize>,
     /// Of all these rows as the flow sees them.
     pub digest: String,
 }
@@ -43,6 +46,7 @@ impl Identity {
             columns: columns.to_vec(),
             rows: rows.rows(),
             held_out: held_out.map_or(0, Matrix::rows),
+            blocks: None,
             digest: hex(digest),
         }
     }
@@ -74,6 +78,16 @@ impl Identity {
             found.push(format!(
                 "{} rows are trained on and {} held out, and there were {} and {}",
                 ours.0, ours.1, theirs.0, theirs.1
+            ));
+        } else if self.blocks != other.blocks {
+            let text = |blocks: Option<usize>| match blocks {
+                None => "held in memory".into(),
+                Some(count) => format!("streamed in {count} blocks"),
+            };
+            found.push(format!(
+                "rows are {}, and were {} (memory decides)",
+                text(self.blocks),
+                text(other.blocks)
             ));
         } else if self.digest != other.digest && found.is_empty() {
             found.push("the rows have other numbers".into());

@@ -151,7 +151,7 @@ fn read_table(
         let names = reader.named("weights", &[data.weights])?;
         settings.data.weights = names.into_iter().next();
     }
-    reader.read_chunked().map_err(input)
+    reader.read_chunked(Some(args.streaming())).map_err(input)
 }
 
 /// The columns that are said to hold categories.

@@ -64,7 +64,7 @@ fn dry_run(args: &TrainArgs, inputs: &mut Inputs) -> Result<()> {
     log::info!("flow        {several}{}", prepared.model.spec);
     log::info!(
         "rows        {} to train on, {held_out} held out{each}",
-        of_flow.rows.rows()
+        of_flow.row_count()
     );
     log::info!("parameters  {}", request.plan.layout.len());
     log::info!("device      {}", device.describe());
@@ -96,7 +96,7 @@ fn describe(session: &Session<'_>) {
                 1 => "1 column".into(),
                 count => format!("{count} columns"),
             },
-            prepared.rows.rows()
+            prepared.row_count()
         );
         return;
     }
@@ -112,7 +112,7 @@ fn describe(session: &Session<'_>) {
     log::info!("{several}{}{beside}", prepared.model.spec);
     log::info!(
         "{} rows{held_out}, {} parameters, on {}",
-        prepared.rows.rows(),
+        prepared.row_count(),
         prepared.parameters().len(),
         session.device()
     );

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::checkpoint::{CheckpointOptions, Checkpoints};
 use crate::config::Overrides;
-use crate::data::{TableOptions, TargetName};
+use crate::data::{Streaming, TableOptions, TargetName};
 use crate::fit::DeviceChoice;
+use crate::memory;
 
 use super::overwrite::is_dash;
 use super::{FallbackArgs, Result, input};
@@ -47,6 +48,18 @@ pub struct TrainArgs {
     /// Run configuration (TOML); flags override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Read rows from the disk while they are trained on, shuffled into a scratch file beside the model: done where they take
+    /// more memory than they may, too
+    #[arg(
+        hide_short_help = true,
+        long,
+        requires = "data",
+        conflicts_with = "cpu_reference"
+    )]
+    pub(super) stream: bool,
+    /// Memory that training may take, for instance 1GiB [default: what is free]
+    #[arg(hide_short_help = true, long, value_name = "SIZE", requires = "data", value_parser = size)]
+    pub(super) max_memory: Option<u64>,
     /// Start from the tensors of this safetensors file
     #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
@@ -123,6 +136,15 @@ impl TrainArgs {
         named.cloned().unwrap_or_else(|| default_name(self))
     }
 
+    /// What is done with a table that is longer than memory.
+    pub(super) fn streaming(&self) -> Streaming {
+        Streaming {
+            folder: folder_of(&self.model_file()),
+            memory: self.max_memory.unwrap_or_else(memory::available),
+            always: self.stream,
+        }
+    }
+
     pub(super) fn device(&self) -> DeviceChoice {
         self.fallback.applied_to(&self.device)
     }
@@ -158,6 +180,37 @@ pub(super) fn is_stream(path: &Path) -> bool {
     is_dash(path) || path.starts_with("/dev") || path.starts_with("/proc")
 }
 
+/// The folder of a file.
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder.into(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// A number of bytes such as 500MB or 1.5GiB.
+fn size(text: &str) -> Result<u64, String> {
+    const LEAST: f64 = 64.0 * 1024.0 * 1024.0;
+    const WRONG: &str = "a number with MB, GB, TB, MiB, GiB or TiB behind it, such as 1.5GiB";
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let bytes = match unit {
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        "MiB" => 2f64.powi(20),
+        "GiB" => 2f64.powi(30),
+        "TiB" => 2f64.powi(40),
+        _ => return Err(WRONG.into()),
+    };
+    let number: f64 = text[..text.len() - unit.len()]
+        .parse()
+        .map_err(|_| WRONG.to_string())?;
+    match number * bytes {
+        bytes if bytes < LEAST => Err("64MiB at least".into()),
+        bytes => Ok(bytes as u64),
+    }
+}
+
 /// A time such as 30s, 5m or 1h.
 fn duration(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -177,6 +230,21 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("64MiB", 64 << 20),
+            ("1.5GiB", 3 << 29),
+            ("2GB", 2_000_000_000),
+            ("1TiB", 1 << 40),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "1", "1G", "GiB", "-1GiB", "1.2.3GB", "1KiB", "63MiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn times_have_units() {

@@ -37,8 +37,9 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::executor::{
-    Batch, Executor, Fault, StepsOutcome, Training, TrainingState, check_batch, check_context,
-    check_count, check_training_rows, check_width, nan_to_neg_infinity, not_started, sample_count,
+    Batch, Batches, Executor, Fault, StepsOutcome, Training, TrainingState, check_batch,
+    check_context, check_count, check_training_rows, check_width, nan_to_neg_infinity, not_started,
+    sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -195,6 +196,16 @@ impl<T: Number> Executor for CpuExecutor<T> {
             training.clone(),
         ));
         Ok(())
+    }
+
+    fn replace_rows(
+        &mut self,
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
+        batches: &Batches,
+    ) -> Result<()> {
+        check_training_rows(&self.plan, &rows, &weights)?;
+        started(self.session.as_mut())?.replace_rows(rows, weights, batches)
     }
 
     fn train(&mut self, steps: usize) -> Result<StepsOutcome> {

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::executor::{Batch, Batches, Fault, Training};
+use crate::error::Result;
+use crate::executor::{Batch, Batches, Fault, Training, check_replacement};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
@@ -29,6 +30,8 @@ pub struct Session<T> {
     pub rate_factor: f64,
     chunks: Vec<Chunk<T>>,
     rows_per_chunk: usize,
+    /// Rows that training was started with.
+    room: usize,
 }
 
 /// The weighted sum of log_prob and the gradient of one chunk of rows.
@@ -75,6 +78,7 @@ impl<T: Real> Session<T> {
             })
             .collect();
         Session {
+            room: rows.rows(),
             rows,
             weights,
             batches,
@@ -88,6 +92,21 @@ impl<T: Real> Session<T> {
             chunks,
             rows_per_chunk,
         }
+    }
+
+    /// Goes on with other rows.
+    pub fn replace_rows(
+        &mut self,
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
+        batches: &Batches,
+    ) -> Result<()> {
+        let room = (self.room, self.chunks.len() * self.rows_per_chunk);
+        check_replacement(room, &rows, batches)?;
+        self.rows = rows;
+        self.weights = weights;
+        self.batches = batches.clone();
+        Ok(())
     }
 
     /// The batch of the current step.
@@ -123,7 +142,7 @@ impl<T: Real> Session<T> {
     }
 
     /// The update that follows [`Session::evaluate`].
-    pub fn update(&mut self, parameters: &mut [T]) -> Result<(), Fault> {
+    pub fn update(&mut self, parameters: &mut [T]) -> std::result::Result<(), Fault> {
         let mut step = self.training.optimizer.at(self.step);
         step.learning_rate *= self.rate_factor;
         let norm = adamw::gradient_norm(&self.gradient);

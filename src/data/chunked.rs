@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 
 use crate::error::{Error, Message, Remedy, Result};
 use crate::matrix::Matrix;
@@ -7,11 +8,10 @@ use crate::memory;
 use crate::random::{Purpose, words};
 
 use super::repeats::row_hashes;
-use super::{SAMPLE_ROWS, Table, take};
+use super::{SAMPLE_ROWS, Table, TableOptions, TableReader, take};
 
 /// A table whose rows are read once, chunk by chunk, and of which a sample says what kind of table it is: all of its rows where there
 /// are no more than [`SAMPLE_ROWS`]. Rows are held in as few bytes as their numbers take.
-#[derive(Clone, Debug)]
 pub struct ChunkedTable<'a> {
     sample: Cow<'a, Table>,
     /// The numbers of the sample's rows in the table, from 1 on.
@@ -20,20 +20,37 @@ pub struct ChunkedTable<'a> {
     /// The fraction of rows that do not equal an earlier one, an estimate.
     distinct: f64,
     chunks: Chunks<'a>,
+    /// How it is trained on, where its rows are not held.
+    streaming: Option<Streaming>,
+}
+
+/// How a table that is longer than memory is trained on: its rows are read a second time, and shuffled into a file.
+#[derive(Clone, Debug)]
+pub struct Streaming {
+    /// Where the file is made: it takes four bytes for each number.
+    pub folder: PathBuf,
+    /// Bytes of memory that the whole fit may take, about.
+    pub memory: u64,
+    /// Whether it is done with a table that memory would hold, too.
+    pub always: bool,
 }
 
 /// Where rows come from.
-#[derive(Clone, Debug)]
 enum Chunks<'a> {
     /// There are no others than those of the sample.
     InSample,
     /// Those of a table that someone else holds, from this one on.
     Borrowed(&'a Matrix<f64>, usize),
     Held(HeldRows),
+    Files(Box<FileRows>),
 }
 
 /// Rows to a chunk.
-pub(super) const CHUNK: usize = 1 << 16;
+const CHUNK: usize = 1 << 16;
+
+/// The part of the memory that the sample of a streamed table may take, as it is drawn, and the rows that it has at least.
+const SAMPLE_PART: u64 = 64;
+const FEWEST: usize = 5000;
 
 impl<'a> ChunkedTable<'a> {
     /// Rows that are in memory.
@@ -42,7 +59,7 @@ impl<'a> ChunkedTable<'a> {
         if values.rows() <= SAMPLE_ROWS {
             return Self::whole(Cow::Borrowed(table));
         }
-        let mut sampler = Sampler::new(None);
+        let mut sampler = Sampler::new(SAMPLE_ROWS, None);
         for first in (0..values.rows()).step_by(CHUNK) {
             sampler.note(&rows_of(values, first, CHUNK));
         }
@@ -61,6 +78,7 @@ impl<'a> ChunkedTable<'a> {
             rows: values.rows() as u64,
             distinct: sampled.distinct,
             chunks: Chunks::Borrowed(values, 0),
+            streaming: None,
         }
     }
 
@@ -72,7 +90,7 @@ impl<'a> ChunkedTable<'a> {
         }
         let mut rows = ChunkedRows {
             most: u64::MAX,
-            ..ChunkedRows::new(None)
+            ..ChunkedRows::new(0, None, None)
         };
         for first in (0..values.rows()).step_by(CHUNK) {
             // No memory is too little for what is there already.
@@ -90,6 +108,7 @@ impl<'a> ChunkedTable<'a> {
             numbers: Vec::new(),
             distinct: 1.0,
             chunks: Chunks::InSample,
+            streaming: None,
             sample: table,
         }
     }
@@ -144,6 +163,7 @@ impl<'a> ChunkedTable<'a> {
     pub(crate) fn parts(&mut self) -> (&Table, &[u64], AllRows<'_, 'a>) {
         let all = AllRows {
             rows: self.rows,
+            streaming: self.streaming.as_ref(),
             chunks: &mut self.chunks,
         };
         (&self.sample, &self.numbers, all)
@@ -154,14 +174,19 @@ impl<'a> ChunkedTable<'a> {
 pub(crate) struct AllRows<'t, 'a> {
     /// How many there are.
     pub rows: u64,
+    /// How they are trained on, where memory does not hold them.
+    pub streaming: Option<&'t Streaming>,
     chunks: &'t mut Chunks<'a>,
 }
 
 impl AllRows<'_, '_> {
     /// The rows of the next chunk, and the number of the first of them, from 1 on. What is held of them is let go. None after the
     /// last, and of a table that is its own sample.
-    pub fn next(&mut self) -> Option<(u64, Matrix<f64>)> {
-        match self.chunks {
+    ///
+    /// # Errors
+    /// Those of files that are read again.
+    pub fn next(&mut self) -> Result<Option<(u64, Matrix<f64>)>> {
+        Ok(match self.chunks {
             Chunks::InSample => None,
             Chunks::Borrowed(values, first) => {
                 let at = *first;
@@ -169,7 +194,8 @@ impl AllRows<'_, '_> {
                 (at < values.rows()).then(|| (at as u64 + 1, rows_of(values, at, CHUNK)))
             }
             Chunks::Held(held) => held.next(),
-        }
+            Chunks::Files(files) => files.next(self.rows)?,
+        })
     }
 }
 
@@ -186,16 +212,37 @@ pub(super) struct ChunkedRows {
     held: HeldRows,
     /// Bytes that may be held.
     most: u64,
+    /// What is done with more, and how rows are read again.
+    streaming: Option<(Streaming, Again)>,
+    /// Whether there are more.
+    is_streamed: bool,
 }
 
+/// Files, and how they are read.
+pub(super) type Again = (Vec<PathBuf>, TableOptions);
+
 impl ChunkedRows {
-    /// `ignored` is a column that has no say in whether rows are equal.
-    pub fn new(ignored: Option<usize>) -> Self {
+    /// Of so many columns; `ignored` is one that has no say in whether rows are equal.
+    pub fn new(
+        columns: usize,
+        ignored: Option<usize>,
+        streaming: Option<(Streaming, Again)>,
+    ) -> Self {
+        let memory = match &streaming {
+            Some((streaming, _)) => streaming.memory,
+            None => memory::available(),
+        };
+        let rows = match &streaming {
+            Some(_) => (memory / SAMPLE_PART / (8 * columns.max(1)) as u64) as usize,
+            None => SAMPLE_ROWS,
+        };
         ChunkedRows {
-            sampler: Sampler::new(ignored),
+            sampler: Sampler::new(rows.clamp(FEWEST, SAMPLE_ROWS), ignored),
             held: HeldRows::default(),
             // What becomes of them is held beside them for a moment.
-            most: memory::available() / 2,
+            most: memory / 2,
+            is_streamed: streaming.as_ref().is_some_and(|(it, _)| it.always),
+            streaming,
         }
     }
 
@@ -205,9 +252,17 @@ impl ChunkedRows {
     /// Says that memory is full.
     pub fn note(&mut self, values: &Matrix<f64>) -> Result<(), String> {
         self.sampler.note(values);
+        if self.is_streamed {
+            return Ok(());
+        }
         self.held.push(values);
         match self.held.bytes > self.most {
             false => Ok(()),
+            true if self.streaming.is_some() => {
+                self.is_streamed = true;
+                self.held = HeldRows::default();
+                Ok(())
+            }
             true => Err(format!(
                 "after {} rows the table has filled the memory that it may take ({}); train on fewer rows",
                 self.sampler.rows,
@@ -224,18 +279,25 @@ impl ChunkedRows {
         about: impl FnOnce(Matrix<f64>) -> Table,
     ) -> ChunkedTable<'static> {
         let rows = self.sampler.rows;
+        let most = self.sampler.most as u64;
         let sampled = self.sampler.finish();
         let map = ColumnMap { kept, moved };
         let sample = Cow::Owned(about(map.apply(sampled.values)));
-        if rows <= SAMPLE_ROWS as u64 {
-            return ChunkedTable::whole(sample);
-        }
+        let (chunks, streaming) = match self.streaming {
+            Some((streaming, again)) if self.is_streamed => {
+                let files = FileRows::new(again, map);
+                (Chunks::Files(Box::new(files)), Some(streaming))
+            }
+            _ if rows <= most => return ChunkedTable::whole(sample),
+            _ => (Chunks::Held(HeldRows { map, ..self.held }), None),
+        };
         ChunkedTable {
             sample,
             numbers: sampled.numbers,
             rows,
             distinct: sampled.distinct,
-            chunks: Chunks::Held(HeldRows { map, ..self.held }),
+            chunks,
+            streaming,
         }
     }
 }
@@ -250,6 +312,15 @@ struct ColumnMap {
 }
 
 impl ColumnMap {
+    /// Whether every number that stands for another has one.
+    fn can_apply(&self, values: &Matrix<f64>) -> bool {
+        self.moved.len() == values.columns()
+            && self.moved.iter().enumerate().all(|(j, moved)| {
+                let mut numbers = values.column(j).iter();
+                moved.is_empty() || numbers.all(|x| (*x as usize) < moved.len())
+            })
+    }
+
     fn apply(&self, values: Matrix<f64>) -> Matrix<f64> {
         let is_as_it_was = self.moved.iter().all(Vec::is_empty);
         if is_as_it_was && self.kept.len() == values.columns() {
@@ -263,6 +334,54 @@ impl ColumnMap {
             }
         })
     }
+}
+
+/// Rows of files, which are read once more.
+struct FileRows {
+    again: Again,
+    reader: Option<TableReader>,
+    read: u64,
+    map: ColumnMap,
+}
+
+impl FileRows {
+    fn new(again: Again, map: ColumnMap) -> Self {
+        FileRows {
+            again,
+            reader: None,
+            read: 0,
+            map,
+        }
+    }
+
+    fn next(&mut self, rows: u64) -> Result<Option<(u64, Matrix<f64>)>> {
+        let (paths, options) = &self.again;
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            None => self.reader.insert(TableReader::open(paths, options)?),
+        };
+        let part = reader.next(chunk_rows(reader.columns().len()))?;
+        let (count, first) = (
+            part.as_ref().map_or(0, |it| it.values.rows()),
+            self.read + 1,
+        );
+        self.read += count as u64;
+        let is_same = match &part {
+            Some(part) => self.read <= rows && self.map.can_apply(&part.values),
+            None => self.read == rows,
+        };
+        if !is_same {
+            let text = "the table changed while it was read";
+            return Err(Error::Data(Message::new(text).in_file(&paths[0])));
+        }
+        Ok(part.map(|part| (first, self.map.apply(part.values))))
+    }
+}
+
+/// Rows to a chunk of so many columns.
+pub(super) fn chunk_rows(columns: usize) -> usize {
+    const NUMBERS: usize = 1 << 22;
+    (NUMBERS / columns.max(1)).clamp(1 << 10, CHUNK)
 }
 
 /// Rows in memory, in blocks that are let go of one by one.
@@ -374,6 +493,8 @@ impl HeldRows {
 /// Draws a sample of rows of which it is not known how many there are: those with the least random numbers, which depend on a row's number
 /// alone.
 struct Sampler {
+    /// Rows that it draws.
+    most: usize,
     rows: u64,
     /// The rows that are kept, column by column, and their numbers.
     values: Vec<Vec<f64>>,
@@ -401,8 +522,9 @@ struct Witnesses {
 }
 
 impl Sampler {
-    fn new(ignored: Option<usize>) -> Self {
+    fn new(most: usize, ignored: Option<usize>) -> Self {
         Sampler {
+            most,
             rows: 0,
             values: Vec::new(),
             numbers: Vec::new(),
@@ -437,18 +559,18 @@ impl Sampler {
             witnesses.note(values, j, self.rows);
         }
         self.rows += values.rows() as u64;
-        if self.chances.len() > 2 * SAMPLE_ROWS {
+        if self.chances.len() > 2 * self.most {
             self.prune();
         }
     }
 
     /// Keeps as many rows as the sample has.
     fn prune(&mut self) {
-        if self.chances.len() <= SAMPLE_ROWS {
+        if self.chances.len() <= self.most {
             return;
         }
         let mut sorted = self.chances.clone();
-        let (_, below, _) = sorted.select_nth_unstable(SAMPLE_ROWS);
+        let (_, below, _) = sorted.select_nth_unstable(self.most);
         self.below = *below;
         let is_kept: Vec<bool> = self.chances.iter().map(|it| *it < self.below).collect();
         for column in &mut self.values {
@@ -464,7 +586,7 @@ impl Sampler {
         let mut values = Matrix::from_values(rows, columns, self.values.concat());
         let mut numbers = self.numbers;
         // Of a whole table they are there.
-        if self.rows > SAMPLE_ROWS as u64 {
+        if self.rows > self.most as u64 {
             let witnesses = self.witnesses.into_iter().flat_map(Witnesses::rows);
             let mut witnesses: Vec<(u64, Vec<f64>)> = witnesses
                 .filter(|(number, _)| numbers.binary_search(number).is_err())
@@ -580,7 +702,7 @@ mod tests {
     }
 
     fn chunked(values: &Matrix<f64>) -> ChunkedTable<'static> {
-        let mut taken = ChunkedRows::new(None);
+        let mut taken = ChunkedRows::new(2, None, None);
         for first in (0..values.rows()).step_by(10_007) {
             taken.note(&rows_of(values, first, 10_007)).unwrap();
         }
@@ -592,7 +714,7 @@ mod tests {
     fn few_rows_are_their_own_sample() {
         let values = rows(30_000);
         let mut table = chunked(&values);
-        assert!(table.is_whole() && table.parts().2.next().is_none());
+        assert!(table.is_whole() && table.parts().2.next().unwrap().is_none());
         assert_eq!(table.sample().values, values);
     }
 
@@ -621,7 +743,7 @@ mod tests {
         for table in [&mut of_file, &mut of_memory] {
             let mut seen = 0;
             let (_, _, mut rows) = table.parts();
-            while let Some((first, chunk)) = rows.next() {
+            while let Some((first, chunk)) = rows.next().unwrap() {
                 assert_eq!(first, seen as u64 + 1);
                 for row in (0..chunk.rows()).step_by(101) {
                     assert!(chunk.row(row).eq(values.row(seen + row)));
@@ -649,12 +771,12 @@ mod tests {
     #[test]
     fn what_is_known_at_the_end_changes_every_chunk() {
         let values = rows(300_000);
-        let mut taken = ChunkedRows::new(None);
+        let mut taken = ChunkedRows::new(2, None, None);
         taken.note(&values).unwrap();
         let moved = vec![Vec::new(), vec![6, 5, 4, 3, 2, 1, 0]];
         let about = |values| Table::new(["class"], values).unwrap();
         let mut table = taken.finish(vec![1], moved, about);
-        let (_, chunk) = table.parts().2.next().unwrap();
+        let (_, chunk) = table.parts().2.next().unwrap().unwrap();
         assert_eq!(chunk.columns(), 1);
         assert_eq!(chunk.get(1, 0), 5.0);
         assert!(table.sample().values.column(0).contains(&6.0));

@@ -33,7 +33,7 @@ use crate::matrix::Matrix;
 #[cfg(all(feature = "arrow", feature = "cli"))]
 pub(crate) use arrow::is_panic_an_error;
 pub(crate) use chunked::AllRows;
-pub use chunked::ChunkedTable;
+pub use chunked::{ChunkedTable, Streaming};
 pub use columns::ExpectedColumns;
 pub(crate) use columns::{are_default_names, nearest, selector};
 pub use digits::{decimals, rounded};

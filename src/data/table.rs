@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Message, Remedy, Result, quote};
 use crate::matrix::Matrix;
@@ -6,7 +6,7 @@ use crate::memory;
 
 #[cfg(feature = "arrow")]
 use super::arrow;
-use super::chunked::{CHUNK, ChunkedRows, ChunkedTable};
+use super::chunked::{Again, ChunkedRows, ChunkedTable, Streaming, chunk_rows};
 use super::columns::{ExpectedColumns, select_columns};
 use super::levels::Levels;
 use super::open::open_file;
@@ -24,6 +24,8 @@ pub struct TableReader {
     overflowed: Vec<bool>,
     /// The column of row weights among those that are read.
     weights_column: Option<usize>,
+    /// How to read it again, where that can be done.
+    again: Option<Again>,
 }
 
 impl TableReader {
@@ -35,7 +37,13 @@ impl TableReader {
     /// [`Error::Data`] names the file and what is wrong with its beginning, or which column is not there; [`Error::Spec`]
     /// names a column of the options that is not there; [`Error::Io`] where a file cannot be read.
     pub fn open(paths: &[impl AsRef<Path>], options: &TableOptions) -> Result<Self> {
-        let mut files = table_files(paths)?.into_iter();
+        let files = table_files(paths)?;
+        let is_file = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|it| it.is_file());
+        let again = files
+            .iter()
+            .all(is_file)
+            .then(|| (files.clone(), options.clone()));
+        let mut files = files.into_iter();
         let Some(first) = files.next() else {
             return Err(Error::data("no file is named"));
         };
@@ -57,7 +65,10 @@ impl TableReader {
                 several::open(opened, others, options)?
             }
         };
-        Ok(Self::new(name, opened, options))
+        Ok(TableReader {
+            again,
+            ..Self::new(name, opened, options)
+        })
     }
 
     /// Reads Arrow batches that a program holds, as it would those of a file. Messages call them `name`.
@@ -92,6 +103,7 @@ impl TableReader {
         let columns = opened.columns.iter();
         let last = opened.columns.len().checked_sub(1);
         TableReader {
+            again: None,
             // It comes last.
             weights_column: last.filter(|_| options.weights.is_some()),
             name,
@@ -229,13 +241,23 @@ impl TableReader {
         Ok(self.table(settled, values))
     }
 
-    /// The whole table, of which no more is held in double precision than a sample.
+    /// The whole table, of which no more is held in double precision than a sample. Of one that is longer than memory nothing else is held
+    /// where `streaming` says what to do with it; it is read again by the fit.
     ///
     /// # Errors
-    /// As [`TableReader::read`].
-    pub fn read_chunked(mut self) -> Result<ChunkedTable<'static>> {
+    /// As [`TableReader::read`]; [`Error::Data`] where it cannot be read again.
+    pub fn read_chunked(mut self, streaming: Option<Streaming>) -> Result<ChunkedTable<'static>> {
         let weights = self.weights_column;
-        let mut chunked = ChunkedRows::new(weights);
+        let streaming = match (streaming, self.again.take()) {
+            (Some(streaming), Some(again)) => Some((streaming, again)),
+            (Some(streaming), None) if streaming.always => {
+                return Err(self.bad(
+                    "what is streamed is read twice, and this can be read once; write it to a file first",
+                ));
+            }
+            _ => None,
+        };
+        let mut chunked = ChunkedRows::new(self.opened.columns.len(), weights, streaming);
         let mut rows = 0;
         self.drain(|part| {
             rows += part.rows();
@@ -248,7 +270,8 @@ impl TableReader {
 
     /// Calls `note` with the numbers of every part.
     fn drain(&mut self, mut note: impl FnMut(&Matrix<f64>) -> Result<(), String>) -> Result<()> {
-        while let Some(part) = self.next(CHUNK)? {
+        let rows = chunk_rows(self.opened.columns.len());
+        while let Some(part) = self.next(rows)? {
             note(&part.values).map_err(|text| self.bad(text))?;
         }
         Ok(())

@@ -6,6 +6,8 @@ pub struct Batches {
     rows: u32,
     size: u32,
     seed: u64,
+    /// Of the rows of a block: the number of the visit, and its first step.
+    visit: Option<(u64, u64)>,
 }
 
 /// The rows of one step.
@@ -31,12 +33,30 @@ impl Batches {
             Ok(size) if size > 0 && size < rows => size,
             _ => rows,
         };
-        Batches { rows, size, seed }
+        Batches {
+            rows,
+            size,
+            seed,
+            visit: None,
+        }
+    }
+
+    /// The batches of a visit to a block of rows ([`super::Blocks`]), from its first step on: of nearly equal sizes.
+    pub(super) fn of_visit(rows: u32, size: usize, seed: u64, number: u64, first: u64) -> Self {
+        Batches {
+            visit: Some((number, first)),
+            ..Self::new(rows as usize, size, seed)
+        }
     }
 
     /// Whether every step takes all rows.
     pub fn is_full(&self) -> bool {
         self.size == self.rows
+    }
+
+    /// The rows of an epoch.
+    pub fn rows(&self) -> usize {
+        self.rows as usize
     }
 
     /// The rows of a full batch.
@@ -46,6 +66,9 @@ impl Batches {
 
     /// The batch of step `step`, counted from 0.
     pub fn batch(&self, step: u64) -> Batch {
+        if let Some((number, first)) = self.visit {
+            return self.batch_of_visit(number, step - first);
+        }
         let per_epoch = u64::from(self.rows.div_ceil(self.size));
         let (epoch, index) = (step / per_epoch, (step % per_epoch) as u32);
         let first = index * self.size;
@@ -53,6 +76,19 @@ impl Batches {
             first,
             rows: self.size.min(self.rows - first),
             shuffle: (!self.is_full()).then(|| Shuffle::epoch(self.seed, epoch, self.rows)),
+        }
+    }
+}
+
+impl Batches {
+    fn batch_of_visit(&self, number: u64, index: u64) -> Batch {
+        let rows = u64::from(self.rows);
+        let count = rows.div_ceil(self.size.into());
+        let [first, end] = [index, index + 1].map(|index| (index * rows / count) as u32);
+        Batch {
+            first,
+            rows: end - first,
+            shuffle: Some(Shuffle::epoch(self.seed, number, self.rows)),
         }
     }
 }

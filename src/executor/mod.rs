@@ -2,8 +2,10 @@
 
 mod adamw;
 mod batches;
+mod blocks;
 mod recovering;
 mod schedule;
+mod streamed;
 
 use std::fmt;
 use std::ops::Range;
@@ -16,8 +18,10 @@ use crate::memory;
 
 pub use adamw::{AdamW, AdamWStep, BETA1, BETA2, EPSILON};
 pub use batches::{Batch, Batches};
+pub use blocks::{Blocks, Visit};
 pub use recovering::{DeviceFailure, Recovering};
 pub use schedule::Schedule;
+pub use streamed::{RowBlocks, Streamed};
 
 /// How training goes, as far as an executor needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +147,18 @@ pub trait Executor: Send {
         training: &Training,
     ) -> Result<()>;
 
+    /// Goes on with other rows, no more of them than training was started with, and with weights if that was; `batches` says which of
+    /// them each step takes. All else stays as it is.
+    ///
+    /// # Errors
+    /// As [`Executor::start_weighted`]; [`Error::Spec`] if training was not started, or with fewer rows or smaller batches.
+    fn replace_rows(
+        &mut self,
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
+        batches: &Batches,
+    ) -> Result<()>;
+
     /// Takes `steps` optimizer steps, or fewer where one has a fault.
     ///
     /// # Errors
@@ -251,6 +267,21 @@ pub(crate) fn check_training_rows(plan: &Plan, rows: &Matrix<f32>, weights: &[f3
         ))),
         _ => Ok(()),
     }
+}
+
+/// Refuses rows that an executor has no room for which was started with so many, in such batches.
+pub(crate) fn check_replacement(
+    (room, batch_size): (usize, usize),
+    rows: &Matrix<f32>,
+    batches: &Batches,
+) -> Result<()> {
+    let (count, size) = (rows.rows(), batches.size());
+    if count <= room && size <= batch_size && batches.rows() == count {
+        return Ok(());
+    }
+    Err(Error::spec(format!(
+        "{count} rows in batches of {size}, where training was started with {room} in batches of {batch_size}"
+    )))
 }
 
 /// Refuses a batch that an executor which was started for such batches has no room for.

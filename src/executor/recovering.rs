@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
-use super::{Batch, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState};
+use super::{Batch, Batches, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState};
 
 /// How old the state on the host may become while steps are taken.
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
@@ -37,6 +37,8 @@ pub struct Recovering<'a> {
     /// Failures since there was a newer state.
     failures: usize,
     position: Position,
+    /// The rows that training goes on with.
+    replaced: Option<(Arc<Matrix<f32>>, Arc<Vec<f32>>, Batches)>,
 }
 
 /// What is known of the state of an executor.
@@ -77,6 +79,7 @@ impl<'a> Recovering<'a> {
             reopen: Box::new(reopen),
             failures: 0,
             position,
+            replaced: None,
         })
     }
 
@@ -130,6 +133,9 @@ impl<'a> Recovering<'a> {
             let failures = self.failures;
             let before = self.position.kept();
             let ready = opened.and_then(|mut executor| {
+                if let Some((rows, weights, batches)) = &self.replaced {
+                    executor.replace_rows(rows.clone(), weights.clone(), batches)?;
+                }
                 self.position.reach(executor.as_mut(), failures)?;
                 Ok(executor)
             });
@@ -279,7 +285,21 @@ impl Executor for Recovering<'_> {
         training: &Training,
     ) -> Result<()> {
         self.position = Position::Unknown;
+        self.replaced = None;
         self.executor()?.start_weighted(rows, weights, training)
+    }
+
+    fn replace_rows(
+        &mut self,
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
+        batches: &Batches,
+    ) -> Result<()> {
+        // Steps before this are not to be taken again on these rows.
+        self.keep()?;
+        let batches = batches.clone();
+        self.replaced = Some((rows.clone(), weights.clone(), batches.clone()));
+        self.call(|executor| executor.replace_rows(rows.clone(), weights.clone(), &batches))
     }
 
     fn train(&mut self, steps: usize) -> Result<StepsOutcome> {

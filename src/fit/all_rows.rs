@@ -3,25 +3,27 @@
 use std::sync::Arc;
 
 use crate::data::{AllRows, RowNumbers, RowSplit, Split};
-use crate::error::{Error, Result};
+use crate::error::{Error, Message, Remedy, Result};
 use crate::matrix::Matrix;
 use crate::train::Offsets;
 
 use super::Prepared;
 use super::prepared::scaled;
 use super::roles::Roles;
+use super::scratch::ScratchWriter;
 
 impl Prepared {
     /// Takes all rows of a table in the place of its sample, of which the roles are and which this was prepared with. Each is held once, as
-    /// the flow sees it.
+    /// the flow sees it, in memory or in a scratch file.
     ///
     /// # Errors
-    /// [`Error::Data`] names the first row that cannot be fitted, or says that there are too many.
+    /// [`Error::Data`] names the first row that cannot be fitted, or says that there are too many; [`Error::Spec`] for several flows over rows that are
+    /// streamed; [`Error::Io`] where there can be no scratch file.
     pub(super) fn take_all(&mut self, roles: &Roles<'_>, mut table: AllRows<'_, '_>) -> Result<()> {
-        let total = table.rows;
-        if u32::try_from(total).is_err() {
+        if u32::try_from(table.rows).is_err() {
             return Err(Error::data(format!(
-                "{total} rows are more than the {} that can be trained on",
+                "{} rows are more than the {} that can be trained on",
+                table.rows,
                 u32::MAX
             )));
         }
@@ -30,69 +32,119 @@ impl Prepared {
         let split = RowSplit::new(self.config.held_out(), train.seed);
         let (seed, width) = (train.seed, self.rows.columns());
         let names: Vec<String> = self.model.all_columns();
-        let mut training = Taken::new(total as usize, width);
-        let mut held_out = Taken::new(0, width);
-        let mut log_bound = 0.0;
-        while let Some((first, values)) = table.next() {
+        let mut held_out = Held::new(0, width);
+        let mut training = match table.streaming {
+            None => Training::Memory(Held::new(table.rows as usize, width)),
+            Some(streaming) => {
+                self.check_streamed()?;
+                let weighted = roles.has_weights();
+                let writer = ScratchWriter::new(streaming, table.rows, width, weighted, seed)?;
+                Training::Scratch(Box::new(writer))
+            }
+        };
+        let (mut log_bound, mut mass, mut count) = (0.0, 0.0, 0);
+        while let Some((first, values)) = table.next()? {
             let numbers = RowNumbers::From(first);
             let (rows, weights) = roles.take(&values, numbers)?;
             let keys = roles.keys_of(&rows, self.has_copies, numbers);
             let rows = roles.preimages(&rows, &keys, seed);
-            let seen = self
-                .model
-                .preprocessing
-                .training_rows(&rows, numbers, &names)?;
-            let counts = |row: &usize| weights.get(*row).is_none_or(|weight| *weight > 0.0);
+            let preprocessing = &self.model.preprocessing;
+            let seen = preprocessing.training_rows(&rows, numbers, &names)?;
+            let weight = |row: &usize| weights.get(*row).copied().unwrap_or(1.0);
             let (held, trained): (Vec<usize>, Vec<usize>) = (0..seen.rows())
-                .filter(counts)
+                .filter(|row| weight(row) > 0.0)
                 .partition(|&row| split.holds_out(keys[row]));
-            training.push(&seen, &weights, &trained, first);
+            match &mut training {
+                Training::Memory(rows) => rows.push(&seen, &weights, &trained, first),
+                Training::Scratch(writer) => writer.push(&seen, &weights, &trained, first)?,
+            }
             held_out.push(&seen, &weights, &held, first);
+            count += trained.len();
+            mass += trained.iter().map(weight).sum::<f64>();
             let of_rows = self.log_bound(&seen, false);
-            let of_row = |row: &usize| of_rows[*row] * weights.get(*row).unwrap_or(&1.0);
-            log_bound += trained.iter().map(of_row).sum::<f64>();
+            let bounds = trained.iter().map(|row| of_rows[*row] * weight(row));
+            log_bound += bounds.sum::<f64>();
         }
-        let (training, numbers, weights) = training.into_parts();
         let (held_out, held_numbers, held_weights) = held_out.into_parts();
-        let total: f64 = match weights.is_empty() {
-            true => training.rows() as f64,
-            false => weights.iter().sum(),
+        let validation_weights = match training {
+            Training::Memory(rows) => {
+                let (rows, numbers, weights) = rows.into_parts();
+                let (weights, validation_weights) = scaled(&weights, held_weights);
+                self.rows = Arc::new(rows);
+                self.weights = Arc::new(weights);
+                self.split.training = numbers;
+                validation_weights
+            }
+            Training::Scratch(writer) => {
+                let scale = count as f64 / mass;
+                let in_table = |row: &u32| roles.in_table().of(*row as usize) as u32 - 1;
+                self.split.training = self.split.training.iter().map(in_table).collect();
+                self.scratch = Some((Arc::new(writer.finish(scale)?), count));
+                held_weights.iter().map(|weight| weight * scale).collect()
+            }
         };
-        let (weights, validation_weights) = scaled(&weights, held_weights);
         let held_out = held_out.map(f64::from);
         self.offsets = Offsets {
-            all: -log_bound / total,
+            all: -log_bound / mass,
             validation: match held_out.rows() {
                 0 => 0.0,
                 _ => Offsets::of_held_out(&self.log_bound(&held_out, false), &validation_weights),
             },
         };
-        self.rows = Arc::new(training);
-        self.weights = Arc::new(weights);
         self.validation = (held_out.rows() > 0).then_some(held_out);
         self.validation_weights = validation_weights;
         self.split = Split {
-            training: numbers,
+            training: std::mem::take(&mut self.split.training),
             held_out: held_numbers,
         };
         Ok(())
     }
+
+    /// Refuses what takes all rows at once.
+    fn check_streamed(&self) -> Result<()> {
+        let train = &self.config.train;
+        let (key, value, text, other) = match (train.ensemble, train.batch_size) {
+            (1, 1..) => return Ok(()),
+            (1, _) => (
+                "batch_size",
+                0,
+                "rows that are streamed are taken in batches",
+                ("take some of them in each step", 512),
+            ),
+            (count, _) => (
+                "ensemble",
+                count,
+                "of rows that are streamed no flow holds out others than the next",
+                ("train one flow", 1),
+            ),
+        };
+        let message = Message::about(key, value, text);
+        Err(Error::Spec(
+            message.remedy(Remedy::new(other.0, key, other.1)),
+        ))
+    }
 }
 
-/// Rows that are added to, column by column.
-struct Taken {
+/// Where the rows trained on go.
+enum Training {
+    Memory(Held),
+    Scratch(Box<ScratchWriter>),
+}
+
+/// Rows in memory that are added to.
+struct Held {
+    /// Column by column, each with room for as many rows.
     values: Vec<f32>,
-    /// Rows that there is room for.
     room: usize,
     columns: usize,
     numbers: Vec<u32>,
     weights: Vec<f64>,
 }
 
-impl Taken {
+impl Held {
     fn new(room: usize, columns: usize) -> Self {
-        Taken {
-            // Untouched memory is not there yet.
+        Held {
+            // Memory that was not written to is not taken yet.
             values: vec![0.0; room * columns],
             room,
             columns,
@@ -114,19 +166,20 @@ impl Taken {
                 *to = column[row];
             }
         }
+        let before = first - 1;
         self.numbers
-            .extend(some.iter().map(|&row| (first - 1) as u32 + row as u32));
+            .extend(some.iter().map(|&row| (before + row as u64) as u32));
         self.weights
             .extend(some.iter().filter_map(|&row| weights.get(row)));
     }
 
     fn make_room(&mut self, room: usize) {
-        let mut wider = Taken::new(room, self.columns);
+        let mut values = vec![0.0; room * self.columns];
         for j in 0..self.columns {
             let column = &self.values[j * self.room..][..self.numbers.len()];
-            wider.values[j * room..][..column.len()].copy_from_slice(column);
+            values[j * room..][..column.len()].copy_from_slice(column);
         }
-        (self.values, self.room) = (wider.values, room);
+        (self.values, self.room) = (values, room);
     }
 
     /// The rows, their numbers and their weights.

@@ -1,13 +1,17 @@
 use crate::cpu::{Cause, Diagnosis, diagnose};
-use crate::error::{Message, Remedy, format_row};
+use crate::error::{Message, Remedy, Result, format_row};
 use crate::executor::Fault;
 use crate::flow::{Plan, TransformKind};
+use crate::matrix::Matrix;
 use crate::train::Divergence;
 
 use super::Prepared;
 
 /// Explains a divergence: which step, which row, layer and tensor, and what to change.
-pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> Message {
+///
+/// # Errors
+/// Those of reading rows that are streamed.
+pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> Result<Message> {
     let step = divergence.step;
     let parameters: Vec<f32> = divergence.parameters.iter().map(|&p| p as f32).collect();
     let mut few_rows = false;
@@ -29,9 +33,9 @@ pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> Message 
             ));
         }
     } else {
-        let batch = fit.batches().batch(step);
-        let diagnosis = diagnose(plan, &parameters, &fit.rows, &batch);
-        sentences.push(describe(fit, &diagnosis, batch.rows));
+        let ((rows, _), batch) = fit.rows_of_step(step)?;
+        let diagnosis = diagnose(plan, &parameters, &rows, &batch);
+        sentences.push(describe(fit, &rows, &diagnosis, batch.rows));
         few_rows = match diagnosis.cause {
             Cause::Value { rows, .. } => rows * 10 <= batch.rows as usize,
             Cause::Gradient { .. } => true,
@@ -47,7 +51,9 @@ pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> Message 
     });
     let mut message = Message::new(sentences.join(". "));
     if let Some(found) = found {
-        message = message.at_row(table_row(fit, found.row).into());
+        if let Some(number) = table_row(fit, found.row) {
+            message = message.at_row(number);
+        }
         if let Some(layer) = found.layer {
             message = message.in_layer(layer);
         }
@@ -60,11 +66,11 @@ pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> Message 
             Cause::Value { tensor: None, .. } => {}
         }
     }
-    message.remedies(remedies(fit, at_once, few_rows))
+    Ok(message.remedies(remedies(fit, at_once, few_rows)))
 }
 
-fn describe(fit: &Prepared, found: &Diagnosis, batch_rows: u32) -> String {
-    let row = row(fit, found.row);
+fn describe(fit: &Prepared, rows: &Matrix<f32>, found: &Diagnosis, batch_rows: u32) -> String {
+    let row = row(fit, rows, found.row);
     let layer = match found.layer {
         Some(layer) => format!("in layer {layer}"),
         None => "in the base density".into(),
@@ -96,19 +102,23 @@ fn describe(fit: &Prepared, found: &Diagnosis, batch_rows: u32) -> String {
     }
 }
 
-/// The number in the table of a row trained on, counted from 1.
-fn table_row(fit: &Prepared, row: u32) -> u32 {
-    fit.split.training[row as usize] + 1
+/// The number in the table of a row trained on, counted from 1; none where rows are streamed.
+fn table_row(fit: &Prepared, row: u32) -> Option<u64> {
+    let number = || u64::from(fit.split.training[row as usize]) + 1;
+    fit.scratch.is_none().then(number)
 }
 
 /// A row by its number in the table, with its values.
-fn row(fit: &Prepared, row: u32) -> String {
-    let as_seen = crate::data::take(&fit.rows, &[row]).map(f64::from);
+fn row(fit: &Prepared, rows: &Matrix<f32>, row: u32) -> String {
+    let as_seen = crate::data::take(rows, &[row]).map(f64::from);
     let values = fit.model.preprocessing.undo(&as_seen);
     // With the digits that the flow saw.
     let values = values.row(0).map(|x| x as f32);
-    let number = table_row(fit, row);
-    format!("Row {number} ({})", format_row(&fit.model.columns, values))
+    let values = format_row(&fit.model.columns, values);
+    match table_row(fit, row) {
+        Some(number) => format!("Row {number} ({values})"),
+        None => format!("A row ({values})"),
+    }
 }
 
 /// What to change: safeguards that are off, the learning rate if it contributed, the row if it is the only one.

@@ -73,6 +73,7 @@ impl Prepared {
             notes: Vec::new(),
             effective_rows: self.effective_rows,
             is_sampled: self.is_sampled,
+            scratch: None,
             ground_truth: self.ground_truth.clone(),
         })
     }

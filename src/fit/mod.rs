@@ -17,6 +17,7 @@ mod report;
 mod report_text;
 mod roles;
 mod scores;
+mod scratch;
 mod session;
 mod stack_executor;
 mod stacking;

@@ -8,7 +8,7 @@ use crate::data::{
     take_weights, weighted_mean,
 };
 use crate::error::{Error, Message, Result};
-use crate::executor::Batches;
+use crate::executor::{Batch, Batches, Blocks, Executor, Streamed};
 use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::frequencies::Frequencies;
 use crate::matrix::Matrix;
@@ -18,6 +18,7 @@ use crate::preprocessing::{LinearPart, Preprocessing};
 use crate::train::{self, GroundTruth, Offsets};
 
 use super::roles::Roles;
+use super::scratch::{Reader, Rows, Scratch};
 use super::{ExecutorRequest, Purpose, QualityWarning};
 
 /// A fit that is ready to begin.
@@ -27,7 +28,7 @@ pub struct Prepared {
     pub config: Config,
     /// The flow, or each of an ensemble, with the parameters that training starts from.
     pub model: Model,
-    /// The rows to train on, as the flow sees them.
+    /// The rows to train on, as the flow sees them; a sample of them where they are streamed.
     pub rows: Arc<Matrix<f32>>,
     /// Their weights in the loss, 1 on average; none where all count the same.
     pub weights: Arc<Vec<f32>>,
@@ -50,6 +51,8 @@ pub struct Prepared {
     /// How many rows the table is worth: what [`Repeats::worth`] says, times the fraction that
     /// [`effective_sample_size`] leaves of weighted ones.
     pub effective_rows: usize,
+    /// Where the rows are, if memory does not hold them, and how many there are.
+    pub(super) scratch: Option<(Arc<Scratch>, usize)>,
     /// Whether preprocessing and frequencies were fitted to a sample of the rows.
     pub(super) is_sampled: bool,
     /// The density that the rows were drawn from, where it is known.
@@ -199,6 +202,7 @@ impl Prepared {
             has_copies: repeats.copies() > 0,
             effective_rows: 0,
             is_sampled: false,
+            scratch: None,
             ground_truth: None,
         })
     }
@@ -214,10 +218,48 @@ impl Prepared {
         self
     }
 
-    /// Which rows each step takes.
-    pub fn batches(&self) -> Batches {
+    /// How many rows are trained on.
+    pub fn row_count(&self) -> usize {
+        match &self.scratch {
+            Some((_, count)) => *count,
+            None => self.rows.rows(),
+        }
+    }
+
+    /// Which rows each step takes, where they are all in memory.
+    fn batches(&self) -> Batches {
         let train = &self.config.train;
-        Batches::new(self.rows.rows(), train.batch_size, train.seed)
+        Batches::new(self.row_count(), train.batch_size, train.seed)
+    }
+
+    /// Rows in memory that a step takes some of, their weights, and which of them it takes.
+    ///
+    /// # Errors
+    /// Those of reading them, where they are streamed.
+    pub(super) fn rows_of_step(&self, step: u64) -> Result<(Rows, Batch)> {
+        let Some((scratch, _)) = &self.scratch else {
+            let rows = (self.rows.clone(), self.weights.clone());
+            return Ok((rows, self.batches().batch(step)));
+        };
+        let visit = self.blocks(scratch).visit(step);
+        Ok((scratch.rows(visit.block)?, visit.batches.batch(step)))
+    }
+
+    fn blocks(&self, scratch: &Scratch) -> Blocks {
+        let train = &self.config.train;
+        scratch.blocks(train.batch_size, train.seed)
+    }
+
+    /// An executor that trains on all rows, of one that was started with [`Prepared::request`].
+    pub(super) fn stream(&self, executor: Box<dyn Executor>) -> Box<dyn Executor> {
+        match &self.scratch {
+            None => executor,
+            Some((scratch, _)) => Box::new(Streamed::new(
+                executor,
+                self.blocks(scratch),
+                Box::new(Reader(scratch.clone())),
+            )),
+        }
     }
 
     /// What an executor is opened for that is to train.
@@ -225,14 +267,14 @@ impl Prepared {
     /// # Errors
     /// As [`Plan::new`].
     pub fn request(&self) -> Result<ExecutorRequest> {
+        let (rows, weights) = match &self.scratch {
+            Some((scratch, _)) => scratch.rows(scratch.largest())?,
+            None => (self.rows.clone(), self.weights.clone()),
+        };
         Ok(ExecutorRequest {
             plan: self.model.plan()?,
             parameters: self.parameters().to_vec(),
-            purpose: Purpose::Train(
-                self.rows.clone(),
-                self.weights.clone(),
-                self.config.training(),
-            ),
+            purpose: Purpose::Train(rows, weights, self.config.training()),
         })
     }
 
@@ -252,12 +294,17 @@ impl Prepared {
     /// What tells this run from others, whose checkpoints it cannot continue from.
     pub fn identity(&self) -> Identity {
         let columns = self.model.all_columns();
-        Identity::of(
+        let of_rows = Identity::of(
             &self.config,
             &columns,
             (&self.rows, &self.weights),
             self.validation.as_ref(),
-        )
+        );
+        Identity {
+            rows: self.row_count(),
+            blocks: self.scratch.as_ref().map(|(scratch, _)| scratch.count()),
+            ..of_rows
+        }
     }
 
     /// The weights of the rows trained on, in f64.
@@ -299,28 +346,25 @@ impl Prepared {
     }
 
     /// What preprocessing adds to the NLL of the rows of a step's batch.
-    pub fn offset_of_step(&self, step: usize) -> f64 {
-        let batches = self.batches();
-        if batches.is_full() {
-            return self.offsets.all;
+    ///
+    /// # Errors
+    /// Those of reading them, where they are streamed.
+    pub fn offset_of_step(&self, step: usize) -> Result<f64> {
+        let ((rows, weights), batch) = self.rows_of_step(step as u64)?;
+        if batch.shuffle.is_none() {
+            return Ok(self.offsets.all);
         }
-        let batch = batches.batch(step as u64);
         let of_batch: Vec<u32> = (0..batch.rows).map(|index| batch.row(index)).collect();
-        let weights = match self.weights.is_empty() {
-            true => Vec::new(),
-            false => of_batch
-                .iter()
-                .map(|&row| self.weights[row as usize])
-                .collect(),
-        };
-        let rows = take(&self.rows, &of_batch);
-        Offsets::of_rows(&self.log_bound(&rows, true), &weights)
+        let weights = of_batch.iter().map(|&row| weights.get(row as usize));
+        let weights: Vec<f32> = weights.flatten().copied().collect();
+        let rows = take(&rows, &of_batch);
+        Ok(Offsets::of_rows(&self.log_bound(&rows, true), &weights))
     }
 
     /// Rows trained on that stand for all of them: all, or [`SAMPLE_ROWS`] from all over the table.
     pub fn some_rows(&self) -> SomeRows {
         let count = self.rows.rows();
-        if count <= SAMPLE_ROWS {
+        if count <= SAMPLE_ROWS || self.scratch.is_some() {
             return SomeRows {
                 rows: self.rows.map(f64::from),
                 weights: self.training_weights(),
@@ -342,7 +386,7 @@ impl Prepared {
     /// The mean of -log_prob over the rows trained on, in nats and in the units of the table, from the log-densities of
     /// [`Prepared::some_rows`] as the flow sees them; and its standard error where those are a sample.
     pub(super) fn nll_of(&self, some: &SomeRows, log_prob: &[f64]) -> (f64, Option<f64>) {
-        if some.rows.rows() == self.rows.rows() {
+        if some.rows.rows() == self.row_count() {
             return (self.nll(log_prob), None);
         }
         let log_bound = self.log_bound(&some.rows, true);
@@ -373,7 +417,7 @@ impl Prepared {
     pub fn settings(&self, log_every: usize) -> train::Settings {
         let train = &self.config.train;
         let batch = self.batches().size();
-        let monitor = (self.validation.is_none() && batch < self.rows.rows())
+        let monitor = (self.validation.is_none() && batch < self.row_count())
             .then(|| monitor_rows(self.rows.rows()));
         let extension = (train.extension > 0 && self.validation.is_some()).then(|| {
             let some = monitor_rows(self.rows.rows());
@@ -388,7 +432,7 @@ impl Prepared {
             extension,
             log_every,
             check_every: check_every(
-                self.rows.rows(),
+                self.row_count(),
                 batch,
                 self.validation.as_ref().map_or(0, Matrix::rows),
             ),

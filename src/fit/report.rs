@@ -175,7 +175,7 @@ impl Report {
             device: executor.describe(),
             columns: prepared.model.spec.dims,
             context: prepared.model.preprocessing.context_columns().len(),
-            rows: prepared.rows.rows(),
+            rows: prepared.row_count(),
             effective_rows: prepared.effective_rows,
             effective_sample_size: prepared.effective_sample_size(),
             warnings: prepared.warnings.clone(),

@@ -104,7 +104,7 @@ impl<'a> Session<'a> {
             fallback: fit.device.fallback_to_cpu,
             failed: sender,
         };
-        let executor = opening.open(request)?;
+        let executor = prepared.stream(opening.open(request)?);
         Ok(Session {
             prepared,
             plan,
@@ -216,6 +216,10 @@ impl<'a> Session<'a> {
             let remedy = Remedy::new("train one", "ensemble", 1);
             return Err(Error::Spec(message.remedy(remedy)));
         }
+        if prepared.scratch.is_some() {
+            let text = "rows that are streamed are not compared with the reference; take fewer";
+            return Err(Error::spec(text));
+        }
         let mut reference = CpuExecutor::<f64>::new(self.plan.clone(), prepared.parameters());
         reference.start_weighted(
             prepared.rows.clone(),
@@ -233,7 +237,7 @@ impl<'a> Session<'a> {
             &mut reference,
             &settings,
             |at| {
-                let offset = prepared.offset_of_step(at.step);
+                let offset = prepared.offset_of_step(at.step)?;
                 on_comparison(&Comparison {
                     device_nll: at.device_nll + offset,
                     reference_nll: at.reference_nll + offset,

@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::executor::{Batch, Executor, Fault, StepsOutcome, Training, TrainingState};
+use crate::executor::{Batch, Batches, Executor, Fault, StepsOutcome, Training, TrainingState};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
@@ -74,6 +74,10 @@ impl Executor for StackExecutor<'_> {
         _: Arc<Vec<f32>>,
         _: &Training,
     ) -> Result<()> {
+        Err(is_trained())
+    }
+
+    fn replace_rows(&mut self, _: Arc<Matrix<f32>>, _: Arc<Vec<f32>>, _: &Batches) -> Result<()> {
         Err(is_trained())
     }
 

@@ -208,8 +208,11 @@ impl<'s> FlowTraining<'s, '_> {
         }
         Ok(match trained.ending {
             Ending::Diverged(divergence) => {
-                let message = explain(&of_flow, self.plan, &divergence);
-                Ended::Failed(Error::Diverged(message))
+                let error = match explain(&of_flow, self.plan, &divergence) {
+                    Ok(message) => Error::Diverged(message),
+                    Err(error) => error,
+                };
+                Ended::Failed(error)
             }
             Ending::Failed(error) => Ended::Failed(error),
             ending => match (reported, ending) {
@@ -255,7 +258,7 @@ impl TrainObserver for Observer<'_, '_, '_> {
     fn step(&mut self, report: &StepReport) -> Result<()> {
         self.report_failures()?;
         let (step, offsets) = (report.step, &self.prepared.offsets);
-        let nll = report.nll + self.prepared.offset_of_step(step);
+        let nll = report.nll + self.prepared.offset_of_step(step)?;
         let validation_nll = report.metrics.validation_nll;
         let truth = self.prepared.ground_truth.as_ref();
         let metrics = Metrics {

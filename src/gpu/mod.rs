@@ -33,8 +33,9 @@ use std::sync::Arc;
 
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{
-    Batch, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState, check_context,
-    check_count, check_training_rows, check_width, nan_to_neg_infinity, not_started, sample_count,
+    Batch, Batches, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState,
+    check_context, check_count, check_training_rows, check_width, nan_to_neg_infinity, not_started,
+    sample_count,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -221,6 +222,16 @@ impl Executor for GpuExecutor {
         let session = Session::new(self.builder(), self.path, &rows, &weights, training)?;
         self.session = Some(session);
         Ok(())
+    }
+
+    fn replace_rows(
+        &mut self,
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
+        batches: &Batches,
+    ) -> Result<()> {
+        check_training_rows(&self.plan, &rows, &weights)?;
+        started(&mut self.session)?.replace_rows(&self.gpu, &rows, &weights, batches)
     }
 
     fn train(&mut self, steps: usize) -> Result<StepsOutcome> {

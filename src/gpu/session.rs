@@ -1,9 +1,9 @@
 use std::ops::Range;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::executor::{
     Batch, Batches, Fault, KernelTime, StepsOutcome, Training, TrainingState, check_batch,
-    check_count,
+    check_count, check_replacement,
 };
 use crate::flow::Plan;
 use crate::matrix::Matrix;
@@ -34,12 +34,29 @@ pub struct Session {
     /// For losses, and the gate behind them.
     back: Readback,
     batches: Batches,
+    data: Data,
+    /// Rows that training was started with, and those of its batches.
+    room: (usize, usize),
     training: Training,
     step: u64,
     rate_factor: f64,
     /// The loss and the fault of a step that could not be taken: the gate is shut.
     stuck: Option<(f64, Fault)>,
     queue: Queue,
+}
+
+/// Writes columns into a buffer that has room for `stride` numbers of each.
+fn write_columns<'c>(
+    gpu: &Gpu,
+    buffer: &wgpu::Buffer,
+    stride: usize,
+    columns: impl Iterator<Item = &'c [f32]>,
+) {
+    for (j, column) in columns.enumerate() {
+        let offset = 4 * (j * stride) as u64;
+        gpu.queue()
+            .write_buffer(buffer, offset, bytemuck::cast_slice(column));
+    }
 }
 
 /// Uploads the training rows, cut so that every piece can be bound, and behind them their weights, if they have any.
@@ -54,12 +71,12 @@ fn upload_data(gpu: &Gpu, rows: &Matrix<f32>, weights: &[f32]) -> Result<Data> {
         let buffer = gpu.allocate("the data", || gpu.buffer("data", count * width))?;
         let columns = (0..rows.columns()).map(|j| rows.column(j));
         let columns = columns.chain(weighted.then_some(weights));
-        for (j, column) in columns.enumerate() {
-            let column = &column[first..first + count];
-            let offset = 4 * (j * count) as u64;
-            gpu.queue()
-                .write_buffer(&buffer, offset, bytemuck::cast_slice(column));
-        }
+        write_columns(
+            gpu,
+            &buffer,
+            count,
+            columns.map(|it| &it[first..first + count]),
+        );
         let record = Segment {
             dims: rows.columns() as u32,
             first: first as u32,
@@ -135,12 +152,41 @@ impl Session {
             path,
             back: Readback::new(gpu, LOSSES + GATE)?,
             optimizer,
+            room: (rows.rows(), batches.size()),
             batches,
+            data,
             training: training.clone(),
             step: 0,
             rate_factor: 1.0,
             stuck: None,
         })
+    }
+
+    /// Goes on with other rows.
+    pub fn replace_rows(
+        &mut self,
+        gpu: &Gpu,
+        rows: &Matrix<f32>,
+        weights: &[f32],
+        batches: &Batches,
+    ) -> Result<()> {
+        check_replacement(self.room, rows, batches)?;
+        if self.data.weighted == weights.is_empty() {
+            return Err(Error::spec(
+                "rows have weights where training was started with some, and only there",
+            ));
+        }
+        for (segment, buffer) in &self.data.segments {
+            let first = segment.first as usize;
+            let count = rows.rows().saturating_sub(first).min(segment.rows as usize);
+            let columns = (0..rows.columns()).map(|j| rows.column(j));
+            let columns = columns.chain(self.data.weighted.then_some(weights));
+            let some = columns.map(|column| &column[first.min(column.len())..][..count]);
+            write_columns(gpu, buffer, segment.rows as usize, some);
+        }
+        gpu.check()?;
+        self.batches = batches.clone();
+        Ok(())
     }
 
     /// What the kernels of step `step` read, less its rows; the loss goes to `slot`.

@@ -44,6 +44,8 @@ pub enum Purpose {
     Levels = 13,
     /// The rows that statistics of a long table are of.
     Sample = 14,
+    /// The order of the blocks in an epoch, and the block of each row.
+    Blocks = 15,
 }
 
 /// The four random words at `(index, block)` of a purpose's stream.

@@ -157,7 +157,7 @@ fn lead(prepared: &Prepared, origin: &Origin, show: &impl Fn(&Setting) -> String
     };
     let mut lead = vec![format!(
         "A normalizing flow, fitted to {} rows and {} of {}{held_out}.",
-        prepared.rows.rows(),
+        prepared.row_count(),
         match columns.len() {
             1 => "1 column".into(),
             count => format!("{count} columns"),

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use couplet::executor::{self, Batch, Executor, StepsOutcome, Training, TrainingState};
+use couplet::executor::{self, Batch, Batches, Executor, StepsOutcome, Training, TrainingState};
 use couplet::flow::Plan;
 use couplet::{Matrix, Result};
 
@@ -49,6 +49,14 @@ impl<F: Fault> Executor for Faulty<F> {
         training: &Training,
     ) -> Result<()> {
         self.inner.start_weighted(rows, weights, training)
+    }
+    fn replace_rows(
+        &mut self,
+        rows: Arc<Matrix<f32>>,
+        weights: Arc<Vec<f32>>,
+        batches: &Batches,
+    ) -> Result<()> {
+        self.inner.replace_rows(rows, weights, batches)
     }
     fn train(&mut self, steps: usize) -> Result<StepsOutcome> {
         self.fault.train(steps)?;

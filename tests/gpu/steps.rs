@@ -1,7 +1,7 @@
 //! Whole steps on the GPU against the CPU in f64, and against themselves. These tests fail where there is no
 //! adapter: they never pass by doing nothing.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::adapter;
@@ -509,4 +509,66 @@ fn a_device_destroyed_at_every_tenth_step_changes_nothing() {
         assert_eq!(outcome.validation, expected.validation, "{path:?}");
     }
     assert!(begin.elapsed() < Duration::from_secs(60));
+}
+
+/// Rows that take the place of others, fewer or as many, are what steps are of from then on; a device that fails then has them, too.
+#[test]
+fn replaced_rows_are_trained_on() {
+    let spec = flow("two columns");
+    for path in [GpuPath::Staged, GpuPath::Fused] {
+        for weighted in [false, true] {
+            let weights = |count| match weighted {
+                true => row_weights(count),
+                false => Vec::new(),
+            };
+            let training = training(100);
+            let (gpu, mut cpu) = pair(&spec, path);
+            let mut lost: Option<Box<dyn FnOnce() + Send>> = None;
+            let mut executors: Vec<Box<dyn Executor>> = Vec::new();
+            for mut gpu in [gpu, pair(&spec, path).0] {
+                start_weighted(
+                    &mut gpu,
+                    &training_rows(257, 2, 5),
+                    &weights(257),
+                    &training,
+                )
+                .unwrap();
+                lost.get_or_insert_with(|| Box::new(gpu.destroy_for_test()));
+                executors.push(Box::new(gpu));
+            }
+            let second = executors.pop();
+            let second = std::sync::Mutex::new(second);
+            let first = executors.pop().unwrap();
+            let reopen = |_: &_| second.lock().unwrap().take().map(Ok);
+            let mut gpu = Recovering::new(first, reopen).unwrap();
+            start_weighted(
+                &mut cpu,
+                &training_rows(257, 2, 5),
+                &weights(257),
+                &training,
+            )
+            .unwrap();
+            for (count, seed) in [(257, 6), (130, 7)] {
+                let rows = Arc::new(training_rows(count, 2, seed));
+                let row_weights = Arc::new(weights(count));
+                let batches = Batches::new(count, 100, seed);
+                for executor in [&mut gpu as &mut dyn Executor, &mut cpu] {
+                    executor
+                        .replace_rows(rows.clone(), row_weights.clone(), &batches)
+                        .unwrap();
+                }
+                if count == 130 {
+                    lost.take().unwrap()();
+                }
+                let losses = [gpu.train(3), cpu.train(3)].map(|taken| taken.unwrap().losses);
+                let what = format!("{path:?}, weighted: {weighted}, {count} rows");
+                assert_close(&what, &losses[0], &losses[1], 1e-5, 1e-5);
+            }
+            assert!(second.lock().unwrap().is_none(), "the device did not fail");
+            let more = Arc::new(training_rows(258, 2, 8));
+            let batches = Batches::new(258, 100, 1);
+            let error = gpu.replace_rows(more, Arc::new(weights(258)), &batches);
+            assert!(error.unwrap_err().to_string().contains("258 rows"));
+        }
+    }
 }

@@ -1,9 +1,16 @@
 //! Tables of more rows than statistics are made of: what is prepared from a sample, and from all rows.
 
 use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
 
-use couplet::data::SAMPLE_ROWS;
-use couplet::fit::Prepared;
+use crate::command::{refused, stderr, stdout, table as write_table, well};
+use crate::common::{flow, training, training_rows};
+use couplet::cpu::CpuExecutor;
+use couplet::data::{SAMPLE_ROWS, Streaming, TableOptions, TableReader};
+use couplet::executor::{Blocks, Executor, RowBlocks, Streamed};
+use couplet::fit::{Device, DeviceChoice, DeviceName, Prepared};
+use couplet::flow::{Plan, initial_parameters};
 use couplet::random::{Purpose, normal_at};
 use couplet::{Fit, Matrix, Table};
 
@@ -87,9 +94,11 @@ fn offsets_are_those_of_all_rows() {
         .rows()
         .div_ceil(prepared.config.train.batch_size);
     let size = prepared.config.train.batch_size as f64;
-    let of_steps: f64 = (0..steps).map(|step| prepared.offset_of_step(step)).sum();
+    let of_steps: f64 = (0..steps)
+        .map(|step| prepared.offset_of_step(step).unwrap())
+        .sum();
     let last = prepared.rows.rows() as f64 / size - (steps - 1) as f64;
-    let short = prepared.offset_of_step(steps - 1) * (1.0 - last);
+    let short = prepared.offset_of_step(steps - 1).unwrap() * (1.0 - last);
     let mean = (of_steps - short) / (prepared.rows.rows() as f64 / size);
     assert!((mean - prepared.offsets.all).abs() < 1e-6, "{mean}");
     assert!((prepared.offsets.all - prepared.offsets.validation).abs() < 0.05);
@@ -159,4 +168,151 @@ fn what_a_sample_does_not_have_is_found() {
     );
     let kinds = &prepared.model.preprocessing.kinds;
     assert!(kinds.get(2).is_none_or(|it| it.kind.to_string() == "real"));
+}
+
+/// Blocks in memory.
+struct InMemory(Vec<Arc<Matrix<f32>>>);
+
+impl RowBlocks for InMemory {
+    fn load(&mut self, block: usize) -> couplet::Result<(Arc<Matrix<f32>>, Arc<Vec<f32>>)> {
+        Ok((self.0[block].clone(), Arc::default()))
+    }
+}
+
+/// However its steps are asked for, and from whatever state, an executor takes those of the blocks' batches.
+#[test]
+fn streamed_steps_are_those_of_each_block_in_turn() {
+    let spec = flow("two columns");
+    let plan = Plan::new(&spec).unwrap();
+    let parameters = initial_parameters(&plan.layout, 1);
+    let rows: Vec<_> = [300, 411, 120]
+        .iter()
+        .map(|&count| Arc::new(training_rows(count, spec.width(), count as u64)))
+        .collect();
+    let counts = rows.iter().map(|rows| rows.rows() as u32).collect();
+    let training = training(64);
+    let blocks = Blocks::new(counts, 64, training.seed);
+    let mut executor = CpuExecutor::<f64>::new(plan.clone(), &parameters);
+    executor.start(&rows[1], &training).unwrap();
+    let blocks_of = || blocks.clone();
+    let mut streamed = Streamed::new(
+        Box::new(executor),
+        blocks_of(),
+        Box::new(InMemory(rows.clone())),
+    );
+    let mut losses = Vec::new();
+    let mut kept = None;
+    for some in [7, 1, 30, 2] {
+        if losses.len() == 8 {
+            kept = Some(streamed.state().unwrap());
+        }
+        losses.extend(streamed.train(some).unwrap().losses);
+    }
+    let end = streamed.state().unwrap();
+    assert_eq!(end.step, 40);
+
+    let mut by_hand = CpuExecutor::<f64>::new(plan, &parameters);
+    by_hand.start(&rows[1], &training).unwrap();
+    for (step, expected) in losses.iter().enumerate() {
+        let visit = blocks.visit(step as u64);
+        let block = rows[visit.block].clone();
+        by_hand
+            .replace_rows(block, Arc::default(), &visit.batches)
+            .unwrap();
+        let (loss, gradient) = by_hand.loss_and_gradient().unwrap();
+        assert_eq!(loss, *expected, "{step}");
+        by_hand.apply(&gradient).unwrap();
+    }
+    assert_eq!(by_hand.state().unwrap(), end);
+
+    streamed.set_state(&kept.unwrap()).unwrap();
+    assert_eq!(streamed.train(32).unwrap().losses, losses[8..]);
+    assert_eq!(streamed.state().unwrap(), end);
+
+    // Not more rows than there was room for.
+    let more = Arc::new(training_rows(412, spec.width(), 2));
+    let batches = couplet::executor::Batches::new(412, 64, 1);
+    let error = by_hand.replace_rows(more, Arc::default(), &batches);
+    assert!(error.unwrap_err().to_string().contains("412 rows"));
+}
+
+fn streamed(path: &Path) -> Prepared {
+    let streaming = Streaming {
+        folder: path.parent().unwrap().into(),
+        memory: 1 << 20,
+        always: true,
+    };
+    let reader = TableReader::open(&[path], &TableOptions::default()).unwrap();
+    let table = reader.read_chunked(Some(streaming)).unwrap();
+    Fit::chunked(table).weights("w").seed(3).prepare().unwrap()
+}
+
+/// All rows that are trained on are in the scratch file, with their weights.
+#[test]
+fn rows_that_are_streamed_are_those_of_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.csv");
+    let rows = 60_000;
+    let table = table();
+    let mut text = "x,y,count,w\n".to_string();
+    for row in 0..rows {
+        let fields: Vec<String> = table.values.row(row).map(|x| x.to_string()).collect();
+        text += &(fields.join(",") + "\n");
+    }
+    std::fs::write(&path, text).unwrap();
+    let prepared = streamed(&path);
+    let held_out = prepared.split.held_out.len();
+    assert_eq!(prepared.row_count() + held_out, rows - rows / 10);
+    // Each step's offset is that of its rows: all steps of an epoch make that of all rows.
+    let steps = (0..).take_while(|&step| step < prepared.row_count().div_ceil(512) + 4);
+    let offsets: Vec<f64> = steps
+        .map(|step| prepared.offset_of_step(step).unwrap())
+        .collect();
+    let mean = offsets.iter().sum::<f64>() / offsets.len() as f64;
+    assert!((mean - prepared.offsets.all).abs() < 0.05, "{mean}");
+    let device = Device::choose(&DeviceChoice {
+        device: DeviceName::Cpu,
+        ..DeviceChoice::default()
+    });
+    assert!(
+        device
+            .unwrap()
+            .memory(&prepared.request().unwrap())
+            .unwrap()
+            < 64 << 20
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// As good as in memory, and the same bytes again.
+#[test]
+fn a_streamed_fit_is_as_good_as_one_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, "t.csv", 30_000, |row, fields| {
+        fields[0] = (normal(row, 0) + 0.3 * normal(row, 1).powi(2)).to_string();
+        fields[1] = (normal(row, 1) * (1.0 + 0.2 * normal(row, 0)).exp()).to_string();
+    });
+    let nll = |args: &str| {
+        let run = "train t.csv --device cpu --layers 4 --hidden 16 --mixing none --steps 600 --extension 0 --json";
+        let output = well(folder, &format!("{run} {args}"));
+        let json = stdout(&output);
+        let (_, rest) = json.split_once("\"validation_nll\":").unwrap();
+        let number = rest.split([',', '}']).next().unwrap();
+        (number.parse::<f64>().unwrap(), stderr(&output))
+    };
+    let (in_memory, _) = nll("--out m.safetensors");
+    let (streamed, text) = nll("--out s.safetensors --stream --max-memory 64MiB");
+    assert!(text.contains("scratch file"), "{text}");
+    // Other rows are held out, 3,000 of them.
+    assert!((streamed - in_memory).abs() < 0.1, "{streamed} {in_memory}");
+    nll("--out again.safetensors --stream --max-memory 64MiB");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert_eq!(read("s.safetensors"), read("again.safetensors"));
+    refused(
+        folder,
+        "train t.csv --device cpu --stream --ensemble 3",
+        2,
+        &["--ensemble 3", "--ensemble 1"],
+    );
 }

@@ -101,6 +101,11 @@ impl Roles<'_> {
         Ok((rows, weights))
     }
 
+    /// Whether rows have weights.
+    pub fn has_weights(&self) -> bool {
+        self.weighted_by.is_some()
+    }
+
     /// Checks rows against the kinds of the columns.
     pub(super) fn check_numbers(&self, rows: &Matrix<f64>, numbers: RowNumbers<'_>) -> Result<()> {
         for (j, column) in self.kinds.iter().enumerate() {
