@@ -21,7 +21,7 @@ pub use batches::{Batch, Batches};
 pub use blocks::{Blocks, Visit};
 pub use recovering::{DeviceFailure, Recovering};
 pub use schedule::Schedule;
-pub use streamed::{RowBlocks, Streamed};
+pub use streamed::{RowBlocks, Streamed, WeightedRows};
 
 /// How training goes, as far as an executor needs to know.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,10 @@ use crate::error::{Error, Result};
 use crate::flow::Plan;
 use crate::matrix::Matrix;
 
-use super::{Batch, Batches, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState};
+use super::{
+    Batch, Batches, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState,
+    WeightedRows,
+};
 
 /// How old the state on the host may become while steps are taken.
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
@@ -38,7 +41,7 @@ pub struct Recovering<'a> {
     failures: usize,
     position: Position,
     /// The rows that training goes on with.
-    replaced: Option<(Arc<Matrix<f32>>, Arc<Vec<f32>>, Batches)>,
+    replaced: Option<(WeightedRows, Batches)>,
 }
 
 /// What is known of the state of an executor.
@@ -133,7 +136,7 @@ impl<'a> Recovering<'a> {
             let failures = self.failures;
             let before = self.position.kept();
             let ready = opened.and_then(|mut executor| {
-                if let Some((rows, weights, batches)) = &self.replaced {
+                if let Some(((rows, weights), batches)) = &self.replaced {
                     executor.replace_rows(rows.clone(), weights.clone(), batches)?;
                 }
                 self.position.reach(executor.as_mut(), failures)?;
@@ -298,7 +301,7 @@ impl Executor for Recovering<'_> {
         // Steps before this are not to be taken again on these rows.
         self.keep()?;
         let batches = batches.clone();
-        self.replaced = Some((rows.clone(), weights.clone(), batches.clone()));
+        self.replaced = Some(((rows.clone(), weights.clone()), batches.clone()));
         self.call(|executor| executor.replace_rows(rows.clone(), weights.clone(), &batches))
     }
 

@@ -10,13 +10,16 @@ use super::{
     Batch, Batches, Blocks, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState,
 };
 
+/// Rows as the flow sees them, and their weights; no weights where all count the same.
+pub type WeightedRows = (Arc<Matrix<f32>>, Arc<Vec<f32>>);
+
 /// Where the rows of blocks are read from.
 pub trait RowBlocks: Send {
-    /// The rows of a block as the flow sees them, and their weights; none where all count the same.
+    /// The rows of a block.
     ///
     /// # Errors
     /// Those of reading.
-    fn load(&mut self, block: usize) -> Result<(Arc<Matrix<f32>>, Arc<Vec<f32>>)>;
+    fn load(&mut self, block: usize) -> Result<WeightedRows>;
 }
 
 /// An executor that trains on rows that are read block by block.

@@ -8,7 +8,7 @@ use crate::data::{
     take_weights, weighted_mean,
 };
 use crate::error::{Error, Message, Result};
-use crate::executor::{Batch, Batches, Blocks, Executor, Streamed};
+use crate::executor::{Batch, Batches, Blocks, Executor, Streamed, WeightedRows};
 use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::frequencies::Frequencies;
 use crate::matrix::Matrix;
@@ -18,7 +18,7 @@ use crate::preprocessing::{LinearPart, Preprocessing};
 use crate::train::{self, GroundTruth, Offsets};
 
 use super::roles::Roles;
-use super::scratch::{Reader, Rows, Scratch};
+use super::scratch::{Reader, Scratch};
 use super::{ExecutorRequest, Purpose, QualityWarning};
 
 /// A fit that is ready to begin.
@@ -236,7 +236,7 @@ impl Prepared {
     ///
     /// # Errors
     /// Those of reading them, where they are streamed.
-    pub(super) fn rows_of_step(&self, step: u64) -> Result<(Rows, Batch)> {
+    pub(super) fn rows_of_step(&self, step: u64) -> Result<(WeightedRows, Batch)> {
         let Some((scratch, _)) = &self.scratch else {
             let rows = (self.rows.clone(), self.weights.clone());
             return Ok((rows, self.batches().batch(step)));

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::Part;
 use crate::error::{escape_control, format_row};
+use crate::random::{Purpose, words};
 
 /// Statistics of the log-densities of many rows.
 #[derive(Default)]
@@ -16,8 +17,8 @@ pub struct Scores {
     mean: f64,
     squares: f64,
     finite: usize,
-    /// Every score, if quantiles are wanted.
-    all: Option<Vec<f64>>,
+    /// Scores that quantiles are of, if they are wanted.
+    some: Option<SomeScores>,
     /// As many of the lowest as are wanted, the highest of them on top.
     lowest: BinaryHeap<Scored>,
     most: usize,
@@ -25,6 +26,32 @@ pub struct Scores {
     pub overflows: usize,
     /// The first of those rows.
     pub first_overflow: Option<Scored>,
+}
+
+/// Scores of all rows, or of a sample where these are many: each row is in it or not by its number.
+#[derive(Default)]
+struct SomeScores {
+    numbered: Vec<(u64, f64)>,
+    mask: u32,
+}
+
+impl SomeScores {
+    /// Scores that are kept, at most.
+    const MOST: usize = 1 << 21;
+
+    fn note(&mut self, number: u64, score: f64) {
+        let is_kept = |number: u64, mask: u32| words(0, Purpose::Sample, number, 1)[0] & mask == 0;
+        if self.mask > 0 && !is_kept(number, self.mask) {
+            return;
+        }
+        if self.numbered.len() == Self::MOST {
+            self.mask = 2 * self.mask + 1;
+            let mask = self.mask;
+            self.numbered.retain(|(number, _)| is_kept(*number, mask));
+            return self.note(number, score);
+        }
+        self.numbered.push((number, score));
+    }
 }
 
 /// A row and its log-density.
@@ -54,10 +81,10 @@ impl PartialOrd for Scored {
 }
 
 impl Scores {
-    /// Keeps the `lowest` rows of that number, and every score if `quantiles` are needed.
+    /// Keeps the `lowest` rows of that number, and scores if `quantiles` are needed.
     pub fn new(lowest: usize, quantiles: bool) -> Self {
         Scores {
-            all: quantiles.then(Vec::new),
+            some: quantiles.then(SomeScores::default),
             most: lowest,
             ..Scores::default()
         }
@@ -89,8 +116,10 @@ impl Scores {
             }
         }
         self.rows += scores.len();
-        if let Some(all) = &mut self.all {
-            all.extend_from_slice(scores);
+        if let Some(some) = &mut self.some {
+            for (number, score) in part.numbers.iter().zip(scores) {
+                some.note(*number, *score);
+            }
         }
     }
 
@@ -101,11 +130,12 @@ impl Scores {
         (self.finite > 0).then_some((self.mean, error))
     }
 
-    /// The score that each fraction of the rows lies below, interpolated linearly. None where they were not
-    /// asked for, or there are no rows.
-    pub fn quantiles<const N: usize>(&mut self, fractions: [f64; N]) -> Option<[f64; N]> {
-        let all = self.all.as_mut().filter(|all| !all.is_empty())?;
-        all.sort_by(f64::total_cmp);
+    /// The score that each fraction of the rows lies below, interpolated linearly; of more than two million rows those of a sample. None
+    /// where they were not asked for, or there are no rows.
+    pub fn quantiles<const N: usize>(&self, fractions: [f64; N]) -> Option<[f64; N]> {
+        let some = self.some.as_ref().filter(|it| !it.numbered.is_empty())?;
+        let mut all: Vec<f64> = some.numbered.iter().map(|(_, score)| *score).collect();
+        all.sort_unstable_by(f64::total_cmp);
         Some(fractions.map(|fraction| {
             let index = fraction * (all.len() - 1) as f64;
             let (below, above) = (all[index.floor() as usize], all[index.ceil() as usize]);
@@ -119,11 +149,7 @@ impl Scores {
     }
 
     /// The summary of the scores, of rows of these columns, with the levels of each, if it has any.
-    pub fn summary<'a>(
-        mut self,
-        columns: &'a [String],
-        levels: &'a [Vec<String>],
-    ) -> ScoreSummary<'a> {
+    pub fn summary<'a>(self, columns: &'a [String], levels: &'a [Vec<String>]) -> ScoreSummary<'a> {
         ScoreSummary {
             columns,
             levels,
@@ -131,6 +157,7 @@ impl Scores {
             overflows: self.overflows,
             mean: self.mean(),
             quantiles: self.quantiles(FRACTIONS),
+            quantile_rows: self.some.as_ref().map_or(0, |it| it.numbered.len()),
             lowest: self.into_lowest(),
         }
     }
@@ -152,6 +179,8 @@ pub struct ScoreSummary<'a> {
     overflows: usize,
     mean: Option<(f64, f64)>,
     quantiles: Option<[f64; FRACTIONS.len()]>,
+    /// Rows that they are of.
+    quantile_rows: usize,
     lowest: Vec<Scored>,
 }
 
@@ -168,6 +197,13 @@ impl fmt::Display for ScoreSummary<'_> {
             f.write_str("quantiles ")?;
             for (fraction, value) in FRACTIONS.iter().zip(quantiles) {
                 write!(f, " {:.0}%: {value:.3} ", 100.0 * fraction)?;
+            }
+            if self.quantile_rows < self.rows {
+                write!(
+                    f,
+                    " (of {} rows from all over the table)",
+                    self.quantile_rows
+                )?;
             }
             writeln!(f)?;
         }
@@ -238,6 +274,7 @@ impl ScoreSummary<'_> {
             "mean": mean,
             "standard_error": error,
             "quantiles": quantiles.collect::<Vec<_>>(),
+            "quantile_rows": self.quantile_rows,
             "lowest": lowest.collect::<Vec<_>>(),
         })
     }
@@ -272,6 +309,28 @@ mod tests {
         let log_probs: Vec<f64> = lowest.iter().map(|row| row.log_prob).collect();
         assert_eq!(log_probs, [1.0, 2.0, 3.0]);
         assert_eq!(lowest[0].number * 37 % 101, 1);
+    }
+
+    #[test]
+    fn quantiles_of_many_rows_are_those_of_a_sample() {
+        let mut some = SomeScores::default();
+        let rows = 5 * SomeScores::MOST as u64;
+        for number in 1..=rows {
+            some.note(number, (number * 7919 % rows) as f64 / rows as f64);
+        }
+        let kept = some.numbered.len();
+        assert!(
+            (SomeScores::MOST / 2..=SomeScores::MOST).contains(&kept),
+            "{kept}"
+        );
+        let scores = Scores {
+            some: Some(some),
+            ..Scores::default()
+        };
+        let found = scores.quantiles([0.01, 0.5, 0.99]).unwrap();
+        for (found, expected) in found.iter().zip([0.01, 0.5, 0.99]) {
+            assert!((found - expected).abs() < 0.002, "{found} {expected}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::data::Streaming;
 use crate::error::{Error, Result};
-use crate::executor::{Blocks, RowBlocks};
+use crate::executor::{Blocks, RowBlocks, WeightedRows};
 use crate::matrix::Matrix;
 use crate::random::{Purpose, words};
 
@@ -34,11 +34,8 @@ pub struct Scratch {
     room: usize,
     /// What weights are multiplied by.
     scale: f64,
-    latest: Mutex<Option<(usize, Rows)>>,
+    latest: Mutex<Option<(usize, WeightedRows)>>,
 }
-
-/// Rows and their weights; no weights where all count the same.
-pub(super) type Rows = (Arc<Matrix<f32>>, Arc<Vec<f32>>);
 
 /// Writes a [`Scratch`].
 pub(super) struct ScratchWriter {
@@ -106,7 +103,7 @@ impl ScratchWriter {
         for &row in some {
             let [word, ..] = words(self.seed, Purpose::Blocks, first + row as u64, 1);
             let count = self.waiting.len() as u64;
-            let block = (u64::from(word) * count >> 32) as usize;
+            let block = ((u64::from(word) * count) >> 32) as usize;
             let waiting = &mut self.waiting[block];
             for x in seen.row(row) {
                 waiting.extend_from_slice(&x.to_ne_bytes());
@@ -185,7 +182,7 @@ impl Scratch {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub(super) fn rows(&self, block: usize) -> Result<Rows> {
+    pub(super) fn rows(&self, block: usize) -> Result<WeightedRows> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((index, rows)) = latest.as_ref()
             && *index == block
@@ -199,7 +196,7 @@ impl Scratch {
         Ok(rows)
     }
 
-    fn read(&self, block: usize) -> std::io::Result<Rows> {
+    fn read(&self, block: usize) -> std::io::Result<WeightedRows> {
         let (count, record) = (self.blocks[block] as usize, self.record());
         let mut values = vec![0f32; count * self.width];
         let mut weights = vec![0f32; if self.weighted { count } else { 0 }];
@@ -234,7 +231,7 @@ impl Scratch {
 pub(super) struct Reader(pub Arc<Scratch>);
 
 impl RowBlocks for Reader {
-    fn load(&mut self, block: usize) -> Result<Rows> {
+    fn load(&mut self, block: usize) -> Result<WeightedRows> {
         self.0.rows(block)
     }
 }
