@@ -264,7 +264,8 @@ impl ChunkedRows {
                 Ok(())
             }
             true => Err(format!(
-                "after {} rows the table has filled the memory that it may take ({}); train on fewer rows",
+                "after {} rows the table has filled the memory that it may take ({}); train on fewer rows, or write it to a file, \
+                 which can be read twice",
                 self.sampler.rows,
                 memory::readable(self.held.bytes)
             )),
