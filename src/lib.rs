@@ -59,6 +59,7 @@
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod collective;
 pub mod config;
 pub mod cpu;
 pub mod data;
@@ -74,6 +75,8 @@ mod matrix;
 pub mod memory;
 pub mod mixture;
 pub mod model;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod numeric;
 #[cfg(feature = "plots")]
 pub mod pictures;

@@ -104,7 +104,7 @@ fn lists(state: &TrainingState) -> [(&'static str, &[f64]); 4] {
 
 impl Checkpoint {
     /// The whole file.
-    fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let Snapshot {
             state,
             progress,
@@ -174,7 +174,7 @@ impl Checkpoint {
 
     /// # Errors
     /// What is wrong with the file, in words.
-    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let broken = |error: safetensors::SafeTensorError| {
             format!("damaged or cut short: {}", escape_control(&error))
         };

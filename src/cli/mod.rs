@@ -10,6 +10,7 @@ mod output;
 mod overwrite;
 #[cfg(feature = "plots")]
 mod plot;
+mod ranks;
 #[cfg(feature = "plots")]
 mod report;
 mod sample;
@@ -245,7 +246,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let result = match cli.command {
         Command::Train(mut args) => {
             args.command = words;
-            train::run(&args)
+            train::run(&mut args)
         }
         Command::Sample(args) => sample::run(&args),
         Command::Score(args) => score::run(&args),

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -10,17 +11,51 @@ use crate::train::{self, Comparison};
 use super::inputs::Inputs;
 use super::interrupt::InterruptGuard;
 use super::output::print;
+use super::ranks::Ranks;
 #[cfg(feature = "plots")]
 use super::report;
 use super::screen::Screen;
 use super::train_args::TrainArgs;
 use super::{DISAGREE, Failure, INTERRUPTED, Result, flag, shell, with_flags};
 
-pub fn run(args: &TrainArgs) -> Result<()> {
-    let checkpoints = (!args.dry_run).then(|| args.checkpoints()).transpose()?;
+/// How long another process waits, after it failed, for the first one to keep what it has.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub fn run(args: &mut TrainArgs) -> Result<()> {
+    let ranks = Ranks::join();
+    if !ranks.leads() {
+        // One process says and writes everything.
+        log::set_max_level(log::LevelFilter::Off);
+        args.be_silent();
+    }
+    args.share_between(&ranks);
+    let result = run_as(args, &ranks);
+    match &result {
+        Err(failure) if ranks.are_several() && ![0, INTERRUPTED].contains(&failure.code) => {
+            if !ranks.leads() {
+                std::thread::sleep(GRACE);
+                log::set_max_level(log::LevelFilter::Error);
+                log::error!("rank {}: {}", ranks.all.rank(), failure.message);
+            } else {
+                log::error!("{}", failure.message);
+            }
+            ranks.abort(failure.code);
+        }
+        _ => {}
+    }
+    result
+}
+
+/// Trains as one of several processes, or alone.
+fn run_as(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
+    let has_checkpoints = !args.dry_run && ranks.leads();
+    let checkpoints = has_checkpoints.then(|| args.checkpoints()).transpose()?;
     let mut inputs = Inputs::read(args)?;
     if args.dry_run {
-        return dry_run(args, &mut inputs);
+        return match ranks.leads() {
+            true => dry_run(args, &mut inputs),
+            false => Ok(()),
+        };
     }
     let is_resuming = checkpoints.as_ref().is_some_and(|it| it.is_resuming());
     #[cfg(feature = "plots")]
@@ -29,6 +64,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let stop = StopSignal::default();
     let mut fit = inputs
         .fit(args)?
+        .collective(ranks.all.clone())
         .stop_signal(stop.clone())
         .on_event(|event| screen.borrow_mut().event(event));
     if let Some(checkpoints) = checkpoints {
@@ -40,6 +76,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         args,
         inputs: &inputs,
         screen: &screen,
+        leads: ranks.leads(),
         session,
     };
     let interrupts = InterruptGuard::new(stop);
@@ -123,6 +160,8 @@ struct Run<'r, 's> {
     args: &'r TrainArgs,
     inputs: &'r Inputs,
     screen: &'r RefCell<Screen>,
+    /// Whether this is the process that writes.
+    leads: bool,
     session: Session<'s>,
 }
 
@@ -207,6 +246,9 @@ impl Run<'_, '_> {
 
     /// Writes the model, before anything else can go wrong.
     fn save(&self) -> Result<()> {
+        if !self.leads {
+            return Ok(());
+        }
         self.session.prepared().model.save(&self.inputs.out)?;
         log::info!("\nmodel written to {}", self.inputs.destination());
         Ok(())
@@ -215,6 +257,9 @@ impl Run<'_, '_> {
     /// Saves the best model of a run that ended early, and returns the failure to report. An existing file is not replaced
     /// by parameters that no step has improved.
     fn end_early(&self, step: usize, event: &str, failure: Failure) -> Failure {
+        if !self.leads {
+            return failure;
+        }
         let out = &self.inputs.out;
         let saved = match step == 0 && out.exists() {
             true => format!(

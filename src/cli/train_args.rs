@@ -9,6 +9,7 @@ use crate::fit::DeviceChoice;
 use crate::memory;
 
 use super::overwrite::is_dash;
+use super::ranks::Ranks;
 use super::{FallbackArgs, Result, input};
 
 #[derive(clap::Args)]
@@ -86,6 +87,9 @@ pub struct TrainArgs {
     #[cfg(feature = "plots")]
     #[arg(long, value_name = "FILE.html", conflicts_with = "cpu_reference")]
     pub(super) report: Option<PathBuf>,
+    /// Whether several processes share the rows.
+    #[arg(skip)]
+    shares: bool,
     /// The command line that says all this.
     #[arg(skip)]
     pub(super) command: Vec<OsString>,
@@ -141,12 +145,28 @@ impl TrainArgs {
         Streaming {
             folder: folder_of(&self.model_file()),
             memory: self.max_memory.unwrap_or_else(memory::available),
-            always: self.stream,
+            always: self.stream && !self.shares,
+            shares: self.shares,
         }
     }
 
     pub(super) fn device(&self) -> DeviceChoice {
         self.fallback.applied_to(&self.device)
+    }
+
+    /// Asks for no output but the model.
+    pub(super) fn be_silent(&mut self) {
+        (self.log, self.json) = (None, false);
+        #[cfg(feature = "plots")]
+        {
+            (self.plot, self.report) = (None, None);
+        }
+    }
+
+    /// Has the rows and the GPUs be shared between processes.
+    pub(super) fn share_between(&mut self, ranks: &Ranks) {
+        self.shares = ranks.are_several();
+        self.device = ranks.device(self.device.clone());
     }
 
     /// Where checkpoints go and which one the run continues from.

@@ -33,6 +33,8 @@ pub struct Streaming {
     pub memory: u64,
     /// Whether it is done with a table that memory would hold, too.
     pub always: bool,
+    /// Whether several processes share the rows instead, each of which reads them again and holds its own.
+    pub shares: bool,
 }
 
 /// Where rows come from.
@@ -252,7 +254,8 @@ impl ChunkedRows {
     /// Says that memory is full.
     pub fn note(&mut self, values: &Matrix<f64>) -> Result<(), String> {
         self.sampler.note(values);
-        if self.is_streamed {
+        let shares = self.streaming.as_ref().is_some_and(|(it, _)| it.shares);
+        if self.is_streamed || shares {
             return Ok(());
         }
         self.held.push(values);
@@ -285,7 +288,7 @@ impl ChunkedRows {
         let map = ColumnMap { kept, moved };
         let sample = Cow::Owned(about(map.apply(sampled.values)));
         let (chunks, streaming) = match self.streaming {
-            Some((streaming, again)) if self.is_streamed => {
+            Some((streaming, again)) if self.is_streamed || (streaming.shares && rows > most) => {
                 let files = FileRows::new(again, map);
                 (Chunks::Files(Box::new(files)), Some(streaming))
             }

@@ -3,6 +3,7 @@
 mod adamw;
 mod batches;
 mod blocks;
+mod distributed;
 mod recovering;
 mod schedule;
 mod streamed;
@@ -19,6 +20,7 @@ use crate::memory;
 pub use adamw::{AdamW, AdamWStep, BETA1, BETA2, EPSILON};
 pub use batches::{Batch, Batches};
 pub use blocks::{Blocks, Visit};
+pub use distributed::{Distributed, Share, Stop};
 pub use recovering::{DeviceFailure, Recovering};
 pub use schedule::Schedule;
 pub use streamed::{RowBlocks, Streamed, WeightedRows};

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::collective::Collective;
 use crate::data::{AllRows, RowNumbers, RowSplit, Split};
 use crate::error::{Error, Message, Remedy, Result};
+use crate::executor::Share;
 use crate::matrix::Matrix;
 use crate::train::Offsets;
 
 use super::Prepared;
-use super::prepared::scaled;
+use super::prepared::{Apart, scaled};
 use super::roles::Roles;
 use super::scratch::ScratchWriter;
 
@@ -19,7 +21,12 @@ impl Prepared {
     /// # Errors
     /// [`Error::Data`] names the first row that cannot be fitted, or says that there are too many; [`Error::Spec`] for several flows over rows that are
     /// streamed; [`Error::Io`] where there can be no scratch file.
-    pub(super) fn take_all(&mut self, roles: &Roles<'_>, mut table: AllRows<'_, '_>) -> Result<()> {
+    pub(super) fn take_all(
+        &mut self,
+        roles: &Roles<'_>,
+        mut table: AllRows<'_, '_>,
+        ranks: &Arc<dyn Collective>,
+    ) -> Result<()> {
         if u32::try_from(table.rows).is_err() {
             return Err(Error::data(format!(
                 "{} rows are more than the {} that can be trained on",
@@ -33,10 +40,14 @@ impl Prepared {
         let (seed, width) = (train.seed, self.rows.columns());
         let names: Vec<String> = self.model.all_columns();
         let mut held_out = Held::new(0, width);
+        let (rank, size) = (ranks.rank(), ranks.size());
+        if size > 1 || table.streaming.is_some() {
+            self.check_apart()?;
+        }
         let mut training = match table.streaming {
+            _ if size > 1 => Training::Share(Held::new(table.rows as usize / size + 1, width)),
             None => Training::Memory(Held::new(table.rows as usize, width)),
             Some(streaming) => {
-                self.check_streamed()?;
                 let weighted = roles.has_weights();
                 let writer = ScratchWriter::new(streaming, table.rows, width, weighted, seed)?;
                 Training::Scratch(Box::new(writer))
@@ -56,6 +67,12 @@ impl Prepared {
                 .partition(|&row| split.holds_out(keys[row]));
             match &mut training {
                 Training::Memory(rows) => rows.push(&seen, &weights, &trained, first),
+                Training::Share(rows) => {
+                    let numbered = trained.iter().enumerate();
+                    let mine = numbered.filter(|(index, _)| (count + index) % size == rank);
+                    let mine: Vec<usize> = mine.map(|(_, row)| *row).collect();
+                    rows.push(&seen, &weights, &mine, first);
+                }
                 Training::Scratch(writer) => writer.push(&seen, &weights, &trained, first)?,
             }
             held_out.push(&seen, &weights, &held, first);
@@ -75,11 +92,25 @@ impl Prepared {
                 self.split.training = numbers;
                 validation_weights
             }
+            Training::Share(rows) => {
+                let scale = count as f64 / mass;
+                let (rows, _, weights) = rows.into_parts();
+                let scaled = weights
+                    .iter()
+                    .map(|w| ((w * scale) as f32).max(f32::MIN_POSITIVE));
+                self.split.training = in_table(roles, &self.split.training);
+                self.apart = Some(Apart::Share(Share {
+                    rows: (Arc::new(rows), Arc::new(scaled.collect())),
+                    count,
+                    has_all: false,
+                }));
+                held_weights.iter().map(|weight| weight * scale).collect()
+            }
             Training::Scratch(writer) => {
                 let scale = count as f64 / mass;
-                let in_table = |row: &u32| roles.in_table().of(*row as usize) as u32 - 1;
-                self.split.training = self.split.training.iter().map(in_table).collect();
-                self.scratch = Some((Arc::new(writer.finish(scale)?), count));
+                self.split.training = in_table(roles, &self.split.training);
+                let scratch = Arc::new(writer.finish(scale)?);
+                self.apart = Some(Apart::Scratch(scratch, count));
                 held_weights.iter().map(|weight| weight * scale).collect()
             }
         };
@@ -101,20 +132,20 @@ impl Prepared {
     }
 
     /// Refuses what takes all rows at once.
-    fn check_streamed(&self) -> Result<()> {
+    fn check_apart(&self) -> Result<()> {
         let train = &self.config.train;
         let (key, value, text, other) = match (train.ensemble, train.batch_size) {
             (1, 1..) => return Ok(()),
             (1, _) => (
                 "batch_size",
                 0,
-                "rows that are streamed are taken in batches",
+                "rows that are streamed, or shared between processes, are taken in batches",
                 ("take some of them in each step", 512),
             ),
             (count, _) => (
                 "ensemble",
                 count,
-                "of rows that are streamed no flow holds out others than the next",
+                "of rows that are streamed, or shared between processes, no flow holds out others than the next",
                 ("train one flow", 1),
             ),
         };
@@ -125,9 +156,17 @@ impl Prepared {
     }
 }
 
+/// The numbers in the table, from 0 on, of rows of its sample.
+fn in_table(roles: &Roles<'_>, rows: &[u32]) -> Vec<u32> {
+    let number = |row: &u32| roles.in_table().of(*row as usize) as u32 - 1;
+    rows.iter().map(number).collect()
+}
+
 /// Where the rows trained on go.
 enum Training {
     Memory(Held),
+    /// Those of this process alone.
+    Share(Held),
     Scratch(Box<ScratchWriter>),
 }
 

@@ -34,13 +34,15 @@ pub fn explain(fit: &Prepared, plan: &Plan, divergence: &Divergence) -> Result<M
         }
     } else {
         let ((rows, _), batch) = fit.rows_of_step(step)?;
-        let diagnosis = diagnose(plan, &parameters, &rows, &batch);
-        sentences.push(describe(fit, &rows, &diagnosis, batch.rows));
-        few_rows = match diagnosis.cause {
-            Cause::Value { rows, .. } => rows * 10 <= batch.rows as usize,
-            Cause::Gradient { .. } => true,
-        };
-        found = Some(diagnosis);
+        if batch.rows > 0 {
+            let diagnosis = diagnose(plan, &parameters, &rows, &batch);
+            sentences.push(describe(fit, &rows, &diagnosis, batch.rows));
+            few_rows = match diagnosis.cause {
+                Cause::Value { rows, .. } => rows * 10 <= batch.rows as usize,
+                Cause::Gradient { .. } => true,
+            };
+            found = Some(diagnosis);
+        }
     }
     let at_once = divergence.retries == 0;
     sentences.push(match divergence.retries {
@@ -102,10 +104,10 @@ fn describe(fit: &Prepared, rows: &Matrix<f32>, found: &Diagnosis, batch_rows: u
     }
 }
 
-/// The number in the table of a row trained on, counted from 1; none where rows are streamed.
+/// The number in the table of a row trained on, counted from 1; none where rows are not all in memory.
 fn table_row(fit: &Prepared, row: u32) -> Option<u64> {
     let number = || u64::from(fit.split.training[row as usize]) + 1;
-    fit.scratch.is_none().then(number)
+    fit.apart.is_none().then(number)
 }
 
 /// A row by its number in the table, with its values.

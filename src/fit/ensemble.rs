@@ -73,7 +73,8 @@ impl Prepared {
             notes: Vec::new(),
             effective_rows: self.effective_rows,
             is_sampled: self.is_sampled,
-            scratch: None,
+            apart: None,
+            ranks: self.ranks.clone(),
             ground_truth: self.ground_truth.clone(),
         })
     }

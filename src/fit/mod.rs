@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoints;
+use crate::collective::{Alone, Collective};
 use crate::config::{Overrides, Preset, TableSize};
 use crate::data::{ChunkedTable, Table};
 use crate::error::{Error, Message, Result};
@@ -85,6 +86,7 @@ pub struct Fit<'a> {
     checkpoints: Option<Checkpoints>,
     log_every: usize,
     stop: StopSignal,
+    ranks: Arc<dyn Collective>,
     on_event: Box<EventHandler<'a>>,
 }
 
@@ -126,6 +128,7 @@ impl<'a> Fit<'a> {
             checkpoints: None,
             log_every: 50,
             stop: StopSignal::default(),
+            ranks: Arc::new(Alone),
             on_event: Box::new(|_| Ok(())),
         }
     }
@@ -232,6 +235,13 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Trains together with other processes, each of which makes the same fit: all end with the same flow. Rows of a table that one of them
+    /// could not hold are shared between them. One of them is to have checkpoints, that of rank 0.
+    pub fn collective(mut self, ranks: Arc<dyn Collective>) -> Self {
+        self.ranks = ranks;
+        self
+    }
+
     /// Calls `handler` with each event.
     pub fn on_event(mut self, handler: impl FnMut(&Event<'_>) -> Result<()> + 'a) -> Self {
         self.on_event = Box::new(handler);
@@ -301,13 +311,14 @@ impl<'a> Fit<'a> {
         let keys = roles.keys(&repeats);
         let mut prepared = Prepared::new(&roles, &repeats, &keys, config, start)?;
         if !is_whole {
-            prepared.take_all(&roles, rows)?;
+            prepared.take_all(&roles, rows, &self.ranks)?;
         }
         Ok(Prepared {
             warnings,
             notes: roles.notes(),
             ground_truth: self.ground_truth.clone(),
             effective_rows: size.rows,
+            ranks: self.ranks.clone(),
             ..prepared.fold()
         })
     }

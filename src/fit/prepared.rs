@@ -2,13 +2,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::checkpoint::Identity;
+use crate::collective::{Alone, Collective};
 use crate::config::{Config, SHORTEST, Start};
 use crate::data::{
     Repeats, SAMPLE_ROWS, Split, effective_sample_size, resample, standard_error, take,
     take_weights, weighted_mean,
 };
 use crate::error::{Error, Message, Result};
-use crate::executor::{Batch, Batches, Blocks, Executor, Streamed, WeightedRows};
+use crate::executor::{
+    Batch, Batches, Blocks, Distributed, Executor, Share, Stop, Streamed, WeightedRows,
+};
 use crate::flow::{Plan, initial_parameters, start_at_identity};
 use crate::frequencies::Frequencies;
 use crate::matrix::Matrix;
@@ -51,12 +54,23 @@ pub struct Prepared {
     /// How many rows the table is worth: what [`Repeats::worth`] says, times the fraction that
     /// [`effective_sample_size`] leaves of weighted ones.
     pub effective_rows: usize,
-    /// Where the rows are, if memory does not hold them, and how many there are.
-    pub(super) scratch: Option<(Arc<Scratch>, usize)>,
+    /// Where the rows are, if they are not in `rows`.
+    pub(super) apart: Option<Apart>,
+    /// The processes that train together.
+    pub(super) ranks: Arc<dyn Collective>,
     /// Whether preprocessing and frequencies were fitted to a sample of the rows.
     pub(super) is_sampled: bool,
     /// The density that the rows were drawn from, where it is known.
     pub ground_truth: Option<Arc<GroundTruth>>,
+}
+
+/// Where rows are that are not all in memory.
+#[derive(Clone, Debug)]
+pub(super) enum Apart {
+    /// On disk, and how many there are.
+    Scratch(Arc<Scratch>, usize),
+    /// Each process has some.
+    Share(Share),
 }
 
 /// Rows as the flow sees them that stand for all rows trained on.
@@ -202,7 +216,8 @@ impl Prepared {
             has_copies: repeats.copies() > 0,
             effective_rows: 0,
             is_sampled: false,
-            scratch: None,
+            apart: None,
+            ranks: Arc::new(Alone),
             ground_truth: None,
         })
     }
@@ -220,8 +235,9 @@ impl Prepared {
 
     /// How many rows are trained on.
     pub fn row_count(&self) -> usize {
-        match &self.scratch {
-            Some((_, count)) => *count,
+        match &self.apart {
+            Some(Apart::Scratch(_, count)) => *count,
+            Some(Apart::Share(share)) => share.count,
             None => self.rows.rows(),
         }
     }
@@ -232,17 +248,31 @@ impl Prepared {
         Batches::new(self.row_count(), train.batch_size, train.seed)
     }
 
-    /// Rows in memory that a step takes some of, their weights, and which of them it takes.
+    /// Rows in memory that a step takes some of, their weights, and which of them it takes: of those that this process has.
     ///
     /// # Errors
     /// Those of reading them, where they are streamed.
     pub(super) fn rows_of_step(&self, step: u64) -> Result<(WeightedRows, Batch)> {
-        let Some((scratch, _)) = &self.scratch else {
-            let rows = (self.rows.clone(), self.weights.clone());
-            return Ok((rows, self.batches().batch(step)));
-        };
-        let visit = self.blocks(scratch).visit(step);
-        Ok((scratch.rows(visit.block)?, visit.batches.batch(step)))
+        Ok(match &self.apart {
+            None => {
+                let rows = (self.rows.clone(), self.weights.clone());
+                (rows, self.batches().batch(step))
+            }
+            Some(Apart::Scratch(scratch, _)) => {
+                let visit = self.blocks(scratch).visit(step);
+                (scratch.rows(visit.block)?, visit.batches.batch(step))
+            }
+            Some(Apart::Share(share)) => {
+                let batch = self.batches().batch(step);
+                let (_, mine) = share.of_batch(&batch, self.ranks.as_ref());
+                let batch = Batch {
+                    first: 0,
+                    rows: mine.len() as u32,
+                    shuffle: None,
+                };
+                (share.take(&mine), batch)
+            }
+        })
     }
 
     fn blocks(&self, scratch: &Scratch) -> Blocks {
@@ -251,15 +281,29 @@ impl Prepared {
     }
 
     /// An executor that trains on all rows, of one that was started with [`Prepared::request`].
-    pub(super) fn stream(&self, executor: Box<dyn Executor>) -> Box<dyn Executor> {
-        match &self.scratch {
-            None => executor,
-            Some((scratch, _)) => Box::new(Streamed::new(
-                executor,
-                self.blocks(scratch),
-                Box::new(Reader(scratch.clone())),
-            )),
-        }
+    pub(super) fn attach(&self, executor: Box<dyn Executor>, stop: Stop) -> Box<dyn Executor> {
+        let share = match &self.apart {
+            Some(Apart::Scratch(scratch, _)) => {
+                let blocks = self.blocks(scratch);
+                let reader = Box::new(Reader(scratch.clone()));
+                return Box::new(Streamed::new(executor, blocks, reader));
+            }
+            None if self.ranks.size() == 1 => return executor,
+            None => Share {
+                rows: (self.rows.clone(), self.weights.clone()),
+                count: self.rows.rows(),
+                has_all: true,
+            },
+            Some(Apart::Share(share)) => share.clone(),
+        };
+        let training = self.config.training();
+        Box::new(Distributed::new(
+            executor,
+            self.ranks.clone(),
+            share,
+            &training,
+            stop,
+        ))
     }
 
     /// What an executor is opened for that is to train.
@@ -267,9 +311,19 @@ impl Prepared {
     /// # Errors
     /// As [`Plan::new`].
     pub fn request(&self) -> Result<ExecutorRequest> {
-        let (rows, weights) = match &self.scratch {
-            Some((scratch, _)) => scratch.rows(scratch.largest())?,
-            None => (self.rows.clone(), self.weights.clone()),
+        let (rows, weights) = match &self.apart {
+            Some(Apart::Scratch(scratch, _)) => scratch.rows(scratch.largest())?,
+            None if self.ranks.size() == 1 => (self.rows.clone(), self.weights.clone()),
+            // What it is started with is replaced by a part of each batch.
+            _ => {
+                let some = 0..self.batches().size();
+                let some: Vec<u32> = some.map(|k| (k % self.rows.rows()) as u32).collect();
+                let weights = some
+                    .iter()
+                    .filter_map(|&row| self.weights.get(row as usize));
+                let weights = weights.copied().collect();
+                (Arc::new(take(&self.rows, &some)), Arc::new(weights))
+            }
         };
         Ok(ExecutorRequest {
             plan: self.model.plan()?,
@@ -294,15 +348,23 @@ impl Prepared {
     /// What tells this run from others, whose checkpoints it cannot continue from.
     pub fn identity(&self) -> Identity {
         let columns = self.model.all_columns();
+        let none = Matrix::zeros(0, 0);
         let of_rows = Identity::of(
             &self.config,
             &columns,
-            (&self.rows, &self.weights),
+            match self.is_sampled {
+                // Which of them are here depends on how they are trained on.
+                true => (&none, &[]),
+                false => (&self.rows, &self.weights),
+            },
             self.validation.as_ref(),
         );
         Identity {
             rows: self.row_count(),
-            blocks: self.scratch.as_ref().map(|(scratch, _)| scratch.count()),
+            blocks: match &self.apart {
+                Some(Apart::Scratch(scratch, _)) => Some(scratch.count()),
+                _ => None,
+            },
             ..of_rows
         }
     }
@@ -350,21 +412,31 @@ impl Prepared {
     /// # Errors
     /// Those of reading them, where they are streamed.
     pub fn offset_of_step(&self, step: usize) -> Result<f64> {
-        let ((rows, weights), batch) = self.rows_of_step(step as u64)?;
-        if batch.shuffle.is_none() {
+        if self.apart.is_none() && self.batches().is_full() {
             return Ok(self.offsets.all);
         }
+        let ((rows, weights), batch) = self.rows_of_step(step as u64)?;
         let of_batch: Vec<u32> = (0..batch.rows).map(|index| batch.row(index)).collect();
         let weights = of_batch.iter().map(|&row| weights.get(row as usize));
         let weights: Vec<f32> = weights.flatten().copied().collect();
         let rows = take(&rows, &of_batch);
-        Ok(Offsets::of_rows(&self.log_bound(&rows, true), &weights))
+        let offset = match of_batch.is_empty() {
+            true => 0.0,
+            false => Offsets::of_rows(&self.log_bound(&rows, true), &weights),
+        };
+        Ok(match &self.apart {
+            Some(Apart::Share(_)) => {
+                let all = f64::from(self.batches().batch(step as u64).rows);
+                self.ranks.sum(offset * of_batch.len() as f64 / all)
+            }
+            _ => offset,
+        })
     }
 
     /// Rows trained on that stand for all of them: all, or [`SAMPLE_ROWS`] from all over the table.
     pub fn some_rows(&self) -> SomeRows {
         let count = self.rows.rows();
-        if count <= SAMPLE_ROWS || self.scratch.is_some() {
+        if count <= SAMPLE_ROWS || self.apart.is_some() {
             return SomeRows {
                 rows: self.rows.map(f64::from),
                 weights: self.training_weights(),

@@ -249,6 +249,7 @@ mod tests {
                 folder: folder.path().into(),
                 memory: 1 << 20,
                 always: true,
+                shares: false,
             };
             let rows = 50_000;
             let seen = Matrix::from_fn(rows, 3, |row, j| (row * 3 + j) as f32);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::checkpoint::Checkpoints;
 use crate::cpu::CpuExecutor;
 use crate::error::{Error, Message, Remedy, Result};
-use crate::executor::{DeviceFailure, Executor};
+use crate::executor::{DeviceFailure, Executor, Stop};
 use crate::flow::Plan;
 use crate::gpu::Adapter;
 use crate::train::{self, Agreement, Comparison, ComparisonSettings, LossCurve};
@@ -28,7 +28,9 @@ pub struct Session<'a> {
     failures: Receiver<DeviceFailure>,
     checkpoints: Option<Checkpoints>,
     log_every: usize,
+    /// Of several processes, once all know of it.
     stop: StopSignal,
+    both: Stop,
     on_event: Box<EventHandler<'a>>,
 }
 
@@ -104,7 +106,16 @@ impl<'a> Session<'a> {
             fallback: fit.device.fallback_to_cpu,
             failed: sender,
         };
-        let executor = prepared.stream(opening.open(request)?);
+        let stop = fit.stop;
+        let agreed = match prepared.ranks.size() {
+            1 => stop.clone(),
+            _ => StopSignal::default(),
+        };
+        let both = Stop {
+            requested: stop.flag(),
+            agreed: agreed.flag(),
+        };
+        let executor = prepared.attach(opening.open(request)?, both.clone());
         Ok(Session {
             prepared,
             plan,
@@ -113,7 +124,8 @@ impl<'a> Session<'a> {
             failures,
             checkpoints,
             log_every: fit.log_every,
-            stop: fit.stop,
+            stop: agreed,
+            both,
             on_event: fit.on_event,
         })
     }
@@ -154,6 +166,7 @@ impl<'a> Session<'a> {
             failures: &self.failures,
             log_every: self.log_every,
             stop: &self.stop,
+            both: &self.both,
             on_event: &mut self.on_event,
         }
         .run(self.checkpoints.take())?;
@@ -216,8 +229,8 @@ impl<'a> Session<'a> {
             let remedy = Remedy::new("train one", "ensemble", 1);
             return Err(Error::Spec(message.remedy(remedy)));
         }
-        if prepared.scratch.is_some() {
-            let text = "rows that are streamed are not compared with the reference; take fewer";
+        if prepared.apart.is_some() || prepared.ranks.size() > 1 {
+            let text = "one process that has all rows in memory is compared with the reference";
             return Err(Error::spec(text));
         }
         let mut reference = CpuExecutor::<f64>::new(self.plan.clone(), prepared.parameters());

@@ -12,6 +12,11 @@ impl StopSignal {
         self.0.swap(true, Ordering::SeqCst)
     }
 
+    /// The flag behind it.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+
     /// Whether the end was asked for.
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
-use crate::checkpoint::{CheckpointWriter, Checkpoints};
+use crate::checkpoint::{Checkpoint, CheckpointWriter, Checkpoints};
 use crate::error::{Error, Message, Remedy, Result};
-use crate::executor::{DeviceFailure, Executor};
+use crate::executor::{DeviceFailure, Executor, Stop};
 use crate::flow::Plan;
 use crate::mixture::Stacked;
 use crate::train::{
@@ -26,6 +26,8 @@ pub(super) struct FlowTraining<'s, 'a> {
     pub failures: &'s Receiver<DeviceFailure>,
     pub log_every: usize,
     pub stop: &'s StopSignal,
+    /// What executors of several processes ask and tell one another by.
+    pub both: &'s Stop,
     pub on_event: &'s mut Box<EventHandler<'a>>,
 }
 
@@ -124,6 +126,13 @@ impl<'s> FlowTraining<'s, '_> {
             let begun = checkpoints.begin(|| prepared.identity(), &device)?;
             (writer, from) = (Some(begun.0), begun.1);
         }
+        if prepared.ranks.size() > 1 {
+            // One process has the checkpoints.
+            let bytes = from.as_ref().map(Checkpoint::to_bytes).transpose()?;
+            let bytes = prepared.ranks.broadcast(bytes.unwrap_or_default());
+            let read = (!bytes.is_empty()).then(|| Checkpoint::from_bytes(&bytes));
+            from = read.transpose().map_err(Error::spec)?;
+        }
         let (flows, snapshot) = match from {
             Some(checkpoint) => (checkpoint.trained, Some(checkpoint.snapshot)),
             None => (Vec::new(), None),
@@ -168,7 +177,9 @@ impl<'s> FlowTraining<'s, '_> {
             false => of_flow
                 .request()
                 .and_then(|request| self.opening.open(request))
-                .map(|executor| *self.executor = executor),
+                .map(|executor| {
+                    *self.executor = of_flow.attach(executor, self.both.clone());
+                }),
         };
         so_far.opened = index;
         let executor = self.executor.as_mut();

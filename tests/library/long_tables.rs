@@ -241,6 +241,7 @@ fn streamed(path: &Path) -> Prepared {
         folder: path.parent().unwrap().into(),
         memory: 1 << 20,
         always: true,
+        shares: false,
     };
     let reader = TableReader::open(&[path], &TableOptions::default()).unwrap();
     let table = reader.read_chunked(Some(streaming)).unwrap();

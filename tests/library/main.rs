@@ -9,6 +9,7 @@ mod safetensors;
 
 mod categories;
 mod cpu_reference;
+mod distributed;
 mod documents;
 mod ensemble;
 mod fit;

@@ -1,0 +1,58 @@
+//! Processes that train one model together, each on its share of the rows.
+
+use std::fmt::Debug;
+
+/// What the processes of a run tell one another. Every one of them makes the same calls in the same order, and waits in each for the others.
+/// What comes back is the same on all of them, to the bit.
+pub trait Collective: Send + Sync + Debug {
+    /// The number of this process, from 0 on.
+    fn rank(&self) -> usize;
+
+    /// How many there are.
+    fn size(&self) -> usize;
+
+    /// The numbers of every process, those of rank 0 first; each has as many.
+    fn gather(&self, mine: &[f32]) -> Vec<f32>;
+
+    /// The same in double precision.
+    fn gather_f64(&self, mine: &[f64]) -> Vec<f64>;
+
+    /// What rank 0 has.
+    fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
+
+    /// Whether this is the process that writes and prints.
+    fn leads(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// The sum over all processes, added up in the order of their ranks.
+    fn sum(&self, mine: f64) -> f64 {
+        self.gather_f64(&[mine]).iter().sum()
+    }
+}
+
+/// One process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl Collective for Alone {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn gather(&self, mine: &[f32]) -> Vec<f32> {
+        mine.to_vec()
+    }
+
+    fn gather_f64(&self, mine: &[f64]) -> Vec<f64> {
+        mine.to_vec()
+    }
+
+    fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
+        bytes
+    }
+}
