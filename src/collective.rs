@@ -11,11 +11,11 @@ pub trait Collective: Send + Sync + Debug {
     /// How many there are.
     fn size(&self) -> usize;
 
-    /// The numbers of every process, those of rank 0 first; each has as many.
-    fn gather(&self, mine: &[f32]) -> Vec<f32>;
+    /// The numbers of every process, those of rank 0 first; each has as many, and `all` has room for them.
+    fn gather(&self, mine: &[f32], all: &mut [f32]);
 
     /// The same in double precision.
-    fn gather_f64(&self, mine: &[f64]) -> Vec<f64>;
+    fn gather_f64(&self, mine: &[f64], all: &mut [f64]);
 
     /// What rank 0 has.
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
@@ -27,7 +27,9 @@ pub trait Collective: Send + Sync + Debug {
 
     /// The sum over all processes, added up in the order of their ranks.
     fn sum(&self, mine: f64) -> f64 {
-        self.gather_f64(&[mine]).iter().sum()
+        let mut all = vec![0.0; self.size()];
+        self.gather_f64(&[mine], &mut all);
+        all.iter().sum()
     }
 }
 
@@ -44,12 +46,12 @@ impl Collective for Alone {
         1
     }
 
-    fn gather(&self, mine: &[f32]) -> Vec<f32> {
-        mine.to_vec()
+    fn gather(&self, mine: &[f32], all: &mut [f32]) {
+        all.copy_from_slice(mine);
     }
 
-    fn gather_f64(&self, mine: &[f64]) -> Vec<f64> {
-        mine.to_vec()
+    fn gather_f64(&self, mine: &[f64], all: &mut [f64]) {
+        all.copy_from_slice(mine);
     }
 
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {

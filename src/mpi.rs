@@ -62,16 +62,12 @@ impl Collective for Mpi {
         SimpleCommunicator::world().size() as usize
     }
 
-    fn gather(&self, mine: &[f32]) -> Vec<f32> {
-        let mut all = vec![0.0; mine.len() * self.size()];
-        SimpleCommunicator::world().all_gather_into(mine, &mut all[..]);
-        all
+    fn gather(&self, mine: &[f32], all: &mut [f32]) {
+        SimpleCommunicator::world().all_gather_into(mine, all);
     }
 
-    fn gather_f64(&self, mine: &[f64]) -> Vec<f64> {
-        let mut all = vec![0.0; mine.len() * self.size()];
-        SimpleCommunicator::world().all_gather_into(mine, &mut all[..]);
-        all
+    fn gather_f64(&self, mine: &[f64], all: &mut [f64]) {
+        SimpleCommunicator::world().all_gather_into(mine, all);
     }
 
     fn broadcast(&self, mut bytes: Vec<u8>) -> Vec<u8> {
@@ -80,7 +76,10 @@ impl Collective for Mpi {
         let mut length = bytes.len() as u64;
         root.broadcast_into(&mut length);
         bytes.resize(length as usize, 0);
-        root.broadcast_into(&mut bytes[..]);
+        // No pointer to nothing is a buffer.
+        if !bytes.is_empty() {
+            root.broadcast_into(&mut bytes[..]);
+        }
         bytes
     }
 }

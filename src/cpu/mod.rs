@@ -242,9 +242,23 @@ impl<T: Number> Executor for CpuExecutor<T> {
         Ok((loss, widen(&session.gradient)))
     }
 
+    fn scaled_gradient(&mut self, batch: &Batch, factor: f64, scaled: &mut [f32]) -> Result<f64> {
+        let session = started(self.session.as_mut())?;
+        check_batch(&session.batches, batch)?;
+        let (plan, parameters) = (&self.plan, &self.parameters);
+        let loss = T::evaluate(session, plan, &self.workers, parameters, batch);
+        for (scaled, x) in scaled.iter_mut().zip(&session.gradient) {
+            *scaled = (factor * x.f64()) as f32;
+        }
+        Ok(loss)
+    }
+
     fn apply(&mut self, gradient: &[f64]) -> Result<Option<Fault>> {
         let session = started(self.session.as_mut())?;
-        session.gradient = narrow(&self.plan, gradient)?;
+        check_count(&self.plan, gradient.len())?;
+        for (to, &x) in session.gradient.iter_mut().zip(gradient) {
+            *to = T::of(x);
+        }
         Ok(T::update(session, &mut self.parameters).err())
     }
 

@@ -23,16 +23,21 @@ pub struct Share {
 }
 
 impl Share {
-    /// Which of the rows of a batch this process takes: their positions in the batch, and their indices in its rows.
-    pub fn of_batch(&self, batch: &Batch, ranks: &dyn Collective) -> (Vec<u32>, Vec<u32>) {
+    /// Which of the rows of a batch this process takes, by their indices in its rows: of rows that all have an equal part of the batch, else
+    /// those that are its own.
+    pub fn of_batch(&self, batch: &Batch, ranks: &dyn Collective) -> Vec<u32> {
         let (rank, size) = (ranks.rank() as u32, ranks.size() as u32);
-        let all = (0..batch.rows).map(|position| (position, batch.row(position)));
-        let mine = all.filter(|(_, row)| row % size == rank);
-        let index = |row: u32| match self.has_all {
-            true => row,
-            false => row / size,
-        };
-        mine.map(|(position, row)| (position, index(row))).unzip()
+        if self.has_all {
+            let end =
+                |rank: u32| (u64::from(batch.rows) * u64::from(rank) / u64::from(size)) as u32;
+            return (end(rank)..end(rank + 1))
+                .map(|position| batch.row(position))
+                .collect();
+        }
+        let all = (0..batch.rows).map(|position| batch.row(position));
+        all.filter(|row| row % size == rank)
+            .map(|row| row / size)
+            .collect()
     }
 
     /// Some of its rows.
@@ -53,6 +58,10 @@ pub struct Distributed {
     batches: Batches,
     step: u64,
     stop: Stop,
+    /// What this process says in a step, what all say, and the sum.
+    packed: Vec<f32>,
+    all: Vec<f32>,
+    sum: Vec<f64>,
 }
 
 /// How a process asks all of them to stop, and learns that one did: they stop after the same step.
@@ -73,7 +82,12 @@ impl Distributed {
         training: &Training,
         stop: Stop,
     ) -> Self {
+        // The gradient, the loss, and whether to stop.
+        let count = inner.plan().layout.len() + 2;
         Distributed {
+            packed: vec![0.0; count],
+            all: vec![0.0; count * ranks.size()],
+            sum: vec![0.0; count],
             batches: Batches::new(share.count, training.batch_size, training.seed),
             inner,
             ranks,
@@ -83,37 +97,35 @@ impl Distributed {
         }
     }
 
-    /// Loss and gradient on a batch, by all processes.
-    fn evaluate(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)> {
-        let (_, mine) = self.share.of_batch(batch, self.ranks.as_ref());
+    /// The loss on a batch, by all processes; the gradient is the first of the sums then.
+    fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+        let mine = self.share.of_batch(batch, self.ranks.as_ref());
         let count = self.inner.plan().layout.len();
-        // The gradient, the loss, and whether to stop.
-        let mut packed = vec![0f32; count + 2];
+        let packed = &mut self.packed;
+        packed.fill(0.0);
         if !mine.is_empty() {
             let (rows, weights) = self.share.take(&mine);
             let batches = Batches::new(mine.len(), 0, 0);
             self.inner.replace_rows(rows, weights, &batches)?;
-            let (loss, gradient) = self.inner.gradient(&batches.batch(0))?;
             let part = mine.len() as f64 / f64::from(batch.rows);
-            for (packed, x) in packed.iter_mut().zip(&gradient) {
-                *packed = (part * x) as f32;
-            }
+            let batch = batches.batch(0);
+            let loss = self
+                .inner
+                .scaled_gradient(&batch, part, &mut packed[..count])?;
             packed[count] = (part * loss) as f32;
         }
         packed[count + 1] = f32::from(self.stop.requested.load(Ordering::SeqCst));
-        let all = self.ranks.gather(&packed);
-        let mut sum = vec![0f64; count + 2];
-        for of_rank in all.chunks_exact(count + 2) {
-            for (sum, &x) in sum.iter_mut().zip(of_rank) {
+        self.ranks.gather(packed, &mut self.all);
+        self.sum.fill(0.0);
+        for of_rank in self.all.chunks_exact(count + 2) {
+            for (sum, &x) in self.sum.iter_mut().zip(of_rank) {
                 *sum += f64::from(x);
             }
         }
-        if sum[count + 1] > 0.0 {
+        if self.sum[count + 1] > 0.0 {
             self.stop.agreed.store(true, Ordering::SeqCst);
         }
-        let loss = sum[count];
-        sum.truncate(count);
-        Ok((loss, sum))
+        Ok(self.sum[count])
     }
 }
 
@@ -154,10 +166,11 @@ impl Executor for Distributed {
             fault: None,
         };
         while outcome.losses.len() < steps && outcome.fault.is_none() {
-            let (loss, gradient) = self.evaluate(&self.batches.batch(self.step))?;
+            let loss = self.evaluate(&self.batches.batch(self.step))?;
             outcome.losses.push(loss);
+            let count = self.inner.plan().layout.len();
             outcome.fault = match loss.is_finite() {
-                true => self.inner.apply(&gradient)?,
+                true => self.inner.apply(&self.sum[..count])?,
                 false => Some(Fault::Loss),
             };
             self.step += u64::from(outcome.fault.is_none());
@@ -169,11 +182,12 @@ impl Executor for Distributed {
     }
 
     fn loss_and_gradient(&mut self) -> Result<(f64, Vec<f64>)> {
-        self.evaluate(&self.batches.batch(self.step))
+        self.gradient(&self.batches.batch(self.step))
     }
 
     fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)> {
-        self.evaluate(batch)
+        let loss = self.evaluate(batch)?;
+        Ok((loss, self.sum[..self.inner.plan().layout.len()].to_vec()))
     }
 
     fn apply(&mut self, gradient: &[f64]) -> Result<Option<Fault>> {
@@ -212,7 +226,8 @@ impl Executor for Distributed {
             false => self.inner.log_prob(&take(x, &mine))?,
         };
         log_prob.resize(each, 0.0);
-        let mut all = self.ranks.gather_f64(&log_prob);
+        let mut all = vec![0.0; each * self.ranks.size()];
+        self.ranks.gather_f64(&log_prob, &mut all);
         all.truncate(x.rows());
         Ok(all)
     }

@@ -181,6 +181,18 @@ pub trait Executor: Send {
     /// [`Error::Spec`] if training was not started, or the batch has no rows, or more than those of training.
     fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)>;
 
+    /// As [`Executor::gradient`], with the gradient times `factor` put into `scaled` in single precision.
+    ///
+    /// # Errors
+    /// As [`Executor::gradient`].
+    fn scaled_gradient(&mut self, batch: &Batch, factor: f64, scaled: &mut [f32]) -> Result<f64> {
+        let (loss, gradient) = self.gradient(batch)?;
+        for (scaled, x) in scaled.iter_mut().zip(&gradient) {
+            *scaled = (factor * x) as f32;
+        }
+        Ok(loss)
+    }
+
     /// Takes the next step with this gradient instead of its own: clipping, the optimizer's update, the moving average.
     /// With [`Executor::gradient`] it makes a step whose gradient is put together from several machines.
     ///

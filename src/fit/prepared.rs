@@ -264,7 +264,7 @@ impl Prepared {
             }
             Some(Apart::Share(share)) => {
                 let batch = self.batches().batch(step);
-                let (_, mine) = share.of_batch(&batch, self.ranks.as_ref());
+                let mine = share.of_batch(&batch, self.ranks.as_ref());
                 let batch = Batch {
                     first: 0,
                     rows: mine.len() as u32,

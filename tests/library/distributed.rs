@@ -56,18 +56,18 @@ impl Collective for Threads {
         self.meeting.size
     }
 
-    fn gather(&self, mine: &[f32]) -> Vec<f32> {
+    fn gather(&self, mine: &[f32], to: &mut [f32]) {
         let bytes: Vec<u8> = mine.iter().flat_map(|x| x.to_ne_bytes()).collect();
         let all = self.exchange(&bytes).concat();
         let number = |bytes: &[u8]| f32::from_ne_bytes(bytes.try_into().unwrap());
-        all.chunks_exact(4).map(number).collect()
+        to.copy_from_slice(&all.chunks_exact(4).map(number).collect::<Vec<_>>());
     }
 
-    fn gather_f64(&self, mine: &[f64]) -> Vec<f64> {
+    fn gather_f64(&self, mine: &[f64], to: &mut [f64]) {
         let bytes: Vec<u8> = mine.iter().flat_map(|x| x.to_ne_bytes()).collect();
         let all = self.exchange(&bytes).concat();
         let number = |bytes: &[u8]| f64::from_ne_bytes(bytes.try_into().unwrap());
-        all.chunks_exact(8).map(number).collect()
+        to.copy_from_slice(&all.chunks_exact(8).map(number).collect::<Vec<_>>());
     }
 
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
