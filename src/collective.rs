@@ -14,7 +14,11 @@ pub trait Collective: Send + Sync + Debug {
     /// The numbers of every process, those of rank 0 first; each has as many, and `all` has room for them.
     fn gather(&self, mine: &[f32], all: &mut [f32]);
 
-    /// The same in double precision.
+    /// Sends each process its part of these numbers, which are cut into as many equal parts as there are processes; what they all sent to this
+    /// one comes back, that of rank 0 first.
+    fn exchange(&self, parts: &[f32], received: &mut [f32]);
+
+    /// As [`Collective::gather`], in double precision.
     fn gather_f64(&self, mine: &[f64], all: &mut [f64]);
 
     /// What rank 0 has.
@@ -48,6 +52,10 @@ impl Collective for Alone {
 
     fn gather(&self, mine: &[f32], all: &mut [f32]) {
         all.copy_from_slice(mine);
+    }
+
+    fn exchange(&self, parts: &[f32], received: &mut [f32]) {
+        received.copy_from_slice(parts);
     }
 
     fn gather_f64(&self, mine: &[f64], all: &mut [f64]) {

@@ -66,6 +66,10 @@ impl Collective for Mpi {
         SimpleCommunicator::world().all_gather_into(mine, all);
     }
 
+    fn exchange(&self, parts: &[f32], received: &mut [f32]) {
+        SimpleCommunicator::world().all_to_all_into(parts, received);
+    }
+
     fn gather_f64(&self, mine: &[f64], all: &mut [f64]) {
         SimpleCommunicator::world().all_gather_into(mine, all);
     }

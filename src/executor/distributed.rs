@@ -49,8 +49,8 @@ impl Share {
     }
 }
 
-/// An executor of one of several processes that take each step together: each computes the gradient on those rows of the batch that are its
-/// own, and all apply the sum, added up in the order of their ranks. So all have the same parameters, to the bit.
+/// An executor of one of several processes that take each step together: each computes the gradient on its rows of the batch, each adds up a
+/// part of the gradients, in the order of the ranks, and all apply the sum. So all have the same parameters, to the bit.
 pub struct Distributed {
     inner: Box<dyn Executor>,
     ranks: Arc<dyn Collective>,
@@ -58,10 +58,12 @@ pub struct Distributed {
     batches: Batches,
     step: u64,
     stop: Stop,
-    /// What this process says in a step, what all say, and the sum.
+    /// What this process has to say in a step, what all say of its part, the sum of that, and the sum of everything.
     packed: Vec<f32>,
-    all: Vec<f32>,
-    sum: Vec<f64>,
+    received: Vec<f32>,
+    part: Vec<f32>,
+    sum: Vec<f32>,
+    gradient: Vec<f64>,
 }
 
 /// How a process asks all of them to stop, and learns that one did: they stop after the same step.
@@ -83,11 +85,15 @@ impl Distributed {
         stop: Stop,
     ) -> Self {
         // The gradient, the loss, and whether to stop.
-        let count = inner.plan().layout.len() + 2;
+        let count = inner.plan().layout.len();
+        let part = (count + 2).div_ceil(ranks.size());
+        let all = part * ranks.size();
         Distributed {
-            packed: vec![0.0; count],
-            all: vec![0.0; count * ranks.size()],
-            sum: vec![0.0; count],
+            packed: vec![0.0; all],
+            received: vec![0.0; all],
+            part: vec![0.0; part],
+            sum: vec![0.0; all],
+            gradient: vec![0.0; count],
             batches: Batches::new(share.count, training.batch_size, training.seed),
             inner,
             ranks,
@@ -115,17 +121,21 @@ impl Distributed {
             packed[count] = (part * loss) as f32;
         }
         packed[count + 1] = f32::from(self.stop.requested.load(Ordering::SeqCst));
-        self.ranks.gather(packed, &mut self.all);
-        self.sum.fill(0.0);
-        for of_rank in self.all.chunks_exact(count + 2) {
-            for (sum, &x) in self.sum.iter_mut().zip(of_rank) {
-                *sum += f64::from(x);
-            }
+        // Each adds up a part of the numbers, and tells the others: what goes through the network does not grow with the ranks.
+        self.ranks.exchange(packed, &mut self.received);
+        let each = self.part.len();
+        for (k, sum) in self.part.iter_mut().enumerate() {
+            let of_ranks = self.received.iter().skip(k).step_by(each);
+            *sum = of_ranks.map(|&x| f64::from(x)).sum::<f64>() as f32;
+        }
+        self.ranks.gather(&self.part, &mut self.sum);
+        for (to, &x) in self.gradient.iter_mut().zip(&self.sum) {
+            *to = f64::from(x);
         }
         if self.sum[count + 1] > 0.0 {
             self.stop.agreed.store(true, Ordering::SeqCst);
         }
-        Ok(self.sum[count])
+        Ok(f64::from(self.sum[count]))
     }
 }
 
@@ -168,9 +178,8 @@ impl Executor for Distributed {
         while outcome.losses.len() < steps && outcome.fault.is_none() {
             let loss = self.evaluate(&self.batches.batch(self.step))?;
             outcome.losses.push(loss);
-            let count = self.inner.plan().layout.len();
             outcome.fault = match loss.is_finite() {
-                true => self.inner.apply(&self.sum[..count])?,
+                true => self.inner.apply(&self.gradient)?,
                 false => Some(Fault::Loss),
             };
             self.step += u64::from(outcome.fault.is_none());
@@ -187,7 +196,7 @@ impl Executor for Distributed {
 
     fn gradient(&mut self, batch: &Batch) -> Result<(f64, Vec<f64>)> {
         let loss = self.evaluate(batch)?;
-        Ok((loss, self.sum[..self.inner.plan().layout.len()].to_vec()))
+        Ok((loss, self.gradient.clone()))
     }
 
     fn apply(&mut self, gradient: &[f64]) -> Result<Option<Fault>> {

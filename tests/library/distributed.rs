@@ -37,7 +37,7 @@ impl Threads {
         (0..size).map(of_rank).collect()
     }
 
-    fn exchange(&self, mine: &[u8]) -> Vec<Vec<u8>> {
+    fn exchange_bytes(&self, mine: &[u8]) -> Vec<Vec<u8>> {
         self.meeting.said.lock().unwrap()[self.rank] = mine.to_vec();
         self.meeting.barrier.wait();
         let all = self.meeting.said.lock().unwrap().clone();
@@ -58,20 +58,34 @@ impl Collective for Threads {
 
     fn gather(&self, mine: &[f32], to: &mut [f32]) {
         let bytes: Vec<u8> = mine.iter().flat_map(|x| x.to_ne_bytes()).collect();
-        let all = self.exchange(&bytes).concat();
+        let all = self.exchange_bytes(&bytes).concat();
         let number = |bytes: &[u8]| f32::from_ne_bytes(bytes.try_into().unwrap());
         to.copy_from_slice(&all.chunks_exact(4).map(number).collect::<Vec<_>>());
     }
 
+    fn exchange(&self, parts: &[f32], received: &mut [f32]) {
+        let bytes: Vec<u8> = parts.iter().flat_map(|x| x.to_ne_bytes()).collect();
+        let part = parts.len() / self.size();
+        let mine = 4 * part * self.rank..4 * part * (self.rank + 1);
+        let all = self.exchange_bytes(&bytes);
+        let all: Vec<u8> = all
+            .iter()
+            .flat_map(|of_rank| &of_rank[mine.clone()])
+            .copied()
+            .collect();
+        let number = |bytes: &[u8]| f32::from_ne_bytes(bytes.try_into().unwrap());
+        received.copy_from_slice(&all.chunks_exact(4).map(number).collect::<Vec<_>>());
+    }
+
     fn gather_f64(&self, mine: &[f64], to: &mut [f64]) {
         let bytes: Vec<u8> = mine.iter().flat_map(|x| x.to_ne_bytes()).collect();
-        let all = self.exchange(&bytes).concat();
+        let all = self.exchange_bytes(&bytes).concat();
         let number = |bytes: &[u8]| f64::from_ne_bytes(bytes.try_into().unwrap());
         to.copy_from_slice(&all.chunks_exact(8).map(number).collect::<Vec<_>>());
     }
 
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
-        self.exchange(&bytes).swap_remove(0)
+        self.exchange_bytes(&bytes).swap_remove(0)
     }
 }
 
