@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -76,6 +77,15 @@ def test_exception_of_the_callback_ends_the_fit_with_the_best_so_far(moons: np.n
         flow.fit(moons)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What is started in the background of a shell ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_keeps_the_best_and_raises(moons: np.ndarray) -> None:
     flow = couplet.Flow(**LONG)
     timer = threading.Timer(1.0, lambda: signal.raise_signal(signal.SIGINT))
