@@ -15,6 +15,7 @@ mod open;
 mod repeats;
 mod row_numbers;
 mod rows;
+mod sampler;
 mod several;
 mod source;
 mod split;
