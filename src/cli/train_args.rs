@@ -6,7 +6,6 @@ use crate::checkpoint::{CheckpointOptions, Checkpoints};
 use crate::config::Overrides;
 use crate::data::{Streaming, TableOptions, TargetName};
 use crate::fit::DeviceChoice;
-use crate::memory;
 
 use super::overwrite::is_dash;
 use super::ranks::Ranks;
@@ -144,7 +143,7 @@ impl TrainArgs {
     pub(super) fn streaming(&self) -> Streaming {
         Streaming {
             folder: folder_of(&self.model_file()),
-            memory: self.max_memory.unwrap_or_else(memory::available),
+            memory: self.max_memory,
             always: self.stream && !self.shares,
             shares: self.shares,
         }

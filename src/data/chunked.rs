@@ -28,12 +28,19 @@ pub struct ChunkedTable<'a> {
 pub struct Streaming {
     /// Where the file is made: it takes four bytes for each number.
     pub folder: PathBuf,
-    /// Bytes of memory that the whole fit may take, about.
-    pub memory: u64,
+    /// Bytes of memory that the whole fit may take, about; what is free where nothing is said.
+    pub memory: Option<u64>,
     /// Whether it is done with a table that memory would hold, too.
     pub always: bool,
     /// Whether several processes share the rows instead, each of which reads them again and holds its own.
     pub shares: bool,
+}
+
+impl Streaming {
+    /// Bytes of memory that may be taken.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory.unwrap_or_else(memory::available)
+    }
 }
 
 /// Where rows come from.
@@ -140,10 +147,7 @@ impl<'a> ChunkedTable<'a> {
     /// # Errors
     /// As [`Table::with_levels_of`].
     pub(crate) fn with_levels_of(self, columns: &[usize]) -> Result<Self> {
-        if columns
-            .iter()
-            .all(|&j| !self.sample.levels_of(j).is_empty())
-        {
+        if self.sample.have_levels(columns) {
             return Ok(self);
         }
         if !self.is_whole() {
@@ -230,11 +234,12 @@ impl ChunkedRows {
         streaming: Option<(Streaming, Again)>,
     ) -> Self {
         let memory = match &streaming {
-            Some((streaming, _)) => streaming.memory,
+            Some((streaming, _)) => streaming.memory(),
             None => memory::available(),
         };
-        let rows = match &streaming {
-            Some(_) => (memory / SAMPLE_PART / (8 * columns.max(1)) as u64) as usize,
+        // What is free by chance has no say in what is fitted.
+        let rows = match streaming.as_ref().and_then(|(it, _)| it.memory) {
+            Some(memory) => (memory / SAMPLE_PART / (8 * columns.max(1)) as u64) as usize,
             None => SAMPLE_ROWS,
         };
         ChunkedRows {

@@ -111,6 +111,11 @@ impl Table {
         self.levels.get(column).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether all of these columns hold categories.
+    pub(crate) fn have_levels(&self, columns: &[usize]) -> bool {
+        columns.iter().all(|&j| !self.levels_of(j).is_empty())
+    }
+
     /// The same with one more column, of categories: a text a row.
     ///
     /// # Errors

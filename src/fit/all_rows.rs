@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::collective::Collective;
-use crate::data::{AllRows, RowNumbers, RowSplit, Split};
+use crate::data::{AllRows, RowNumbers, RowSplit};
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::Share;
 use crate::matrix::Matrix;
 use crate::train::Offsets;
 
 use super::Prepared;
-use super::prepared::{Apart, scaled};
+use super::prepared::{Apart, loss_weight, scaled};
 use super::roles::Roles;
 use super::scratch::ScratchWriter;
 
@@ -83,6 +83,7 @@ impl Prepared {
             log_bound += bounds.sum::<f64>();
         }
         let (held_out, held_numbers, held_weights) = held_out.into_parts();
+        let scale = count as f64 / mass;
         let validation_weights = match training {
             Training::Memory(rows) => {
                 let (rows, numbers, weights) = rows.into_parts();
@@ -93,11 +94,8 @@ impl Prepared {
                 validation_weights
             }
             Training::Share(rows) => {
-                let scale = count as f64 / mass;
                 let (rows, _, weights) = rows.into_parts();
-                let scaled = weights
-                    .iter()
-                    .map(|w| ((w * scale) as f32).max(f32::MIN_POSITIVE));
+                let scaled = weights.iter().map(|w| loss_weight(*w, scale));
                 self.split.training = in_table(roles, &self.split.training);
                 self.apart = Some(Apart::Share(Share {
                     rows: (Arc::new(rows), Arc::new(scaled.collect())),
@@ -107,7 +105,6 @@ impl Prepared {
                 held_weights.iter().map(|weight| weight * scale).collect()
             }
             Training::Scratch(writer) => {
-                let scale = count as f64 / mass;
                 self.split.training = in_table(roles, &self.split.training);
                 let scratch = Arc::new(writer.finish(scale)?);
                 self.apart = Some(Apart::Scratch(scratch, count));
@@ -124,10 +121,7 @@ impl Prepared {
         };
         self.validation = (held_out.rows() > 0).then_some(held_out);
         self.validation_weights = validation_weights;
-        self.split = Split {
-            training: std::mem::take(&mut self.split.training),
-            held_out: held_numbers,
-        };
+        self.split.held_out = held_numbers;
         Ok(())
     }
 

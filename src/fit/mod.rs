@@ -271,17 +271,26 @@ impl<'a> Fit<'a> {
         let preset = self.settings.preset.unwrap_or(self.preset);
         let proposes = preset == Preset::Safe && self.ground_truth.is_none();
         let said = self.settings.data.columns.as_deref().unwrap_or_default();
-        let table = match std::mem::replace(&mut self.table, Source::Nowhere) {
-            Source::Table(table) => ChunkedTable::of(table),
-            Source::Chunked(table) => *table,
+        let of_categories = |table: &Table| -> Result<Vec<usize>> {
+            let said = Roles::said_kinds(table, said)?.into_iter();
+            let said = said.filter(|(_, kind)| *kind == Kind::Categorical);
+            Ok(said.map(|(j, _)| j).collect())
+        };
+        let mut table = match std::mem::replace(&mut self.table, Source::Nowhere) {
+            Source::Table(table) => {
+                let categories = of_categories(table)?;
+                match table.have_levels(&categories) {
+                    true => ChunkedTable::of(table),
+                    // All rows say which levels there are.
+                    false => ChunkedTable::from_table(table.clone().with_levels_of(&categories)?),
+                }
+            }
+            Source::Chunked(table) => {
+                let categories = of_categories(table.sample())?;
+                table.with_levels_of(&categories)?
+            }
             Source::Nowhere => return Err(Error::spec("the rows of the table were taken already")),
         };
-        let said = Roles::said_kinds(table.sample(), said)?.into_iter();
-        let categories: Vec<usize> = said
-            .filter(|(_, kind)| *kind == Kind::Categorical)
-            .map(|(j, _)| j)
-            .collect();
-        let mut table = table.with_levels_of(&categories)?;
         let (is_whole, distinct) = (table.is_whole(), table.distinct());
         let (sample, numbers, rows) = table.parts();
         let roles = Roles::of(sample, numbers, &self.settings.data, proposes, start)?;

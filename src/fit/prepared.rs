@@ -584,15 +584,18 @@ pub(super) fn copies_among(rows: &Matrix<f32>, has_copies: bool) -> Repeats {
     }
 }
 
+/// A weight as the loss has it, which no row is without.
+pub(super) fn loss_weight(weight: f64, scale: f64) -> f32 {
+    ((weight * scale) as f32).max(f32::MIN_POSITIVE)
+}
+
 /// The weights of rows to train on as the loss has them, 1 on average, and those of rows held out on the same scale; none where
 /// all count the same.
 pub(super) fn scaled(training: &[f64], mut held_out: Vec<f64>) -> (Vec<f32>, Vec<f64>) {
     let total: f64 = training.iter().sum();
     let scale = training.len() as f64 / total;
     held_out.iter_mut().for_each(|w| *w *= scale);
-    let training = training
-        .iter()
-        .map(|w| ((w * scale) as f32).max(f32::MIN_POSITIVE));
+    let training = training.iter().map(|w| loss_weight(*w, scale));
     (training.collect(), held_out)
 }
 

@@ -11,6 +11,8 @@ use crate::executor::{Blocks, RowBlocks, WeightedRows};
 use crate::matrix::Matrix;
 use crate::random::{Purpose, words};
 
+use super::prepared::loss_weight;
+
 /// The part of the memory that a block may take. Two are there when one follows another.
 const PART: u64 = 8;
 const LARGEST: u64 = 256 << 20;
@@ -60,8 +62,9 @@ impl ScratchWriter {
     ) -> Result<Self> {
         let record = 4 * (width + usize::from(weighted)) as u64;
         let bytes = rows * record;
-        let count = bytes.div_ceil((streaming.memory / PART).clamp(SMALLEST, LARGEST));
-        let each = rows as f64 / count.max(1) as f64;
+        let memory = streaming.memory() / PART;
+        let count = bytes.div_ceil(memory.clamp(SMALLEST, LARGEST)).max(1) as usize;
+        let each = rows as f64 / count as f64;
         // Rows are given to blocks at random: none has so many more than others.
         let room = each + 10.0 * each.sqrt() + 64.0;
         let folder = streaming.folder.clone();
@@ -71,10 +74,9 @@ impl ScratchWriter {
             crate::memory::readable(bytes),
             folder.display()
         );
-        let count = count.max(1) as usize;
         Ok(ScratchWriter {
             seed,
-            written: (WRITTEN.min((streaming.memory / PART) as usize / count)).max(1 << 12),
+            written: WRITTEN.min(memory as usize / count).max(1 << 12),
             waiting: vec![Vec::new(); count],
             scratch: Scratch {
                 file: Mutex::new(file),
@@ -215,8 +217,7 @@ impl Scratch {
                     match j < self.width {
                         true => values[j * count + first + row] = number,
                         false => {
-                            let scaled = (f64::from(number) * self.scale) as f32;
-                            weights[first + row] = scaled.max(f32::MIN_POSITIVE);
+                            weights[first + row] = loss_weight(number.into(), self.scale);
                         }
                     }
                 }
@@ -247,7 +248,7 @@ mod tests {
         for weighted in [false, true] {
             let streaming = Streaming {
                 folder: folder.path().into(),
-                memory: 1 << 20,
+                memory: Some(1 << 20),
                 always: true,
                 shares: false,
             };

@@ -239,13 +239,52 @@ fn streamed_steps_are_those_of_each_block_in_turn() {
 fn streamed(path: &Path) -> Prepared {
     let streaming = Streaming {
         folder: path.parent().unwrap().into(),
-        memory: 1 << 20,
+        memory: Some(1 << 20),
         always: true,
         shares: false,
     };
     let reader = TableReader::open(&[path], &TableOptions::default()).unwrap();
     let table = reader.read_chunked(Some(streaming)).unwrap();
     Fit::chunked(table).weights("w").seed(3).prepare().unwrap()
+}
+
+/// Of a long table that a program holds, numbers may be said to be categories: their levels are those of all rows.
+#[test]
+fn numbers_of_a_long_table_may_be_categories() {
+    let mut table = table();
+    for (row, class) in table.values.column_mut(3).iter_mut().enumerate() {
+        *class = if row == 231_000 {
+            9.0
+        } else {
+            (row % 2) as f64
+        };
+    }
+    let mut settings = couplet::config::Overrides::default();
+    settings.data.columns = Some(vec!["w=categorical".parse().unwrap()]);
+    let prepared = Fit::new(&table).settings(settings).prepare().unwrap();
+    assert_eq!(prepared.model.categories()[0].levels, ["0", "1", "9"]);
+    let held_out = prepared.split.held_out.len();
+    assert_eq!(prepared.rows.rows() + held_out, ROWS);
+}
+
+/// How much memory is free has no say in which tables are long; a limit that is said may have.
+#[test]
+fn free_memory_does_not_decide_what_is_sampled() {
+    let folder = tempfile::tempdir().unwrap();
+    write_table(folder.path(), "t.csv", 12_000, |_, _| {});
+    let is_whole = |memory: Option<u64>| {
+        let streaming = Streaming {
+            folder: folder.path().into(),
+            memory,
+            always: false,
+            shares: false,
+        };
+        let path = folder.path().join("t.csv");
+        let reader = TableReader::open(&[path], &TableOptions::default()).unwrap();
+        reader.read_chunked(Some(streaming)).unwrap().is_whole()
+    };
+    assert!(is_whole(None) && is_whole(Some(1 << 30)));
+    assert!(!is_whole(Some(1 << 20)));
 }
 
 /// All rows that are trained on are in the scratch file, with their weights.
