@@ -183,6 +183,24 @@ impl NumberColumn {
         }
     }
 
+    /// The number of x's cell at which a rule over (0, 1) has a node, and ln of the density of such numbers where the node is uniform: it
+    /// is uniform in the cell, or exponential in one without end. A density that is half of a normal distribution there may have members
+    /// that are wider, which a normal one would not reach.
+    pub(super) fn node_in_cell(&self, x: f64, at: f64) -> (f64, f64) {
+        let exponential = |rest: f64| (-self.step * rest.ln(), -rest.ln() + self.step.ln());
+        match self.cell(x) {
+            (f64::NEG_INFINITY, last) if last.is_finite() => {
+                let (off, log_spacing) = exponential(1.0 - at);
+                (last - off, -log_spacing)
+            }
+            (first, f64::INFINITY) if first.is_finite() => {
+                let (off, log_spacing) = exponential(1.0 - at);
+                (first + off, -log_spacing)
+            }
+            _ => self.in_cell(x, at),
+        }
+    }
+
     /// The number of the table that a real number of the interval becomes.
     pub fn image(&self, v: f64) -> f64 {
         match self.kind {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from couplet._reader.cells import GENERATOR, NARROW, POINTS, WIDTHS, cell_tables, most_points
+from couplet._reader.cells import GENERATOR, LATTICE, LEVELS, NARROW, POINTS, WIDTHS, cell_tables, most_points
 from couplet._reader.library import Library, Tensor, zero
 from couplet._reader.preprocessing import Preprocessing
 
@@ -77,7 +77,7 @@ class Preimages:
         for k, (j, below, above, width) in enumerate(of_columns):
             column, is_one = self._kinds[j], is_wide[:, k]
             level = sum(xp.where(width < edge, 0, 1) for edge in WIDTHS)
-            rule = xp.where(is_lattice, 9, 3 * (xp.clip(wide, 1, 3) - 1) + level)
+            rule = xp.where(is_lattice, LATTICE, LEVELS * (xp.clip(wide, 1, 3) - 1) + level)
             count = o.real(xp.where(is_one, o.entries(a["cells.count"], rule), 1.0), wide)
             # Points count through the nodes of all columns, or go along the lattice.
             node = rest % count[:, None]
@@ -89,16 +89,14 @@ class Preimages:
             rank = rank + xp.where(is_one, 1, 0)
             entry = rule[:, None], node
             x, at = v[j], o.entries(a["cells.at"], *entry)
-            # A cell without an end has half of a normal distribution, whose density meets that of the others.
-            scale = column.step * math.sqrt(2.0 / math.pi)
-            from_above, from_below = o.entries(a["cells.from_above"], *entry), o.entries(a["cells.from_below"], *entry)
-            z = xp.where(below[:, None], from_above, from_below)
+            # In a cell without an end nodes lie as an exponential distribution does.
+            steps = o.entries(a["cells.steps"], *entry)
             is_open, is_both = (below | above)[:, None], (below & above)[:, None]
-            tail = xp.where(below[:, None], x + 0.5 * column.step + scale * z, x - 0.5 * column.step - scale * z)
+            tail = x + xp.where(below[:, None], column.step * (0.5 - steps), column.step * (steps - 0.5))
             inner = xp.where(is_open, tail, x + column.step * (at - 0.5))
-            log_density = xp.where(is_open, -0.5 * z * z, 0.0) - math.log(column.step)
+            log_density = xp.where(is_open, -steps, 0.0) - math.log(column.step)
             log_density = xp.where(is_both, 0.0, log_density)
-            v[j] = xp.where(is_one[:, None], xp.where(is_both, x + xp.zeros_like(z), inner), x)
+            v[j] = xp.where(is_one[:, None], xp.where(is_both, x + xp.zeros_like(steps), inner), x)
             # Of a lattice the points count for as much, once for all columns together.
             of_node = xp.where(is_lattice[:, None], 0.0, o.entries(a["cells.log_weight"], *entry))
             of_wide = of_node - log_density
