@@ -1,7 +1,5 @@
 //! Estimates memory before it is allocated, so that a request that is too large ends with a message.
 
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-
 /// The environment variable that sets the number of bytes that a run may take.
 pub const LIMIT: &str = "COUPLET_MEMORY";
 
@@ -11,6 +9,12 @@ pub fn available() -> u64 {
     if let Some(limit) = limit.and_then(|limit| limit.trim().parse().ok()) {
         return limit;
     }
+    unused()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn unused() -> u64 {
+    use sysinfo::{MemoryRefreshKind, RefreshKind, System};
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(memory);
     let container = system.cgroup_limits().map(|limits| limits.free_memory);
@@ -19,6 +23,13 @@ pub fn available() -> u64 {
         0 => u64::MAX,
         free => free.min(container.filter(|&free| free > 0).unwrap_or(u64::MAX)),
     }
+}
+
+/// WebAssembly has addresses of 32 bits, and gives no memory back.
+#[cfg(target_arch = "wasm32")]
+fn unused() -> u64 {
+    const PAGE: u64 = 1 << 16;
+    (1 << 32) - PAGE * core::arch::wasm32::memory_size::<0>() as u64
 }
 
 /// Why `bytes` cannot be had, in words that follow the name of what takes them; none where they can.

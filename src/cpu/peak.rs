@@ -1,6 +1,6 @@
 //! Measures the peak throughput of this machine, with which training times are compared.
 
-use std::time::{Duration, Instant};
+use web_time::{Duration, Instant};
 
 use pulp::{Simd, WithSimd};
 

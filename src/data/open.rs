@@ -1,3 +1,5 @@
+use std::ffi::OsStr;
+use std::io::Cursor;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -10,7 +12,16 @@ use super::{TableOptions, json, npy, text};
 
 /// Opens one file, whichever format its content has.
 pub(super) fn open_file(path: &Path, options: &TableOptions) -> Result<Opened> {
-    let source = Source::open(path)?;
+    open(Source::open(path)?, path.extension(), options)
+}
+
+/// Opens what is in a file of that name.
+pub(super) fn open_bytes(name: &str, bytes: Vec<u8>, options: &TableOptions) -> Result<Opened> {
+    let source = Source::from_bytes(name, Cursor::new(bytes))?;
+    open(source, Path::new(name).extension(), options)
+}
+
+fn open(source: Source, extension: Option<&OsStr>, options: &TableOptions) -> Result<Opened> {
     let name = source.name.clone();
     let bad = |message: String| Err(Error::data(format!("{name}: {message}")));
     let opened = match source.format()? {
@@ -23,11 +34,7 @@ pub(super) fn open_file(path: &Path, options: &TableOptions) -> Result<Opened> {
             );
         }
         Format::Npy => npy::open(source, options)?,
-        Format::Text
-            if path
-                .extension()
-                .is_some_and(|e| e.eq_ignore_ascii_case("npy")) =>
-        {
+        Format::Text if extension.is_some_and(|it| it.eq_ignore_ascii_case("npy")) => {
             return bad("not a readable NPY file: it does not begin as one".into());
         }
         Format::JsonLines => json::open(source, options)?,

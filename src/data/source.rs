@@ -111,6 +111,15 @@ impl Source {
         .unpacked()
     }
 
+    /// What is in a file of that name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it cannot be unpacked.
+    pub fn from_bytes(name: &str, bytes: Cursor<Vec<u8>>) -> Result<Self> {
+        let source = Self::new(name.into(), Box::new(bytes));
+        source.map_err(Error::io(Path::new(name)))?.unpacked()
+    }
+
     /// As it is, or what is in it.
     pub fn new(name: String, rest: Box<dyn Read + Send>) -> io::Result<Self> {
         let head = Vec::new();

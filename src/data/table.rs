@@ -9,7 +9,7 @@ use super::arrow;
 use super::chunked::{Again, ChunkedRows, ChunkedTable, Streaming, chunk_rows};
 use super::columns::{ExpectedColumns, select_columns};
 use super::levels::Levels;
-use super::open::open_file;
+use super::open::{open_bytes, open_file};
 use super::rows::{Dropped, Opened, Part};
 use super::{Table, TableOptions, several, table_files};
 
@@ -69,6 +69,18 @@ impl TableReader {
             again,
             ..Self::new(name, opened, options)
         })
+    }
+
+    /// Opens what is in a file, whichever format that has. Messages call it `name`.
+    ///
+    /// # Errors
+    /// As [`TableReader::open`].
+    pub fn from_bytes(name: &str, bytes: Vec<u8>, options: &TableOptions) -> Result<Self> {
+        Ok(Self::new(
+            name.into(),
+            open_bytes(name, bytes, options)?,
+            options,
+        ))
     }
 
     /// Reads Arrow batches that a program holds, as it would those of a file. Messages call them `name`.

@@ -1,6 +1,6 @@
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use web_time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::flow::Plan;

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crate::cpu::{self, CpuExecutor};
@@ -211,7 +210,7 @@ impl Device {
                     failure.number,
                     PAUSES.len()
                 );
-                thread::sleep(*pause);
+                crate::gpu::wait::pause(*pause);
                 let again = adapter.again();
                 return Some(again.and_then(|adapter| request.on_gpu(&adapter, path)));
             }

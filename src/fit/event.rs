@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Message, Result};
 use crate::executor::DeviceFailure;
+use crate::model::Model;
 use crate::train::{Retry, StepReport};
 
 /// What happens in a fit, in nats and in the units of the table.
@@ -76,6 +77,9 @@ impl Event<'_> {
         }
     }
 }
+
+/// Called with the model so far. An error ends the fit, with the best parameters so far.
+pub type ModelHandler<'a> = dyn FnMut(&Model) -> Result<()> + 'a;
 
 /// Called with each event. An error ends the fit, with the best parameters so far.
 pub type EventHandler<'a> = dyn FnMut(&Event<'_>) -> Result<()> + 'a;

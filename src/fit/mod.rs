@@ -42,7 +42,7 @@ use crate::train::GroundTruth;
 pub use baselines::Baselines;
 pub use choice::{DeviceChoice, DeviceName};
 pub use device::{Device, ExecutorRequest, Purpose};
-pub use event::{Event, EventHandler};
+pub use event::{Event, EventHandler, ModelHandler};
 pub use flow::Flow;
 pub use prepared::{Prepared, SomeRows, starting_parameters};
 pub use quality::{QualityKind, QualityWarning, quality_warnings};
@@ -88,6 +88,7 @@ pub struct Fit<'a> {
     stop: StopSignal,
     ranks: Arc<dyn Collective>,
     on_event: Box<EventHandler<'a>>,
+    on_model: Option<Box<ModelHandler<'a>>>,
 }
 
 /// Where the rows come from.
@@ -130,6 +131,7 @@ impl<'a> Fit<'a> {
             stop: StopSignal::default(),
             ranks: Arc::new(Alone),
             on_event: Box::new(|_| Ok(())),
+            on_model: None,
         }
     }
 
@@ -245,6 +247,12 @@ impl<'a> Fit<'a> {
     /// Calls `handler` with each event.
     pub fn on_event(mut self, handler: impl FnMut(&Event<'_>) -> Result<()> + 'a) -> Self {
         self.on_event = Box::new(handler);
+        self
+    }
+
+    /// Calls `handler` at each logged step with the model so far: the flow that is trained, as it is then.
+    pub fn on_model(mut self, handler: impl FnMut(&Model) -> Result<()> + 'a) -> Self {
+        self.on_model = Some(Box::new(handler));
         self
     }
 

@@ -538,8 +538,7 @@ impl Prepared {
 
     /// Takes over the parameters of trained flows.
     pub fn set_flows<'p>(&mut self, flows: impl Iterator<Item = &'p [f64]>) {
-        let rounded = |parameters: &[f64]| parameters.iter().map(|&p| p as f32).collect();
-        self.model.flows = WeightedFlow::equal(flows.map(rounded).collect());
+        self.model.set_flows(flows);
     }
 }
 

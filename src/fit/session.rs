@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use web_time::{Duration, Instant};
 
 use crate::checkpoint::Checkpoints;
 use crate::cpu::CpuExecutor;
@@ -14,7 +14,7 @@ use super::report::Report;
 use super::stack_executor::StackExecutor;
 use super::stacking::Judged;
 use super::training::{Ended, FlowTraining};
-use super::{Device, EventHandler, ExecutorRequest, Fit, Flow, Prepared, StopSignal};
+use super::{Device, EventHandler, ExecutorRequest, Fit, Flow, ModelHandler, Prepared, StopSignal};
 
 /// Rows that are sampled when executors are compared.
 const COMPARED_SAMPLES: usize = 1000;
@@ -32,6 +32,7 @@ pub struct Session<'a> {
     stop: StopSignal,
     both: Stop,
     on_event: Box<EventHandler<'a>>,
+    on_model: Option<Box<ModelHandler<'a>>>,
 }
 
 /// Opens an executor for each flow.
@@ -127,6 +128,7 @@ impl<'a> Session<'a> {
             stop: agreed,
             both,
             on_event: fit.on_event,
+            on_model: fit.on_model,
         })
     }
 
@@ -168,6 +170,7 @@ impl<'a> Session<'a> {
             stop: &self.stop,
             both: &self.both,
             on_event: &mut self.on_event,
+            on_model: &mut self.on_model,
         }
         .run(self.checkpoints.take())?;
         let flows = trained.flows;

@@ -14,7 +14,7 @@ use crate::train::{
 
 use super::divergence::explain;
 use super::session::Opening;
-use super::{Event, EventHandler, Prepared, StopSignal};
+use super::{Event, EventHandler, ModelHandler, Prepared, StopSignal};
 
 /// What flows are trained with: the parts of a session.
 pub(super) struct FlowTraining<'s, 'a> {
@@ -29,6 +29,7 @@ pub(super) struct FlowTraining<'s, 'a> {
     /// What executors of several processes ask and tell one another by.
     pub both: &'s Stop,
     pub on_event: &'s mut Box<EventHandler<'a>>,
+    pub on_model: &'s mut Option<Box<ModelHandler<'a>>>,
 }
 
 /// The flows that were trained, and the mixture to put beside them.
@@ -171,6 +172,7 @@ impl<'s> FlowTraining<'s, '_> {
             failures: self.failures,
             stop: self.stop,
             on_event: self.on_event,
+            on_model: self.on_model,
         };
         let opened = match so_far.opened == index {
             true => Ok(()),
@@ -247,6 +249,7 @@ struct Observer<'s, 'w, 'a> {
     failures: &'s Receiver<DeviceFailure>,
     stop: &'s StopSignal,
     on_event: &'s mut Box<EventHandler<'a>>,
+    on_model: &'s mut Option<Box<ModelHandler<'a>>>,
     loss_curve: &'s mut LossCurve,
 }
 
@@ -260,6 +263,11 @@ impl Observer<'_, '_, '_> {
 
 impl TrainObserver for Observer<'_, '_, '_> {
     fn measure(&mut self, executor: &mut dyn Executor) -> Result<Metrics> {
+        if let Some(on_model) = self.on_model {
+            let mut model = self.prepared.model.clone();
+            model.set_flows(std::iter::once(executor.state()?.result()));
+            on_model(&model)?;
+        }
         match &self.prepared.ground_truth {
             Some(truth) => truth.measure(executor, &self.prepared.model.preprocessing),
             None => Ok(Metrics::default()),

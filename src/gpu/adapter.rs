@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 
+use super::wait;
+
 /// A WebGPU adapter: a GPU as one of the machine's drivers offers it.
 #[derive(Clone)]
 pub struct Adapter {
@@ -88,6 +90,10 @@ impl Adapter {
 /// The adapters of this machine, in the order in which they would be chosen: by kind, and by the order of their
 /// drivers within a kind. `WGPU_BACKEND` and `WGPU_POWER_PREF` have their usual meaning.
 pub fn adapters() -> Vec<Adapter> {
+    // A module that cannot wait for a device has none.
+    if cfg!(all(target_arch = "wasm32", not(feature = "jspi"))) {
+        return Vec::new();
+    }
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Set to nothing means not set.
     if std::env::var("WGPU_BACKEND").is_ok_and(|backend| backend.is_empty()) {
@@ -95,7 +101,7 @@ pub fn adapters() -> Vec<Adapter> {
     }
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
-    let mut adapters: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends))
+    let mut adapters: Vec<Adapter> = wait::block_on(instance.enumerate_adapters(backends))
         .into_iter()
         .map(|adapter| Adapter {
             info: adapter.get_info(),

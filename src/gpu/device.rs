@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::adapter::Adapter;
+use super::wait;
 use crate::error::{Error, Message, Remedy, Result};
 
 #[cfg(feature = "testing")]
@@ -54,6 +55,9 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoGpu`] where the adapter does not reach the limits, or refuses.
     pub fn open(adapter: &Adapter, limits: wgpu::Limits) -> Result<Self> {
+        // A browser opens an adapter once.
+        #[cfg(target_arch = "wasm32")]
+        let adapter = &adapter.again()?;
         // For timing alone: nothing that computes needs a feature.
         let clock = adapter.adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
         let request = adapter.adapter.request_device(&wgpu::DeviceDescriptor {
@@ -62,7 +66,7 @@ impl Gpu {
             required_limits: limits,
             ..Default::default()
         });
-        let (device, queue) = pollster::block_on(request).map_err(|error| {
+        let (device, queue) = wait::block_on(request).map_err(|error| {
             Error::no_gpu(format!(
                 "{} cannot be opened with the limits that the kernels need (the WebGPU defaults): {error}",
                 adapter.describe()
@@ -207,7 +211,7 @@ impl Gpu {
             .device()
             .push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let created = create();
-        let error = pollster::block_on(scope.pop()).map(|error| error.to_string());
+        let error = wait::block_on(scope.pop()).map(|error| error.to_string());
         #[cfg(feature = "testing")]
         let error = error.or(FaultInjection::OutOfMemory
             .fires()
@@ -237,13 +241,10 @@ impl Gpu {
     /// # Errors
     /// [`Error::Gpu`] where the device failed or does not answer.
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        let waited = self.device().poll(wgpu::PollType::Wait {
-            submission_index: Some(submission),
-            timeout: Some(DEADLINE),
-        });
+        let waited = wait::until_done(self.device(), self.queue(), submission, DEADLINE);
         #[cfg(feature = "testing")]
         let waited = match FaultInjection::Silent.fires() {
-            true => Err(wgpu::PollError::Timeout),
+            true => Err("as planned".into()),
             false => waited,
         };
         if let Err(error) = waited {

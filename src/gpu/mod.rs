@@ -27,6 +27,7 @@ pub(crate) mod shader;
 pub(crate) mod sizes;
 mod terms;
 mod timestamps;
+pub(crate) mod wait;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ use crate::matrix::Matrix;
 pub use adapter::{Adapter, adapters};
 pub use device::Gpu;
 pub use memory::memory;
+#[cfg(target_arch = "wasm32")]
+pub use wait::pause;
 
 use pipelines::Pipelines;
 

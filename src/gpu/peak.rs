@@ -1,6 +1,6 @@
 //! Measures the peak throughput of a GPU, with which training times are compared.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use crate::error::Result;
 

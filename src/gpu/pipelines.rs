@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use super::device::Gpu;
 use super::kernels::{Kernel, Step};
 use super::shader::Access;
+use super::wait;
 
 /// The distance between two records of the step ring: what WebGPU guarantees for dynamic offsets.
 pub const STEP_PITCH: u64 = 256;
@@ -79,8 +80,8 @@ impl Pipelines {
                 gpu.description
             )))
         };
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            let messages = pollster::block_on(module.get_compilation_info()).messages;
+        if let Some(error) = wait::block_on(scope.pop()) {
+            let messages = wait::block_on(module.get_compilation_info()).messages;
             return fail(if messages.is_empty() {
                 error.to_string()
             } else {
@@ -123,7 +124,7 @@ impl Pipelines {
                 },
                 cache: None,
             });
-        match pollster::block_on(scope.pop()) {
+        match wait::block_on(scope.pop()) {
             None => Ok(Pipeline {
                 pipeline,
                 layout: own,

@@ -1,7 +1,6 @@
 use std::fmt::Write;
 
 use include_dir::{Dir, include_dir};
-use wgpu::naga::{AddressSpace, StorageAccess, front::wgsl};
 
 /// Every WGSL file, by its path under `shaders/`.
 static SHADERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/shaders");
@@ -140,28 +139,20 @@ impl Source {
     /// The bindings of group 1, as the text declares them: number and access, in the order of the numbers.
     ///
     /// # Errors
-    /// What does not parse, at its file and line.
+    /// A declaration that is not written as these are, at its file and line: `@group(1) @binding(2) var<storage, read> name: type;`.
     pub fn bindings(&self) -> Result<Vec<(u32, Access)>, String> {
-        let module = wgsl::parse_str(&self.text).map_err(|error| {
-            let at = error.location(&self.text);
-            let (name, line) = self.locate(at.map_or(1, |index| index.line_number));
-            format!("shaders/{name}:{line}: {error}")
-        })?;
-        let mut bindings: Vec<_> = module
-            .global_variables
-            .iter()
-            .filter_map(|(_, variable)| {
-                let binding = variable.binding.as_ref().filter(|index| index.group == 1)?;
-                let access = match variable.space {
-                    AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
-                        Access::Write
-                    }
-                    AddressSpace::Storage { .. } => Access::Read,
-                    _ => Access::Uniform,
-                };
-                Some((binding.binding, access))
-            })
-            .collect();
+        let mut bindings = Vec::new();
+        for (line, number) in self.text.lines().zip(1..) {
+            let Some(declaration) = line.trim_start().strip_prefix("@group(1)") else {
+                continue;
+            };
+            bindings.push(binding(declaration).ok_or_else(|| {
+                let (name, line) = self.locate(number);
+                format!(
+                    "shaders/{name}:{line}: this declares no buffer in a way that is known here"
+                )
+            })?);
+        }
         bindings.sort_by_key(|&(number, _)| number);
         Ok(bindings)
     }
@@ -181,6 +172,21 @@ impl Source {
         }
         text
     }
+}
+
+/// The number and access of a declaration, from behind its group.
+fn binding(declaration: &str) -> Option<(u32, Access)> {
+    let rest = declaration.trim_start().strip_prefix("@binding(")?;
+    let (number, rest) = rest.split_once(')')?;
+    let rest = rest.trim_start().strip_prefix("var<")?;
+    let (space, _) = rest.split_once('>')?;
+    let access = match space {
+        "uniform" => Access::Uniform,
+        "storage, read" => Access::Read,
+        "storage, read_write" => Access::Write,
+        _ => return None,
+    };
+    Some((number.parse().ok()?, access))
 }
 
 /// A uniform record with the same fields in Rust and WGSL, written once. Every field is four bytes wide, so that the

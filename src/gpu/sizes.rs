@@ -18,7 +18,11 @@ pub const LOOPS_A_BIN: usize = 11;
 
 /// Multiply-adds that one product may have: some tens of milliseconds on the slowest hardware, so that no submission need be
 /// longer; and on two cores.
-const MOST_PRODUCTS: usize = 1 << 33;
+const MOST_PRODUCTS: usize = match 1_usize.checked_shl(33) {
+    Some(products) => products,
+    // In 32 bits, as of WebAssembly.
+    None => usize::MAX,
+};
 const MOST_PRODUCTS_SOFTWARE: usize = 1 << 25;
 
 /// What the device binds at once, in bytes.

@@ -82,6 +82,12 @@ impl Model {
         }
     }
 
+    /// Makes these parameters, those of the layout's order, its flows, of equal weight.
+    pub(crate) fn set_flows<'p>(&mut self, flows: impl Iterator<Item = &'p [f64]>) {
+        let rounded = |parameters: &[f64]| parameters.iter().map(|&p| p as f32).collect();
+        self.flows = WeightedFlow::equal(flows.map(rounded).collect());
+    }
+
     /// Refuses a model whose flows cannot be compared with one another.
     pub(crate) fn check_spread(&self) -> Result<()> {
         let what = match self.flows.len() {

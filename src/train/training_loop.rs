@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use web_time::{Duration, Instant};
 
 use crate::data::weighted_mean;
 use crate::error::{Error, Result};

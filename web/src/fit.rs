@@ -1,0 +1,214 @@
+use std::cell::Cell;
+
+use couplet::config::Overrides;
+use couplet::fit::{DeviceChoice, DeviceName, Event, Report, StopSignal};
+use couplet::{Error, Fit};
+use js_sys::Function;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::*;
+
+use crate::error::{option, text, thrown, words};
+use crate::flow::Flow;
+use crate::table::Table;
+
+/// What a fit is asked for.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct FitOptions {
+    /// auto, gpu or cpu.
+    device: Option<String>,
+    /// The sections of a configuration, with what they set.
+    settings: Overrides,
+}
+
+/// A flow, the report on how it was fitted, and why it ended early, if it did.
+#[wasm_bindgen]
+pub struct Fitted {
+    flow: Option<Flow>,
+    report: Option<String>,
+    error: Option<String>,
+}
+
+#[wasm_bindgen]
+impl Fitted {
+    /// The flow, once; nothing where no step has improved it.
+    #[wasm_bindgen(js_name = takeFlow)]
+    pub fn take_flow(&mut self) -> Option<Flow> {
+        self.flow.take()
+    }
+
+    /// The report, as JSON.
+    #[wasm_bindgen(getter)]
+    pub fn report(&self) -> Option<String> {
+        self.report.clone()
+    }
+
+    /// Why it ended early.
+    #[wasm_bindgen(getter)]
+    pub fn error(&self) -> Option<String> {
+        self.error.clone()
+    }
+}
+
+/// How a table would be fitted: what is said of it, warnings, and what each column is taken for, as JSON.
+#[wasm_bindgen]
+pub fn inspect(table: &Table, options: &str) -> Result<String, JsError> {
+    let options: FitOptions = serde_json::from_str(options)?;
+    let fit = Fit::new(&table.0).settings(options.settings);
+    let prepared = fit.prepare().map_err(thrown)?;
+    let model = &prepared.model;
+    let kinds = model
+        .preprocessing
+        .kinds
+        .iter()
+        .map(|it| it.kind.to_string());
+    let notes = prepared.notes.iter().map(words);
+    let warnings = prepared.warnings.iter().map(|it| words(&it.message));
+    Ok(json!({
+        "numbers": model.columns,
+        "kinds": kinds.collect::<Vec<_>>(),
+        "categories": model.categories().iter().map(|it| &it.name).collect::<Vec<_>>(),
+        "notes": notes.collect::<Vec<_>>(),
+        "warnings": warnings.collect::<Vec<_>>(),
+        "steps": prepared.config.train.steps,
+    })
+    .to_string())
+}
+
+/// Fits a flow. `on_event` is called with a word and JSON for what happens, and with "turn" where others may have had their turn: it ends
+/// the fit by answering true. `on_model`, where there is one, is called with the flow so far, at each `every`-th step.
+#[cfg_attr(feature = "jspi", wasm_bindgen(jspi))]
+#[cfg_attr(not(feature = "jspi"), wasm_bindgen)]
+pub fn fit(
+    table: &Table,
+    options: &str,
+    on_event: &Function,
+    on_model: Option<Function>,
+    every: usize,
+) -> Result<Fitted, JsError> {
+    let options: FitOptions = serde_json::from_str(options)?;
+    let device = DeviceChoice {
+        device: match options.device.as_deref().unwrap_or("auto") {
+            "auto" => DeviceName::Auto,
+            "gpu" => DeviceName::Gpu,
+            "cpu" => DeviceName::Cpu,
+            other => {
+                let text = format!("device: {other}: must be auto, gpu or cpu");
+                return Err(JsError::new(&text));
+            }
+        },
+        fallback_to_cpu: true,
+        ..DeviceChoice::default()
+    };
+    let stop = StopSignal::default();
+    let say = |word: &str, value: Value| {
+        let said = on_event.call2(&JsValue::UNDEFINED, &word.into(), &value.to_string().into());
+        match said {
+            Ok(answer) => {
+                if answer.is_truthy() {
+                    stop.request();
+                }
+                Ok(())
+            }
+            Err(_) => Err(Error::Spec(
+                "the function that is told of events has failed".into(),
+            )),
+        }
+    };
+    // Of all flows together, at most, and of those before the one that is trained.
+    let (steps, longest, before) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let held_out = Cell::new(None);
+    let mut fit = Fit::new(&table.0)
+        .settings(options.settings)
+        .device(device)
+        .log_every(every.max(1))
+        .stop_signal(stop.clone())
+        .on_event(|event| {
+            match event {
+                Event::Warning(message) => say("warning", words(message).into())?,
+                Event::Note(message) => say("note", words(message).into())?,
+                Event::DeviceFailure(failure) => say("warning", failure.message.clone().into())?,
+                Event::Flow { number, of } => {
+                    before.set((number - 1) * (steps.get() / of));
+                    held_out.set(None);
+                }
+                Event::Step(report) => {
+                    held_out.set(report.metrics.validation_nll.or(held_out.get()));
+                }
+                Event::Progress { done, losses } => {
+                    let done = before.get() + done;
+                    let all = match done > steps.get() {
+                        true => longest.get(),
+                        false => steps.get(),
+                    };
+                    let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+                    let held_out = held_out.get();
+                    say(
+                        "progress",
+                        json!({ "done": done, "steps": all, "loss": loss, "heldOut": held_out }),
+                    )?;
+                    turn();
+                    say("turn", Value::Null)?;
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+    if let Some(on_model) = on_model {
+        fit = fit.on_model(move |model| {
+            let flow = Flow(couplet::Flow::new(model.clone())?);
+            let called = on_model.call1(&JsValue::UNDEFINED, &flow.into());
+            let failed = |_| Error::Spec("the function that is shown the model has failed".into());
+            called.map(drop).map_err(failed)
+        });
+    }
+    let mut session = fit.open().map_err(thrown)?;
+    let train = &session.prepared().config.train;
+    steps.set(train.steps * train.ensemble);
+    longest.set((train.steps + train.extension) * train.ensemble);
+    say("device", session.device().into()).map_err(thrown)?;
+    let mut outcome = session.train().map_err(thrown)?;
+    let mut error = outcome.error.take().as_ref().map(text);
+    let report = match error {
+        None => Some(session.report(&outcome).map_err(thrown)?),
+        Some(_) => None,
+    };
+    let is_kept = error.is_none() || outcome.best_step > 0;
+    let (flow, _) = session.into_flow().map_err(thrown)?;
+    // Flows answer at once, wherever they were trained.
+    let flow = couplet::Flow::new(flow.model().clone());
+    let flow = match flow {
+        Ok(flow) => Some(Flow(flow)).filter(|_| is_kept),
+        Err(failure) => {
+            error.get_or_insert(text(&failure));
+            None
+        }
+    };
+    Ok(Fitted {
+        flow,
+        report: report.map(|report| report_of(&report)),
+        error,
+    })
+}
+
+/// Gives the messages to this thread their turn, where the module can wait.
+fn turn() {
+    #[cfg(feature = "jspi")]
+    couplet::gpu::pause(std::time::Duration::ZERO);
+}
+
+fn report_of(report: &Report) -> String {
+    let warnings = report.warnings.iter().map(|it| words(&it.message));
+    json!({
+        "text": report.to_text(option),
+        "verdict": report.verdict(),
+        "advice": report.advice().as_ref().map(words),
+        "warnings": warnings.collect::<Vec<_>>(),
+        "losses": report.loss_curve.losses,
+        "validation": report.loss_curve.validation,
+        "entropy": report.loss_curve.entropy,
+        "json": report.to_json(),
+    })
+    .to_string()
+}

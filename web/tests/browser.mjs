@@ -1,0 +1,76 @@
+// A browser with a page of the package, for tests.
+
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const { chromium } = createRequire(join(root, "target/web-tests/"))("playwright-core");
+
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".wasm": "application/wasm",
+};
+
+/** Serves the package, and an empty page. */
+async function serve(served) {
+  const folder = join(root, "target/web-package");
+  const server = createServer(async ({ url }, answer) => {
+    const path = normalize(new URL(url, "http://localhost").pathname);
+    served.push(path);
+    try {
+      const body = path === "/" ? "<!doctype html><title>couplet</title>" : await readFile(join(folder, path));
+      answer.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/html" });
+      answer.end(body);
+    } catch {
+      answer.writeHead(404);
+      answer.end();
+    }
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  return server;
+}
+
+/** A page in a browser, which has promise integration or not, with what it said on its console and was served. */
+export async function open({ canWait = true } = {}) {
+  const served = [];
+  const server = await serve(served);
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--enable-unsafe-webgpu",
+      "--enable-features=Vulkan",
+      "--use-webgpu-adapter=swiftshader",
+    ],
+  });
+  const page = await browser.newPage();
+  const said = [];
+  page.on("console", (message) => said.push(message.text()));
+  page.on("pageerror", (error) => said.push(error.message));
+  if (!canWait) {
+    const without = "delete WebAssembly.Suspending;\n";
+    await page.addInitScript(without);
+    await page.route("**/module.js", async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, body: without + (await answer.text()) });
+    });
+  }
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  return {
+    page,
+    said,
+    served,
+    async close() {
+      await browser.close();
+      server.close();
+    },
+  };
+}
+
+/** The command. */
+export const COMMAND = process.env.COUPLET ?? join(root, "target/debug/couplet");
