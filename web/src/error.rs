@@ -1,11 +1,15 @@
 use couplet::{Error, Message, Setting};
 use wasm_bindgen::JsError;
 
-/// A setting as the options of a fit have it.
+/// A setting as the options of a fit or of a table have it.
 pub fn option(setting: &Setting) -> String {
-    match &setting.value[..] {
-        "" => setting.key.into(),
-        value => format!("{}: {value}", setting.key),
+    let (key, value) = (setting.key, &setting.value[..]);
+    match (key, value.split_once('=')) {
+        ("column", Some((name, kind))) => format!("kinds: {{ {name:?}: {kind:?} }}"),
+        ("given" | "exclude" | "columns", _) if !value.is_empty() => format!("{key}: [{value:?}]"),
+        ("missing", _) => "dropMissing: true".into(),
+        _ if value.is_empty() => key.into(),
+        _ => format!("{key}: {value}"),
     }
 }
 

@@ -71,8 +71,13 @@ impl Flow {
         };
         let sample = sample.map_err(thrown)?;
         let rounding = self.0.model().sample_rounding();
+        let numbers = self.0.spec().dims;
         let rounded = Matrix::from_fn(sample.rows(), sample.columns(), |row, j| {
-            rounding.round(sample.get(row, j), j)
+            match j < numbers {
+                true => rounding.round(sample.get(row, j), j),
+                // The index of a level.
+                false => sample.get(row, j),
+            }
         });
         Ok(rows(&rounded))
     }

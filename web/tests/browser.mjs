@@ -13,18 +13,20 @@ const TYPES = {
   ".html": "text/html",
   ".js": "text/javascript",
   ".css": "text/css",
+  ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
 };
 
-/** Serves the package, and an empty page. */
+/** Serves the page, and an empty one at /empty. */
 async function serve(served) {
-  const folder = join(root, "target/web-package");
+  const folder = join(root, "target/web-page");
   const server = createServer(async ({ url }, answer) => {
     const path = normalize(new URL(url, "http://localhost").pathname);
     served.push(path);
     try {
-      const body = path === "/" ? "<!doctype html><title>couplet</title>" : await readFile(join(folder, path));
-      answer.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/html" });
+      const file = path === "/" ? "/index.html" : path;
+      const body = path === "/empty" ? "<!doctype html><title>empty</title>" : await readFile(join(folder, file));
+      answer.writeHead(200, { "content-type": TYPES[extname(file)] ?? "text/html" });
       answer.end(body);
     } catch {
       answer.writeHead(404);
@@ -35,8 +37,8 @@ async function serve(served) {
   return server;
 }
 
-/** A page in a browser, which has promise integration or not, with what it said on its console and was served. */
-export async function open({ canWait = true } = {}) {
+/** A page in a browser, which has promise integration or not, with what it said on its console, asked for and was served. */
+export async function open({ canWait = true, path = "/empty", ...options } = {}) {
   const served = [];
   const server = await serve(served);
   const browser = await chromium.launch({
@@ -48,8 +50,9 @@ export async function open({ canWait = true } = {}) {
       "--use-webgpu-adapter=swiftshader",
     ],
   });
-  const page = await browser.newPage();
-  const said = [];
+  const page = await browser.newPage(options);
+  const [said, asked] = [[], []];
+  page.on("request", (request) => asked.push(request.url()));
   page.on("console", (message) => said.push(message.text()));
   page.on("pageerror", (error) => said.push(error.message));
   if (!canWait) {
@@ -60,10 +63,11 @@ export async function open({ canWait = true } = {}) {
       await route.fulfill({ response: answer, body: without + (await answer.text()) });
     });
   }
-  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  await page.goto(`http://127.0.0.1:${server.address().port}${path}`);
   return {
     page,
     said,
+    asked,
     served,
     async close() {
       await browser.close();

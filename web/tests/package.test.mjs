@@ -25,7 +25,7 @@ after(async () => {
 function fitted(page, options, rows = 600) {
   return page.evaluate(
     async ([options, rows]) => {
-      const { Table, fit } = await import("/index.js");
+      const { Table, fit } = await import("/couplet/index.js");
       const table = await Table.target("two-moons", { rows, seed: 3 });
       const progress = [];
       let models = 0;
@@ -88,7 +88,7 @@ test("a browser that cannot wait for promises fits on its CPU", async () => {
     assert.deepEqual(found.bytes, here.bytes);
     assert.deepEqual(without.said, []);
     const modules = without.served.filter((path) => path.endsWith(".wasm"));
-    assert.deepEqual([...new Set(modules)], ["/cpu/couplet_bg.wasm"]);
+    assert.deepEqual([...new Set(modules)], ["/couplet/cpu/couplet_bg.wasm"]);
   } finally {
     await without.close();
   }
@@ -110,7 +110,7 @@ test("WebGPU trains as the CPU does", async () => {
 test("a file that cannot be read is refused in the command's words", async () => {
   const text = "a,b\n1,2\n3,\n";
   const message = await browser.page.evaluate(async (text) => {
-    const { Table } = await import("/index.js");
+    const { Table } = await import("/couplet/index.js");
     const file = new File([text], "bad.csv");
     return Table.read(file).then(
       () => "",
@@ -126,7 +126,7 @@ test("a file that cannot be read is refused in the command's words", async () =>
 
 test("kinds of columns are said before a fit", async () => {
   const found = await browser.page.evaluate(async () => {
-    const { Table } = await import("/index.js");
+    const { Table } = await import("/couplet/index.js");
     const row = (i) => `${["cat", "dog", "eel"][i % 3]},${i % 7},${Math.sin(i * 12.9898) * 3}`;
     const text = ["pet,age,weight", ...Array.from({ length: 400 }, (_, i) => row(i))].join("\n");
     const table = await Table.read(new File([text], "pets.csv"));
@@ -141,7 +141,7 @@ test("kinds of columns are said before a fit", async () => {
 
 test("a fit ends when it is asked to", async () => {
   const found = await browser.page.evaluate(async () => {
-    const { Table, fit } = await import("/index.js");
+    const { Table, fit } = await import("/couplet/index.js");
     const table = await Table.target("two-moons", { rows: 1000 });
     const controller = new AbortController();
     let done = 0;
