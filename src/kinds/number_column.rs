@@ -187,16 +187,12 @@ impl NumberColumn {
     /// is uniform in the cell, or exponential in one without end. A density that is half of a normal distribution there may have members
     /// that are wider, which a normal one would not reach.
     pub(super) fn node_in_cell(&self, x: f64, at: f64) -> (f64, f64) {
-        let exponential = |rest: f64| (-self.step * rest.ln(), -rest.ln() + self.step.ln());
+        let steps = -(1.0 - at).ln();
+        let log_density = -steps - self.step.ln();
         match self.cell(x) {
-            (f64::NEG_INFINITY, last) if last.is_finite() => {
-                let (off, log_spacing) = exponential(1.0 - at);
-                (last - off, -log_spacing)
-            }
-            (first, f64::INFINITY) if first.is_finite() => {
-                let (off, log_spacing) = exponential(1.0 - at);
-                (first + off, -log_spacing)
-            }
+            (f64::NEG_INFINITY, f64::INFINITY) => self.in_cell(x, at),
+            (f64::NEG_INFINITY, last) => (last - steps * self.step, log_density),
+            (first, f64::INFINITY) => (first + steps * self.step, log_density),
             _ => self.in_cell(x, at),
         }
     }
