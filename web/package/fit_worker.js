@@ -2,9 +2,6 @@
 
 import { load, makeTable } from "./module.js";
 
-/** How often the model so far is sent, in milliseconds. */
-const EVERY = 400;
-
 let stops = false;
 
 self.onmessage = async ({ data }) => {
@@ -12,28 +9,18 @@ self.onmessage = async ({ data }) => {
     stops = true;
     return;
   }
-  const { source, options, every, sendsModels } = data;
+  const { source, options, every } = data;
   try {
     const module = await load();
-    let latest = -Infinity;
     const onEvent = (word, json) => {
       if (word !== "turn") {
         self.postMessage({ word, value: JSON.parse(json) });
       }
       return stops;
     };
-    const onModel = (flow) => {
-      try {
-        if (performance.now() - latest >= EVERY) {
-          latest = performance.now();
-          self.postMessage({ word: "model", value: flow.save() });
-        }
-      } finally {
-        flow.free();
-      }
-    };
+    const onModel = (bytes) => self.postMessage({ word: "model", value: bytes });
     const table = makeTable(module, source);
-    const fitted = await module.fit(table, options, onEvent, sendsModels ? onModel : undefined, every);
+    const fitted = await module.fit(table, options, onEvent, onModel, every);
     const flow = fitted.takeFlow();
     self.postMessage({
       word: "fitted",

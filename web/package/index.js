@@ -1,5 +1,7 @@
 // Couplet for a page: each call goes to a worker, so that the page stays responsive.
 
+import { canWait } from "./module.js";
+
 let shared;
 
 /** The worker that holds tables and flows. */
@@ -46,6 +48,10 @@ function flat(rows) {
 
 const NOTHING = new Float64Array();
 
+async function bytesOf(file) {
+  return new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
+}
+
 export class Table {
   #handle;
 
@@ -61,8 +67,7 @@ export class Table {
   }
 
   static async read(file, { name = file.name ?? "the table", ...options } = {}) {
-    const bytes = new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
-    return Table.#make({ from: "file", name, bytes, options });
+    return Table.#make({ from: "file", name, bytes: await bytesOf(file), options });
   }
 
   static of(columns, rows) {
@@ -93,7 +98,7 @@ export class Flow {
   }
 
   static async load(file) {
-    const bytes = new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
+    const bytes = await bytesOf(file);
     return new Flow(bytes, await call("load", bytes));
   }
 
@@ -106,8 +111,7 @@ export class Flow {
   }
 
   async score(file, { name = file.name ?? "the table" } = {}) {
-    const bytes = new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
-    return call("score", this.#handle, name, bytes);
+    return call("score", this.#handle, name, await bytesOf(file));
   }
 
   sample(count, { seed = 1, given = NOTHING } = {}) {
@@ -165,7 +169,7 @@ export async function fit(table, options = {}) {
       }
     };
     ends = () => {
-      if (typeof WebAssembly.Suspending === "function") {
+      if (canWait) {
         worker.postMessage("stop");
       } else if (latest !== undefined) {
         // A module that cannot wait hears nothing: what it sent last is the result.
@@ -177,8 +181,7 @@ export async function fit(table, options = {}) {
   });
   signal?.addEventListener("abort", ends);
   if (signal?.aborted) ends();
-  // Without promise integration models are also what is left of a fit that is ended.
-  worker.postMessage({ source: table.source, options: settings(options), every, sendsModels: true });
+  worker.postMessage({ source: table.source, options: settings(options), every });
   try {
     const { model, report, error } = await ended;
     if (model === undefined) throw new Error(error);

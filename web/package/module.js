@@ -1,12 +1,12 @@
 // The module, with a GPU where the browser can suspend it until a promise settles (JavaScript promise integration).
 
-const canWait = typeof WebAssembly.Suspending === "function" && typeof WebAssembly.promising === "function";
+export const canWait = typeof WebAssembly.Suspending === "function" && typeof WebAssembly.promising === "function";
 
 /** The functions of the module, once it is there. */
 export async function load() {
-  const module = canWait ? await import("./gpu/couplet.js") : await import("./cpu/couplet.js");
-  const compiled = canWait ? "./gpu/couplet_bg.wasm" : "./cpu/couplet_bg.wasm";
-  await module.default({ module_or_path: new URL(compiled, import.meta.url) });
+  const kind = canWait ? "gpu" : "cpu";
+  const module = await import(`./${kind}/couplet.js`);
+  await module.default({ module_or_path: new URL(`./${kind}/couplet_bg.wasm`, import.meta.url) });
   return module;
 }
 

@@ -2,7 +2,7 @@
 
 import { Flow, Table, fit } from "./couplet/index.js";
 import { drawLine, drawLoss, drawPlane } from "./charts.js";
-import { gridOf, histogram, ranges, rowsOf, toCsv } from "./numbers.js";
+import { gridOf, histogram, ranges, rowsOf, split, toCsv } from "./numbers.js";
 
 const part = (id) => document.getElementById(id);
 
@@ -317,8 +317,7 @@ async function drawn(flow, number = DRAWN, seed = 1) {
     given = Array.from({ length: number }, (_, k) => rows[k % rows.length]);
   }
   const all = await flow.sample(number, { seed, given: given ?? [] });
-  const width = flow.columns.length;
-  return Array.from({ length: all.length / width }, (_, row) => all.subarray(row * width, (row + 1) * width));
+  return split(all, flow.columns.length);
 }
 
 // Files to save
@@ -339,12 +338,18 @@ async function saveSample() {
 
 async function saveScores() {
   const { table, values } = state.fitted;
-  const names = [...state.flow.columns, ...state.flow.given];
-  const rows = rowsOf(table, values, names, table.rows);
-  const logProb = await state.flow.logProb(rows);
+  const rows = rowsOf(table, values, columnsOf(state.flow), table.rows);
+  saveScored(rows, await state.flow.logProb(rows));
+}
+
+/** The columns of a flow's rows. */
+function columnsOf(flow) {
+  return [...flow.columns, ...flow.given];
+}
+
+function saveScored(rows, logProb) {
   const scored = rows.map((row, index) => [...row, logProb[index]]);
-  const levels = [...state.flow.levels, []];
-  save("scores.csv", toCsv([...names, "log_prob"], levels, scored), "text/csv");
+  save("scores.csv", toCsv([...columnsOf(state.flow), "log_prob"], [...state.flow.levels, []], scored), "text/csv");
 }
 
 // Models from files
@@ -364,11 +369,9 @@ async function openModel(file) {
 async function scoreFile(file) {
   try {
     const { values, logProb } = await state.flow.score(file);
-    const names = [...state.flow.columns, ...state.flow.given];
-    const rows = Array.from(logProb, (score, row) => [...values.subarray(row * names.length, (row + 1) * names.length), score]);
     const mean = logProb.reduce((sum, score) => sum + score, 0) / logProb.length;
     say("model-status", `${count(logProb.length, "row")}, mean log_prob ${mean.toFixed(4)} nats`);
-    save("scores.csv", toCsv([...names, "log_prob"], [...state.flow.levels, []], rows), "text/csv");
+    saveScored(split(values, columnsOf(state.flow).length), logProb);
   } catch (error) {
     say("model-status", error.message, true);
   }

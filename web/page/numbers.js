@@ -11,6 +11,11 @@ export function rowsOf(table, values, names, most) {
   });
 }
 
+/** Rows of numbers that follow row after row. */
+export function split(all, width) {
+  return Array.from({ length: all.length / width }, (_, row) => all.subarray(row * width, (row + 1) * width));
+}
+
 /** A range around numbers, without the farthest thousandth at either end. */
 export function ranges(numbers) {
   const sorted = Float64Array.from(numbers).sort();

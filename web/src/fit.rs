@@ -3,7 +3,7 @@ use std::cell::Cell;
 use couplet::config::Overrides;
 use couplet::fit::{DeviceChoice, DeviceName, Event, Report, StopSignal};
 use couplet::{Error, Fit};
-use js_sys::Function;
+use js_sys::{Date, Function, Uint8Array};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
@@ -11,6 +11,9 @@ use wasm_bindgen::prelude::*;
 use crate::error::{option, text, thrown, words};
 use crate::flow::Flow;
 use crate::table::Table;
+
+/// How often the model so far is shown, in milliseconds.
+const MODEL_INTERVAL: f64 = 400.0;
 
 /// What a fit is asked for.
 #[derive(Default, Deserialize)]
@@ -77,14 +80,14 @@ pub fn inspect(table: &Table, options: &str) -> Result<String, JsError> {
 }
 
 /// Fits a flow. `on_event` is called with a word and JSON for what happens, and with "turn" where others may have had their turn: it ends
-/// the fit by answering true. `on_model`, where there is one, is called with the flow so far, at each `every`-th step.
+/// the fit by answering true. `on_model` is called with the bytes of the model so far, after some of every `every` steps.
 #[cfg_attr(feature = "jspi", wasm_bindgen(jspi))]
 #[cfg_attr(not(feature = "jspi"), wasm_bindgen)]
 pub fn fit(
     table: &Table,
     options: &str,
     on_event: &Function,
-    on_model: Option<Function>,
+    on_model: &Function,
     every: usize,
 ) -> Result<Fitted, JsError> {
     let options: FitOptions = serde_json::from_str(options)?;
@@ -119,7 +122,7 @@ pub fn fit(
     // Of all flows together, at most, and of those before the one that is trained.
     let (steps, longest, before) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let held_out = Cell::new(None);
-    let mut fit = Fit::new(&table.0)
+    let fit = Fit::new(&table.0)
         .settings(options.settings)
         .device(device)
         .log_every(every.max(1))
@@ -155,14 +158,17 @@ pub fn fit(
             }
             Ok(())
         });
-    if let Some(on_model) = on_model {
-        fit = fit.on_model(move |model| {
-            let flow = Flow(couplet::Flow::new(model.clone())?);
-            let called = on_model.call1(&JsValue::UNDEFINED, &flow.into());
-            let failed = |_| Error::Spec("the function that is shown the model has failed".into());
-            called.map(drop).map_err(failed)
-        });
-    }
+    let mut latest = f64::NEG_INFINITY;
+    let fit = fit.on_model(move |model| {
+        if Date::now() - latest < MODEL_INTERVAL {
+            return Ok(());
+        }
+        latest = Date::now();
+        let bytes = Uint8Array::from(&model.to_bytes()?[..]);
+        let called = on_model.call1(&JsValue::UNDEFINED, &bytes);
+        let failed = |_| Error::Spec("the function that is shown the model has failed".into());
+        called.map(drop).map_err(failed)
+    });
     let mut session = fit.open().map_err(thrown)?;
     let train = &session.prepared().config.train;
     steps.set(train.steps * train.ensemble);
@@ -175,10 +181,11 @@ pub fn fit(
         Some(_) => None,
     };
     let is_kept = error.is_none() || outcome.best_step > 0;
-    let (flow, _) = session.into_flow().map_err(thrown)?;
+    let model = session.prepared().model.clone();
+    // One of the two at a time in memory.
+    drop(session);
     // Flows answer at once, wherever they were trained.
-    let flow = couplet::Flow::new(flow.model().clone());
-    let flow = match flow {
+    let flow = match couplet::Flow::new(model) {
         Ok(flow) => Some(Flow(flow)).filter(|_| is_kept),
         Err(failure) => {
             error.get_or_insert(text(&failure));

@@ -4,7 +4,7 @@ use serde_json::json;
 use wasm_bindgen::prelude::*;
 
 use crate::error::thrown;
-use crate::table::{Table, matrix, rows};
+use crate::table::{Table, matrix, rows, whole_rows};
 
 /// A trained flow, on the CPU. Rows have its columns in their order, then those of its context.
 #[wasm_bindgen]
@@ -59,17 +59,11 @@ impl Flow {
 
     /// Rows drawn from the density, each given the same row of `context` or its only one, in the precision of the table.
     pub fn sample(&self, count: u32, seed: u32, context: &[f64]) -> Result<Vec<f64>, JsError> {
-        let given = self.0.context_columns().len();
-        let context = match given {
-            0 => Matrix::zeros(count as usize, 0),
-            given => matrix(context, given),
-        };
-        let seed = u64::from(seed);
-        let sample = match given {
-            0 => self.0.sample(0..u64::from(count), seed),
-            _ => self.0.sample_given(&context, 0..u64::from(count), seed),
-        };
-        let sample = sample.map_err(thrown)?;
+        let context = self.context(context, count as usize);
+        let sample = self
+            .0
+            .sample_given(&context, 0..u64::from(count), u64::from(seed))
+            .map_err(thrown)?;
         let rounding = self.0.model().sample_rounding();
         let numbers = self.0.spec().dims;
         let rounded = Matrix::from_fn(sample.rows(), sample.columns(), |row, j| {
@@ -91,10 +85,7 @@ impl Flow {
     /// The rows that latents come from, each given the same row of `context` or its only one.
     pub fn inverse(&self, latents: &[f64], context: &[f64]) -> Result<Vec<f64>, JsError> {
         let z = matrix(latents, self.0.columns().len());
-        let context = match self.0.context_columns().len() {
-            0 => Matrix::zeros(z.rows(), 0),
-            given => matrix(context, given),
-        };
+        let context = self.context(context, z.rows());
         let x = self.0.inverse_given(&z, &context).map_err(thrown)?;
         Ok(rows(&x))
     }
@@ -102,12 +93,14 @@ impl Flow {
 
 impl Flow {
     fn rows(&self, values: &[f64]) -> couplet::Result<Matrix<f64>> {
-        let columns = self.0.all_columns().len();
-        match values.len().is_multiple_of(columns) {
-            true => Ok(matrix(values, columns)),
-            false => Err(couplet::Error::Data(
-                format!("{} numbers are no rows of {columns} columns", values.len()).into(),
-            )),
+        whole_rows(values, self.0.all_columns().len())
+    }
+
+    /// Rows of what is given: as many as asked for where nothing is.
+    fn context(&self, values: &[f64], rows: usize) -> Matrix<f64> {
+        match self.0.context_columns().len() {
+            0 => Matrix::zeros(rows, 0),
+            given => matrix(values, given),
         }
     }
 }

@@ -32,12 +32,6 @@ pub fn start() {
     }));
 }
 
-/// Whether this module can be suspended until a promise settles, which a GPU needs.
-#[wasm_bindgen(js_name = canWait)]
-pub fn can_wait() -> bool {
-    cfg!(feature = "jspi")
-}
-
 /// The GPU that would be taken, in words; nothing where there is none, or none but one that computes on the CPU.
 #[cfg_attr(feature = "jspi", wasm_bindgen(jspi))]
 #[cfg_attr(not(feature = "jspi"), wasm_bindgen)]

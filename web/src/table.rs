@@ -62,29 +62,15 @@ impl Table {
 
     /// Of numbers that a program holds, row after row.
     pub fn of(columns: Vec<String>, values: &[f64]) -> Result<Table, JsError> {
-        if columns.is_empty() || !values.len().is_multiple_of(columns.len()) {
-            let text = format!(
-                "{} numbers are no rows of {} columns",
-                values.len(),
-                columns.len()
-            );
-            return Err(JsError::new(&text));
-        }
-        let values = matrix(values, columns.len());
+        let values = whole_rows(values, columns.len()).map_err(thrown)?;
         Ok(Table(couplet::Table::new(columns, values).map_err(thrown)?))
     }
 
     /// Rows drawn from a density of two columns that has a name.
     pub fn target(name: &str, rows: usize, seed: u32) -> Result<Table, JsError> {
-        let all = TargetName::ALL;
-        let Some(known) = all.into_iter().find(|known| known.name() == name) else {
-            let names = all.map(TargetName::name).join(", ");
-            return Err(JsError::new(&format!(
-                "no target is called {name}; there is {names}"
-            )));
-        };
+        let name: TargetName = name.parse().map_err(thrown)?;
         let seed = u64::from(seed);
-        let target = Target::new(known, None, None, seed).map_err(thrown)?;
+        let target = Target::new(name, None, None, seed).map_err(thrown)?;
         let table = GroundTruth::new(target, seed).table(rows);
         Ok(Table(table.map_err(thrown)?))
     }
@@ -120,7 +106,20 @@ fn read(name: &str, bytes: Vec<u8>, options: &TableOptions) -> Result<Table, JsE
     Ok(Table(reader.read().map_err(thrown)?))
 }
 
-/// Rows from numbers that follow row after row.
+/// Rows of so many columns from numbers that follow row after row.
+///
+/// # Errors
+/// [`couplet::Error::Data`] where they are not so many numbers.
+pub fn whole_rows(values: &[f64], columns: usize) -> couplet::Result<Matrix<f64>> {
+    match columns > 0 && values.len().is_multiple_of(columns) {
+        true => Ok(matrix(values, columns)),
+        false => Err(couplet::Error::Data(
+            format!("{} numbers are no rows of {columns} columns", values.len()).into(),
+        )),
+    }
+}
+
+/// The same, as far as there are whole ones.
 pub fn matrix(values: &[f64], columns: usize) -> Matrix<f64> {
     let count = values.len().checked_div(columns).unwrap_or(0);
     Matrix::from_fn(count, columns, |row, j| values[row * columns + j])
