@@ -21,9 +21,9 @@ NARROW = 0.02
 
 
 def cell_tables() -> dict[str, NDArray[np.float64]]:
-    """What stands for all numbers of a cell: row LEVELS * i + l has the rule for i + 1 columns with cells and level l of their
-    width, row LATTICE the lattice. `cells.at` are numbers from 0 to 1, `cells.steps` the same as steps from the inner end of a cell
-    without another, `cells.log_weight` and `cells.count` what they count for and how many there are."""
+    """What stands for all numbers of a cell: row LEVELS * i + l has the rule for i + 1 columns with cells and level l of
+    their width, row LATTICE the lattice. `cells.at` are numbers from 0 to 1, `cells.steps` the same as steps from the inner
+    end of a cell without another, `cells.log_weight` and `cells.count` what they count for and how many there are."""
     rules = LATTICE + 1
     at, log_weight, count = np.full((rules, POINTS), 0.5), np.zeros((rules, POINTS)), np.zeros(rules)
     for i, nodes in enumerate(_NODES):
