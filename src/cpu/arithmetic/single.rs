@@ -1,4 +1,4 @@
-use pulp::Simd;
+use pulp::{Simd, cast};
 
 use super::Arithmetic;
 
@@ -49,7 +49,8 @@ impl Arithmetic for f32 {
 
     #[inline(always)]
     fn abs<S: Simd>(simd: S, a: S::f32s) -> S::f32s {
-        simd.abs_f32s(a)
+        let magnitude = simd.splat_u32s(0x7fff_ffff);
+        cast(simd.and_u32s(cast(a), magnitude))
     }
 
     #[inline(always)]
@@ -70,7 +71,9 @@ impl Arithmetic for f32 {
         yes: S::f32s,
         no: S::f32s,
     ) -> S::f32s {
-        simd.select_f32s(simd.greater_than_f32s(a, b), yes, no)
+        // Simd::select_f32s is not always inlined, and then the instruction that it stands for is called as a function.
+        let is_greater = simd.greater_than_f32s(a, b);
+        cast(simd.select_u32s(is_greater, cast(yes), cast(no)))
     }
 
     #[inline(always)]
@@ -138,10 +141,10 @@ impl Arithmetic for f32 {
         }
         // 2^(n - 1), then once more 2: 2^128 is no number of its own.
         let whole = simd.add_u32s(
-            simd.transmute_u32s_f32s(shifted),
+            cast(shifted),
             simd.splat_u32s(126u32.wrapping_sub(ROUND.to_bits())),
         );
-        let half = simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(whole, simd.splat_u32s(23)));
+        let half = cast(simd.wrapping_dyn_shl_u32s(whole, simd.splat_u32s(23)));
         let result = simd.mul_f32s(simd.mul_f32s(p, half), splat(simd, 2.0));
         Self::where_greater(simd, lowest, value, splat(simd, 0.0), result)
     }
@@ -151,16 +154,16 @@ impl Arithmetic for f32 {
     /// `shaders/shared/numbers.wgsl`.
     #[inline(always)]
     fn ln_<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-        let bits = simd.transmute_u32s_f32s(x);
+        let bits = cast(x);
         let number = |value: u32| simd.splat_u32s(value);
         let exponent = simd.wrapping_dyn_shr_u32s(bits, number(23));
         // 2^23 + the exponent, as a number, by its bits.
         const SHIFT: f32 = 8_388_608.0;
-        let shifted = simd.transmute_f32s_u32s(simd.or_u32s(exponent, number(SHIFT.to_bits())));
+        let shifted = cast(simd.or_u32s(exponent, number(SHIFT.to_bits())));
         let exponent = simd.sub_f32s(shifted, splat(simd, SHIFT + 126.0));
         // From 1/2 to 1.
         let mantissa = simd.and_u32s(bits, number(0x007f_ffff));
-        let mantissa = simd.transmute_f32s_u32s(simd.or_u32s(mantissa, number(0x3f00_0000)));
+        let mantissa = cast(simd.or_u32s(mantissa, number(0x3f00_0000)));
         let half_root = splat(simd, std::f32::consts::FRAC_1_SQRT_2);
         let is_low = |low, high| Self::where_greater(simd, half_root, mantissa, low, high);
         let one = splat(simd, 1.0);
