@@ -138,12 +138,8 @@ fn pass_on(on_event: &Bound<'_, PyAny>, event: Said) -> PyResult<bool> {
 
 fn run(request: Request<'_>) -> Result<Fitted> {
     let said = request.said;
-    let mut validation_nll = None;
     // What is warned of before the first step is about the table.
     let warning = Cell::new("DataQualityWarning");
-    // Of all flows together, at most, and of those before the one that is trained.
-    let (steps, before) = (Cell::new(0), Cell::new(0));
-    let longest = Cell::new(0);
     let on_event = |event: &Event<'_>| {
         // Who listens no more has ended the fit.
         let _ = match event {
@@ -151,25 +147,15 @@ fn run(request: Request<'_>) -> Result<Fitted> {
             Event::DeviceFailure(failure) => {
                 said.send(Said::Warning("FitWarning", failure.message.clone()))
             }
-            Event::Flow { number, of } => {
-                before.set((number - 1) * (steps.get() / of));
-                validation_nll = None;
-                Ok(())
-            }
-            Event::Step(report) => {
-                validation_nll = report.metrics.validation_nll.or(validation_nll);
-                Ok(())
-            }
-            Event::Progress { done, losses } => {
+            Event::Progress {
+                all_done,
+                all_steps,
+                losses,
+                validation_nll,
+                ..
+            } => {
                 let nll = losses.iter().sum::<f64>() / losses.len() as f64;
-                let done = before.get() + done;
-                // Beyond those that are planned it is an extension.
-                let all = if done > steps.get() {
-                    longest.get()
-                } else {
-                    steps.get()
-                };
-                said.send(Said::Progress(done, all, nll, validation_nll))
+                said.send(Said::Progress(*all_done, *all_steps, nll, *validation_nll))
             }
             _ => Ok(()),
         };
@@ -185,9 +171,6 @@ fn run(request: Request<'_>) -> Result<Fitted> {
     }
     let mut session = fit.open()?;
     warning.set("FitWarning");
-    let train = &session.prepared().config.train;
-    steps.set(train.steps * train.ensemble);
-    longest.set((train.steps + train.extension) * train.ensemble);
     let mut outcome = session.train()?;
     let error = outcome.error.take();
     let report = match error {

@@ -1,6 +1,5 @@
 use couplet::config::{DataOverrides, ModelOverrides, Overrides, SettingAbout, TrainOverrides};
-use couplet::fit::{DeviceChoice, DeviceName};
-use couplet::gpu::GpuPath;
+use couplet::fit::DeviceChoice;
 use couplet::{Error, Message, Result};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
@@ -82,21 +81,13 @@ pub fn parse(json: &str) -> Result<(Overrides, DeviceChoice)> {
         let text = || value.as_str().ok_or_else(|| wrong("must be a text".into()));
         match key {
             "device" => {
-                device.device = match text()? {
-                    "auto" => DeviceName::Auto,
-                    "gpu" => DeviceName::Gpu,
-                    "cpu" => DeviceName::Cpu,
-                    _ => return Err(wrong("must be auto, gpu or cpu".into())),
-                }
+                device.device = serde_json::from_value(value.clone())
+                    .map_err(|_| wrong("must be auto, gpu or cpu".into()))?;
             }
             "adapter" => device.adapter = Some(text()?.into()),
             "gpu_path" => {
-                device.gpu_path = match text()? {
-                    "auto" => GpuPath::Auto,
-                    "fused" => GpuPath::Fused,
-                    "staged" => GpuPath::Staged,
-                    _ => return Err(wrong("must be auto, fused or staged".into())),
-                }
+                device.gpu_path = serde_json::from_value(value.clone())
+                    .map_err(|_| wrong("must be auto, fused or staged".into()))?;
             }
             "fallback" => match text()? {
                 "cpu" => device.fallback_to_cpu = true,

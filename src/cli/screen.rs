@@ -35,11 +35,8 @@ struct Shows {
 /// A progress bar, and above it the curve of the loss.
 struct Progress {
     bar: ProgressBar,
-    /// Steps with those of an extension.
-    longest: u64,
     lines: Lines,
     losses: Vec<f64>,
-    validation: Option<f64>,
 }
 
 /// What the bar's style reads, and the run writes.
@@ -78,8 +75,7 @@ impl Screen {
             }
         }
         if stderr().is_terminal() && log::max_level() > LevelFilter::Warn {
-            let train = &prepared.config.train;
-            self.bar = Some(Progress::new(train.steps, train.steps + train.extension));
+            self.bar = Some(Progress::new(prepared.config.train.steps));
         }
         log::info!("{line}");
     }
@@ -95,9 +91,15 @@ impl Screen {
             Event::Warning(message) => log::warn!("{}", with_flags(message)),
             Event::Note(message) => log::info!("note: {}", with_flags(message)),
             Event::Flow { number, of } => self.next_flow(number, of),
-            Event::Progress { done, losses } => {
+            Event::Progress {
+                done,
+                steps,
+                losses,
+                validation_nll,
+                ..
+            } => {
                 if let Some(bar) = &mut self.bar {
-                    bar.progress(done, losses);
+                    bar.progress(done, steps, losses, validation_nll);
                 }
             }
             Event::Step(report) => self.step(report),
@@ -115,7 +117,6 @@ impl Screen {
         log::info!("flow {number} of {of}");
         if let Some(progress) = &mut self.bar {
             progress.losses.clear();
-            progress.validation = None;
             progress.bar.reset();
             progress.bar.set_prefix(format!("flow {number} of {of}: "));
         }
@@ -138,9 +139,6 @@ impl Screen {
             }
         }
         log::info!("{line}");
-        if let Some(bar) = &mut self.bar {
-            bar.validation = metrics.validation_nll.or(bar.validation);
-        }
     }
 
     fn retry(&mut self, retry: &Retry) {
@@ -176,33 +174,29 @@ impl Screen {
 }
 
 impl Progress {
-    fn new(steps: usize, longest: usize) -> Self {
+    fn new(steps: usize) -> Self {
         let lines = Lines::default();
         let bar = ProgressBar::new(steps as u64).with_style(style(&lines));
         logger::set_bar(Some(bar.clone()));
         Progress {
             bar,
-            longest: longest as u64,
             lines,
             losses: Vec::new(),
-            validation: None,
         }
     }
 
-    fn progress(&mut self, done: usize, losses: &[f64]) {
+    fn progress(&mut self, done: usize, steps: usize, losses: &[f64], held_out: Option<f64>) {
         self.losses.extend(losses);
         *self.lines.lock().unwrap_or_else(PoisonError::into_inner) =
             braille::draw(self.losses.iter().copied());
         if let Some(nll) = self.losses.last() {
-            let held_out = match self.validation {
+            let held_out = match held_out {
                 Some(nll) => format!(", held out {nll:.4}"),
                 None => String::new(),
             };
             self.bar.set_message(format!("{nll:.4}{held_out}"));
         }
-        if self.bar.length().is_some_and(|length| length < done as u64) {
-            self.bar.set_length(self.longest);
-        }
+        self.bar.set_length(steps as u64);
         self.bar.set_position(done as u64);
     }
 }

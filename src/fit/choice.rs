@@ -1,3 +1,5 @@
+use serde::Deserialize;
+
 use crate::error::{Error, Message, Remedy, Result};
 use crate::gpu::{Adapter, GpuPath};
 
@@ -44,7 +46,8 @@ pub struct DeviceChoice {
 }
 
 /// A kind of device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum DeviceName {
     /// A hardware GPU if there is one, else the CPU; and the CPU where that GPU will not do.

@@ -27,11 +27,19 @@ pub enum Event<'a> {
     },
     /// Steps were taken.
     Progress {
-        /// How many in all.
+        /// How many of the flow that is trained.
         done: usize,
+        /// How many there are of it at most: those of an extension are among them once it has begun.
+        steps: usize,
+        /// How many of all flows together.
+        all_done: usize,
+        /// How many there are of all flows at most.
+        all_steps: usize,
         /// The losses of the latest ones, each the NLL of its batch. To save work, all have what preprocessing adds on average
         /// over all rows.
         losses: &'a [f64],
+        /// The latest NLL of the rows that are held out from the flow, if any are.
+        validation_nll: Option<f64>,
     },
     /// A logged step, with what is measured there.
     Step(&'a StepReport),

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use crate::checkpoint::{Checkpoint, CheckpointWriter, Checkpoints};
 use crate::error::{Error, Message, Remedy, Result};
-use crate::executor::{DeviceFailure, Executor, Stop};
+use crate::executor::{DeviceFailure, Executor, Stop, TrainingState};
 use crate::flow::Plan;
 use crate::mixture::Stacked;
 use crate::train::{
@@ -262,10 +262,10 @@ impl Observer<'_, '_, '_> {
 }
 
 impl TrainObserver for Observer<'_, '_, '_> {
-    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Metrics> {
+    fn measure(&mut self, executor: &mut dyn Executor, state: &TrainingState) -> Result<Metrics> {
         if let Some(on_model) = self.on_model {
             let mut model = self.prepared.model.clone();
-            model.set_flows(std::iter::once(executor.state()?.result()));
+            model.set_flows(std::iter::once(state.result()));
             on_model(&model)?;
         }
         match &self.prepared.ground_truth {
@@ -306,9 +306,22 @@ impl TrainObserver for Observer<'_, '_, '_> {
             .iter()
             .map(|(_, nll)| *nll)
             .collect();
+        let train = &self.prepared.config.train;
+        let extended = |steps: usize, planned: usize, extension: usize| match steps > planned {
+            true => planned + extension,
+            false => planned,
+        };
+        let flows = train.ensemble;
+        let all_done = self.trained.len() * train.steps + done;
+        let begun = self.before as f64;
+        let held_out = self.loss_curve.validation.last();
         (self.on_event)(&Event::Progress {
             done,
+            steps: extended(done, train.steps, train.extension),
+            all_done,
+            all_steps: extended(all_done, flows * train.steps, flows * train.extension),
             losses: &losses,
+            validation_nll: held_out.filter(|it| it.0 >= begun).map(|it| it.1),
         })
     }
 

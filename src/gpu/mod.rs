@@ -32,6 +32,8 @@ pub(crate) mod wait;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 use crate::error::{Error, Message, Remedy, Result};
 use crate::executor::{
     Batch, Batches, Executor, Fault, KernelTime, StepsOutcome, Training, TrainingState,
@@ -68,7 +70,8 @@ pub struct GpuExecutor {
 }
 
 /// How a step runs on the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum GpuPath {
     /// Fused where the flow fits, else staged.

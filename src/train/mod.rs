@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::executor::{Executor, Fault};
+use crate::executor::{Executor, Fault, TrainingState};
 use crate::matrix::Matrix;
 
 pub use compare::{Agreement, Comparison, ComparisonSettings, Finding, compare, sync_interval};
@@ -186,12 +186,13 @@ impl TrainObserver for () {}
 
 /// Observes a training run, and can stop it.
 pub trait TrainObserver {
-    /// Called before the update of each logged step: what is known of the model at that step beside its NLL on held-out rows.
+    /// Called before the update of each logged step, with the state there: what is known of the model at that step beside its
+    /// NLL on held-out rows.
     ///
     /// # Errors
     /// Those of the executor; they end the run.
-    fn measure(&mut self, executor: &mut dyn Executor) -> Result<Metrics> {
-        let _ = executor;
+    fn measure(&mut self, executor: &mut dyn Executor, state: &TrainingState) -> Result<Metrics> {
+        let _ = (executor, state);
         Ok(Metrics::default())
     }
 

@@ -266,7 +266,9 @@ impl TrainingLoop<'_> {
             (false, false) => None,
         };
         let metrics = if (is_logged && !is_reported) || ending.is_some() {
-            let metrics = as_result(executor, &state, |executor| observer.measure(executor))?;
+            let metrics = as_result(executor, &state, |executor| {
+                observer.measure(executor, &state)
+            })?;
             Some(Metrics {
                 validation_nll,
                 ..metrics

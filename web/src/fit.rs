@@ -1,5 +1,3 @@
-use std::cell::Cell;
-
 use couplet::config::Overrides;
 use couplet::fit::{DeviceChoice, DeviceName, Event, Report, StopSignal};
 use couplet::{Error, Fit};
@@ -20,7 +18,7 @@ const MODEL_INTERVAL: f64 = 400.0;
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct FitOptions {
     /// auto, gpu or cpu.
-    device: Option<String>,
+    device: DeviceName,
     /// The sections of a configuration, with what they set.
     settings: Overrides,
 }
@@ -92,15 +90,7 @@ pub fn fit(
 ) -> Result<Fitted, JsError> {
     let options: FitOptions = serde_json::from_str(options)?;
     let device = DeviceChoice {
-        device: match options.device.as_deref().unwrap_or("auto") {
-            "auto" => DeviceName::Auto,
-            "gpu" => DeviceName::Gpu,
-            "cpu" => DeviceName::Cpu,
-            other => {
-                let text = format!("device: {other}: must be auto, gpu or cpu");
-                return Err(JsError::new(&text));
-            }
-        },
+        device: options.device,
         fallback_to_cpu: true,
         ..DeviceChoice::default()
     };
@@ -119,9 +109,6 @@ pub fn fit(
             )),
         }
     };
-    // Of all flows together, at most, and of those before the one that is trained.
-    let (steps, longest, before) = (Cell::new(0), Cell::new(0), Cell::new(0));
-    let held_out = Cell::new(None);
     let fit = Fit::new(&table.0)
         .settings(options.settings)
         .device(device)
@@ -132,25 +119,20 @@ pub fn fit(
                 Event::Warning(message) => say("warning", words(message).into())?,
                 Event::Note(message) => say("note", words(message).into())?,
                 Event::DeviceFailure(failure) => say("warning", failure.message.clone().into())?,
-                Event::Flow { number, of } => {
-                    before.set((number - 1) * (steps.get() / of));
-                    held_out.set(None);
-                }
-                Event::Step(report) => {
-                    held_out.set(report.metrics.validation_nll.or(held_out.get()));
-                }
-                Event::Progress { done, losses } => {
-                    let done = before.get() + done;
-                    let all = match done > steps.get() {
-                        true => longest.get(),
-                        false => steps.get(),
-                    };
-                    let loss = losses.iter().sum::<f64>() / losses.len() as f64;
-                    let held_out = held_out.get();
-                    say(
-                        "progress",
-                        json!({ "done": done, "steps": all, "loss": loss, "heldOut": held_out }),
-                    )?;
+                Event::Progress {
+                    all_done,
+                    all_steps,
+                    losses,
+                    validation_nll,
+                    ..
+                } => {
+                    let progress = json!({
+                        "done": all_done,
+                        "steps": all_steps,
+                        "loss": losses.iter().sum::<f64>() / losses.len() as f64,
+                        "heldOut": validation_nll,
+                    });
+                    say("progress", progress)?;
                     turn();
                     say("turn", Value::Null)?;
                 }
@@ -170,9 +152,6 @@ pub fn fit(
         called.map(drop).map_err(failed)
     });
     let mut session = fit.open().map_err(thrown)?;
-    let train = &session.prepared().config.train;
-    steps.set(train.steps * train.ensemble);
-    longest.set((train.steps + train.extension) * train.ensemble);
     say("device", session.device().into()).map_err(thrown)?;
     let mut outcome = session.train().map_err(thrown)?;
     let mut error = outcome.error.take().as_ref().map(text);
