@@ -9,6 +9,11 @@ const LIMIT: &str = "COUPLET_INSTRUCTIONS";
 /// Runs `work` with the widest vectors that the processor has.
 #[inline]
 pub fn dispatch<W: WithSimd>(work: W) -> W::Output {
+    // A module whose engine has vectors needs no loops without.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if let Some(vectors) = pulp::wasm::Simd128::try_new() {
+        return pulp::Simd::vectorize(vectors, work);
+    }
     instructions().dispatch(work)
 }
 

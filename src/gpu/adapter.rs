@@ -4,9 +4,18 @@ use crate::error::{Error, Result};
 
 use super::wait;
 
+/// What every adapter has and nothing can have in a module that cannot wait for a device: none is made there, and the compiler, which
+/// sees it, leaves out all that a GPU takes.
+#[cfg(not(all(target_arch = "wasm32", not(feature = "jspi"))))]
+type Waits = ();
+#[cfg(all(target_arch = "wasm32", not(feature = "jspi")))]
+type Waits = std::convert::Infallible;
+
 /// A WebGPU adapter: a GPU as one of the machine's drivers offers it.
 #[derive(Clone)]
 pub struct Adapter {
+    #[allow(dead_code, reason = "its type says whether there can be adapters")]
+    waits: Waits,
     pub(super) adapter: wgpu::Adapter,
     /// What the driver says of it.
     pub info: wgpu::AdapterInfo,
@@ -90,10 +99,17 @@ impl Adapter {
 /// The adapters of this machine, in the order in which they would be chosen: by kind, and by the order of their
 /// drivers within a kind. `WGPU_BACKEND` and `WGPU_POWER_PREF` have their usual meaning.
 pub fn adapters() -> Vec<Adapter> {
-    // A module that cannot wait for a device has none.
-    if cfg!(all(target_arch = "wasm32", not(feature = "jspi"))) {
-        return Vec::new();
-    }
+    #[cfg(not(all(target_arch = "wasm32", not(feature = "jspi"))))]
+    return enumerate(());
+    #[cfg(all(target_arch = "wasm32", not(feature = "jspi")))]
+    Vec::new()
+}
+
+#[cfg_attr(
+    all(target_arch = "wasm32", not(feature = "jspi")),
+    expect(dead_code, reason = "nothing can wait")
+)]
+fn enumerate(waits: Waits) -> Vec<Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Set to nothing means not set.
     if std::env::var("WGPU_BACKEND").is_ok_and(|backend| backend.is_empty()) {
@@ -104,6 +120,7 @@ pub fn adapters() -> Vec<Adapter> {
     let mut adapters: Vec<Adapter> = wait::block_on(instance.enumerate_adapters(backends))
         .into_iter()
         .map(|adapter| Adapter {
+            waits,
             info: adapter.get_info(),
             limits: adapter.limits(),
             adapter,
