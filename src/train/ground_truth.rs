@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::data::{Dropped, Table, Target, default_names};
 use crate::error::{Error, Message, Result};
@@ -17,7 +18,8 @@ const SAMPLES: u64 = 1000;
 /// A target whose density is known, beside a model that learns it.
 pub struct GroundTruth {
     target: Target,
-    entropy: f64,
+    /// Found when it is first asked for: some take an integral over their plane.
+    entropy: OnceLock<f64>,
     seed: u64,
 }
 
@@ -34,7 +36,7 @@ pub struct KlEstimate {
 
 impl fmt::Debug for GroundTruth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a density with entropy {}", self.entropy)
+        write!(f, "a density with entropy {}", self.entropy())
     }
 }
 
@@ -42,8 +44,8 @@ impl GroundTruth {
     /// `seed` draws the samples that the moments are compared on.
     pub fn new(target: Target, seed: u64) -> Self {
         GroundTruth {
-            entropy: target.entropy(),
             target,
+            entropy: OnceLock::new(),
             seed,
         }
     }
@@ -82,7 +84,7 @@ impl GroundTruth {
 
     /// The target's entropy, in nats.
     pub fn entropy(&self) -> f64 {
-        self.entropy
+        *self.entropy.get_or_init(|| self.target.entropy())
     }
 
     /// Whether the target's mean and covariance are known.
