@@ -17,7 +17,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 /// A device that failed under an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceFailure {
-    /// Why it failed.
+    /// Why it failed, and once that is decided, what is done about it.
     pub message: String,
     /// The number of failures, this one included, since training last got ahead, or a call went well where nothing is
     /// trained.

@@ -21,9 +21,13 @@ pub struct Device {
 }
 
 #[derive(Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a fit has one; and behind a pointer the compiler would not see where no adapter can be"
+)]
 enum Hardware {
     Cpu,
-    Gpu(Box<Adapter>),
+    Gpu(Adapter),
 }
 
 /// What an executor is opened for.
@@ -123,7 +127,7 @@ impl Device {
             );
         }
         Device {
-            hardware: Hardware::Gpu(Box::new(adapter)),
+            hardware: Hardware::Gpu(adapter),
             may_fall_back,
             path: GpuPath::Auto,
         }
@@ -198,27 +202,37 @@ impl Device {
         };
         let path = self.path;
         let reopen = move |failure: &DeviceFailure| {
-            on_failure(failure);
-            let message = &failure.message;
             let from = match failure.steps {
                 Some((step, kept)) => format!(" at step {step}, continuing from step {kept}"),
                 None => String::new(),
             };
-            if let Some(pause) = PAUSES.get(failure.number - 1) {
-                log::warn!(
-                    "{message}; opening the device again{from} (try {} of {})",
+            let pause = PAUSES.get(failure.number - 1);
+            let takes_over = fallback && failure.number == PAUSES.len() + 1;
+            let response = match pause {
+                Some(_) => format!(
+                    "; opening the device again{from} (try {} of {})",
                     failure.number,
                     PAUSES.len()
-                );
-                crate::gpu::wait::pause(*pause);
-                let again = adapter.again();
-                return Some(again.and_then(|adapter| request.on_gpu(&adapter, path)));
+                ),
+                None if takes_over => format!("; the CPU takes over{from}"),
+                None => String::new(),
+            };
+            let message = format!("{}{response}", failure.message);
+            if !response.is_empty() {
+                log::warn!("{message}");
             }
-            if fallback && failure.number == PAUSES.len() + 1 {
-                log::warn!("{message}; the CPU takes over{from}");
-                return Some(request.on_cpu());
+            on_failure(&DeviceFailure {
+                message,
+                ..failure.clone()
+            });
+            match pause {
+                Some(pause) => {
+                    crate::gpu::wait::pause(*pause);
+                    let again = adapter.again();
+                    Some(again.and_then(|adapter| request.on_gpu(&adapter, path)))
+                }
+                None => takes_over.then(|| request.on_cpu()),
             }
-            None
         };
         Ok(Box::new(Recovering::new(first, reopen)?))
     }
