@@ -15,8 +15,12 @@ use super::{
 const RETRIES: usize = 5;
 const LR_BACKOFF: f64 = 0.3;
 
-/// The part of what the rows trained on gain that held-out rows have to gain for a run to go on.
-const SHARED: f64 = 0.5;
+/// A run goes on where held-out rows gained, in the last quarter of its first part, at least this part of what the rows trained on
+/// did. Measured: 0.37 to 0.74 on three tables of which 12,000 more steps gained 0.1 to 0.8 nats, -0.3 on one where the flow
+/// overfitted.
+const SHARED: f64 = 0.2;
+/// And where they lost no more than this part of that again since they were best.
+const LOST: f64 = 0.1;
 
 /// How long the executor works between two reports of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -343,8 +347,8 @@ impl TrainingLoop<'_> {
         }
     }
 
-    /// Whether the run ends where an extension would begin. It pays where the held-out rows, whose NLL is `nll`, were at their best at
-    /// the end, and gained at least half of what the rows trained on did in the last quarter: what is learned holds for others, too.
+    /// Whether the run ends where an extension would begin. It pays where the held-out rows, whose NLL is `nll`, still gain with those
+    /// trained on: what is learned holds for others, too.
     fn ends_before_extension(
         &mut self,
         executor: &mut dyn Executor,
@@ -366,14 +370,13 @@ impl TrainingLoop<'_> {
             self.progress.late = Some((nll, trained_on));
             return Ok(done == first);
         };
-        let is_best = self.progress.best.as_ref();
-        let is_best = is_best.is_some_and(|best| 20 * best.step >= 19 * first);
+        let (gained, gained_trained_on) = (late - nll, late_trained_on - trained_on);
         log::debug!(
-            "in the last quarter the held-out rows gained {:.4} nats, those trained on {:.4}",
-            late - nll,
-            late_trained_on - trained_on
+            "in the last quarter the held-out rows gained {gained:.4} nats, those trained on {gained_trained_on:.4}"
         );
-        let pays = is_best && late - nll >= SHARED * (late_trained_on - trained_on);
+        let best = self.progress.best.as_ref().map_or(nll, |best| best.nll);
+        let pays =
+            gained > 0.0 && gained >= SHARED * gained_trained_on && nll - best <= LOST * gained;
         Ok(!pays)
     }
 
