@@ -1,6 +1,6 @@
 // Fits one flow, and ends with it: a worker of its own, so that others answer meanwhile, and that it can be ended.
 
-import { load, makeTable } from "./module.js";
+import { makeTable, start } from "./module.js";
 
 let stops = false;
 
@@ -9,9 +9,9 @@ self.onmessage = async ({ data }) => {
     stops = true;
     return;
   }
-  const { source, options, every } = data;
+  const { compiled, source, options, every } = data;
   try {
-    const module = await load();
+    const module = await start(compiled);
     const onEvent = (word, json) => {
       if (word !== "turn") {
         self.postMessage({ word, value: JSON.parse(json) });

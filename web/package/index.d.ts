@@ -129,5 +129,8 @@ export interface Fitted {
 
 export function fit(table: Table, options?: FitOptions): Promise<Fitted>;
 
+/** Loads what computes, so that what is called next need not wait for it: half a second, or more on a slow line. */
+export function ready(): Promise<void>;
+
 /** The GPU that a fit would take, in words. */
 export function gpu(): Promise<string | undefined>;

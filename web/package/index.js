@@ -1,12 +1,22 @@
 // Couplet for a page: each call goes to a worker, so that the page stays responsive.
 
-import { canWait } from "./module.js";
+import { canWait, compile } from "./module.js";
 
-let shared;
+let [shared, compiling] = [undefined, undefined];
+
+/** The module, compiled once for all workers. */
+function compiled() {
+  compiling ??= compile().catch((error) => {
+    compiling = undefined;
+    throw error;
+  });
+  return compiling;
+}
 
 /** The worker that holds tables and flows. */
 class Calls {
   #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  #started = compiled().then((compiled) => this.#worker.postMessage({ compiled }));
   #waiting = new Map();
   #last = 0;
 
@@ -28,8 +38,15 @@ class Calls {
     this.#last += 1;
     const id = this.#last;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, call, given });
+      const send = () => {
+        this.#waiting.set(id, { resolve, reject });
+        this.#worker.postMessage({ id, call, given });
+      };
+      const fail = (error) => {
+        shared = undefined;
+        reject(error);
+      };
+      this.#started.then(send, fail);
     });
   }
 }
@@ -140,6 +157,11 @@ function settings({ device, given, weights, kinds, settings = {} }) {
   return JSON.stringify({ device, settings: { ...settings, data } });
 }
 
+/** Loads what computes, so that what is called next need not wait for it. */
+export function ready() {
+  return call("ready");
+}
+
 /** The GPU that a fit would take, in words, if there is one. */
 export function gpu() {
   return call("gpu");
@@ -181,8 +203,8 @@ export async function fit(table, options = {}) {
   });
   signal?.addEventListener("abort", ends);
   if (signal?.aborted) ends();
-  worker.postMessage({ source: table.source, options: settings(options), every });
   try {
+    worker.postMessage({ compiled: await compiled(), source: table.source, options: settings(options), every });
     const { model, report, error } = await ended;
     if (model === undefined) throw new Error(error);
     return { flow: await Flow.load(model), report, error, messages };

@@ -2,12 +2,22 @@
 
 export const canWait = typeof WebAssembly.Suspending === "function" && typeof WebAssembly.promising === "function";
 
-/** The functions of the module, once it is there. */
-export async function load() {
-  const kind = canWait ? "gpu" : "cpu";
-  const module = await import(`./${kind}/couplet.js`);
-  await module.default({ module_or_path: new URL(`./${kind}/couplet_bg.wasm`, import.meta.url) });
-  return module;
+const kind = canWait ? "gpu" : "cpu";
+
+/** Compiles the module, for all workers to run. */
+export async function compile() {
+  const answer = await fetch(new URL(`./${kind}/couplet_bg.wasm`, import.meta.url));
+  if (!answer.ok) throw new Error(`${answer.url}: ${answer.status} ${answer.statusText}`);
+  // While it arrives, where the server says what it is.
+  const isNamed = answer.headers.get("content-type")?.startsWith("application/wasm");
+  return isNamed ? WebAssembly.compileStreaming(answer) : WebAssembly.compile(await answer.arrayBuffer());
+}
+
+/** The functions of a module that is compiled. */
+export async function start(compiled) {
+  const functions = await import(`./${kind}/couplet.js`);
+  await functions.default({ module_or_path: compiled });
+  return functions;
 }
 
 /**

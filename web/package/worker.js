@@ -1,8 +1,8 @@
 // Holds tables and flows, and computes with them, one call after the other.
 
-import { load, makeTable } from "./module.js";
+import { makeTable, start } from "./module.js";
 
-const module = load();
+let module;
 const held = new Map();
 let last = 0;
 
@@ -37,6 +37,7 @@ const calls = {
   sample: (_, handle, count, seed, context) => held.get(handle).sample(count, seed, context),
   forward: (_, handle, values) => held.get(handle).forward(values),
   inverse: (_, handle, latents, context) => held.get(handle).inverse(latents, context),
+  ready: () => undefined,
   gpu: (module) => module.gpu(),
   release(_, handle) {
     held.get(handle)?.free();
@@ -44,7 +45,11 @@ const calls = {
   },
 };
 
-self.onmessage = async ({ data: { id, call, given } }) => {
+self.onmessage = async ({ data: { compiled, id, call, given } }) => {
+  if (compiled) {
+    module = start(compiled);
+    return;
+  }
   try {
     self.postMessage({ id, value: await calls[call](await module, ...given) });
   } catch (error) {

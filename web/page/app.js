@@ -1,6 +1,6 @@
 // The page: a table is read, a flow is fitted and looked at while it trains, and what came of it is saved.
 
-import { Flow, Table, fit } from "./couplet/index.js";
+import { Flow, Table, fit, ready } from "./couplet/index.js";
 import { drawLine, drawLoss, drawPlane } from "./charts.js";
 import { gridOf, histogram, ranges, rowsOf, split, toCsv } from "./numbers.js";
 
@@ -417,5 +417,7 @@ const redraw = () => {
 addEventListener("resize", redraw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
+// What cannot be loaded is said where it is needed.
+ready().catch(() => {});
 // Without a network the page is there again.
 if ("serviceWorker" in navigator) navigator.serviceWorker.register("offline.js", { type: "module" }).catch(() => {});

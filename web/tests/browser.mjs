@@ -37,8 +37,11 @@ async function serve(served) {
   return server;
 }
 
-/** A page in a browser, which has promise integration or not, with what it said on its console, asked for and was served. */
-export async function open({ canWait = true, path = "/empty", ...options } = {}) {
+/** Takes promise integration from a browser. */
+export const WITHOUT_PROMISES = "delete WebAssembly.Suspending;\n";
+
+/** A page in a browser with what it said on its console, asked for and was served. `prelude` is run first, there and in its workers. */
+export async function open({ prelude, path = "/empty", ...options } = {}) {
   const served = [];
   const server = await serve(served);
   const browser = await chromium.launch({
@@ -50,17 +53,17 @@ export async function open({ canWait = true, path = "/empty", ...options } = {})
       "--use-webgpu-adapter=swiftshader",
     ],
   });
-  const page = await browser.newPage(options);
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
   const [said, asked] = [[], []];
   page.on("request", (request) => asked.push(request.url()));
   page.on("console", (message) => said.push(message.text()));
   page.on("pageerror", (error) => said.push(error.message));
-  if (!canWait) {
-    const without = "delete WebAssembly.Suspending;\n";
-    await page.addInitScript(without);
+  if (prelude) {
+    await page.addInitScript(prelude);
     await page.route("**/module.js", async (route) => {
       const answer = await route.fetch();
-      await route.fulfill({ response: answer, body: without + (await answer.text()) });
+      await route.fulfill({ response: answer, body: prelude + (await answer.text()) });
     });
   }
   await page.goto(`http://127.0.0.1:${server.address().port}${path}`);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import { COMMAND, open } from "./browser.mjs";
+import { COMMAND, WITHOUT_PROMISES, open } from "./browser.mjs";
 
 const run = promisify(execFile);
 let [browser, folder] = [undefined, undefined];
@@ -81,7 +81,7 @@ test("a model of the page is the command's", async () => {
 });
 
 test("a browser that cannot wait for promises fits on its CPU", async () => {
-  const without = await open({ canWait: false });
+  const without = await open({ prelude: WITHOUT_PROMISES });
   try {
     const found = await fitted(without.page, { settings: SETTINGS });
     const here = await fitted(browser.page, { device: "cpu", settings: SETTINGS });
@@ -94,9 +94,11 @@ test("a browser that cannot wait for promises fits on its CPU", async () => {
   }
 });
 
+/** A flow that a software GPU compiles soon. */
+const SMALL = { mixture: false, transform: "affine", layers: 2, hidden: [16], mixing: "none" };
+
 test("WebGPU trains as the CPU does", async () => {
-  const model = { mixture: false, transform: "affine", layers: 2, hidden: [16], mixing: "none" };
-  const settings = { train: { steps: 30, seed: 1, extension: 0 }, model };
+  const settings = { train: { steps: 30, seed: 1, extension: 0 }, model: SMALL };
   const found = await fitted(browser.page, { device: "gpu", settings });
   const expected = await fitted(browser.page, { device: "cpu", settings });
   const device = found.messages.find(({ kind }) => kind === "device").text;
@@ -105,6 +107,40 @@ test("WebGPU trains as the CPU does", async () => {
   found.losses.forEach((loss, step) => {
     assert.ok(Math.abs(loss - expected.losses[step]) < 1e-4, `step ${step}: ${loss}, ${expected.losses[step]}`);
   });
+});
+
+/** Has each device lost with its third submission that computes. */
+const FAILING = `
+  const devices = new WeakMap();
+  const [request, submit] = [GPUAdapter.prototype.requestDevice, GPUQueue.prototype.submit];
+  GPUAdapter.prototype.requestDevice = async function (...given) {
+    const device = await request.apply(this, given);
+    devices.set(device.queue, { device, left: 3 });
+    return device;
+  };
+  GPUQueue.prototype.submit = function (buffers) {
+    const it = devices.get(this);
+    it.left -= buffers.length ? 1 : 0;
+    if (it.left === 0) it.device.destroy();
+    return submit.call(this, buffers);
+  };
+`;
+
+test("a fit whose device is lost continues on the CPU", async () => {
+  const failing = await open({ prelude: FAILING });
+  const settings = { train: { steps: 30, seed: 1, extension: 0 }, model: SMALL };
+  try {
+    const found = await fitted(failing.page, { device: "gpu", settings });
+    const expected = await fitted(failing.page, { device: "cpu", settings });
+    const warnings = found.messages.filter(({ kind }) => kind === "warning").map(({ text }) => text);
+    assert.match(warnings.at(-1), /the CPU takes over/, warnings.join("\n"));
+    assert.equal(found.losses.length, 30);
+    found.losses.forEach((loss, step) => {
+      assert.ok(Math.abs(loss - expected.losses[step]) < 1e-4, `step ${step}: ${loss}, ${expected.losses[step]}`);
+    });
+  } finally {
+    await failing.close();
+  }
 });
 
 test("a file that cannot be read is refused in the command's words", async () => {

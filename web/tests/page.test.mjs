@@ -77,6 +77,39 @@ test("a table that is chosen is fitted, and its model is the command's", async (
   assert.deepEqual(said, []);
 });
 
+test("a table that is dropped is read", async () => {
+  const { page } = browser;
+  const dropped = await page.evaluateHandle(() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(["u,v\n" + Array.from({ length: 60 }, (_, i) => `${i / 7},${(i * i) % 11}`).join("\n")], "small.csv"));
+    return transfer;
+  });
+  await page.dispatchEvent("#drop", "drop", { dataTransfer: dropped });
+  await page.waitForFunction(() => document.getElementById("about").textContent.startsWith("60 rows of 2 columns"));
+});
+
+test("a tab that is killed while it trains leaves nothing broken", async () => {
+  const another = await browser.page.context().newPage();
+  const trains = async (page) => {
+    await page.goto(browser.page.url());
+    await page.selectOption("#example", "two-moons");
+    await page.selectOption("#device", "cpu");
+    await page.waitForSelector("#columns-section:not([hidden])");
+    await page.click("#train");
+    await page.waitForFunction(() => document.getElementById("training").textContent.startsWith("Step"), undefined, { timeout: 60000 });
+  };
+  await trains(another);
+  // The renderer ends at once, as by the system.
+  const session = await another.context().newCDPSession(another);
+  const crashed = another.waitForEvent("crash");
+  session.send("Page.crash").catch(() => {});
+  await crashed;
+  await another.close();
+  const again = await browser.page.context().newPage();
+  await trains(again);
+  await again.close();
+});
+
 test("a file that is no table is refused where it was chosen", async () => {
   const { page } = browser;
   const file = join(folder, "picture.csv");
