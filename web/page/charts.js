@@ -127,11 +127,15 @@ function path(pen, count, x, y) {
 /** Losses over steps: pairs of a step and a loss, of rows trained on and of rows held out. */
 export function drawLoss(canvas, losses, heldOut) {
   const begun = begin(canvas);
-  const all = [...losses, ...heldOut].map(([, loss]) => loss).filter(Number.isFinite);
-  if (all.length < 2) return;
-  const sorted = [...all].sort((a, b) => a - b);
-  // The first steps may lie above the picture.
-  const [low, high] = [sorted[0], sorted[Math.floor(0.97 * (sorted.length - 1))]];
+  const curves = [losses, heldOut].map((points) => {
+    const finite = points.map(([, loss]) => loss).filter(Number.isFinite);
+    return finite.sort((a, b) => a - b);
+  });
+  const drawn = curves.filter((sorted) => sorted.length > 1);
+  if (drawn.length === 0) return;
+  // The first steps may lie above the picture, and no more of either curve.
+  const low = Math.min(...drawn.map((sorted) => sorted[0]));
+  const high = Math.max(...drawn.map((sorted) => sorted[Math.floor(0.97 * (sorted.length - 1))]));
   const room = 0.05 * (high - low) || 1;
   const last = Math.max(...[...losses, ...heldOut].map(([step]) => step), 1);
   const at = axes(begun, [0, last], [low - room, high + room], ["step", ""]);
